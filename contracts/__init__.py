@@ -1,0 +1,1 @@
+"""What crosses the wire: models, names and the codec. Installable alone (pydantic only)."""

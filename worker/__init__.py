@@ -1,0 +1,1 @@
+"""The worker that moves SMS traffic from one provider to another, step by step."""

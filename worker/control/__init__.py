@@ -1,0 +1,1 @@
+"""Steering: the snapshot in force and who follows it."""

@@ -1,0 +1,1 @@
+"""One async function per message type; what they need comes in as ports."""

@@ -1,0 +1,1 @@
+"""Providers on the wire: adapters, transport, breaker and limits."""

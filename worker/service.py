@@ -1,0 +1,77 @@
+"""Three verbs for everything long-lived.
+
+`start` returns when the service is ready, or raises. `drain` takes nothing new and returns when
+nothing is in flight. `stop` is idempotent and safe when never started. Services start in the
+order `worker.app` lists them, and drain and stop in the reverse.
+
+A background task that dies stops the process, loudly (`Background.failed`): half-alive behind a
+green health check is the one state nobody may be in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+
+class Service(Protocol):
+    """Anything long-lived."""
+
+    async def start(self) -> None:
+        """Become ready, or raise."""
+        ...
+
+    async def drain(self) -> None:
+        """Take nothing new; return when nothing is in flight."""
+        ...
+
+    async def stop(self) -> None:
+        """Release everything. Idempotent; safe when never started."""
+        ...
+
+
+class Background:
+    """Long-running tasks whose death is the death of the process.
+
+    Holds strong references (the event loop keeps weak ones only) and reports the first failure.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._failure: asyncio.Future[BaseException] | None = None
+
+    def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        """Run `work` until it ends or `stop` cancels it."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled() or task.exception() is None:
+            return
+        failure = self._future()
+        error = task.exception()
+        if not failure.done() and error is not None:
+            error.add_note(f"background task {task.get_name()!r} died")
+            failure.set_result(error)
+
+    def _future(self) -> asyncio.Future[BaseException]:
+        if self._failure is None:
+            self._failure = asyncio.get_running_loop().create_future()
+        return self._failure
+
+    async def failed(self) -> BaseException:
+        """Wait for the first task that died of an exception, and return that exception."""
+        return await asyncio.shield(self._future())
+
+    async def stop(self) -> None:
+        """Cancel what still runs and wait for its end."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,190 @@
+"""Process settings: from the environment, validated whole, read once at the composition root.
+
+Rules: secrets are `SecretStr`; every problem is listed at once; nothing here changes at run time
+(what does is in the control log, seeded from `flags_file`). Names in the environment are upper
+case with the prefix `SMS_`, nested by two underscores: `SMS_TARGET__BASE_URL`. `AMQP_URL` and
+`MONGO_URL` stand without a prefix.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    StringConstraints,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ProviderId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+
+
+class ProviderKind(StrEnum):
+    """Which adapter speaks to a provider."""
+
+    AFRICASTALKING = "africastalking"
+    HTTP = "http"
+    """The generic HTTP gateway, described by a preset file."""
+
+
+class BreakerSettings(BaseModel):
+    """When a provider's circuit breaker opens and how it closes again."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    consecutive_failures: PositiveInt = 5
+    failure_rate: float = Field(default=0.5, gt=0, le=1)
+    slow_call_rate: float = Field(default=0.8, gt=0, le=1)
+    slow_call_s: PositiveFloat = 5.0
+    window: PositiveInt = 50
+    """Calls the rates look back on."""
+    minimum_calls: PositiveInt = 20
+    """Calls in the window before a rate means anything."""
+    open_s: PositiveFloat = 15.0
+    """Seconds before the first probe."""
+
+
+class ProviderSettings(BaseModel):
+    """One provider account."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: ProviderId
+    kind: ProviderKind
+    preset: str | None = None
+    """For kind `http`: name of a shipped preset or path of a YAML file."""
+    base_url: str
+    username: str | None = None
+    secret: SecretStr | None = None
+    """API key or password."""
+    sender_id: str | None = None
+    """The account's registered sender id, used where a message names none."""
+    parameters: dict[str, str] = Field(default_factory=dict)
+    """Further values a preset's templates may name."""
+    connect_timeout_s: PositiveFloat = 3.0
+    deadline_s: PositiveFloat = 30.0
+    """Longest time from the first byte sent to the last byte read; after it: unknown."""
+    max_in_flight: PositiveInt = 64
+    """Calls under way at once, over all replicas."""
+    rate_per_s: PositiveFloat = 500.0
+    """Calls begun a second, over all replicas."""
+    low_balance: float | None = None
+    """Alert when the account's balance falls below, in the account's currency."""
+    report_token: SecretStr | None = None
+    """Secret path segment of the delivery-report webhook."""
+    report_base_url: str | None = None
+    """Public address of the webhook, for gateways that are told it with each message."""
+    breaker: BreakerSettings = BreakerSettings()
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.kind is ProviderKind.HTTP and not self.preset:
+            raise ValueError("preset: expected a preset name or file for kind 'http', got nothing")
+        if self.kind is ProviderKind.AFRICASTALKING and not (self.username and self.secret):
+            raise ValueError("username, secret: both are required for kind 'africastalking'")
+        return self
+
+
+class RuleBy(StrEnum):
+    """What happens to messages whose attempt may have left; see `domain.message.OnUnknown`."""
+
+    RESEND = "resend"
+    HOLD = "hold"
+
+
+class Settings(BaseSettings):
+    """All settings of one worker process."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SMS_", env_nested_delimiter="__", frozen=True, extra="ignore"
+    )
+
+    amqp_url: SecretStr = Field(validation_alias=AliasChoices("AMQP_URL", "SMS_AMQP_URL"))
+    mongo_url: SecretStr = Field(validation_alias=AliasChoices("MONGO_URL", "SMS_MONGO_URL"))
+    mongo_database: str = "sms"
+
+    target: ProviderSettings
+    legacy: ProviderSettings
+
+    hash_key: SecretStr
+    """Key of recipient hashes and fingerprints; the same on every replica, never changed."""
+    default_region: str = Field(default="ZM", pattern=r"^[A-Z]{2}$")
+    allowed_regions: frozenset[str] = frozenset({"ZM"})
+    strict_numbers: bool = True
+    """False accepts numbers that are possible but unknown to the numbering metadata."""
+
+    prefetch_transactional: PositiveInt = 96
+    prefetch_bulk: PositiveInt = 64
+    life_transactional_s: PositiveFloat = 600.0
+    """Default life of a message without `expiresAt`."""
+    life_bulk_s: PositiveFloat = 86_400.0
+    rounds_transactional: PositiveInt = 4
+    """Rounds that may end in proof of not sent before `failed`."""
+    rounds_bulk: PositiveInt = 12
+    unknown_by_type: dict[str, RuleBy] = Field(default_factory=dict)
+    """Policy by message type where it differs from the lane's."""
+
+    lease_margin_s: PositiveFloat = 15.0
+    """A lease outlives the longest provider deadline by that much."""
+    snapshot_max_age_s: PositiveFloat = 5.0
+    drain_grace_s: PositiveFloat = 45.0
+    store_timeout_s: PositiveFloat = 5.0
+
+    report_deadline_s: PositiveFloat = 48 * 3600.0
+    delivery_age_s: PositiveFloat = 600.0
+    """Age at which an accepted attempt is judged delivered or not."""
+    keep_records_s: PositiveFloat = 30 * 86_400.0
+    metrics_retention_days: PositiveInt = 30
+
+    flags_file: Path = Path("deploy/flags.json")
+    tariffs_file: Path | None = None
+
+    private_host: str = "127.0.0.1"
+    private_port: int = Field(default=0, ge=0, le=65_535)
+    """Port of `/live` and `/ready`; 0 takes a free one."""
+    webhook_host: str = "127.0.0.1"
+    webhook_port: int = Field(default=0, ge=0, le=65_535)
+
+    log_level: str = Field(default="info", pattern=r"^(debug|info|warning|error)$")
+    trace_ratio: float = Field(default=0.0, ge=0, le=1)
+    """Share of new traces that are recorded; a caller's decision is always followed."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        problems = []
+        if self.target.id == self.legacy.id:
+            problems.append(f"target and legacy: expected two ids, got {self.target.id!r} twice")
+        longest = max(self.target.deadline_s, self.legacy.deadline_s)
+        if self.drain_grace_s <= longest:
+            problems.append(
+                f"drain_grace_s: expected more than the longest provider deadline "
+                f"({longest} s), got {self.drain_grace_s}"
+            )
+        if self.delivery_age_s >= self.report_deadline_s:
+            problems.append(
+                f"delivery_age_s: expected less than report_deadline_s "
+                f"({self.report_deadline_s}), got {self.delivery_age_s}"
+            )
+        if self.keep_records_s <= self.report_deadline_s:
+            problems.append(
+                f"keep_records_s: expected more than report_deadline_s "
+                f"({self.report_deadline_s}), got {self.keep_records_s}"
+            )
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    @property
+    def lease_s(self) -> float:
+        """Seconds an intent holds its record."""
+        longest = max(p.deadline_s + p.connect_timeout_s for p in (self.target, self.legacy))
+        return longest + self.lease_margin_s

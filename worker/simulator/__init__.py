@@ -1,0 +1,1 @@
+"""Real HTTP servers that play the providers, with scripted faults."""

@@ -1,0 +1,1 @@
+"""MongoDB: records, control log, slots; the only package that knows the driver."""

@@ -1,0 +1,1 @@
+"""HTTP servers: delivery-report webhook and health."""

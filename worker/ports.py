@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from worker.domain.delivery import OptOut, Report
-    from worker.domain.message import Lane
+    from worker.domain.delivery import OptOut, Report, StoredReport
+    from worker.domain.flags import Snapshot
+    from worker.domain.message import Attempt, Lane, Lease, Message, Record, State, StoredEvent
     from worker.domain.outcome import AccountFault, Money, Outcome
 
 
@@ -147,6 +148,188 @@ class Guard(Protocol):
         ...
 
 
+# --- store ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """An attempt that came to an end, as it is written."""
+
+    outcome: Outcome
+    duration_ms: float
+    cost: Money | None = None
+    """From the reply, else from the tariff file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """A terminal record to insert where there is none: refused or expired before any intent."""
+
+    message_id: str
+    state: State
+    events: tuple[StoredEvent, ...]
+    message: Message | None = None
+    """None where the command could not be understood."""
+
+
+class Messages(Protocol):
+    """Records of messages. Every write is a compare-and-set carried to its decision.
+
+    A method that returns a `Record` lost: that record stands instead. While the store is away the
+    methods wait; nothing is sent meanwhile.
+    """
+
+    async def look(self, message_id: str) -> Record | None:
+        """Read a record; the lease is judged by the server's clock."""
+        ...
+
+    async def claim(self, message: Message, attempt: Attempt) -> Lease | Record:
+        """Insert the first intent."""
+        ...
+
+    async def close_new(self, closing: Closing) -> Record | None:
+        """Insert a terminal record; None: inserted."""
+        ...
+
+    async def intend(
+        self,
+        base: Lease | Record,
+        attempt: Attempt,
+        previous: Finished | None = None,
+        *,
+        lane: Lane,
+    ) -> Lease | Record:
+        """Raise the epoch with a further intent, recording how the previous attempt ended."""
+        ...
+
+    async def settle(
+        self,
+        lease: Lease,
+        state: State,
+        finished: Finished,
+        events: tuple[StoredEvent, ...],
+        *,
+        lane: Lane,
+    ) -> Record | None:
+        """Write an outcome that ends the attempts; None: written."""
+        ...
+
+    async def wait(
+        self, lease: Lease, finished: Finished | None, *, counted: bool, lane: Lane
+    ) -> Record | int:
+        """Write `waiting`; returns the round the copy must carry.
+
+        Args:
+            lease: the hold that ends.
+            finished: how the last attempt ended; None when its intent was never acted on.
+            counted: whether the round counts against the budget.
+            lane: for the order of writes.
+        """
+        ...
+
+    async def close(
+        self, record: Record, state: State, events: tuple[StoredEvent, ...]
+    ) -> Record | None:
+        """End a record that is `waiting` at the record's round; None: written."""
+        ...
+
+    async def declare_unknown(
+        self, record: Record, events: tuple[StoredEvent, ...]
+    ) -> Record | None:
+        """Turn a `submitting` record whose lease is dead into `unknown`; None: written."""
+        ...
+
+    async def late(self, lease: Lease, finished: Finished) -> None:
+        """Append an outcome that came too late to its attempt."""
+        ...
+
+    def confirmed(self, message_id: str, events: tuple[StoredEvent, ...]) -> None:
+        """Note that the broker confirmed events; written soon and in batches, at stop at last."""
+        ...
+
+
+class Reported(Protocol):
+    """Records as delivery reports and the sweeper see them. Methods raise `StoreAway`."""
+
+    async def by_reference(self, provider: str, provider_message_id: str) -> Record | None:
+        """The record whose attempt the provider named so."""
+        ...
+
+    async def find(self, message_id: str) -> Record | None:
+        """The record of our own id."""
+        ...
+
+    async def unknown_of(self, recipient_hash: str) -> list[Record]:
+        """Records of a recipient that are `unknown` within the report deadline; at most 2."""
+        ...
+
+    async def report(
+        self,
+        record: Record,
+        epoch: int,
+        report: Report,
+        events: tuple[StoredEvent, ...],
+        *,
+        proves: bool,
+    ) -> bool:
+        """Move the delivery of an attempt forward; False: the record changed, look again.
+
+        Args:
+            record: as read.
+            epoch: the attempt the report is about.
+            report: what it says.
+            events: what becomes of it for consumers.
+            proves: the record is `unknown` and this proves it `accepted`.
+        """
+        ...
+
+
+class Due(Protocol):
+    """Records the sweeper has to look at, a bounded number each. Methods raise `StoreAway`."""
+
+    async def dead_leases(self, *, extra_s: float, lane: Lane) -> list[Record]:
+        """`submitting`, and the lease dead for longer than `extra_s`."""
+        ...
+
+    async def unannounced(self, *, older_s: float) -> list[tuple[Record, tuple[StoredEvent, ...]]]:
+        """Records with events the broker has not confirmed, with those events."""
+        ...
+
+    async def take_judged(self) -> list[Record]:
+        """Accepted records at the delivery age; each is handed out once, to one replica."""
+        ...
+
+    async def overdue(self) -> list[Record]:
+        """Records past the report deadline without a final report."""
+        ...
+
+    async def unreported(self, record: Record, events: tuple[StoredEvent, ...]) -> bool:
+        """Note that no report came; False: the record changed."""
+        ...
+
+
+class Reports(Protocol):
+    """Delivery reports as stored. Methods raise `StoreAway`."""
+
+    async def keep(
+        self, report: Report, recipient_hash: str | None, received_at: datetime
+    ) -> StoredReport:
+        """Store a report; one that came before is found, not doubled."""
+        ...
+
+    async def matched(self, ident: str) -> None:
+        """The fact stands in its record."""
+        ...
+
+    async def waiting_for(self, references: Sequence[str]) -> list[StoredReport]:
+        """Unmatched reports that name any of these references."""
+        ...
+
+    async def orphans(self) -> list[StoredReport]:
+        """Unmatched reports whose turn to be tried again has come."""
+        ...
+
+
 # --- broker --------------------------------------------------------------------------------
 
 
@@ -223,6 +406,115 @@ class Broadcast(Protocol):
 
     def metric(self, key: str, body: bytes) -> None:
         """Hand over a metric event; dropped (and counted) when the broker is away."""
+        ...
+
+
+class Lanes(Protocol):
+    """The consumers of the lanes."""
+
+    def pause(self, lane: Lane, seconds: float) -> None:
+        """Take nothing new from a lane for that long; what is in hand goes on."""
+        ...
+
+
+# --- what is in force ----------------------------------------------------------------------
+
+
+class Snapshots(Protocol):
+    """The flags and state in force, as last verified against the store."""
+
+    @property
+    def current(self) -> Snapshot | None:
+        """Newest verified snapshot; None before the first."""
+        ...
+
+    def is_fresh(self) -> bool:
+        """Whether it was verified recently enough to send by (5 s)."""
+        ...
+
+    async def fresh(self) -> Snapshot:
+        """Wait until there is a fresh one."""
+        ...
+
+
+class Suppressions(Protocol):
+    """Recipients who opted out; a local set, followed every second."""
+
+    def __contains__(self, recipient_hash: str) -> bool:
+        """Whether no provider may be asked for this recipient."""
+        ...
+
+    async def add(self, recipient_hash: str, source: str) -> None:
+        """Record an opt-out durably; known here when it returns, elsewhere within a second."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """What a replica says of itself every second."""
+
+    replica: str
+    """Owner UUID of the process start."""
+    applied: int | None
+    """Version of its snapshot; None before the first."""
+    oldest_unsent: int | None
+    """Oldest version of any intent decided and not yet sent."""
+    breakers: Mapping[str, str]
+    """Breaker state by provider id."""
+    in_hand: int
+    """Deliveries not settled yet."""
+    consuming: bool
+
+
+class ControlLog(Protocol):
+    """The append-only log whose last entry is what is in force. Methods raise `StoreAway`."""
+
+    async def last(self) -> Snapshot | None:
+        """State after the last entry; None: the log is empty."""
+        ...
+
+    async def append(self, entry: LogEntry) -> Snapshot:
+        """Append under compare-and-set.
+
+        Raises:
+            Clash: another entry took the place; read again and decide anew.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One decision, as appended. `after` differs from `before` only where the state changed."""
+
+    user: str
+    command_id: str
+    command: Mapping[str, object]
+    before: Snapshot | None
+    after: Snapshot
+    reason: str
+
+
+class Clash(Exception):  # noqa: N818 - a result of compare-and-set, not a failure
+    """Another entry took the place in the control log."""
+
+
+class StoreAway(Exception):  # noqa: N818 - names the condition its catcher acts on
+    """The store did not answer."""
+
+
+class Replicas(Protocol):
+    """Heartbeats of all worker processes. Methods raise `StoreAway`."""
+
+    async def beat(self, heartbeat: Heartbeat) -> None:
+        """Write our heartbeat, stamped by the server."""
+        ...
+
+    async def live(self) -> int:
+        """Replicas whose heartbeat is under 5 s old, by the server's clock; at least 1."""
+        ...
+
+    async def leave(self, replica: str) -> None:
+        """Remove our heartbeat at a clean end."""
         ...
 
 

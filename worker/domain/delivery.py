@@ -7,11 +7,14 @@ moves forward and the first final state stays. An unknown status is kept raw and
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from worker.domain.message import Delivery
 
-_RANK: Final = {
+if TYPE_CHECKING:
+    from datetime import datetime
+
+RANK: Final = {
     Delivery.NONE: 0,
     Delivery.SUBMITTED: 1,
     Delivery.UNDELIVERED: 2,
@@ -42,6 +45,16 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredReport:
+    """A report as kept: with the hash of its recipient instead of the number."""
+
+    id: str
+    report: Report
+    recipient_hash: str | None
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class OptOut:
     """A subscriber told the provider that no more messages are wanted."""
 
@@ -53,4 +66,4 @@ class OptOut:
 
 def moves(current: Delivery, reported: Delivery | None) -> bool:
     """Whether a report changes the state of an attempt."""
-    return reported is not None and _RANK[reported] > _RANK[current]
+    return reported is not None and RANK[reported] > RANK[current]

@@ -192,5 +192,7 @@ class Lease:
     failed_rounds: int = 0
     generation: int = 1
     resend_used: bool = False
+    provider: str = ""
+    """Whom the attempt names."""
     tried: frozenset[str] = frozenset()
     """Providers any attempt of this message named."""

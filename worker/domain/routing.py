@@ -29,6 +29,8 @@ class Decision:
     """By the percentage hash: the only assignment that counts as evidence."""
     skipped: tuple[Role, ...] = ()
     """Passed over because their breaker is open."""
+    preferred: Role | None = None
+    """Whom the rules name first, breakers apart; any other candidate is a fallback."""
 
 
 def bucket(e164: str) -> int:
@@ -73,6 +75,7 @@ def decide(
         reason=reason,
         assigned=assigned and enabled[0] is first,
         skipped=tuple(role for role in enabled if role in blocked),
+        preferred=enabled[0],
     )
 
 

@@ -1,1 +1,6 @@
-"""Real HTTP servers that play the providers, with scripted faults."""
+"""Simulated providers: real HTTP servers that take SMS, keep a journal, and fail as scripted."""
+
+from worker.simulator.script import ReportPlan, Script
+from worker.simulator.server import Simulator
+
+__all__ = ["ReportPlan", "Script", "Simulator"]

@@ -1,0 +1,202 @@
+"""What the worker says about messages, on `sms.events`.
+
+Rules: `event` is the routing key, and AMQP `type` says the same. The same fact published twice has
+the same `eventId`: consumers that act on events remember ids. Numbers are masked; the text is never
+here. Consumers ignore unknown fields, and unknown values of the open strings (`code`, `status`,
+`reason`, `matchedBy`, `messageType`).
+
+| event | means | what comes after it |
+|---|---|---|
+| sms.sent | a provider took it | delivered, undelivered or unreported |
+| sms.delivered | the provider reports that it arrived | nothing |
+| sms.undelivered | the provider reports that it did not arrive | nothing |
+| sms.failed | given up after every attempt was proved not sent | nothing |
+| sms.expired | not sent before `expiresAt` | nothing |
+| sms.rejected | refused before any attempt: invalid, or the recipient opted out | nothing |
+| sms.unknown | it may have left; nobody sends it again | sent (proved by a report) or unreported |
+| sms.unreported | no report came before the deadline | at most a late report |
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+from uuid import UUID  # noqa: TC003 - pydantic reads annotations at run time
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from contracts.codec import DecodeError, read_object
+from contracts.model import Amount, Currency, Int64, Moment, Wire
+
+Lane = Literal["transactional", "bulk"]
+"""The queue a message first came through."""
+
+Epoch = Annotated[int, Field(strict=True, ge=1)]
+"""Number of an attempt of its message, from 1."""
+
+Count = Annotated[int, Field(strict=True, ge=0)]
+
+
+class Cost(Wire):
+    """What a provider says the whole message cost."""
+
+    amount: Amount
+    currency: Currency
+
+
+class DeliveryEvent(Wire):
+    """What every event says."""
+
+    event_id: UUID
+    """UUIDv5 of message id, event and ordinal (`contracts.codec.event_id`)."""
+    event: str
+    """Routing key."""
+    occurred_at: Moment
+    message_id: str
+    lane: Lane | None = None
+    """Absent where the command could not be read."""
+    recipient: str | None = None
+    """Masked, e.g. `+260******456`; absent where the command could not be read."""
+    message_type: str | None = None
+    """Absent where the command could not be read."""
+    user_id: str | None = None
+    branch_id: Int64 | None = None
+
+
+class SmsSent(DeliveryEvent):
+    """A provider took the message and will try to deliver it."""
+
+    event: Literal["sms.sent"] = "sms.sent"
+    provider: str
+    attempt: Epoch
+    provider_message_id: str | None = None
+    """The provider's own id; absent where it gives none."""
+    segments: Count
+    """By the provider's count where it gives one, else by ours."""
+    cost: Cost | None = None
+    possible_duplicate: bool = False
+    """An earlier attempt may have left too: the recipient may read it twice."""
+    reason: str
+    """Why this provider."""
+    duration_ms: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    """Of the provider call, milliseconds."""
+
+
+class _Reported(DeliveryEvent):
+    """What a delivery report says of an attempt."""
+
+    provider: str
+    attempt: Epoch
+    provider_message_id: str | None = None
+    status: str
+    """As the provider spelled it."""
+    reason: str | None = None
+    network_code: str | None = None
+    """Of the recipient's network, opaque."""
+    matched_by: str
+    """`reference`: the report named the provider's or our own id. `recipient`: it named the number
+    only, and one single unknown attempt went there."""
+
+
+class SmsDelivered(_Reported):
+    """The provider reports that the message arrived."""
+
+    event: Literal["sms.delivered"] = "sms.delivered"
+
+
+class SmsUndelivered(_Reported):
+    """The provider took the message and reports that it did not arrive."""
+
+    event: Literal["sms.undelivered"] = "sms.undelivered"
+
+
+class SmsFailed(DeliveryEvent):
+    """Given up after an attempt or after errors of ours; surely not taken by any provider."""
+
+    event: Literal["sms.failed"] = "sms.failed"
+    code: str
+    """Short, stable, for programs."""
+    reason: str
+    """For people."""
+    provider: str | None = None
+    """The last one asked."""
+    attempts: Count
+
+
+class SmsExpired(DeliveryEvent):
+    """Proved unsent at the end of its life."""
+
+    event: Literal["sms.expired"] = "sms.expired"
+    reason: str
+    attempts: Count
+
+
+class SmsRejected(DeliveryEvent):
+    """Refused by us before any attempt."""
+
+    event: Literal["sms.rejected"] = "sms.rejected"
+    reason: str
+    problems: tuple[str, ...] = ()
+    """One line each: field, what was expected, what came."""
+
+
+class SmsUnknown(DeliveryEvent):
+    """It may have left. Held until a delivery report proves it."""
+
+    event: Literal["sms.unknown"] = "sms.unknown"
+    provider: str
+    attempt: Epoch
+    reason: str
+    possible_duplicate: bool = False
+
+
+class SmsUnreported(DeliveryEvent):
+    """No final delivery report came before the deadline."""
+
+    event: Literal["sms.unreported"] = "sms.unreported"
+    provider: str
+    attempt: Epoch
+
+
+Event = (
+    SmsSent
+    | SmsDelivered
+    | SmsUndelivered
+    | SmsFailed
+    | SmsExpired
+    | SmsRejected
+    | SmsUnknown
+    | SmsUnreported
+)
+"""Every event, told apart by `event`."""
+
+EVENTS: Final[tuple[type[DeliveryEvent], ...]] = (
+    SmsSent,
+    SmsDelivered,
+    SmsUndelivered,
+    SmsFailed,
+    SmsExpired,
+    SmsRejected,
+    SmsUnknown,
+    SmsUnreported,
+)
+
+_ANY: Final[TypeAdapter[Event]] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
+
+
+def decode_event(body: bytes) -> Event:
+    """Read an event, for consumers.
+
+    Raises:
+        DecodeError: no event that this version knows; `message_id` is set where the body names one.
+    """
+    data = read_object(body)
+    try:
+        return _ANY.validate_python(data)
+    except ValidationError as error:
+        named = data.get("messageId", data.get("message_id"))
+        message_id = named if isinstance(named, str) else None
+        problems = tuple(
+            f"{'.'.join(map(str, each['loc'][1:])) or 'event'}: {each['msg']}"
+            for each in error.errors(include_url=False, include_context=False, include_input=False)
+        )
+        raise DecodeError(f"not a known event: {problems[0]}", message_id, problems) from None

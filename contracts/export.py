@@ -1,0 +1,101 @@
+"""The contract for those who do not read Python: JSON Schemas and one AsyncAPI document.
+
+Rules: `contracts/schemas/` is generated from the models and `contracts.names`, and a test fails
+when it is stale. One schema per message, named after it; the AsyncAPI document refers to them.
+Sources: JSON Schema 2020-12, AsyncAPI 3.0.0 with AMQP bindings 0.3.0.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from contracts.asyncapi import document
+from contracts.catalogue import MESSAGES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from contracts.catalogue import Published
+
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+
+_NULL: Final = {"type": "null"}
+
+
+def render() -> dict[str, str]:
+    """Every generated file: name -> content."""
+    files = {f"{each.name}.json": _text(schema(each)) for each in MESSAGES}
+    return files | {"asyncapi.json": _text(document())}
+
+
+def schema(message: Published) -> dict[str, Any]:
+    """JSON Schema of a message as it is on the wire (camelCase)."""
+    if message.inbound:
+        found = message.model.model_json_schema(mode="validation")
+    else:
+        found = _as_written(message.model.model_json_schema(mode="serialization"))
+    return {"$schema": DIALECT} | _untitled(found)
+
+
+def _as_written(node: Any) -> Any:
+    """Say what `encode` does: what is None is left out, everything else is always there."""
+    if isinstance(node, list):
+        return [_as_written(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    written = {name: _as_written(value) for name, value in _without_null(node).items()}
+    if "properties" in node:
+        fields = node["properties"].items()
+        written["required"] = [name for name, field in fields if _NULL not in _choices(field)]
+    return written
+
+
+def _without_null(node: dict[str, Any]) -> dict[str, Any]:
+    if _NULL not in _choices(node):
+        return node
+    choices = [each for each in node["anyOf"] if each != _NULL]
+    rest = {name: value for name, value in node.items() if name not in ("anyOf", "default")}
+    return rest | (choices[0] if len(choices) == 1 else {"anyOf": choices})
+
+
+def _choices(node: Any) -> list[Any]:
+    found = node.get("anyOf") if isinstance(node, dict) else None
+    return found if isinstance(found, list) else []
+
+
+def _untitled(node: Any) -> Any:
+    """Drop generated titles (`Messageid`); a property that is called title is a schema and stays."""
+    if isinstance(node, list):
+        return [_untitled(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        name: _untitled(value)
+        for name, value in node.items()
+        if not (name == "title" and isinstance(value, str))
+    }
+
+
+def stale(directory: Path) -> list[str]:
+    """Names of files in `directory` that are missing, differ, or should not be there."""
+    expected = render()
+    found = {path.name: path.read_text(encoding="utf-8") for path in directory.glob("*.json")}
+    return sorted(name for name in expected | found if expected.get(name) != found.get(name))
+
+
+def write(directory: Path) -> list[str]:
+    """Bring `directory` up to date; returns the names of the files that changed."""
+    directory.mkdir(parents=True, exist_ok=True)
+    changed = stale(directory)
+    expected = render()
+    for name in changed:
+        if name in expected:
+            (directory / name).write_text(expected[name], encoding="utf-8")
+        else:
+            (directory / name).unlink()
+    return changed
+
+
+def _text(value: dict[str, Any]) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,230 @@
+"""Consuming one queue.
+
+Rules:
+- A delivery is handled in a task of ours, in a plain set, never cancelled: the library cancels its
+  own callbacks when a channel dies, and a cancelled POST would be an unknown of our own making.
+- An acknowledgement that finds its channel gone is nothing to repair: the delivery comes again and
+  finds the record.
+- Consuming stops while anybody holds it (store away, breakers open) and goes on when nobody does.
+- Drain: take nothing new, hand back what was not begun, finish what was, keep the channel for its
+  acknowledgements, report what was left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from worker.broker.link import LOST
+from worker.ports import Incoming, Settlement
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
+
+    from worker.broker.link import Link
+
+OPERATION_TIMEOUT_S: Final = 10.0
+RETRY_S: Final = 0.5
+_log = structlog.get_logger(__name__)
+
+
+class Consumer:
+    """A service that feeds one queue to one handler.
+
+    Args:
+        link: connection for consuming only.
+        queue: declared already.
+        prefetch: deliveries in hand at once.
+        handler: settles a delivery; must not raise.
+        grace_s: longest `drain` waits for what is in hand.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        queue: str,
+        *,
+        prefetch: int,
+        handler: Callable[[Incoming], Awaitable[Settlement]],
+        grace_s: float,
+    ) -> None:
+        self._link = link
+        self._queue = queue
+        self._prefetch = prefetch
+        self._handler = handler
+        self._grace_s = grace_s
+        self._in_hand: set[asyncio.Task[None]] = set()
+        self._held: set[str] = set()
+        self._changed = asyncio.Event()
+        self._draining = False
+        self._keeper: asyncio.Task[None] | None = None
+        self._consuming = asyncio.Event()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+
+    @property
+    def consuming(self) -> bool:
+        """Whether the broker delivers to us now."""
+        return self._consuming.is_set()
+
+    @property
+    def in_hand(self) -> int:
+        """Deliveries not settled yet."""
+        return len(self._in_hand)
+
+    @property
+    def held_by(self) -> frozenset[str]:
+        """Who holds consuming back."""
+        return frozenset(self._held)
+
+    async def start(self) -> None:
+        """Consume, or wait for whoever holds it back."""
+        self._keeper = asyncio.get_running_loop().create_task(self._keep(), name=self._queue)
+        if not self._held:
+            async with asyncio.timeout(2 * OPERATION_TIMEOUT_S):
+                await self._consuming.wait()
+
+    def hold(self, who: str) -> None:
+        """Take nothing new until `free(who)`."""
+        if who not in self._held:
+            self._held.add(who)
+            self._changed.set()
+
+    def free(self, who: str) -> None:
+        """Undo `hold(who)`."""
+        if who in self._held:
+            self._held.discard(who)
+            self._changed.set()
+
+    def pause(self, who: str, seconds: float) -> None:
+        """Hold for a time; a second call for the same `who` starts the time anew."""
+        self.hold(who)
+        timer = self._timers.pop(who, None)
+        if timer is not None:
+            timer.cancel()
+        loop = asyncio.get_running_loop()
+        self._timers[who] = loop.call_later(max(seconds, RETRY_S), self.free, who)
+
+    async def drain(self) -> None:
+        """Take nothing new; wait for what is in hand, at most the grace."""
+        self._draining = True
+        self._changed.set()
+        if self._keeper is not None:
+            await self._keeper
+        if self._in_hand:
+            await asyncio.wait(self._in_hand, timeout=self._grace_s)
+        if self._in_hand:
+            _log.warning("drain left deliveries", queue=self._queue, left=len(self._in_hand))
+
+    async def stop(self) -> None:
+        """Let go of everything; what is unsettled comes again."""
+        if not self._draining:
+            await self.drain()
+        for timer in self._timers.values():
+            timer.cancel()
+
+    async def _keep(self) -> None:
+        """Consume whenever nobody holds it back, on whatever channel is alive."""
+        while not self._draining:
+            self._changed.clear()
+            if self._held:
+                await self._changed.wait()
+                continue
+            channel = await self._link_channel()
+            if channel is None:
+                continue
+            try:
+                await self._consume_on(channel)
+            except (*LOST, asyncio.CancelledError) as error:
+                if _cancelled_by_us():
+                    raise
+                _log.warning("consumer failed", queue=self._queue, error=type(error).__name__)
+                await asyncio.sleep(RETRY_S)
+            finally:
+                self._consuming.clear()
+
+    async def _link_channel(self) -> AbstractChannel | None:
+        """A channel, or None when something changed while waiting for one."""
+        opening = asyncio.ensure_future(self._link.channel())
+        changed = asyncio.ensure_future(self._changed.wait())
+        await asyncio.wait({opening, changed}, return_when=asyncio.FIRST_COMPLETED)
+        changed.cancel()
+        if opening.done():
+            return opening.result()
+        opening.cancel()
+        return None
+
+    async def _consume_on(self, channel: AbstractChannel) -> None:
+        """Consume until held, draining, or the channel is gone."""
+        gone = asyncio.Event()
+        channel.close_callbacks.add(lambda *_: gone.set())
+        async with asyncio.timeout(OPERATION_TIMEOUT_S):
+            await channel.set_qos(prefetch_count=self._prefetch)
+            queue = await channel.get_queue(self._queue, ensure=False)
+        while not self._draining and not gone.is_set() and not channel.is_closed:
+            self._changed.clear()
+            if not self._held:
+                await self._deliver_until_changed(queue, gone)
+            else:
+                await _first(self._changed.wait(), gone.wait())
+
+    async def _deliver_until_changed(self, queue: AbstractQueue, gone: asyncio.Event) -> None:
+        async with asyncio.timeout(OPERATION_TIMEOUT_S):
+            tag = await queue.consume(self._take)
+        self._consuming.set()
+        await _first(self._changed.wait(), gone.wait())
+        self._consuming.clear()
+        if not gone.is_set():
+            async with asyncio.timeout(OPERATION_TIMEOUT_S):
+                await queue.cancel(tag)
+
+    async def _take(self, message: AbstractIncomingMessage) -> None:
+        task = asyncio.get_running_loop().create_task(self._handle(message))
+        self._in_hand.add(task)
+        task.add_done_callback(self._in_hand.discard)
+
+    async def _handle(self, message: AbstractIncomingMessage) -> None:
+        try:
+            settlement = await self._handler(_incoming(message, self._queue))
+        except Exception:  # noqa: BLE001 - a bug in the outermost wrapper; the broker keeps the message
+            _log.exception("delivery not settled", queue=self._queue)
+            await asyncio.sleep(RETRY_S)
+            settlement = Settlement.REQUEUE
+        try:
+            if settlement is Settlement.ACK:
+                await message.ack()
+            else:
+                await message.nack(requeue=True)
+        except (*LOST, asyncio.CancelledError) as error:
+            _log.info("settled without a channel", queue=self._queue, error=type(error).__name__)
+
+
+def _cancelled_by_us() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+async def _first(*waits: Awaitable[object]) -> None:
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+
+
+def _incoming(message: AbstractIncomingMessage, queue: str) -> Incoming:
+    return Incoming(
+        queue=queue,
+        body=message.body,
+        redelivered=bool(message.redelivered),
+        headers=message.headers,
+        message_id=message.message_id,
+        type=message.type,
+        content_type=message.content_type,
+        correlation_id=message.correlation_id,
+        user_id=message.user_id,
+        timestamp=message.timestamp,
+        routing_key=message.routing_key or "",
+    )

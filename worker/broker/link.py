@@ -1,0 +1,119 @@
+"""One AMQP connection that comes back by itself.
+
+Rules: we reconnect ourselves (the library's robust connection restores state that is better built
+anew); consuming and publishing use separate links, because a broker in memory alarm stops reading
+from whoever publishes, acknowledgements included. A connection is used until it fails; everybody
+who waits for the next one is woken by it. Jittered backoff, so that replicas do not return at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING, Final
+
+import aio_pika
+import structlog
+from aio_pika.exceptions import AMQPError
+
+if TYPE_CHECKING:
+    from aio_pika.abc import AbstractChannel, AbstractConnection
+
+HEARTBEAT_S: Final = 10
+CONNECT_TIMEOUT_S: Final = 10.0
+_BACKOFF_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
+LOST: Final = (AMQPError, ConnectionError, OSError, TimeoutError, RuntimeError)
+"""What a dead connection or channel raises, as seen by whoever used it."""
+_log = structlog.get_logger(__name__)
+
+
+class Link:
+    """Keeps one connection open.
+
+    Args:
+        url: `amqp://` or `amqps://`, with credentials.
+        name: shown in the broker's management views.
+    """
+
+    def __init__(self, url: str, name: str) -> None:
+        self._url = url
+        self._name = name
+        self._connection: AbstractConnection | None = None
+        self._up = asyncio.Event()
+        self._closed = asyncio.Event()
+        self._stopping = False
+        self._keeper: asyncio.Task[None] | None = None
+
+    @property
+    def is_up(self) -> bool:
+        """Whether a connection is open right now."""
+        return self._up.is_set()
+
+    async def start(self) -> None:
+        """Connect; raises when the first connection cannot be made."""
+        await self._connect()
+        self._keeper = asyncio.get_running_loop().create_task(self._keep(), name=self._name)
+
+    async def drain(self) -> None:
+        """Nothing to do."""
+
+    async def stop(self) -> None:
+        """Close the connection. Idempotent."""
+        self._stopping = True
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
+            self._keeper = None
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None
+        self._up.clear()
+
+    async def channel(self, *, returns_raise: bool = True) -> AbstractChannel:
+        """Open a channel with publisher confirms, waiting for a connection if there is none."""
+        while True:
+            await self._up.wait()
+            connection = self._connection
+            try:
+                if connection is not None:
+                    async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                        return await connection.channel(on_return_raises=returns_raise)
+            except LOST as error:
+                _log.warning("channel not opened", link=self._name, error=type(error).__name__)
+            await asyncio.sleep(_BACKOFF_S[0])
+
+    async def _connect(self) -> None:
+        connection = await aio_pika.connect(
+            self._url,
+            client_properties={"connection_name": self._name},
+            heartbeat=HEARTBEAT_S,
+            timeout=CONNECT_TIMEOUT_S,
+        )
+        self._closed.clear()
+        connection.close_callbacks.add(lambda *_: self._lost())
+        self._connection = connection
+        self._up.set()
+
+    def _lost(self) -> None:
+        self._up.clear()
+        self._closed.set()
+
+    async def _keep(self) -> None:
+        while True:
+            await self._closed.wait()
+            _log.warning("connection lost", link=self._name)
+            await self._reconnect()
+            _log.info("connection restored", link=self._name)
+
+    async def _reconnect(self) -> None:
+        tries = 0
+        while True:
+            pause = _BACKOFF_S[min(tries, len(_BACKOFF_S) - 1)]
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, no secret
+            tries += 1
+            try:
+                await self._connect()
+            except LOST as error:
+                _log.warning("not connected", link=self._name, error=type(error).__name__)
+            else:
+                return

@@ -1,0 +1,97 @@
+"""Watches the provider accounts: reachable, authenticated, enough balance.
+
+Rules: asks the provider's own account call, never by sending; tells what changed, not what stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from worker.ports import AccountHealth, Provider
+    from worker.service import Background
+
+
+class Told(Protocol):
+    """Where alerts go."""
+
+    def raised(
+        self,
+        code: str,
+        reason: str,
+        *,
+        provider: str | None = None,
+        suggested_command: str | None = None,
+    ) -> None:
+        """Something began."""
+        ...
+
+    def over(self, code: str, reason: str, *, provider: str | None = None) -> None:
+        """It ended."""
+        ...
+
+
+class AccountWatch:
+    """Checks each account at an interval.
+
+    Args:
+        providers: adapters.
+        low_balance: by provider id, the balance below which a person must know.
+        alerts: told what begins and ends.
+        interval_s: seconds between checks; asked anew each time.
+        background: runs the loop.
+    """
+
+    def __init__(
+        self,
+        *,
+        providers: tuple[Provider, ...],
+        low_balance: Mapping[str, float],
+        alerts: Told,
+        interval_s: Callable[[], float],
+        background: Background,
+    ) -> None:
+        self._providers = providers
+        self._low_balance = low_balance
+        self._alerts = alerts
+        self._interval_s = interval_s
+        self._background = background
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to watch; the first check is made at once, in the background."""
+        self._task = self._background.spawn(self._watch(), "accounts")
+
+    async def drain(self) -> None:
+        """Nothing is in flight that anybody waits for."""
+
+    async def stop(self) -> None:
+        """End. Idempotent."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def _watch(self) -> None:
+        while True:
+            for provider in self._providers:
+                self._judge(provider.id, await provider.check())
+            await asyncio.sleep(self._interval_s())
+
+    def _judge(self, provider: str, health: AccountHealth) -> None:
+        if health.ok:
+            self._alerts.over("account", "the account call succeeds again", provider=provider)
+        else:
+            self._alerts.raised("account", health.reason, provider=provider)
+        floor = self._low_balance.get(provider)
+        if floor is None or health.balance is None:
+            return
+        balance = f"{health.balance.amount} {health.balance.currency}"
+        if health.balance.amount < floor:
+            reason = f"balance {balance} is below {floor:g}: top the account up"
+            self._alerts.raised("low balance", reason, provider=provider)
+        else:
+            self._alerts.over("low balance", f"balance is {balance}", provider=provider)

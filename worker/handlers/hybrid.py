@@ -1,0 +1,456 @@
+"""Attempt by attempt: one round of a message over the providers that may have it.
+
+    decide provisionally -> wait at that provider's limiter -> decide again -> intent -> POST
+        -> outcome -> next candidate | settled
+
+Rules:
+- No POST without its own durable intent: the first is an insert, each further one a
+  compare-and-set that raises the epoch. What lost returns the record that stands; the caller
+  looks at it anew.
+- A candidate follows only upon proof (`NotSent`), or once upon `Unknown` where the message's
+  policy allows one resend through what was not tried.
+- The last synchronous line before the POST checks lease, life and snapshot. An intent that was not
+  acted on becomes `waiting`, uncounted.
+- While an attempt of the message may have left, it never settles as anything but `accepted` or
+  `unknown`: no false end is announced.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, assert_never
+
+from worker.domain.message import Attempt, Lane, Lease, OnUnknown, Record, Result, State
+from worker.domain.outcome import Accepted, Blame, NotSent, Outcome, Refused, Unknown
+from worker.domain.routing import Decision, decide
+from worker.handlers import announce
+from worker.ports import Finished, Measured, Sms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from worker.domain.flags import Snapshot
+    from worker.domain.message import Message, StoredEvent
+    from worker.domain.outcome import Money
+    from worker.domain.phases import Role
+    from worker.ports import Clock, Guard, Messages, Meter, Slot, Snapshots, Suppressions
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The record is settled and carries these events."""
+
+    state: State
+    events: tuple[StoredEvent, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """The record is `waiting`; its copy must carry `round`."""
+
+    round: int
+    failed_rounds: int
+    """Rounds that count; 0: come back soon, nothing was tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """Every candidate's breaker is open: nothing was tried, nothing was written."""
+
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class TooLate:
+    """The life of the message ended before any intent of this round."""
+
+
+@dataclass(frozen=True, slots=True)
+class OptedOut:
+    """The recipient withdrew consent before any intent of this round."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotBegun:
+    """The process is draining: nothing was written in this round."""
+
+
+Ended = Settled | Waits | Blocked | TooLate | OptedOut | NotBegun
+_NOT_CALLED = Finished(NotSent(Blame.RECIPIENT, "not called", "intent not acted on in time"), 0.0)
+
+
+class Unsent:
+    """Versions of intents that are decided and whose POST has not begun.
+
+    A replica has left a version behind when the oldest one here is newer.
+    """
+
+    def __init__(self) -> None:
+        self._versions: Counter[int] = Counter()
+
+    @contextmanager
+    def at(self, version: int) -> Iterator[None]:
+        """Hold `version` while an intent is being written."""
+        self._versions[version] += 1
+        try:
+            yield
+        finally:
+            self._versions[version] -= 1
+            if not self._versions[version]:
+                del self._versions[version]
+
+    def oldest(self) -> int | None:
+        """Oldest version of any intent not yet sent; None: there is none."""
+        return min(self._versions, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pick:
+    """A candidate whose slot we hold and whose breaker let us through."""
+
+    role: Role
+    slot: Slot
+    snapshot: Snapshot
+    decision: Decision
+
+
+@dataclass(slots=True)
+class _Round:
+    """What one round knows so far."""
+
+    message: Message
+    base: Lease | Record | None
+    """What the next intent compares against; None: nothing is stored yet."""
+    excluded: set[Role]
+    previous: Finished | None = None
+    """Outcome of the last attempt, not written yet."""
+    suspect: Attempt | None = None
+    """The attempt that may have left."""
+    resending: bool = False
+    announced: bool = False
+    """`sms.unknown` is stored already."""
+    began: bool = False
+
+    @property
+    def epoch(self) -> int:
+        return self.base.epoch if self.base is not None else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Hybrid:
+    """Tries the candidates of a message, in the order of the snapshot in force.
+
+    Args:
+        messages: the records.
+        guards: breaker and limits of each role's provider.
+        snapshots: what is in force.
+        suppressions: who opted out.
+        meter: counts attempts.
+        clock: time.
+        deadline_s: by role, the longest a POST can take; a lease must outlive it.
+        budget: counted rounds by lane before `failed`.
+        price: cost by tariff where the reply names none.
+        draining: whether nothing new may begin.
+        unsent: versions of the intents that are being written.
+    """
+
+    messages: Messages
+    guards: Mapping[Role, Guard]
+    snapshots: Snapshots
+    suppressions: Suppressions
+    meter: Meter
+    clock: Clock
+    deadline_s: Mapping[Role, float]
+    budget: Mapping[Lane, int]
+    price: Callable[[str, str, int], Money | None]
+    draining: Callable[[], bool]
+    unsent: Unsent
+
+    async def run(self, message: Message, base: Record | None) -> Ended | Record:
+        """One round.
+
+        Args:
+            message: as delivered, with lane, policy and life as frozen in its record.
+            base: the record it goes on from (`waiting`, or `unknown` for the resend); None: new.
+
+        Returns:
+            How the round ended, or the record that stands where ours lost.
+        """
+        state = self._begin(message, base)
+        while True:
+            pick = await self._pick(state)
+            if not isinstance(pick, _Pick):
+                return await self._end(state, pick)
+            try:
+                step = await self._attempt(state, pick)
+            finally:
+                pick.slot.release()
+            if step is not None:
+                return step
+
+    # --- choosing ------------------------------------------------------------------------
+
+    async def _pick(self, state: _Round) -> _Pick | Decision | TooLate | OptedOut | NotBegun:
+        """Hold a slot of the best candidate, decided again after the wait; a Decision: nobody."""
+        message = state.message
+        counted = False
+        while True:
+            snapshot = await self.snapshots.fresh()
+            if (over := self._over(state)) is not None:
+                return over
+            decision = self._decide(message, snapshot)
+            if not counted:
+                self._count_skipped(state, decision)
+                counted = True
+            role = next((r for r in decision.candidates if r not in state.excluded), None)
+            if role is None:
+                return decision
+            slot = await self.guards[role].slot(message.lane)
+            if self._still(snapshot, state) and slot.admit():
+                return _Pick(role, slot, snapshot, decision)
+            slot.release()
+
+    def _over(self, state: _Round) -> TooLate | OptedOut | NotBegun | None:
+        if self.clock.now() >= state.message.expires_at:
+            return TooLate()
+        if state.message.recipient.hash in self.suppressions:
+            return OptedOut()
+        if self.draining() and not state.began:
+            return NotBegun()
+        return None
+
+    def _still(self, snapshot: Snapshot, state: _Round) -> bool:
+        """Whether the decision made before the wait still holds."""
+        unchanged = self.snapshots.current is snapshot and self.snapshots.is_fresh()
+        return unchanged and self._over(state) is None
+
+    def _decide(self, message: Message, snapshot: Snapshot) -> Decision:
+        blocked = frozenset(r for r, guard in self.guards.items() if not guard.passable())
+        return decide(message.to, message.user_id, message.branch_id, snapshot, blocked)
+
+    def _count_skipped(self, state: _Round, decision: Decision) -> None:
+        """Once a round; eligible where the hash assigned the very candidate passed over."""
+        for role in decision.skipped:
+            if role in state.excluded:
+                continue
+            first = decision.assigned and state.epoch == 0
+            self.meter.skipped(
+                self.guards[role].provider_id,
+                eligible=first and role is decision.preferred,
+                recipient_hash=state.message.recipient.hash,
+            )
+
+    # --- one attempt ---------------------------------------------------------------------
+
+    async def _attempt(self, state: _Round, pick: _Pick) -> Ended | Record | None:
+        """Intent, POST, outcome; None: go on with the next candidate."""
+        attempt = self._intent(state, pick)
+        with self.unsent.at(attempt.version):
+            held = await self._hold(state, attempt)
+        if isinstance(held, Record):
+            return held
+        state.base, state.previous, state.began = held, None, True
+        if not self._may_send(held, state, pick):
+            return await self._withdraw(state, held)
+        outcome, duration_ms = await pick.slot.send(self._sms(state.message, attempt))
+        finished = Finished(outcome, duration_ms, self._cost(attempt.provider, state, outcome))
+        self._measure(state, attempt, pick, finished)
+        state.excluded.add(pick.role)
+        return await self._outcome(state, held, attempt, finished)
+
+    def _intent(self, state: _Round, pick: _Pick) -> Attempt:
+        decision = pick.decision
+        preferred = pick.role is decision.preferred
+        return Attempt(
+            epoch=state.epoch + 1,
+            provider=self.guards[pick.role].provider_id,
+            version=pick.snapshot.version,
+            reason=decision.reason if preferred else f"{decision.reason}; fallback",
+            eligible=decision.assigned and state.epoch == 0 and preferred,
+            resend=state.resending,
+        )
+
+    async def _hold(self, state: _Round, attempt: Attempt) -> Lease | Record:
+        if state.base is None:
+            return await self.messages.claim(state.message, attempt)
+        return await self.messages.intend(
+            state.base, attempt, state.previous, lane=state.message.lane
+        )
+
+    def _may_send(self, lease: Lease, state: _Round, pick: _Pick) -> bool:
+        """The last look before the bytes leave: nothing may await between this and the POST."""
+        enough = self.clock.monotonic() + self.deadline_s[pick.role] < lease.until
+        return enough and self.clock.now() < state.message.expires_at
+
+    async def _withdraw(self, state: _Round, lease: Lease) -> Ended | Record:
+        """The intent came too late to act on: proved unsent, and it counts against nobody."""
+        if state.suspect is not None:
+            return await self._settle_unknown(state, lease, _NOT_CALLED)
+        round_ = await self.messages.wait(lease, None, counted=False, lane=state.message.lane)
+        return round_ if isinstance(round_, Record) else Waits(round_, 0)
+
+    async def _outcome(
+        self, state: _Round, lease: Lease, attempt: Attempt, finished: Finished
+    ) -> Ended | Record | None:
+        outcome = finished.outcome
+        match outcome:
+            case Accepted():
+                return await self._settle_accepted(state, lease, attempt, finished)
+            case Refused():
+                if outcome.opted_out:
+                    await self.suppressions.add(state.message.recipient.hash, attempt.provider)
+                return await self._settle_failed(state, lease, finished, outcome.reason)
+            case NotSent():
+                state.previous = finished
+                return None
+            case Unknown():
+                return await self._unknown(state, lease, attempt, finished)
+        assert_never(outcome)
+
+    async def _unknown(
+        self, state: _Round, lease: Lease, attempt: Attempt, finished: Finished
+    ) -> Ended | Record | None:
+        """Once, where policy allows: on to what was not tried at all. Else hold."""
+        state.suspect, state.previous = attempt, finished
+        if state.message.on_unknown is OnUnknown.HOLD or lease.resend_used:
+            return await self._settle_unknown(state, lease, finished)
+        state.resending = True
+        state.excluded |= self._roles(lease.tried)
+        return None
+
+    # --- ending --------------------------------------------------------------------------
+
+    async def _end(
+        self, state: _Round, why: Decision | TooLate | OptedOut | NotBegun
+    ) -> Ended | Record:
+        """Nobody is left to try in this round."""
+        if isinstance(state.base, Lease) and state.previous is not None:
+            return await self._end_tried(state, state.base, state.previous, why)
+        if not isinstance(why, Decision):
+            return why
+        if isinstance(state.base, Record) and state.resending and not why.skipped:
+            return Settled(state.base.state, state.base.events, "nobody left to resend through")
+        return Blocked(min((g.probe_due_in() for g in self.guards.values()), default=0.0))
+
+    async def _end_tried(
+        self,
+        state: _Round,
+        lease: Lease,
+        previous: Finished,
+        why: Decision | TooLate | OptedOut | NotBegun,
+    ) -> Ended | Record:
+        if state.suspect is not None:
+            return await self._settle_unknown(state, lease, previous)
+        if isinstance(why, TooLate):
+            return await self._settle_failed(state, lease, previous, "its life ended")
+        if isinstance(why, OptedOut):
+            return await self._settle_failed(state, lease, previous, "recipient opted out")
+        if lease.failed_rounds + 1 >= self.budget[state.message.lane]:
+            return await self._settle_failed(state, lease, previous, "every round failed")
+        lane = state.message.lane
+        round_ = await self.messages.wait(lease, previous, counted=True, lane=lane)
+        return round_ if isinstance(round_, Record) else Waits(round_, lease.failed_rounds + 1)
+
+    async def _settle_accepted(
+        self, state: _Round, lease: Lease, attempt: Attempt, finished: Finished
+    ) -> Ended | Record:
+        duplicate = attempt.resend
+        event = announce.sent(
+            state.message, attempt, finished, self.clock.now(), possible_duplicate=duplicate
+        )
+        to = Settled(State.ACCEPTED, (event,), attempt.reason)
+        return await self._settle(state, lease, finished, to)
+
+    async def _settle_failed(
+        self, state: _Round, lease: Lease, finished: Finished, why: str
+    ) -> Ended | Record:
+        if state.suspect is not None:
+            return await self._settle_unknown(state, lease, finished)
+        detail = finished.outcome.reason if not isinstance(finished.outcome, Accepted) else ""
+        reason = why if detail in why else f"{why}; last: {detail}"
+        event = announce.failed(
+            state.message,
+            finished.outcome.code,
+            reason,
+            self.clock.now(),
+            attempts=lease.epoch,
+            generation=lease.generation,
+            provider=lease.provider,
+        )
+        return await self._settle(state, lease, finished, Settled(State.FAILED, (event,), reason))
+
+    async def _settle_unknown(
+        self, state: _Round, lease: Lease, finished: Finished
+    ) -> Ended | Record:
+        suspect = state.suspect
+        reason = f"{suspect.provider if suspect else lease.provider} may have taken it"
+        events: tuple[StoredEvent, ...] = ()
+        if suspect is not None and not state.announced:
+            events = (announce.unknown(state.message, suspect, reason, self.clock.now()),)
+        return await self._settle(state, lease, finished, Settled(State.UNKNOWN, events, reason))
+
+    async def _settle(
+        self, state: _Round, lease: Lease, finished: Finished, to: Settled
+    ) -> Ended | Record:
+        lane = state.message.lane
+        stands = await self.messages.settle(lease, to.state, finished, to.events, lane=lane)
+        if stands is None:
+            return to
+        await self.messages.late(lease, finished)
+        return stands
+
+    # --- measuring -----------------------------------------------------------------------
+
+    def _cost(self, provider: str, state: _Round, outcome: Outcome) -> Money | None:
+        if not isinstance(outcome, Accepted):
+            return None
+        parts = outcome.parts or state.message.segments
+        return outcome.cost or self.price(provider, state.message.to, parts)
+
+    def _measure(self, state: _Round, attempt: Attempt, pick: _Pick, finished: Finished) -> None:
+        message = state.message
+        self.meter.attempt(
+            Measured(
+                provider=attempt.provider,
+                outcome=finished.outcome,
+                duration_ms=finished.duration_ms,
+                lane=message.lane,
+                message_type=message.message_type,
+                branch_id=message.branch_id,
+                segments=message.segments,
+                cost=finished.cost,
+                eligible=attempt.eligible,
+                recipient_hash=message.recipient.hash,
+                fallback=pick.role is not pick.decision.preferred,
+            )
+        )
+
+    def _sms(self, message: Message, attempt: Attempt) -> Sms:
+        return Sms(
+            message_id=message.id,
+            epoch=attempt.epoch,
+            to=message.to,
+            text=message.text,
+            sender_id=message.sender_id,
+            valid_for_s=(message.expires_at - self.clock.now()).total_seconds(),
+            traceparent=message.traceparent,
+        )
+
+    def _roles(self, providers: frozenset[str]) -> set[Role]:
+        return {role for role, guard in self.guards.items() if guard.provider_id in providers}
+
+    def _begin(self, message: Message, base: Record | None) -> _Round:
+        if base is None or base.state is not State.UNKNOWN:
+            return _Round(message, base, excluded=set())
+        unknown = [a for a in base.attempts if a.result in (Result.UNKNOWN, None)]
+        return _Round(
+            message,
+            base,
+            excluded=self._roles(base.tried()),
+            suspect=unknown[-1] if unknown else base.attempts[-1],
+            resending=True,
+            announced=True,
+        )

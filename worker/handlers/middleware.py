@@ -1,0 +1,60 @@
+"""What wraps every handler, composed in one list in `worker.app`.
+
+Rules: a wrapper is short, takes a handler and gives a handler, and knows nothing of its neighbours.
+An exception of ours never loses a message and never loops: it goes round the retry tiers a bounded
+number of times and is then given up with its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from contracts.names import Header
+from worker.handlers.understand import carried, first_seen
+from worker.ports import Incoming, Settlement
+
+if TYPE_CHECKING:
+    from worker.ports import Clock, Publisher
+
+Handler = Callable[[Incoming], Awaitable[Settlement]]
+GiveUp = Callable[[Incoming, str], Awaitable[Settlement]]
+TIERS: Final = ("5s", "30s", "2m", "10m")
+_log = structlog.get_logger(__name__)
+
+
+def bounded_errors(
+    handler: Handler, *, give_up: GiveUp, publisher: Publisher, clock: Clock
+) -> Handler:
+    """Retry our own exceptions through the tiers; after the last one, give up with the reason."""
+
+    async def handle(incoming: Incoming) -> Settlement:
+        try:
+            return await handler(incoming)
+        except Exception as error:  # noqa: BLE001 - the outermost wrapper: nothing is lost
+            errors = carried(incoming, Header.ERRORS) + 1
+            _log.exception("handler failed", queue=incoming.queue, errors=errors)
+            if errors > len(TIERS):
+                return await give_up(incoming, f"our own error: {type(error).__name__}")
+            headers: dict[str, object] = {
+                Header.ERRORS: errors,
+                Header.FIRST_AT: first_seen(incoming, clock.now()).isoformat(),
+            }
+            await publisher.park(incoming, TIERS[errors - 1], headers)
+            return Settlement.ACK
+
+    return handle
+
+
+def logged(handler: Handler) -> Handler:
+    """Bind what identifies the delivery to every log line written on its behalf."""
+
+    async def handle(incoming: Incoming) -> Settlement:
+        with structlog.contextvars.bound_contextvars(
+            message_id=incoming.message_id, queue=incoming.queue
+        ):
+            return await handler(incoming)
+
+    return handle

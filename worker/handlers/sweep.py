@@ -1,0 +1,166 @@
+"""The sweeper: what no delivery will come for any more.
+
+Rules: only a delivered command sends, so the sweeper never calls a provider. Every change it makes
+is the same compare-and-set a delivery would make, so any number of sweepers agree. After the store
+was away it waits one lease before it judges leases: their holders could not write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from worker.domain.delivery import FINAL
+from worker.domain.message import Delivery, Lane, Result
+from worker.handlers import announce
+from worker.ports import StoreAway
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from worker.domain.message import Attempt, Record
+    from worker.handlers.announce import Announcer
+    from worker.handlers.report import Matcher
+    from worker.ports import Clock, Due, Messages, Meter, Reports
+    from worker.service import Background
+
+EVERY_S: Final = 2.0
+TRANSACTIONAL_LATER_S: Final = 10.0
+"""A transactional record is left to its redelivery for that long: it may still resend."""
+CONFIRM_LATER_S: Final = 10.0
+"""Age after which an unconfirmed event is published again."""
+MATCH_EVERY_S: Final = 0.5
+_log = structlog.get_logger(__name__)
+
+
+class Sweeper:
+    """A service that looks at what is due.
+
+    Args:
+        due: what is due.
+        messages: for the transition to `unknown`.
+        reports: orphans.
+        matcher: matches them.
+        announcer: publishes stored events.
+        meter: takes judgements of delivery.
+        reporting: providers that give delivery reports; others are not judged.
+        clock: time.
+        background: runs the loops; their death ends the process.
+        lease_s: wait after an outage of the store.
+    """
+
+    def __init__(
+        self,
+        *,
+        due: Due,
+        messages: Messages,
+        reports: Reports,
+        matcher: Matcher,
+        announcer: Announcer,
+        meter: Meter,
+        reporting: frozenset[str],
+        clock: Clock,
+        background: Background,
+        lease_s: float,
+    ) -> None:
+        self._due = due
+        self._messages = messages
+        self._reports = reports
+        self._matcher = matcher
+        self._announcer = announcer
+        self._meter = meter
+        self._reporting = reporting
+        self._clock = clock
+        self._background = background
+        self._lease_s = lease_s
+        self._judge_leases_from = float("-inf")
+        self._references: list[str] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Begin to sweep."""
+        self._tasks = {
+            self._background.spawn(self._every(EVERY_S, self.sweep), "sweeper"),
+            self._background.spawn(self._every(MATCH_EVERY_S, self.match_early), "early reports"),
+        }
+
+    async def drain(self) -> None:
+        """Nothing to do: whatever is left undone is due for the next sweeper."""
+
+    async def stop(self) -> None:
+        """End. Idempotent."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = set()
+
+    def accepted(self, reference: str) -> None:
+        """An attempt got its reference: reports may have come before it."""
+        self._references.append(reference)
+
+    def store_was_away(self) -> None:
+        """Leave leases alone for the time of one."""
+        self._judge_leases_from = self._clock.monotonic() + self._lease_s
+
+    async def match_early(self) -> None:
+        """Match reports that came before the response of their attempt was stored."""
+        references, self._references = self._references, []
+        if references:
+            for stored in await self._reports.waiting_for(references):
+                await self._matcher.match(stored)
+
+    async def sweep(self) -> None:
+        """Look at everything once. Raises `StoreAway`."""
+        if self._clock.monotonic() >= self._judge_leases_from:
+            await self._leases()
+        for record, events in await self._due.unannounced(older_s=CONFIRM_LATER_S):
+            await self._announcer.announce(record.id, events, record.correlation_id)
+        for stored in await self._reports.orphans():
+            await self._matcher.match(stored)
+        for record in await self._due.take_judged():
+            self._judge(record)
+        for record in await self._due.overdue():
+            await self._unreported(record)
+
+    async def _leases(self) -> None:
+        dead = await self._due.dead_leases(extra_s=0, lane=Lane.BULK)
+        later = TRANSACTIONAL_LATER_S
+        dead += await self._due.dead_leases(extra_s=later, lane=Lane.TRANSACTIONAL)
+        for record in dead:
+            attempt = record.attempts[-1]
+            reason = f"{attempt.provider} may have taken it: its caller is gone"
+            event = announce.unknown(record, attempt, reason, self._clock.now())
+            if await self._messages.declare_unknown(record, (event,)) is None:
+                _log.warning("lease dead", message_id=record.id, lane=str(record.lane))
+                await self._announcer.announce(record.id, (event,), record.correlation_id)
+
+    def _judge(self, record: Record) -> None:
+        attempt = _accepted(record)
+        if attempt is not None and attempt.provider in self._reporting:
+            delivered = attempt.delivery is Delivery.DELIVERED
+            self._meter.judged(attempt.provider, delivered=delivered, eligible=attempt.eligible)
+
+    async def _unreported(self, record: Record) -> None:
+        attempt = _accepted(record) or record.attempts[-1]
+        told = attempt.delivery in FINAL or attempt.provider not in self._reporting
+        now = self._clock.now()
+        events = () if told else (announce.unreported(record, attempt, now),)
+        if await self._due.unreported(record, events):
+            await self._announcer.announce(record.id, events, record.correlation_id)
+
+    async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            # Jitter, so that replicas do not sweep the same documents at the same moment.
+            await asyncio.sleep(seconds * random.uniform(0.7, 1.3))  # noqa: S311 - no secret
+            try:
+                await work()
+            except StoreAway as error:
+                _log.warning("not swept", error=str(error))
+                self.store_was_away()
+
+
+def _accepted(record: Record) -> Attempt | None:
+    return next((a for a in reversed(record.attempts) if a.result is Result.ACCEPTED), None)

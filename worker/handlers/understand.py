@@ -1,0 +1,114 @@
+"""From the bytes of a command to a `Message`, or the reason why not.
+
+Rules: everything a person must know about a refusal is in the refusal; neither text nor full
+number ever is. The life of a message counts from when it was first published or seen and does not
+start anew with a copy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from contracts.commands import DecodeError, SendSms, decode_send
+from contracts.names import Header, Queue
+from worker.domain import recipient, segments
+from worker.domain.message import Lane, Message, OnUnknown
+from worker.numbers import NotANumber
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from worker.ports import Incoming
+
+LANE_OF_QUEUE = {Queue.TRANSACTIONAL: Lane.TRANSACTIONAL, Queue.BULK: Lane.BULK}
+_POLICY = {Lane.TRANSACTIONAL: OnUnknown.RESEND, Lane.BULK: OnUnknown.HOLD}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A command nobody will process."""
+
+    reason: str
+    problems: tuple[str, ...] = ()
+    message_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Understanding:
+    """What it takes to understand a command.
+
+    Args:
+        normalise: input -> E.164 or why not.
+        key: of recipient hashes and fingerprints.
+        life_s: default life by lane, seconds.
+        policy: by message type, where it differs from the lane's.
+    """
+
+    normalise: Callable[[str], str | NotANumber]
+    key: bytes
+    life_s: Mapping[Lane, float]
+    policy: Mapping[str, OnUnknown]
+
+    def of(self, incoming: Incoming, now: datetime) -> Message | Refusal:
+        """Understand a delivery."""
+        try:
+            command = decode_send(
+                incoming.body,
+                message_id=incoming.message_id,
+                type_=incoming.type,
+                content_type=incoming.content_type,
+            )
+        except DecodeError as error:
+            return Refusal(error.reason, error.problems, error.message_id)
+        to = self.normalise(command.to)
+        if isinstance(to, NotANumber):
+            problem = f"to: {to.problem} ({recipient.mask(command.to)})"
+            return Refusal(problem, (problem,), command.message_id)
+        return self._message(command, to, incoming, now)
+
+    def _message(self, command: SendSms, to: str, incoming: Incoming, now: datetime) -> Message:
+        lane = LANE_OF_QUEUE.get(Queue(incoming.queue), Lane.BULK)
+        life = timedelta(seconds=self.life_s[lane])
+        return Message(
+            id=command.message_id,
+            to=to,
+            text=command.text,
+            fingerprint=recipient.fingerprint(self.key, to, command.text, command.sender_id),
+            recipient=recipient.recipient(self.key, to),
+            lane=lane,
+            on_unknown=self.policy.get(command.message_type, _POLICY[lane]),
+            expires_at=command.expires_at or first_seen(incoming, now) + life,
+            message_type=command.message_type,
+            sender_id=command.sender_id,
+            user_id=command.user_id,
+            branch_id=command.branch_id,
+            correlation_id=incoming.correlation_id,
+            traceparent=_text(incoming.headers.get(Header.TRACEPARENT)),
+            segments=segments.count(command.text).parts,
+        )
+
+
+def first_seen(incoming: Incoming, now: datetime) -> datetime:
+    """When the message was published or first seen; never later than now."""
+    stamped = _text(incoming.headers.get(Header.FIRST_AT))
+    if stamped is not None:
+        try:
+            found = datetime.fromisoformat(stamped)
+        except ValueError:
+            found = now
+        return min(found.replace(tzinfo=found.tzinfo or UTC), now)
+    return min(incoming.timestamp or now, now)
+
+
+def carried(incoming: Incoming, header: Header) -> int:
+    """A count from a header of ours; 0 when absent or not a count."""
+    value = incoming.headers.get(header)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+
+
+def _text(value: object) -> str | None:
+    if isinstance(value, bytes):
+        value = value.decode(errors="replace")
+    return value if isinstance(value, str) else None

@@ -1,0 +1,127 @@
+"""Africa's Talking on the wire: the bulk SMS form endpoint and the account call.
+
+Source: the provider's API documentation, and what its official Python and Node SDKs send (form
+endpoint, `bulkSMSMode=1`, no `enqueue` unless asked for; sandbox by the user name `sandbox`).
+
+Rules: builds requests and does the I/O; what answers mean is `africastalking_answers`. The API key
+is unwrapped into the header of one request and kept nowhere else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from worker.providers.africastalking_answers import (
+    classify,
+    read_balance,
+    read_delivery,
+    read_optout,
+)
+from worker.providers.answer import Answer, account_health, ask
+from worker.providers.transport import AiohttpTransport, http_client
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Mapping
+
+    import httpx
+
+    from worker.domain.delivery import OptOut, Report
+    from worker.domain.outcome import Outcome
+    from worker.ports import AccountHealth, Sms
+    from worker.settings import ProviderSettings
+
+LIVE: Final = "https://api.africastalking.com/version1"
+SANDBOX: Final = "https://api.sandbox.africastalking.com/version1"
+
+
+class AfricasTalking:
+    """One Africa's Talking account.
+
+    Args:
+        settings: kind `africastalking`. An empty `base_url` takes the live or, for the user name
+            `sandbox`, the sandbox address; `/version1` is added where it is missing.
+        ssl_context: trust other than the system's.
+    """
+
+    gives_reports: Final = True
+
+    def __init__(
+        self, settings: ProviderSettings, ssl_context: ssl.SSLContext | None = None
+    ) -> None:
+        self._settings = settings
+        self._base = _base_url(settings)
+        self._client = http_client(
+            AiohttpTransport(
+                connect_timeout_s=settings.connect_timeout_s,
+                deadline_s=settings.deadline_s,
+                ssl_context=ssl_context,
+            )
+        )
+
+    @property
+    def id(self) -> str:
+        """Configured id."""
+        return self._settings.id
+
+    async def send(self, sms: Sms) -> Outcome:
+        """POST one message to one recipient, once."""
+        answer = await ask(self._client, self._send_request(sms))
+        if not isinstance(answer, Answer):
+            return answer
+        own_sender = bool(sms.sender_id) and sms.sender_id != self._settings.sender_id
+        return classify(answer, to=sms.to, own_sender=own_sender)
+
+    def _send_request(self, sms: Sms) -> httpx.Request:
+        form = {
+            "username": self._settings.username or "",
+            "to": sms.to,
+            "message": sms.text,
+            "bulkSMSMode": "1",
+        }
+        if sender := sms.sender_id or self._settings.sender_id:
+            form["from"] = sender
+        headers = self._headers()
+        if sms.traceparent:
+            headers["traceparent"] = sms.traceparent
+        return self._client.build_request(
+            "POST", f"{self._base}/messaging", data=form, headers=headers
+        )
+
+    def _headers(self) -> dict[str, str]:
+        secret = self._settings.secret
+        key = secret.get_secret_value() if secret else ""
+        return {"Accept": "application/json", "apiKey": key}
+
+    async def check(self) -> AccountHealth:
+        """Ask for the balance."""
+        request = self._client.build_request(
+            "GET",
+            f"{self._base}/user",
+            params={"username": self._settings.username or ""},
+            headers=self._headers(),
+        )
+        answer = await ask(self._client, request)
+        return account_health(answer, read_balance(answer) if isinstance(answer, Answer) else None)
+
+    def read_report(self, kind: str, fields: Mapping[str, str]) -> Report | OptOut:
+        """Read a delivery report or a subscriber's opt-out.
+
+        Raises:
+            ValueError: names neither a message nor a recipient, or the kind is not known.
+        """
+        if kind == "delivery":
+            return read_delivery(self.id, fields)
+        if kind == "optout":
+            return read_optout(self.id, fields)
+        raise ValueError(f"kind: expected 'delivery' or 'optout', got {kind!r}")
+
+    async def close(self) -> None:
+        """Close connections. Idempotent."""
+        await self._client.aclose()
+
+
+def _base_url(settings: ProviderSettings) -> str:
+    default = SANDBOX if settings.username == "sandbox" else LIVE
+    base = (settings.base_url or default).rstrip("/")
+    return base if base.endswith("/version1") else f"{base}/version1"

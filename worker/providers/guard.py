@@ -1,0 +1,195 @@
+"""Breaker and limits in front of one provider: the only way to call it.
+
+Rules:
+- A slot is held from before the intent until after the outcome; `admit` asks the breaker without
+  waiting, so that nothing comes between the decision and the intent.
+- The outcome is captured here and returned whatever the breaker makes of it.
+- Refused calls and the recipient's faults say nothing about the provider; a request to slow down
+  pauses the limiter. Faults of the account open the breaker at once; a refused credential only when
+  the account call confirms it, which runs in a task of its own beside the traffic.
+- An adapter that raises has broken its promise after the call may have begun: `Unknown`.
+- A cancelled call gives its probe back and teaches the breaker nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from typing import TYPE_CHECKING
+
+import structlog
+
+from worker.domain.outcome import (
+    Accepted,
+    AccountFault,
+    Blame,
+    NotSent,
+    Outcome,
+    Refused,
+    Unknown,
+)
+from worker.providers.breaker import Breaker, Call, Mark
+from worker.providers.limiter import Limiter
+
+if TYPE_CHECKING:
+    from worker.domain.message import Lane
+    from worker.ports import BreakerState, Clock, Provider, Sms
+    from worker.providers.breaker import OnChange
+    from worker.settings import ProviderSettings
+
+_log = structlog.get_logger(__name__)
+
+
+def mark_of(outcome: Outcome) -> Mark:
+    """What an outcome says about the provider (DESIGN: metrics and health)."""
+    match outcome:
+        case Accepted():
+            return Mark.SUCCESS
+        case Refused() | NotSent(blame=Blame.RECIPIENT):
+            return Mark.IGNORED
+        case NotSent(slow_down_s=float() | int()):
+            return Mark.IGNORED
+        case NotSent() | Unknown():
+            return Mark.FAILURE
+
+
+class ProviderGuard:
+    """The `Guard` of one provider.
+
+    Args:
+        provider: whom it guards.
+        settings: limits and breaker of the account.
+        clock: monotonic time.
+        on_change: told of every change of the breaker's state.
+    """
+
+    def __init__(
+        self, provider: Provider, settings: ProviderSettings, clock: Clock, on_change: OnChange
+    ) -> None:
+        self.provider = provider
+        self.breaker = Breaker(provider.id, settings.breaker, clock, on_change)
+        self.limiter = Limiter(settings.max_in_flight, settings.rate_per_s, clock)
+        self.clock = clock
+        self._confirming: asyncio.Task[None] | None = None
+
+    @property
+    def provider_id(self) -> str:
+        """Id of the guarded provider."""
+        return self.provider.id
+
+    @property
+    def state(self) -> BreakerState:
+        """State of the breaker."""
+        return self.breaker.state
+
+    def passable(self) -> bool:
+        """Whether a call would be let through now."""
+        return self.breaker.passable()
+
+    def probe_due_in(self) -> float:
+        """Seconds until `passable` can become true; 0 when it is."""
+        return self.breaker.probe_due_in()
+
+    async def slot(self, lane: Lane) -> ProviderSlot:
+        """Wait for a place; transactional first."""
+        await self.limiter.acquire(lane)
+        return ProviderSlot(self)
+
+    def share_between(self, replicas: int) -> None:
+        """Take `1 / replicas` of the account's limits."""
+        self.limiter.share_between(replicas)
+
+    def reset(self, reason: str) -> None:
+        """Close the breaker: an administrator's decision."""
+        self.breaker.reset(reason)
+
+    async def close(self) -> None:
+        """End what runs beside the traffic. Idempotent; the provider is closed by its owner."""
+        task, self._confirming = self._confirming, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    def learn(self, call: Call, outcome: Outcome, duration_s: float) -> None:
+        """Take the result of a call into breaker and limiter."""
+        if isinstance(outcome, NotSent):
+            self._learn_refusal(call, outcome)
+        reason = getattr(outcome, "reason", "")
+        self.breaker.finish(call, mark_of(outcome), duration_s, reason)
+
+    def _learn_refusal(self, call: Call, outcome: NotSent) -> None:
+        if outcome.slow_down_s is not None:
+            self.limiter.slow_down(outcome.slow_down_s)
+        if outcome.account_fault is AccountFault.AUTHENTICATION:
+            self._confirm(call)
+        elif outcome.account_fault is not None:
+            self.breaker.trip(call, f"{outcome.account_fault}: {outcome.reason}")
+
+    def _confirm(self, call: Call) -> None:
+        """Ask for the account once, however many calls were refused meanwhile."""
+        if self._confirming is None or self._confirming.done():
+            work = self._trip_if_confirmed(call)
+            self._confirming = asyncio.get_running_loop().create_task(
+                work, name=f"confirm {self.provider_id}"
+            )
+
+    async def _trip_if_confirmed(self, call: Call) -> None:
+        health = await self.provider.check()
+        if health.fault is AccountFault.AUTHENTICATION:
+            self.breaker.trip(call, f"{health.fault}: {health.reason}")
+
+
+def _whereabouts(error: Exception) -> dict[str, str]:
+    """What may be logged of an error: its class and where it was raised."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return {"error": type(error).__name__, "where": f"{frame.name}:{frame.lineno}"}
+
+
+class ProviderSlot:
+    """A place at the limiter, and with `admit` a call admitted by the breaker."""
+
+    __slots__ = ("_call", "_guard", "_held", "_used")
+
+    def __init__(self, guard: ProviderGuard) -> None:
+        self._guard = guard
+        self._call: Call | None = None
+        self._held = True
+        self._used = False
+
+    def admit(self) -> bool:
+        """Ask the breaker; in half-open this takes the one probe."""
+        if self._call is None and self._held:
+            self._call = self._guard.breaker.admit()
+        return self._call is not None
+
+    async def send(self, sms: Sms) -> tuple[Outcome, float]:
+        """Call the provider once.
+
+        Returns:
+            The outcome, and how long the call took in milliseconds.
+
+        Raises:
+            RuntimeError: not admitted, released already, or a second call.
+        """
+        if self._call is None or not self._held or self._used:
+            raise RuntimeError("send: expected one call on an admitted slot that is still held")
+        self._used = True
+        guard, began = self._guard, self._guard.clock.monotonic()
+        try:
+            outcome = await guard.provider.send(sms)
+        except Exception as error:  # noqa: BLE001 - see the rules above
+            # Not the text of the error: it may hold a number or a secret.
+            _log.error("adapter raised", provider=guard.provider_id, **_whereabouts(error))
+            outcome = Unknown("adapter_error", type(error).__name__)
+        duration_s = guard.clock.monotonic() - began
+        guard.learn(self._call, outcome, duration_s)
+        return outcome, duration_s * 1000
+
+    def release(self) -> None:
+        """Give the place and an unused probe back. Idempotent."""
+        if not self._held:
+            return
+        self._held = False
+        if self._call is not None:
+            self._guard.breaker.give_back(self._call)
+        self._guard.limiter.release(unused=not self._used)

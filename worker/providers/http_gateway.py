@@ -1,0 +1,110 @@
+"""The generic HTTP gateway: any provider that a preset file describes.
+
+Rules: `preset` says what the gateway is, `gateway_request` and `gateway_answers` are pure, and this
+file does the I/O. An address is never logged: it may hold a secret and the text.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from worker.domain.outcome import Blame, NotSent, Outcome, Unknown
+from worker.ports import AccountHealth
+from worker.providers import gateway_answers, gateway_request
+from worker.providers.answer import Answer, account_health, ask
+from worker.providers.preset import load
+from worker.providers.transport import AiohttpTransport, http_client
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Mapping
+
+    from worker.domain.delivery import OptOut, Report
+    from worker.ports import Sms
+    from worker.settings import ProviderSettings
+
+
+class HttpGateway:
+    """One account at a gateway.
+
+    Args:
+        settings: kind `http`, with the preset's name or path.
+        ssl_context: trust other than the system's.
+
+    Raises:
+        ValueError: the preset is wrong or the settings lack something for it; all of it is named.
+    """
+
+    def __init__(
+        self, settings: ProviderSettings, ssl_context: ssl.SSLContext | None = None
+    ) -> None:
+        self._settings = settings
+        self._preset = load(settings.preset or "")
+        if problems := gateway_request.problems(settings, self._preset):
+            raise ValueError("; ".join(problems))
+        self._client = http_client(
+            AiohttpTransport(
+                connect_timeout_s=settings.connect_timeout_s,
+                deadline_s=settings.deadline_s,
+                ssl_context=ssl_context,
+            )
+        )
+
+    @property
+    def id(self) -> str:
+        """Configured id."""
+        return self._settings.id
+
+    @property
+    def gives_reports(self) -> bool:
+        """Whether delivery can be judged at all."""
+        return self._preset.reports is not None
+
+    async def send(self, sms: Sms) -> Outcome:
+        """Call the gateway once for one message."""
+        try:
+            request = gateway_request.send_request(self._settings, self._preset, sms)
+        except ValueError:
+            return NotSent(
+                Blame.RECIPIENT, "not_encodable", "this gateway cannot carry the message"
+            )
+        answer = await self._ask(request)
+        if not isinstance(answer, Answer):
+            return answer
+        own_sender = bool(sms.sender_id) and sms.sender_id != self._settings.sender_id
+        return gateway_answers.classify(answer, self._preset, own_sender=own_sender)
+
+    async def check(self) -> AccountHealth:
+        """Ask for the balance, where the gateway has a call for it."""
+        call = self._preset.check
+        if call is None:
+            return AccountHealth(ok=True, reason="the gateway has no account call")
+        request = gateway_request.check_request(self._settings, self._preset, call.request)
+        answer = await self._ask(request)
+        if not isinstance(answer, Answer):
+            return account_health(answer, None)
+        return account_health(answer, gateway_answers.read_balance(answer, self._preset))
+
+    async def _ask(self, prepared: gateway_request.Prepared) -> Answer | NotSent | Unknown:
+        method, url, headers, content = prepared
+        client = self._client
+        return await ask(
+            client, client.build_request(method, url, headers=headers, content=content)
+        )
+
+    def read_report(self, kind: str, fields: Mapping[str, str]) -> Report | OptOut:
+        """Read a delivery report or an opt-out.
+
+        Raises:
+            ValueError: names neither a message nor a recipient, or the gateway gives no such kind.
+        """
+        preset = self._preset
+        if kind == "delivery" and preset.reports:
+            return gateway_answers.read_delivery(self.id, preset.reports, fields)
+        if kind == "optout" and preset.optouts:
+            return gateway_answers.read_optout(self.id, preset.optouts, fields)
+        raise ValueError(f"kind: preset {preset.name!r} gives no callbacks of kind {kind!r}")
+
+    async def close(self) -> None:
+        """Close connections. Idempotent."""
+        await self._client.aclose()

@@ -1,0 +1,193 @@
+"""How a record looks in MongoDB: documents to values and back.
+
+Rules: the text and the full number have no field here. Attempts are keyed by their epoch, so that
+one update can end an attempt and begin the next. `claimedAt` is the server's time, written by the
+server, in whole seconds: leases are judged by its clock alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from bson import Timestamp
+
+from worker.domain.message import (
+    Attempt,
+    Delivery,
+    Lane,
+    OnUnknown,
+    Recipient,
+    Record,
+    Result,
+    State,
+    StoredEvent,
+)
+from worker.domain.outcome import Accepted, NotSent, Outcome, Refused, Unknown
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from worker.domain.message import Message
+    from worker.ports import Finished
+
+Document = dict[str, Any]
+
+SERVER_TIME: Final = Timestamp(0, 0)
+"""mongod replaces a top-level value like this by its own time on insert."""
+
+_LEASE_END: Final = {
+    "$add": [
+        {"$toDate": {"$multiply": [{"$toLong": {"$tsSecond": "$claimedAt"}}, 1000]}},
+        "$leaseMs",
+    ]
+}
+
+
+def lease_dead_for(extra_ms: int) -> Document:
+    """Expression: the lease of this document ended longer ago, by the server's clock."""
+    return {"$lt": [{"$add": [_LEASE_END, extra_ms]}, "$$NOW"]}
+
+
+LEASE_DEAD: Final = lease_dead_for(0)
+"""Expression: the lease of this document is over, by the server's clock."""
+VIEW: Final = ({"$addFields": {"leaseAlive": {"$not": [LEASE_DEAD]}}},)
+"""Pipeline that adds the verdict on the lease to a document."""
+
+
+def of_message(message: Message) -> Document:
+    """The part of a record that never changes."""
+    return {
+        "fp": message.fingerprint,
+        "to": {"hash": message.recipient.hash, "mask": message.recipient.mask},
+        "lane": str(message.lane),
+        "onUnknown": str(message.on_unknown),
+        "type": message.message_type,
+        "user": message.user_id,
+        "branch": message.branch_id,
+        "expiresAt": message.expires_at,
+        "segments": message.segments,
+        "correlationId": message.correlation_id,
+    }
+
+
+def of_attempt(attempt: Attempt, token: str, at: datetime) -> Document:
+    """An intent."""
+    return {
+        "provider": attempt.provider,
+        "version": attempt.version,
+        "reason": attempt.reason,
+        "eligible": attempt.eligible,
+        "resend": attempt.resend,
+        "at": at,
+        "token": token,
+    }
+
+
+def of_finished(finished: Finished) -> Document:
+    """How an attempt ended."""
+    outcome = finished.outcome
+    document: Document = {
+        "result": str(result_of(outcome)),
+        "code": outcome.code,
+        "ms": round(finished.duration_ms, 1),
+    }
+    if isinstance(outcome, Accepted):
+        document["pid"] = outcome.provider_message_id
+        document["parts"] = outcome.parts
+    else:
+        document["detail"] = outcome.reason
+    if isinstance(outcome, NotSent):
+        document["blame"] = str(outcome.blame)
+    if finished.cost is not None:
+        document["cost"] = {
+            "amount": str(finished.cost.amount),
+            "currency": finished.cost.currency,
+        }
+    return document
+
+
+def of_event(event: StoredEvent) -> Document:
+    """An event in the outbox."""
+    return {
+        "name": event.name,
+        "ordinal": event.ordinal,
+        "id": event.event_id,
+        "body": event.body,
+        "confirmed": False,
+    }
+
+
+def result_of(outcome: Outcome) -> Result:
+    """The stored name of an outcome."""
+    match outcome:
+        case Accepted():
+            return Result.ACCEPTED
+        case Refused():
+            return Result.REFUSED
+        case NotSent():
+            return Result.NOT_SENT
+        case Unknown():
+            return Result.UNKNOWN
+
+
+def reference(provider: str, provider_message_id: str) -> str:
+    """Key by which a delivery report finds its attempt."""
+    return f"{provider}:{provider_message_id}"
+
+
+def record(document: Document) -> Record:
+    """Read a record (from `VIEW`, else the lease counts as dead)."""
+    attempts = document.get("attempts", {})
+    to = document.get("to") or {}
+    return Record(
+        id=document["_id"],
+        fingerprint=document.get("fp", ""),
+        recipient=Recipient(hash=to.get("hash", ""), mask=to.get("mask", "")),
+        lane=Lane(document.get("lane", Lane.BULK)),
+        on_unknown=OnUnknown(document.get("onUnknown", OnUnknown.HOLD)),
+        state=State(document["state"]),
+        expires_at=document["expiresAt"],
+        round=document["round"],
+        failed_rounds=document["failedRounds"],
+        epoch=document["epoch"],
+        owner=document.get("owner", ""),
+        lease_alive=document.get("leaseAlive", False),
+        resend_used=document["resendUsed"],
+        generation=document["generation"],
+        attempts=tuple(_attempt(int(key), attempts[key]) for key in sorted(attempts, key=int)),
+        events=tuple(_event(item) for item in document["events"]),
+        correlation_id=document.get("correlationId"),
+        message_type=document.get("type", "Standard"),
+        user_id=document.get("user"),
+        branch_id=document.get("branch"),
+        segments=document.get("segments", 1),
+    )
+
+
+def _attempt(epoch: int, document: Document) -> Attempt:
+    result = document.get("result")
+    return Attempt(
+        epoch=epoch,
+        provider=document["provider"],
+        version=document["version"],
+        reason=document["reason"],
+        eligible=document["eligible"],
+        resend=document["resend"],
+        result=Result(result) if result else None,
+        delivery=Delivery(document.get("delivery", {}).get("state", Delivery.NONE)),
+        provider_message_id=document.get("pid"),
+    )
+
+
+def unconfirmed(document: Document) -> tuple[StoredEvent, ...]:
+    """Events of the outbox that the broker has not confirmed."""
+    return tuple(_event(item) for item in document["events"] if not item["confirmed"])
+
+
+def _event(document: Document) -> StoredEvent:
+    return StoredEvent(
+        name=document["name"],
+        ordinal=document["ordinal"],
+        body=document["body"],
+        event_id=document["id"],
+    )

@@ -1,0 +1,50 @@
+"""Indexes, created at start; idempotent.
+
+Rules: partial wherever a query concerns few documents, so that the hot path keeps no index it does
+not need. Expiry is by `expireAt` fields, which only settled records have.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pymongo import ASCENDING, IndexModel
+
+from worker.store import control_log, messages, reports, suppressions
+
+if TYPE_CHECKING:
+    from worker.store.client import Database
+
+_EXPIRY: Final = IndexModel([("expireAt", ASCENDING)], expireAfterSeconds=0)
+
+
+def _partial(field: str, condition: object, *more: str) -> IndexModel:
+    keys = [(name, ASCENDING) for name in (field, *more)]
+    return IndexModel(keys, partialFilterExpression=condition)
+
+
+async def create(database: Database) -> None:
+    """Create what is missing."""
+    exists = {"$exists": True}
+    await database[messages.COLLECTION].create_indexes(
+        [
+            _EXPIRY,
+            _partial("refs", {"refs": exists}),
+            _partial("claimedAt", {"state": "submitting"}),
+            _partial("changedAt", {"unconfirmed": {"$gt": 0}}),
+            _partial("to.hash", {"state": "unknown"}),
+            _partial("judgeAt", {"judgeAt": exists}),
+            _partial("reportDue", {"reportDue": exists}),
+        ]
+    )
+    await database[control_log.COLLECTION].create_indexes(
+        [IndexModel([("user", ASCENDING), ("commandId", ASCENDING)], unique=True)]
+    )
+    await database[suppressions.COLLECTION].create_indexes([IndexModel([("at", ASCENDING)])])
+    await database[reports.COLLECTION].create_indexes(
+        [
+            _EXPIRY,
+            _partial("ref", {"matched": False}),
+            _partial("nextAt", {"matched": False}),
+        ]
+    )

@@ -1,0 +1,87 @@
+"""Marks in the outbox: which stored events the broker has confirmed.
+
+Rules: a mark that is lost costs one more publication of an event with the same id, so marks are
+written late and in batches; they are all written before the process ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from pymongo import UpdateOne
+from pymongo.errors import PyMongoError
+
+if TYPE_CHECKING:
+    from worker.domain.message import StoredEvent
+
+EVERY_S: Final = 0.25
+_log = structlog.get_logger(__name__)
+
+
+class Marks:
+    """Collects marks and writes them every `EVERY_S`."""
+
+    def __init__(self, collection: Any) -> None:
+        self._collection = collection
+        self._pending: dict[str, dict[str, None]] = {}
+        self._stopping = asyncio.Event()
+        self._runner: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to write."""
+        self._runner = asyncio.get_running_loop().create_task(self._run(), name="outbox marks")
+
+    async def stop(self) -> None:
+        """Write what is left, then end."""
+        self._stopping.set()
+        if self._runner is not None:
+            await self._runner
+            self._runner = None
+
+    def add(self, message_id: str, events: tuple[StoredEvent, ...]) -> None:
+        """Note events of one message as confirmed."""
+        self._pending.setdefault(message_id, {}).update({e.event_id: None for e in events})
+
+    async def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                async with asyncio.timeout(EVERY_S):
+                    await self._stopping.wait()
+            except TimeoutError:
+                await self._write()
+        await self._write()
+
+    async def _write(self) -> None:
+        if not self._pending:
+            return
+        pending, self._pending = self._pending, {}
+        try:
+            await self._collection.bulk_write(
+                [_mark(ident, list(ids)) for ident, ids in pending.items()], ordered=False
+            )
+        except PyMongoError as error:  # the sweeper publishes those again: harmless
+            _log.warning("outbox marks not written", error=type(error).__name__)
+
+
+def _mark(message_id: str, event_ids: list[str]) -> UpdateOne:
+    """Mark events confirmed and count again, whatever was marked before."""
+    marked = {
+        "$map": {
+            "input": "$events",
+            "as": "e",
+            "in": {
+                "$cond": [
+                    {"$in": ["$$e.id", event_ids]},
+                    {"$mergeObjects": ["$$e", {"confirmed": True}]},
+                    "$$e",
+                ]
+            },
+        }
+    }
+    left = {"$filter": {"input": "$events", "as": "e", "cond": {"$not": ["$$e.confirmed"]}}}
+    return UpdateOne(
+        {"_id": message_id},
+        [{"$set": {"events": marked}}, {"$set": {"unconfirmed": {"$size": left}}}],
+    )

@@ -1,0 +1,60 @@
+"""Heartbeats: who is alive, and which version each replica goes by.
+
+Rules: written every second by each process about itself alone, judged by the server's clock. A
+heartbeat is a fact about the last five seconds, never a lock.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from pymongo.errors import PyMongoError
+
+from worker.ports import StoreAway
+
+if TYPE_CHECKING:
+    from worker.ports import Heartbeat
+
+COLLECTION: Final = "replicas"
+ALIVE_MS: Final = 5_000
+
+
+class ReplicaStore:
+    """The `Replicas` port on MongoDB."""
+
+    def __init__(self, collection: Any) -> None:
+        self._collection = collection
+
+    async def beat(self, heartbeat: Heartbeat) -> None:
+        """See `Replicas.beat`."""
+        fields = {
+            "applied": heartbeat.applied,
+            "oldestUnsent": heartbeat.oldest_unsent,
+            "breakers": dict(heartbeat.breakers),
+            "inHand": heartbeat.in_hand,
+            "consuming": heartbeat.consuming,
+        }
+        try:
+            await self._collection.update_one(
+                {"_id": heartbeat.replica},
+                {"$set": fields, "$currentDate": {"at": True}},
+                upsert=True,
+            )
+        except PyMongoError as error:
+            raise StoreAway(type(error).__name__) from error
+
+    async def live(self) -> int:
+        """See `Replicas.live`."""
+        fresh = {"$gt": [{"$add": ["$at", ALIVE_MS]}, "$$NOW"]}
+        try:
+            count: int = await self._collection.count_documents({"$expr": fresh})
+        except PyMongoError as error:
+            raise StoreAway(type(error).__name__) from error
+        return max(count, 1)
+
+    async def leave(self, replica: str) -> None:
+        """See `Replicas.leave`."""
+        try:
+            await self._collection.delete_one({"_id": replica})
+        except PyMongoError as error:
+            raise StoreAway(type(error).__name__) from error

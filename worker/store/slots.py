@@ -1,0 +1,188 @@
+"""Metrics in MongoDB: cumulative sums by slot and by day.
+
+Rules: one document for each owner, provider and slot, always written whole: writing one twice
+counts nothing twice, and a write of uncertain fate is simply repeated. Sums are read by aggregation
+over these documents, so the cost of a report depends on its period, never on the traffic in it.
+
+    slots   {_id: "owner:provider:span:epoch", owner, provider, span, at, counts, expireAt}
+    daily   {_id: "owner:provider:day:branch:type", owner, provider, day, branch, type, counts,
+             expireAt}
+
+`counts` is flat, name -> number, absent = 0: the names are the writer's (`telemetry.tally`).
+`span` is the slot's length in seconds: 10 as written by replicas; hours and days rolled up from
+them carry their own span in the same collection.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import structlog
+from bson import Decimal128
+from pymongo import ASCENDING, IndexModel, ReplaceOne
+from pymongo.errors import PyMongoError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from worker.store.client import Database
+
+SPAN_S: Final = 10
+
+_log = structlog.get_logger(__name__)
+
+
+class SlotRow(Protocol):
+    """Cumulative sums of one provider in one slot."""
+
+    @property
+    def provider(self) -> str:
+        """Id of the provider."""
+        ...
+
+    @property
+    def at(self) -> datetime:
+        """Start of the slot, UTC."""
+        ...
+
+    @property
+    def counts(self) -> Mapping[str, int | Decimal]:
+        """Sums by name; those of 0 may be absent."""
+        ...
+
+
+class DayRow(Protocol):
+    """Cumulative sums of one day, provider, branch and message type."""
+
+    @property
+    def provider(self) -> str:
+        """Id of the provider."""
+        ...
+
+    @property
+    def day(self) -> date:
+        """The day, UTC."""
+        ...
+
+    @property
+    def branch_id(self) -> int | None:
+        """The branch, where messages name one."""
+        ...
+
+    @property
+    def message_type(self) -> str:
+        """The message type."""
+        ...
+
+    @property
+    def counts(self) -> Mapping[str, int | Decimal]:
+        """Sums by name; those of 0 may be absent."""
+        ...
+
+
+class SlotStore:
+    """Writes the slots of this process and sums those of all.
+
+    Args:
+        database: the connection.
+        owner: fresh id of this process start; a restart never writes its predecessor's slots.
+        retention_days: days a document is kept after its slot or day; may be changed any time.
+    """
+
+    def __init__(self, database: Database, owner: str, *, retention_days: int) -> None:
+        self.retention_days = retention_days
+        self._owner = owner
+        self._slots: Any = database["slots"]
+        self._daily: Any = database["daily"]
+
+    async def create_indexes(self) -> None:
+        """Create what is missing. Idempotent."""
+        expiry = IndexModel([("expireAt", ASCENDING)], expireAfterSeconds=0)
+        by_time = [("provider", ASCENDING), ("span", ASCENDING), ("at", ASCENDING)]
+        await self._slots.create_indexes([IndexModel(by_time), expiry])
+        by_day = [("day", ASCENDING), ("provider", ASCENDING)]
+        await self._daily.create_indexes([IndexModel(by_day), expiry])
+
+    async def write(self, slots: Sequence[SlotRow], days: Sequence[DayRow]) -> bool:
+        """Write rows as they stand now.
+
+        Returns:
+            False where the store did not take them all: write them again later.
+        """
+        try:
+            if slots:
+                await self._slots.bulk_write([self._slot(row) for row in slots], ordered=False)
+            if days:
+                await self._daily.bulk_write([self._day(row) for row in days], ordered=False)
+        except PyMongoError as error:  # errors of bulk writes echo documents: the type is enough
+            _log.warning("metrics.not_stored", error=type(error).__name__)
+            return False
+        return True
+
+    async def sum(
+        self, provider: str, since: datetime, until: datetime
+    ) -> dict[str, int | Decimal]:
+        """Sum the slots of every replica that begin in [since, until).
+
+        Returns:
+            Sums by name; what never occurred is absent.
+        """
+        pipeline = [
+            {"$match": {"provider": provider, "span": SPAN_S, "at": {"$gte": since, "$lt": until}}},
+            {"$project": {"counts": {"$objectToArray": "$counts"}}},
+            {"$unwind": "$counts"},
+            {"$group": {"_id": "$counts.k", "sum": {"$sum": "$counts.v"}}},
+        ]
+        rows = self._slots.aggregate(pipeline)
+        return {row["_id"]: _from_bson(row["sum"]) async for row in rows}
+
+    async def retain(self, days: int) -> None:
+        """Keep every document, old ones too, for that many days after its slot or day."""
+        self.retention_days = days
+        for collection, field in ((self._slots, "$at"), (self._daily, "$day")):
+            expire_at = {"$add": [field, days * 86_400_000]}
+            await collection.update_many({}, [{"$set": {"expireAt": expire_at}}])
+
+    def _slot(self, row: SlotRow) -> ReplaceOne[Any]:
+        ident = f"{self._owner}:{row.provider}:{SPAN_S}:{int(row.at.timestamp())}"
+        return self._replace(
+            {"_id": ident, "provider": row.provider, "span": SPAN_S, "at": row.at},
+            row.at,
+            row.counts,
+        )
+
+    def _day(self, row: DayRow) -> ReplaceOne[Any]:
+        named = f"{row.provider}:{row.day.isoformat()}:{row.branch_id}:{row.message_type}"
+        day = datetime.combine(row.day, time.min, UTC)
+        return self._replace(
+            {
+                "_id": f"{self._owner}:{named}",
+                "provider": row.provider,
+                "day": day,
+                "branch": row.branch_id,
+                "type": row.message_type,
+            },
+            day,
+            row.counts,
+        )
+
+    def _replace(
+        self, key: dict[str, Any], at: datetime, counts: Mapping[str, int | Decimal]
+    ) -> ReplaceOne[Any]:
+        document = {
+            **key,
+            "owner": self._owner,
+            "counts": {name: _to_bson(count) for name, count in counts.items()},
+            "expireAt": at + timedelta(days=self.retention_days),
+        }
+        return ReplaceOne({"_id": key["_id"]}, document, upsert=True)
+
+
+def _to_bson(count: int | Decimal) -> int | Decimal128:
+    return Decimal128(count) if isinstance(count, Decimal) else count
+
+
+def _from_bson(count: int | Decimal128) -> int | Decimal:
+    return count.to_decimal() if isinstance(count, Decimal128) else int(count)

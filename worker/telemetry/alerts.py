@@ -1,0 +1,99 @@
+"""Alerts and breaker changes, as metric events and log lines.
+
+Rules: an alert names what happened, to whom, and what a person can do. The same trouble told again
+has the same id until it is over; best effort, like every metric event.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Final, Literal
+
+import structlog
+
+from contracts.codec import encode
+from contracts.metrics import AlertMetric, BreakerMetric
+
+if TYPE_CHECKING:
+    from worker.ports import BreakerState, Broadcast, Clock
+
+Severity = Literal["info", "warning", "critical"]
+_NAMESPACE: Final = uuid.UUID("0a3f6f0c-54a0-5f0e-8a67-1b8a6b0f5c11")
+_log = structlog.get_logger(__name__)
+
+
+class Alerts:
+    """Publishes alerts; remembers which are open, so that one trouble is told once.
+
+    Args:
+        broadcast: takes metric events.
+        clock: stamps them.
+        replica: id of this process.
+    """
+
+    def __init__(self, broadcast: Broadcast, clock: Clock, replica: str) -> None:
+        self._broadcast = broadcast
+        self._clock = clock
+        self._replica = replica
+        self._open: dict[tuple[str, str | None], uuid.UUID] = {}
+
+    def raised(
+        self,
+        code: str,
+        reason: str,
+        *,
+        severity: Severity = "critical",
+        provider: str | None = None,
+        suggested_command: str | None = None,
+    ) -> None:
+        """Something began; told once until `over`."""
+        key = (code, provider)
+        if key in self._open:
+            return
+        since = self._clock.now().isoformat()
+        ident = uuid.uuid5(_NAMESPACE, f"{code}|{provider}|{self._replica}|{since}")
+        self._open[key] = ident
+        self._tell(ident, code, reason, severity, provider, suggested_command)
+
+    def over(self, code: str, reason: str, *, provider: str | None = None) -> None:
+        """It ended; told only where it was raised."""
+        ident = self._open.pop((code, provider), None)
+        if ident is not None:
+            self._tell(ident, code, f"over: {reason}", "info", provider, None)
+
+    def breaker_changed(
+        self, provider: str, old: BreakerState, new: BreakerState, reason: str
+    ) -> None:
+        """A breaker changed its state."""
+        _log.warning("breaker", provider=provider, old=str(old), new=str(new), reason=reason)
+        metric = BreakerMetric(
+            provider=provider,
+            replica=self._replica,
+            at=self._clock.now(),
+            from_=old.value,
+            to=new.value,
+            reason=reason,
+        )
+        self._broadcast.metric(metric.event, encode(metric))
+
+    def _tell(
+        self,
+        ident: uuid.UUID,
+        code: str,
+        reason: str,
+        severity: Severity,
+        provider: str | None,
+        suggested_command: str | None,
+    ) -> None:
+        _log.warning("alert", code=code, reason=reason, severity=severity, provider=provider)
+        alert = AlertMetric(
+            alert_id=ident,
+            at=self._clock.now(),
+            severity=severity,
+            code=code,
+            reason=reason,
+            provider=provider,
+            replica=self._replica,
+            suggested_command=suggested_command,
+        )
+        self._broadcast.metric(alert.event, encode(alert))

@@ -1,0 +1,257 @@
+"""The book of what this replica did: counted at once, published and stored later.
+
+Rules: counting is synchronous, touches memory alone and never fails; a metric is never a reason for
+a message to wait. Slots and days hold cumulative sums of this process (owner), so writing one twice
+counts nothing twice, and a write that failed is simply made again. Memory is bounded: slots and
+days leave once they are stored and over, rows of a day and remembered recipients have a limit.
+
+Evidence counts at most one failure a recipient and hour: five retries to one dead number must never
+roll a migration back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Final
+
+from worker.domain.outcome import Accepted
+from worker.telemetry.tally import Tally, add_cost, cost_counts, counts_as_failure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from decimal import Decimal
+
+    from worker.ports import Clock, Measured
+
+SLOT_S: Final = 10
+MAX_ROWS_A_DAY: Final = 5_000
+"""Combinations of provider, branch and message type kept apart; further ones share a row."""
+MAX_REMEMBERED: Final = 50_000
+"""Recipients remembered an hour. Beyond it every failure counts: that many are no retries."""
+OTHER: Final = "(other)"
+"""Message type of the shared row."""
+
+
+@dataclass(slots=True)
+class Day:
+    """Volume and cost of one day by branch and message type."""
+
+    accepted: int = 0
+    errors: int = 0
+    segments: int = 0
+    cost: dict[str, Decimal] = field(default_factory=dict)
+
+    def counts(self) -> dict[str, int | Decimal]:
+        """The sums flat, as stored."""
+        sums: dict[str, int | Decimal] = {
+            "accepted": self.accepted,
+            "errors": self.errors,
+            "segments": self.segments,
+        }
+        return sums | cost_counts(self.cost)
+
+
+@dataclass(frozen=True, slots=True)
+class SlotRow:
+    """Cumulative sums of one provider in one slot, as they stand."""
+
+    provider: str
+    at: datetime
+    """Start of the slot, UTC."""
+    counts: Mapping[str, int | Decimal]
+    """`Tally.counts`."""
+
+
+@dataclass(frozen=True, slots=True)
+class DayRow:
+    """Cumulative sums of one day, provider, branch and message type, as they stand."""
+
+    provider: str
+    day: date
+    branch_id: int | None
+    message_type: str
+    counts: Mapping[str, int | Decimal]
+    """`Day.counts`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Rows that changed since they were last taken."""
+
+    slots: Sequence[SlotRow]
+    days: Sequence[DayRow]
+
+
+_SlotKey = tuple[str, int]
+_DayKey = tuple[str, date, int | None, str]
+
+
+class Book:
+    """Counts attempts (`ports.Meter`).
+
+    Args:
+        clock: places attempts in slots, days and hours.
+        providers: ids reported from the start, with zeros.
+        slow_ms: accepted calls that took longer are slow to the detectors.
+    """
+
+    def __init__(self, clock: Clock, providers: Iterable[str], *, slow_ms: float) -> None:
+        self.slow_ms = slow_ms
+        self._clock = clock
+        self._totals = {provider: Tally() for provider in providers}
+        self._reported = {provider: Tally() for provider in self._totals}
+        self._slots: dict[_SlotKey, Tally] = {}
+        self._days: dict[_DayKey, Day] = {}
+        self._dirty_slots: set[_SlotKey] = set()
+        self._dirty_days: set[_DayKey] = set()
+        self._hour = _FirstOfHour()
+        self._now = 0
+
+    def attempt(self, measured: Measured) -> None:
+        """Count one finished attempt."""
+        failure = counts_as_failure(measured.outcome)
+        ok, failed, slow = self._evidence(measured, failure=failure)
+        for tally in self._open(measured.provider):
+            tally.attempt(measured)
+            tally.eligible_ok += ok
+            tally.eligible_failed += failed
+            tally.eligible_slow += slow
+        self._count_day(measured, failure=failure)
+
+    def skipped(self, provider: str, *, eligible: bool, recipient_hash: str) -> None:
+        """Count a candidate passed over because its breaker is open."""
+        failed = eligible and self._first("failed", provider, recipient_hash)
+        for tally in self._open(provider):
+            tally.skipped += 1
+            tally.eligible_failed += failed
+
+    def judged(self, provider: str, *, delivered: bool, eligible: bool) -> None:
+        """Count an accepted attempt judged at the delivery age, in the slot of the judgement."""
+        for tally in self._open(provider):
+            if delivered:
+                tally.delivered += 1
+                tally.eligible_delivered += eligible
+            else:
+                tally.undelivered += 1
+                tally.eligible_undelivered += eligible
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """Ids of every provider reported."""
+        return tuple(self._totals)
+
+    def total(self, provider: str) -> Tally:
+        """Sums since the process started."""
+        return self._totals.get(provider, Tally()).copy()
+
+    def delta(self, provider: str) -> Tally:
+        """Sums since the last call for this provider."""
+        total = self.total(provider)
+        earlier = self._reported.get(provider, Tally())
+        self._reported[provider] = total
+        return total.since(earlier)
+
+    def take(self, limit: int = 1_000) -> Changes:
+        """Rows to store, at most `limit` of each kind; what is stored and over is forgotten."""
+        self._forget()
+        slots = [self._dirty_slots.pop() for _ in range(min(limit, len(self._dirty_slots)))]
+        days = [self._dirty_days.pop() for _ in range(min(limit, len(self._dirty_days)))]
+        return Changes(
+            [_slot_row(key, self._slots[key]) for key in slots],
+            [_day_row(key, self._days[key]) for key in days],
+        )
+
+    def put_back(self, changes: Changes) -> None:
+        """Take rows again next time: they could not be stored. Call before the next `take`."""
+        self._dirty_slots |= {(row.provider, int(row.at.timestamp())) for row in changes.slots}
+        self._dirty_days |= {
+            (row.provider, row.day, row.branch_id, row.message_type) for row in changes.days
+        }
+
+    def _open(self, provider: str) -> tuple[Tally, Tally]:
+        """Tallies an attempt counts in: the process's and the present slot's."""
+        now = self._tick()
+        key = (provider, now - now % SLOT_S)
+        slot = self._slots.get(key)
+        if slot is None:
+            slot = self._slots[key] = Tally()
+        self._dirty_slots.add(key)
+        total = self._totals.get(provider)
+        if total is None:
+            total = self._totals[provider] = Tally()
+        return total, slot
+
+    def _tick(self) -> int:
+        """Seconds since the epoch, never back: a slot once forgotten must not begin again."""
+        now = int(self._clock.now().timestamp())
+        self._now = max(self._now, now)
+        return self._now
+
+    def _evidence(self, measured: Measured, *, failure: bool | None) -> tuple[bool, bool, bool]:
+        if not measured.eligible or failure is None:
+            return False, False, False
+        if failure:
+            failed = self._first("failed", measured.provider, measured.recipient_hash)
+            return False, failed, False
+        slow = measured.duration_ms > self.slow_ms and self._first(
+            "slow", measured.provider, measured.recipient_hash
+        )
+        return True, False, slow
+
+    def _first(self, signal: str, provider: str, recipient_hash: str) -> bool:
+        return self._hour.first(self._tick(), f"{signal} {provider} {recipient_hash}")
+
+    def _count_day(self, measured: Measured, *, failure: bool | None) -> None:
+        day = datetime.fromtimestamp(self._now, UTC).date()
+        key = (measured.provider, day, measured.branch_id, measured.message_type)
+        sums = self._days.get(key)
+        if sums is None and len(self._days) >= MAX_ROWS_A_DAY:
+            key = (measured.provider, day, None, OTHER)
+            sums = self._days.get(key)
+        if sums is None:
+            sums = self._days[key] = Day()
+        self._dirty_days.add(key)
+        sums.errors += bool(failure)
+        if isinstance(measured.outcome, Accepted):
+            sums.accepted += 1
+            sums.segments += measured.outcome.parts or measured.segments
+            add_cost(sums.cost, measured.outcome.cost or measured.cost)
+
+    def _forget(self) -> None:
+        now = self._tick()
+        today = datetime.fromtimestamp(now, UTC).date()
+        for key in [k for k in self._slots if k[1] + SLOT_S <= now and k not in self._dirty_slots]:
+            del self._slots[key]
+        for day in [k for k in self._days if k[1] < today and k not in self._dirty_days]:
+            del self._days[day]
+
+
+class _FirstOfHour:
+    """Remembers what was seen in the present hour."""
+
+    def __init__(self) -> None:
+        self._hour = 0
+        self._seen: set[int] = set()
+
+    def first(self, now: int, what: str) -> bool:
+        """Whether `what` is seen for the first time this hour, or too much was seen to tell."""
+        if now // 3600 != self._hour:
+            self._hour = now // 3600
+            self._seen.clear()
+        mark = hash(what)
+        if mark in self._seen:
+            return False
+        if len(self._seen) < MAX_REMEMBERED:
+            self._seen.add(mark)
+        return True
+
+
+def _slot_row(key: _SlotKey, tally: Tally) -> SlotRow:
+    provider, at = key
+    return SlotRow(provider, datetime.fromtimestamp(at, UTC), tally.counts())
+
+
+def _day_row(key: _DayKey, sums: Day) -> DayRow:
+    provider, day, branch_id, message_type = key
+    return DayRow(provider, day, branch_id, message_type, sums.counts())

@@ -1,0 +1,25 @@
+"""Names of spans and attributes: OpenTelemetry's semantic conventions, pinned here.
+
+The messaging conventions are still in development and their names have moved before; the RPC side
+uses the stable HTTP ones. Whatever moves is changed here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+SYSTEM: Final = "messaging.system"
+SYSTEM_RABBITMQ: Final = "rabbitmq"
+OPERATION_NAME: Final = "messaging.operation.name"
+OPERATION_TYPE: Final = "messaging.operation.type"
+OPERATION_PROCESS: Final = "process"
+DESTINATION: Final = "messaging.destination.name"
+MESSAGE_ID: Final = "messaging.message.id"
+
+SERVICE_NAME: Final = "service.name"
+SERVICE_INSTANCE: Final = "service.instance.id"
+ERROR_TYPE: Final = "error.type"
+
+PROVIDER: Final = "sms.provider"
+EPOCH: Final = "sms.attempt.epoch"
+OUTCOME: Final = "sms.attempt.outcome"

@@ -1,0 +1,112 @@
+"""Publishes and stores the book, once a second.
+
+Rules: metrics are never in anybody's way: publishing is handed over and forgotten, storing repeats
+until the store takes it, and neither failing stops the other. A tick that came late covers the
+longer time; the cumulative sums let a consumer that missed ticks catch up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, Protocol
+
+from contracts.codec import encode
+from contracts.metrics import ProviderMetric
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from worker.ports import Broadcast, Clock
+    from worker.service import Background
+    from worker.telemetry.metrics import Book, DayRow, SlotRow
+
+EVERY_S: Final = 1.0
+
+
+class Sink(Protocol):
+    """Where slots and days are stored."""
+
+    async def write(self, slots: Sequence[SlotRow], days: Sequence[DayRow]) -> bool:
+        """Write rows as they stand; False where they must be written again."""
+        ...
+
+
+class MetricsPublisher:
+    """A service around the book.
+
+    Args:
+        book: what is published and stored.
+        broadcast: takes `metric.provider`.
+        sink: takes slots and days.
+        background: runs the ticks.
+        clock: stamps the events; `since` is the time of construction.
+        replica: id of this process.
+        every_s: seconds between ticks.
+    """
+
+    def __init__(
+        self,
+        book: Book,
+        broadcast: Broadcast,
+        sink: Sink,
+        background: Background,
+        clock: Clock,
+        *,
+        replica: str,
+        every_s: float = EVERY_S,
+    ) -> None:
+        self._book = book
+        self._broadcast = broadcast
+        self._sink = sink
+        self._background = background
+        self._clock = clock
+        self._replica = replica
+        self._since = clock.now()
+        self._every_s = every_s
+        self._stopping = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Begin to tick. A store that hangs holds up the storing alone."""
+        if not self._tasks:
+            self._tasks = {
+                self._background.spawn(self._every(self.publish), "publish metrics"),
+                self._background.spawn(self._every(self.store), "store metrics"),
+            }
+
+    async def drain(self) -> None:
+        """Nothing of its own is in flight: what others still count, `stop` publishes."""
+
+    async def stop(self) -> None:
+        """Publish and store what is left, then end. Idempotent."""
+        self._stopping.set()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def publish(self) -> None:
+        """Hand over every provider's sums."""
+        for provider in self._book.providers:
+            metric = ProviderMetric(
+                provider=provider,
+                replica=self._replica,
+                at=self._clock.now(),
+                since=self._since,
+                delta=self._book.delta(provider).on_the_wire(),
+                total=self._book.total(provider).on_the_wire(),
+            )
+            self._broadcast.metric(metric.event, encode(metric))
+
+    async def store(self) -> None:
+        """Write what changed; keep it for next time where the store did not take it."""
+        changes = self._book.take()
+        if not await self._sink.write(changes.slots, changes.days):
+            self._book.put_back(changes)
+
+    async def _every(self, tick: Callable[[], Awaitable[None]]) -> None:
+        while not self._stopping.is_set():
+            try:
+                async with asyncio.timeout(self._every_s):
+                    await self._stopping.wait()
+            except TimeoutError:
+                await tick()
+        await tick()

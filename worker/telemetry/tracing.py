@@ -1,0 +1,231 @@
+"""Traces: from the command's `traceparent` over our spans to the event's `traceparent`.
+
+Rules: nothing outside this file imports opentelemetry; no global provider is set. The caller's
+decision to sample is followed; without one, `ratio` of the new traces is recorded. A message that
+is not recorded costs a string comparison: its `traceparent` is handed through as it came, and none
+is minted. Contexts are passed as W3C strings, because they are stored and travel anyway.
+
+    command --traceparent--> process() --> call() --> event, report
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, Protocol
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+)
+
+from worker.telemetry import names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from opentelemetry.sdk.trace.export import SpanExporter
+
+_TRACEPARENT: Final = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?"
+)
+"""W3C Trace Context, level 1; later versions may append fields."""
+
+
+class Call(Protocol):
+    """A provider call under way."""
+
+    @property
+    def traceparent(self) -> str | None:
+        """What to hand on; None where there is no trace."""
+        ...
+
+    def outcome(self, code: str, *, failed: bool) -> None:
+        """Say how it ended: the outcome's code, and whether it counts as an error."""
+        ...
+
+
+class Tracing:
+    """Makes spans, and hands them to an exporter in the background.
+
+    Args:
+        exporter: where spans go; None records nothing and hands contexts through.
+        ratio: share of new traces that are recorded, 0 to 1.
+        replica: id of this process.
+        draw: a number in [0, 1), for the decision on a new trace.
+    """
+
+    def __init__(
+        self,
+        exporter: SpanExporter | None,
+        *,
+        ratio: float,
+        replica: str,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._ratio = ratio
+        self._draw = draw
+        self._provider = _provider(exporter, replica) if exporter else None
+        self._tracer = self._provider.get_tracer("sms-worker") if self._provider else None
+
+    @contextmanager
+    def process(
+        self, incoming: str | None, queue: str, message_id: str, *, delayed: bool = False
+    ) -> Iterator[str | None]:
+        """Span the processing of one delivery; yields the `traceparent` to go on with.
+
+        Args:
+            incoming: the delivery's `traceparent` header; malformed counts as absent.
+            queue: where the delivery came from.
+            message_id: id of the message.
+            delayed: the delivery comes from a retry tier: its trace is linked, not continued, as
+                minutes may lie between.
+        """
+        caller = parse(incoming)
+        if self._tracer is None or not self._sampled(caller):
+            yield incoming if caller else None
+            return
+        attributes = {
+            names.SYSTEM: names.SYSTEM_RABBITMQ,
+            names.OPERATION_NAME: names.OPERATION_PROCESS,
+            names.OPERATION_TYPE: names.OPERATION_PROCESS,
+            names.DESTINATION: queue,
+            names.MESSAGE_ID: message_id,
+        }
+        with _ended(
+            self._tracer.start_span(
+                f"{names.OPERATION_PROCESS} {queue}",
+                context=Context() if delayed else _context(caller),
+                kind=SpanKind.CONSUMER,
+                attributes=attributes,
+                links=[Link(caller)] if delayed and caller else None,
+            )
+        ) as span:
+            yield serialise(span.get_span_context())
+
+    @contextmanager
+    def call(self, traceparent: str | None, provider: str, epoch: int) -> Iterator[Call]:
+        """Span one provider call; `traceparent` is the one `process` yielded."""
+        parent = parse(traceparent)
+        if self._tracer is None or parent is None or not parent.trace_flags.sampled:
+            yield _Unrecorded(traceparent if parent else None)
+            return
+        with _ended(
+            self._tracer.start_span(
+                f"send {provider}",
+                context=_context(parent),
+                kind=SpanKind.CLIENT,
+                attributes={names.PROVIDER: provider, names.EPOCH: epoch},
+            )
+        ) as span:
+            yield _Recorded(span)
+
+    def _sampled(self, caller: SpanContext | None) -> bool:
+        if caller is not None:
+            return caller.trace_flags.sampled
+        return self._ratio > 0 and self._draw() < self._ratio
+
+    async def start(self) -> None:
+        """Nothing to wait for: spans may be made before."""
+
+    async def drain(self) -> None:
+        """Export what is still held, for at most 5 s."""
+        if self._provider:
+            await asyncio.to_thread(self._provider.force_flush, 5_000)
+
+    async def stop(self) -> None:
+        """Export what is still held and end the exporter's thread. Idempotent."""
+        if self._provider:
+            provider, self._provider = self._provider, None
+            await asyncio.to_thread(provider.shutdown)
+
+
+def console_exporter() -> SpanExporter:
+    """Build an exporter that prints spans to standard output."""
+    return ConsoleSpanExporter()
+
+
+def parse(traceparent: str | None) -> SpanContext | None:
+    """Read a W3C `traceparent`; None where it is absent or malformed."""
+    found = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
+    if found is None:
+        return None
+    return SpanContext(
+        trace_id=int(found[1], 16),
+        span_id=int(found[2], 16),
+        is_remote=True,
+        trace_flags=TraceFlags(int(found[3], 16)),
+    )
+
+
+def serialise(context: SpanContext) -> str:
+    """Write a W3C `traceparent`."""
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+
+
+def _context(parent: SpanContext | None) -> Context:
+    return trace.set_span_in_context(NonRecordingSpan(parent), Context()) if parent else Context()
+
+
+def _provider(exporter: SpanExporter, replica: str) -> TracerProvider:
+    provider = TracerProvider(
+        sampler=ALWAYS_ON,  # the decision is made before a span is begun
+        resource=Resource({names.SERVICE_NAME: "sms-worker", names.SERVICE_INSTANCE: replica}),
+        shutdown_on_exit=False,
+    )
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    return provider
+
+
+@contextmanager
+def _ended(span: Span) -> Iterator[Span]:
+    """End the span; of an exception keep the type alone, for messages may name a recipient."""
+    try:
+        yield span
+    except BaseException as error:
+        span.set_attribute(names.ERROR_TYPE, type(error).__name__)
+        span.set_status(Status(StatusCode.ERROR))
+        raise
+    finally:
+        span.end()
+
+
+class _Unrecorded:
+    __slots__ = ("traceparent",)
+
+    def __init__(self, traceparent: str | None) -> None:
+        self.traceparent = traceparent
+
+    def outcome(self, code: str, *, failed: bool) -> None:
+        pass
+
+
+class _Recorded:
+    __slots__ = ("_span",)
+
+    def __init__(self, span: Span) -> None:
+        self._span = span
+
+    @property
+    def traceparent(self) -> str:
+        return serialise(self._span.get_span_context())
+
+    def outcome(self, code: str, *, failed: bool) -> None:
+        self._span.set_attribute(names.OUTCOME, code)
+        if failed:
+            self._span.set_attribute(names.ERROR_TYPE, code)
+            self._span.set_status(Status(StatusCode.ERROR))

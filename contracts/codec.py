@@ -11,7 +11,7 @@ import json
 import uuid
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic_core import from_json
+from pydantic_core import PydanticSerializationError, from_json
 
 from contracts.names import MAX_BODY_BYTES
 
@@ -41,8 +41,17 @@ class DecodeError(ValueError):
 
 
 def encode(model: Wire) -> bytes:
-    """JSON in UTF-8, camelCase, without nulls."""
-    return model.model_dump_json(by_alias=True, exclude_none=True).encode()
+    """JSON in UTF-8, camelCase, without nulls.
+
+    Never fails on a string: a lone surrogate (a provider's broken reply in a `reason`) becomes `?`,
+    for an event that cannot be written would be a fact that is never told.
+    """
+    try:
+        return model.model_dump_json(by_alias=True, exclude_none=True).encode()
+    except PydanticSerializationError:
+        plain = model.model_dump(mode="json", by_alias=True, exclude_none=True)
+        text = json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
+        return text.encode(errors="replace")
 
 
 def event_id(message_id: str, event: str, ordinal: int) -> uuid.UUID:

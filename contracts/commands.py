@@ -14,6 +14,7 @@ import re
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
 
 from contracts import problems
 from contracts.codec import DecodeError, read_object
@@ -193,7 +194,8 @@ _GOT: Final = {"branchId": problems.integer, "expiresAt": problems.moment}
 
 def _problem(detail: ErrorDetails, data: dict[str, Any]) -> str:
     """Tell one error of the model in our words."""
-    field, *rest = (str(part) for part in detail["loc"])
+    given, *rest = (str(part) for part in detail["loc"])
+    field = to_camel(given)
     if rest:
         expected = _EXPECTED_KEY if rest[-1] == "[key]" else _EXPECTED_VALUE
         name = f"{field}.{problems.key(rest[0])}"

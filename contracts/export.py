@@ -32,10 +32,10 @@ def render() -> dict[str, str]:
 def schema(message: Published) -> dict[str, Any]:
     """JSON Schema of a message as it is on the wire (camelCase)."""
     if message.inbound:
-        found = message.model.model_json_schema(mode="validation")
+        found: Any = message.model.model_json_schema(mode="validation")
     else:
         found = _as_written(message.model.model_json_schema(mode="serialization"))
-    return {"$schema": DIALECT} | _untitled(found)
+    return {"$schema": DIALECT, **_untitled(found)}
 
 
 def _as_written(node: Any) -> Any:
@@ -65,7 +65,7 @@ def _choices(node: Any) -> list[Any]:
 
 
 def _untitled(node: Any) -> Any:
-    """Drop generated titles (`Messageid`); a property that is called title is a schema and stays."""
+    """Drop generated titles (`Messageid`); a property of that name is no string and stays."""
     if isinstance(node, list):
         return [_untitled(each) for each in node]
     if not isinstance(node, dict):

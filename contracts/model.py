@@ -31,7 +31,7 @@ INT64: Final = 2**63
 """Integers on the wire are signed and of 64 bit: what the stores of most languages can hold."""
 
 _LINE: Final = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$"
-_DECIMAL: Final = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?", re.ASCII)
+_DECIMAL: Final = re.compile(r"-?[0-9]{1,32}(\.[0-9]{1,32})?([Ee][+-]?[0-9]{1,2})?", re.ASCII)
 _ISO_8601: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ].+", re.ASCII)
 
 
@@ -69,7 +69,7 @@ def _spelled_out(value: object) -> object:
 
 
 def _exact(value: object) -> object:
-    """Refuse numbers: JSON readers turn them into floats, and money must not be rounded."""
+    """Refuse JSON numbers: most readers turn them into floats, and money must not be rounded."""
     if isinstance(value, str) and _DECIMAL.fullmatch(value):
         return value
     if isinstance(value, Decimal) and value.is_finite():
@@ -88,7 +88,7 @@ Amount = Annotated[
     Decimal,
     BeforeValidator(_exact),
     PlainSerializer(_plain, return_type=str, when_used="json"),
-    WithJsonSchema({"type": "string", "pattern": r"^-?[0-9]{1,18}(\.[0-9]{1,18})?$"}),
+    WithJsonSchema({"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]+)?$"}),
 ]
 """A decimal number in a string, digits kept as they were written: `"0.8000"`."""
 

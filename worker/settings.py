@@ -151,8 +151,6 @@ class Settings(BaseSettings):
     private_host: str = "127.0.0.1"
     private_port: int = Field(default=0, ge=0, le=65_535)
     """Port of `/live` and `/ready`; 0 takes a free one."""
-    webhook_host: str = "127.0.0.1"
-    webhook_port: int = Field(default=0, ge=0, le=65_535)
 
     log_level: str = Field(default="info", pattern=r"^(debug|info|warning|error)$")
     trace_ratio: float = Field(default=0.0, ge=0, le=1)
@@ -188,3 +186,16 @@ class Settings(BaseSettings):
         """Seconds an intent holds its record."""
         longest = max(p.deadline_s + p.connect_timeout_s for p in (self.target, self.legacy))
         return longest + self.lease_margin_s
+
+
+class WebhookSettings(BaseSettings):
+    """All settings of the webhook process: its own broker user, and the tokens."""
+
+    model_config = SettingsConfigDict(env_prefix="SMS_", frozen=True, extra="ignore")
+
+    amqp_url: SecretStr = Field(validation_alias=AliasChoices("AMQP_URL", "SMS_AMQP_URL"))
+    webhook_host: str = "127.0.0.1"
+    webhook_port: int = Field(default=0, ge=0, le=65_535)
+    webhook_tokens: dict[ProviderId, SecretStr]
+    """Secret path segment by provider id, as a JSON object."""
+    log_level: str = Field(default="info", pattern=r"^(debug|info|warning|error)$")

@@ -99,13 +99,13 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("code", "own_sender", "expected"), REFUSALS)
 def test_each_status_code_means_what_the_table_says(
-    code: int, own_sender: bool, expected: Outcome
+    code: int, *, own_sender: bool, expected: Outcome
 ) -> None:
     assert outcome(201, data(recipient(code)), own_sender=own_sender) == expected
 
 
 @pytest.mark.parametrize(("code", "own_sender", "expected"), REFUSALS)
-def test_a_status_code_may_come_as_text(code: int, own_sender: bool, expected: Outcome) -> None:
+def test_a_status_code_may_come_as_text(code: int, *, own_sender: bool, expected: Outcome) -> None:
     body = data(recipient(str(code), status=NAMES.get(code, "")))
     assert outcome(201, body, own_sender=own_sender) == expected
 
@@ -148,7 +148,7 @@ NO_RECIPIENTS = [
 
 @pytest.mark.parametrize(("message", "own_sender", "kind"), NO_RECIPIENTS)
 def test_empty_recipients_mean_what_the_message_names(
-    message: str, own_sender: bool, kind: type[Outcome]
+    message: str, *, own_sender: bool, kind: type[Outcome]
 ) -> None:
     assert isinstance(outcome(201, data(message=message), own_sender=own_sender), kind)
 
@@ -267,16 +267,16 @@ documents = values | st.fixed_dictionaries(
 bodies = st.binary(max_size=80) | documents.map(lambda document: json.dumps(document).encode())
 
 
-@given(st.integers(100, 599), bodies, st.booleans())
+@given(status=st.integers(100, 599), body=bodies, own_sender=st.booleans())
 def test_any_bytes_are_an_outcome_and_accepted_needs_a_success_code(
-    status: int, body: bytes, own_sender: bool
+    status: int, body: bytes, *, own_sender: bool
 ) -> None:
     found = outcome(status, body, own_sender=own_sender)
     assert isinstance(found, Accepted | Refused | NotSent | Unknown)
     if isinstance(found, Accepted):
         listed = json.loads(body)["SMSMessageData"]["Recipients"]
         assert found.code in {str(code) for code in SUCCESS}
-        assert any(str(entry.get("statusCode")) == found.code for entry in listed)
+        assert any(str(e.get("statusCode")) == found.code for e in listed if isinstance(e, dict))
 
 
 def test_deeply_nested_json_is_an_outcome() -> None:
@@ -347,7 +347,7 @@ HEALTH = [
 
 @pytest.mark.parametrize(("status", "body", "ok", "fault"), HEALTH)
 def test_the_account_call_says_balance_or_fault(
-    status: int, body: object, ok: bool, fault: AccountFault | None
+    status: int, body: object, *, ok: bool, fault: AccountFault | None
 ) -> None:
     found = answer(status, body)
     health = account_health(found, read_balance(found))

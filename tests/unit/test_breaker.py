@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from datetime import UTC, datetime
 
@@ -236,9 +235,6 @@ def test_the_time_zone_does_not_matter(zone: str, monkeypatch: pytest.MonkeyPatc
         assert bench.breaker.state is BreakerState.CLOSED
     finally:
         monkeypatch.undo()
-        os.environ.setdefault("TZ", "")
-        if not os.environ["TZ"]:
-            del os.environ["TZ"]
         time.tzset()
 
 

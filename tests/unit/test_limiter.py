@@ -165,12 +165,12 @@ async def test_a_cancelled_transactional_waiter_no_longer_holds_bulk_back() -> N
 
 async def test_the_rate_is_kept() -> None:
     clock = HandClock()
-    limited = limiter(1000, 100, clock)
-    assert await fill(limited) == 10
-    clock.seconds += 0.05
+    limited = limiter(1000, 80, clock)
+    assert await fill(limited) == 8
+    clock.seconds += 0.0625
     assert await fill(limited) == 5
     clock.seconds += 100
-    assert await fill(limited) == 10
+    assert await fill(limited) == 8
 
 
 async def test_a_place_given_back_unused_is_not_charged_to_the_rate() -> None:

@@ -1,1 +1,31 @@
-"""Command line: one module a group of commands."""
+"""Command line: one module a group of commands.
+
+Rules: a command is thin; what it does lives below. Exit codes: 0 done, 1 failed, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from worker.cli import contracts, local, run, send, simulate, state, topology
+
+app = typer.Typer(
+    name="sms-worker",
+    help="Moves SMS traffic from a legacy provider to Africa's Talking, step by step.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command("run")(run.run)
+app.command("webhook")(run.webhook)
+app.command("check-config")(run.check_config)
+app.command("send")(send.send)
+app.add_typer(local.app, name="local")
+app.add_typer(simulate.app, name="simulate")
+app.add_typer(topology.app, name="topology")
+app.add_typer(contracts.app, name="contracts")
+app.add_typer(state.app, name="state")
+
+
+def main() -> None:
+    """Entry point of `sms-worker`."""
+    app()

@@ -41,6 +41,7 @@ Seed = Annotated[int, typer.Option(help="Of all chance.")]
 
 @app.command()
 def africastalking(
+    *,
     host: Host = "127.0.0.1",
     port: Port = 0,
     control_port: ControlPort = 0,
@@ -70,6 +71,7 @@ def africastalking(
 
 @app.command()
 def legacy(
+    *,
     host: Host = "127.0.0.1",
     port: Port = 0,
     control_port: ControlPort = 0,

@@ -58,8 +58,8 @@ class Flags:
     legacy_enabled: bool = True
     automatic_rollback: bool = True
     thresholds: Thresholds = field(default_factory=Thresholds)
-    user_overrides: Mapping[str, Role] = field(default=_EMPTY)
-    branch_overrides: Mapping[int, Role] = field(default=_EMPTY)
+    user_overrides: Mapping[str, Role] = field(default_factory=lambda: _EMPTY)
+    branch_overrides: Mapping[int, Role] = field(default_factory=lambda: _EMPTY)
     migration: MigrationSettings = field(default_factory=MigrationSettings)
 
     def enabled(self, role: Role) -> bool:

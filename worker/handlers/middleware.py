@@ -8,15 +8,18 @@ number of times and is then given up with its reason.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
 from contracts.names import Header
-from worker.handlers.understand import carried, first_seen
+from worker.handlers.understand import carried, first_seen, text_header
 from worker.ports import Incoming, Settlement
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from worker.ports import Clock, Publisher
 
 Handler = Callable[[Incoming], Awaitable[Settlement]]
@@ -44,6 +47,33 @@ def bounded_errors(
             }
             await publisher.park(incoming, TIERS[errors - 1], headers)
             return Settlement.ACK
+
+    return handle
+
+
+class Tracer(Protocol):
+    """Spans around deliveries; costs next to nothing where nobody samples."""
+
+    def process(
+        self, incoming: str | None, queue: str, message_id: str, *, delayed: bool = False
+    ) -> AbstractContextManager[str | None]:
+        """Span the processing of one delivery; yields the `traceparent` to go on with."""
+        ...
+
+
+def traced(handler: Handler, tracer: Tracer) -> Handler:
+    """Continue the caller's trace; a delivery from a retry tier is linked, not continued."""
+
+    async def handle(incoming: Incoming) -> Settlement:
+        caller = text_header(incoming, Header.TRACEPARENT)
+        delayed = Header.FIRST_AT in incoming.headers
+        with tracer.process(
+            caller, incoming.queue, incoming.message_id or "", delayed=delayed
+        ) as traceparent:
+            if traceparent != caller:
+                headers = {**incoming.headers, Header.TRACEPARENT: traceparent}
+                incoming = replace(incoming, headers=headers)
+            return await handler(incoming)
 
     return handle
 

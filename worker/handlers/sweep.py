@@ -50,6 +50,7 @@ class Sweeper:
         clock: time.
         background: runs the loops; their death ends the process.
         lease_s: wait after an outage of the store.
+        references: of attempts just accepted, whose reports may have come before; emptied here.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Sweeper:
         clock: Clock,
         background: Background,
         lease_s: float,
+        references: list[str],
     ) -> None:
         self._due = due
         self._messages = messages
@@ -77,7 +79,7 @@ class Sweeper:
         self._background = background
         self._lease_s = lease_s
         self._judge_leases_from = float("-inf")
-        self._references: list[str] = []
+        self._references = references
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -97,17 +99,14 @@ class Sweeper:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = set()
 
-    def accepted(self, reference: str) -> None:
-        """An attempt got its reference: reports may have come before it."""
-        self._references.append(reference)
-
     def store_was_away(self) -> None:
         """Leave leases alone for the time of one."""
         self._judge_leases_from = self._clock.monotonic() + self._lease_s
 
     async def match_early(self) -> None:
         """Match reports that came before the response of their attempt was stored."""
-        references, self._references = self._references, []
+        references = self._references.copy()
+        self._references.clear()
         if references:
             for stored in await self._reports.waiting_for(references):
                 await self._matcher.match(stored)

@@ -85,14 +85,14 @@ class Understanding:
             user_id=command.user_id,
             branch_id=command.branch_id,
             correlation_id=incoming.correlation_id,
-            traceparent=_text(incoming.headers.get(Header.TRACEPARENT)),
+            traceparent=text_header(incoming, Header.TRACEPARENT),
             segments=segments.count(command.text).parts,
         )
 
 
 def first_seen(incoming: Incoming, now: datetime) -> datetime:
     """When the message was published or first seen; never later than now."""
-    stamped = _text(incoming.headers.get(Header.FIRST_AT))
+    stamped = text_header(incoming, Header.FIRST_AT)
     if stamped is not None:
         try:
             found = datetime.fromisoformat(stamped)
@@ -108,7 +108,9 @@ def carried(incoming: Incoming, header: Header) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
-def _text(value: object) -> str | None:
+def text_header(incoming: Incoming, header: Header) -> str | None:
+    """A header as text; None when absent or something else."""
+    value = incoming.headers.get(header)
     if isinstance(value, bytes):
         value = value.decode(errors="replace")
     return value if isinstance(value, str) else None

@@ -19,14 +19,19 @@ from worker.local.addresses import without_addresses
 from worker.local.process import Child, answers, free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 _ROOT: Final = Path(__file__).parents[2]
 _TARGET: Final = "africastalking"
 _LEGACY: Final = "legacy"
 
-_PROBES: Final = {_TARGET: "/journal?limit=0", _LEGACY: "/journal?limit=0", "webhook": "/live"}
-"""Path that answers 200 when the part is ready; workers have `/ready`."""
+_USERNAMES: Final = {_TARGET: "sandbox", _LEGACY: "sms"}
+"""Account name at each provider."""
+
+
+def control_name(provider: str) -> str:
+    """Name of a simulator's second address, where scripts and journal stay reachable in a fault."""
+    return f"{provider}-control"
 
 
 def replica_name(number: int) -> str:
@@ -45,15 +50,13 @@ class Parts:
     def __init__(self, directory: Path, profile: Mapping[str, str]) -> None:
         self._directory = directory
         self._profile = dict(profile)
-        names = (_TARGET, _LEGACY, "webhook")
+        names = ("webhook", *_USERNAMES, *map(control_name, _USERNAMES))
         self.addresses = {name: f"http://127.0.0.1:{free_port()}" for name in names}
         """Base address by part."""
         self.secrets = {
             "hash_key": secrets.token_urlsafe(32),
-            "target_secret": secrets.token_urlsafe(16),
-            "legacy_secret": secrets.token_urlsafe(16),
-            "target_report_token": secrets.token_urlsafe(16),
-            "legacy_report_token": secrets.token_urlsafe(16),
+            **{f"{provider}_secret": secrets.token_urlsafe(16) for provider in _USERNAMES},
+            **{f"{provider}_report_token": secrets.token_urlsafe(16) for provider in _USERNAMES},
         }
         """Generated for this run."""
 
@@ -63,23 +66,23 @@ class Parts:
 
     def probe(self, name: str) -> Callable[[], Awaitable[bool]]:
         """Readiness of the part called `name`."""
-        return partial(answers, self.addresses[name] + _PROBES.get(name, "/ready"))
+        if name in _USERNAMES:
+            return partial(answers, self.addresses[control_name(name)] + "/journal?limit=0")
+        return partial(answers, self.addresses[name] + ("/live" if name == "webhook" else "/ready"))
 
     def simulators(self) -> tuple[Child, Child]:
         """Both providers. The legacy gateway is told where to report with each message."""
-        return self._simulator(_TARGET, "--report-url", self.report_url()), self._simulator(_LEGACY)
+        report_url = self.callback_url("reports", _TARGET)
+        return self._simulator(_TARGET, "--report-url", report_url), self._simulator(_LEGACY)
 
-    def report_url(self) -> str:
-        """Where the target's account sends its delivery reports."""
-        token = self.secrets["target_report_token"]
-        return f"{self.addresses['webhook']}/reports/{_TARGET}/{token}"
+    def callback_url(self, kind: str, provider: str) -> str:
+        """Where a provider calls us: `kind` is `reports` or `optout`."""
+        token = self.secrets[f"{provider}_report_token"]
+        return f"{self.addresses['webhook']}/{kind}/{provider}/{token}"
 
     def webhook(self, amqp_url: str) -> Child:
         """The receiver of delivery reports."""
-        tokens = {
-            _TARGET: self.secrets["target_report_token"],
-            _LEGACY: self.secrets["legacy_report_token"],
-        }
+        tokens = {provider: self.secrets[f"{provider}_report_token"] for provider in _USERNAMES}
         environment = {
             "AMQP_URL": amqp_url,
             "SMS_WEBHOOK_HOST": "127.0.0.1",
@@ -109,28 +112,35 @@ class Parts:
             "SMS_TARGET__ID": _TARGET,
             "SMS_TARGET__KIND": "africastalking",
             "SMS_TARGET__BASE_URL": self.addresses[_TARGET],
-            "SMS_TARGET__USERNAME": "sandbox",
-            "SMS_TARGET__SECRET": self.secrets["target_secret"],
-            "SMS_TARGET__REPORT_TOKEN": self.secrets["target_report_token"],
+            "SMS_TARGET__USERNAME": _USERNAMES[_TARGET],
+            "SMS_TARGET__SECRET": self.secrets[f"{_TARGET}_secret"],
+            "SMS_TARGET__REPORT_TOKEN": self.secrets[f"{_TARGET}_report_token"],
             "SMS_LEGACY__ID": _LEGACY,
             "SMS_LEGACY__KIND": "http",
-            "SMS_LEGACY__PRESET": "kannel",
+            "SMS_LEGACY__PRESET": "json-basic",
             "SMS_LEGACY__BASE_URL": self.addresses[_LEGACY],
-            "SMS_LEGACY__USERNAME": "sms",
-            "SMS_LEGACY__SECRET": self.secrets["legacy_secret"],
+            "SMS_LEGACY__USERNAME": _USERNAMES[_LEGACY],
+            "SMS_LEGACY__SECRET": self.secrets[f"{_LEGACY}_secret"],
             "SMS_LEGACY__REPORT_BASE_URL": self.addresses["webhook"],
-            "SMS_LEGACY__REPORT_TOKEN": self.secrets["legacy_report_token"],
+            "SMS_LEGACY__REPORT_TOKEN": self.secrets[f"{_LEGACY}_report_token"],
             **self._profile,
         }
 
     def _simulator(self, provider: str, *options: str) -> Child:
         journal = self.journal(provider)
         journal.parent.mkdir(parents=True, exist_ok=True)
-        listen = ["--host", "127.0.0.1", "--port", self._port(provider)]
-        command = ["simulate", provider, *listen, "--journal", str(journal), *options]
-        return self._child(provider, command, {})
+        command = (
+            *("simulate", provider, "--host", "127.0.0.1", "--port", self._port(provider)),
+            *("--control-port", self._port(control_name(provider)), "--journal", str(journal)),
+            *("--username", _USERNAMES[provider]),
+            *("--optout-url", self.callback_url("optout", provider)),
+            *options,
+        )
+        return self._child(
+            provider, command, {"SIMULATE_SECRET": self.secrets[f"{provider}_secret"]}
+        )
 
-    def _child(self, name: str, command: list[str], environment: Mapping[str, str]) -> Child:
+    def _child(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> Child:
         return Child(
             name,
             [sys.executable, "-m", "worker", *command],

@@ -91,6 +91,11 @@ class Stack:
         """What was generated for this run, by name."""
         return dict(self._parts.secrets)
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """Settings the workers of this stack share, for one that is run beside them."""
+        return self._parts.worker_environment(self.amqp["worker"], self.mongo_url)
+
     def journal(self, provider: str) -> Path:
         """File in which the simulator of `provider` notes every request it took."""
         return self._parts.journal(provider)

@@ -11,6 +11,7 @@ import json
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote, urlencode
 
+from worker.domain.segments import Encoding, count
 from worker.providers.preset import SLOTS, Body, Call, Preset
 from worker.providers.template import in_header, render_fields
 
@@ -19,12 +20,6 @@ if TYPE_CHECKING:
 
     from worker.ports import Sms
     from worker.settings import ProviderSettings
-
-_GSM: Final = frozenset(
-    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡"
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà\f^{}\\[~]|€"
-)
-"""Basic and extension characters of 3GPP 23.038."""
 
 _NEEDED_BY_AUTH: Final[Mapping[str, frozenset[str]]] = {
     "none": frozenset(),
@@ -76,7 +71,7 @@ def send_request(settings: ProviderSettings, preset: Preset, sms: Sms) -> Prepar
         "sender_id": sms.sender_id or settings.sender_id or "",
         "message_id": sms.message_id,
         "epoch": str(sms.epoch),
-        "coding": "0" if _GSM.issuperset(sms.text) else "2",
+        "coding": "0" if count(sms.text).encoding is Encoding.GSM7 else "2",
         "valid_for_s": str(max(1, int(sms.valid_for_s))),
         "valid_for_min": str(max(1, int(sms.valid_for_s // 60))),
     }

@@ -11,7 +11,7 @@ import json
 import re
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -51,7 +51,9 @@ class Entry:
 
     def as_json(self) -> dict[str, Any]:
         """The entry as it is written and served."""
-        return {"from" if name == "sender" else name: each for name, each in asdict(self).items()}
+        return {
+            "from" if name == "sender" else name: getattr(self, name) for name in self.__slots__
+        }
 
 
 def _read(line: bytes) -> Entry:
@@ -165,4 +167,12 @@ class Requests:
 
     def summary(self) -> dict[str, Any]:
         """As served."""
-        return {"total": self.paths.total(), **asdict(self)}
+        return {
+            "total": self.paths.total(),
+            "connections": self.connections,
+            "closed_unread": self.closed_unread,
+            "kept_alive": self.kept_alive,
+            "paths": dict(self.paths),
+            "answers": dict(self.answers),
+            "sms": dict(self.sms),
+        }

@@ -53,13 +53,13 @@ class Alerts:
         since = self._clock.now().isoformat()
         ident = uuid.uuid5(_NAMESPACE, f"{code}|{provider}|{self._replica}|{since}")
         self._open[key] = ident
-        self._tell(ident, code, reason, severity, provider, suggested_command)
+        self._tell(ident, key, reason, severity, suggested_command)
 
     def over(self, code: str, reason: str, *, provider: str | None = None) -> None:
         """It ended; told only where it was raised."""
         ident = self._open.pop((code, provider), None)
         if ident is not None:
-            self._tell(ident, code, f"over: {reason}", "info", provider, None)
+            self._tell(ident, (code, provider), f"over: {reason}", "info", None)
 
     def breaker_changed(
         self, provider: str, old: BreakerState, new: BreakerState, reason: str
@@ -79,12 +79,12 @@ class Alerts:
     def _tell(
         self,
         ident: uuid.UUID,
-        code: str,
+        about: tuple[str, str | None],
         reason: str,
         severity: Severity,
-        provider: str | None,
         suggested_command: str | None,
     ) -> None:
+        code, provider = about
         _log.warning("alert", code=code, reason=reason, severity=severity, provider=provider)
         alert = AlertMetric(
             alert_id=ident,

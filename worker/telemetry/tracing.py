@@ -2,8 +2,8 @@
 
 Rules: nothing outside this file imports opentelemetry; no global provider is set. The caller's
 decision to sample is followed; without one, `ratio` of the new traces is recorded. A message that
-is not recorded costs a string comparison: its `traceparent` is handed through as it came, and none
-is minted. Contexts are passed as W3C strings, because they are stored and travel anyway.
+is not recorded costs a match of a pattern: its `traceparent` is handed through as it came, none is
+minted. Contexts are passed as W3C strings, because they are stored and travel anyway.
 
     command --traceparent--> process() --> call() --> event, report
 """
@@ -14,6 +14,7 @@ import asyncio
 import random
 import re
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from opentelemetry import trace
@@ -33,12 +34,17 @@ from opentelemetry.trace import (
     TraceFlags,
 )
 
+from worker.domain.outcome import Accepted
 from worker.telemetry import names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from opentelemetry.sdk.trace.export import SpanExporter
+
+    from worker.domain.delivery import OptOut, Report
+    from worker.domain.outcome import Outcome
+    from worker.ports import AccountHealth, Provider, Sms
 
 _TRACEPARENT: Final = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?"
@@ -152,6 +158,40 @@ class Tracing:
         if self._provider:
             provider, self._provider = self._provider, None
             await asyncio.to_thread(provider.shutdown)
+
+
+class TracedProvider:
+    """A provider whose calls are spans."""
+
+    def __init__(self, provider: Provider, tracing: Tracing) -> None:
+        self._provider = provider
+        self._tracing = tracing
+
+    @property
+    def id(self) -> str:
+        """Id of the provider behind."""
+        return self._provider.id
+
+    async def send(self, sms: Sms) -> Outcome:
+        """Call the provider within a span."""
+        with self._tracing.call(sms.traceparent, self.id, sms.epoch) as call:
+            if call.traceparent != sms.traceparent:
+                sms = replace(sms, traceparent=call.traceparent)
+            outcome = await self._provider.send(sms)
+            call.outcome(outcome.code, failed=not isinstance(outcome, Accepted))
+            return outcome
+
+    async def check(self) -> AccountHealth:
+        """Not traced: nobody's message."""
+        return await self._provider.check()
+
+    def read_report(self, kind: str, fields: Mapping[str, str]) -> Report | OptOut:
+        """Not a call."""
+        return self._provider.read_report(kind, fields)
+
+    async def close(self) -> None:
+        """Close the provider behind."""
+        await self._provider.close()
 
 
 def console_exporter() -> SpanExporter:

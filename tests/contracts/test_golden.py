@@ -1,0 +1,62 @@
+"""Messages as they once were published. A golden file is added, never changed or removed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from wire_samples import SAMPLES
+
+from contracts.catalogue import MESSAGES
+from contracts.codec import encode
+
+if TYPE_CHECKING:
+    from contracts.model import Wire
+
+GOLDEN = Path(__file__).parent / "golden"
+FILES = sorted(GOLDEN.glob("*.json"))
+MODELS = {each.name: each.model for each in MESSAGES}
+
+
+def model_of(path: Path) -> type[Wire]:
+    return MODELS[path.name.split(".")[0]]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_golden_message_decodes_and_encodes_to_the_same_json(path: Path) -> None:
+    written = path.read_bytes()
+    assert json.loads(encode(model_of(path).model_validate_json(written))) == json.loads(written)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_golden_message_still_means_the_same_values(name: str) -> None:
+    model, fields = SAMPLES[name]
+    read = model.model_validate_json((GOLDEN / f"{name}.json").read_bytes())
+    assert read == model.model_validate(fields)
+
+
+def test_every_kind_of_message_has_a_golden_one() -> None:
+    assert {path.name.split(".")[0] for path in FILES} == set(MODELS)
+
+
+def test_every_golden_message_has_its_values_on_record() -> None:
+    assert {path.stem for path in FILES} == set(SAMPLES)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_field_that_a_newer_version_adds_is_ignored(path: Path) -> None:
+    written = json.loads(path.read_bytes())
+    newer = json.dumps(written | {"addedLater": {"deep": [1]}})
+    assert model_of(path).model_validate_json(newer) == model_of(path).model_validate(written)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_snake_case_means_the_same(path: Path) -> None:
+    model = model_of(path)
+    read = model.model_validate_json(path.read_bytes())
+    snake = {
+        name: getattr(read, name) for name in model.model_fields if name in read.model_fields_set
+    }
+    assert model.model_validate(snake) == read

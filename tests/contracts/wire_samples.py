@@ -1,0 +1,125 @@
+"""One full and one least message of every kind. What they encode to is kept in `golden/`."""
+
+from __future__ import annotations
+
+from contracts import control, events, metrics, reports
+from contracts.commands import SendSms
+
+AT = "2026-03-01T08:30:00.250000Z"
+LEAST = {"eventId": "0b7c9dd4-3a38-5c2e-8c7a-1f2f3b6f9a01", "occurredAt": AT, "messageId": "m-1"}
+FULL = LEAST | {
+    "lane": "transactional",
+    "recipient": "+260******456",
+    "messageType": "OTP",
+    "userId": "u-7",
+    "branchId": 12,
+}
+ATTEMPT = {"provider": "africastalking", "attempt": 2}
+REPORT = ATTEMPT | {"status": "Success", "matchedBy": "reference"}
+COUNTS = {"accepted": 3, "unknown": 1, "cost": {"ZMW": "0.7500"}, "durationMsSum": 812.5}
+
+SAMPLES = {
+    "SendSms.least": (SendSms, {"messageId": "m-1", "to": "+260977123456", "text": "Hello"}),
+    "SendSms.full": (
+        SendSms,
+        {
+            "messageId": "m-2",
+            "to": "0977123456",
+            "text": "Your code is 4711 €",
+            "senderId": "BANK",
+            "userId": "u-7",
+            "branchId": 12,
+            "messageType": "OTP",
+            "expiresAt": AT,
+            "metadata": {"campaign": "spring"},
+        },
+    ),
+    "SmsSent.least": (
+        events.SmsSent,
+        LEAST | ATTEMPT | {"segments": 1, "reason": "percentage", "durationMs": 120.5},
+    ),
+    "SmsSent.full": (
+        events.SmsSent,
+        FULL
+        | ATTEMPT
+        | {
+            "providerMessageId": "ATXid_1",
+            "segments": 2,
+            "cost": {"amount": "0.8000", "currency": "ZMW"},
+            "possibleDuplicate": True,
+            "reason": "percentage: bucket 3 < 25",
+            "durationMs": 120.5,
+        },
+    ),
+    "SmsDelivered": (events.SmsDelivered, FULL | REPORT | {"networkCode": "64502"}),
+    "SmsUndelivered": (
+        events.SmsUndelivered,
+        FULL | REPORT | {"status": "Failed", "reason": "UserInBlackList", "matchedBy": "recipient"},
+    ),
+    "SmsFailed": (
+        events.SmsFailed,
+        FULL | {"code": "rounds", "reason": "4 rounds", "provider": "legacy", "attempts": 8},
+    ),
+    "SmsExpired": (events.SmsExpired, FULL | {"reason": "not sent in 600 s", "attempts": 0}),
+    "SmsRejected.unread": (
+        events.SmsRejected,
+        LEAST
+        | {
+            "reason": 'branchId: expected an integer, got "north"',
+            "problems": ['branchId: expected an integer, got "north"'],
+        },
+    ),
+    "SmsRejected": (events.SmsRejected, FULL | {"reason": "opted out"}),
+    "SmsUnknown": (
+        events.SmsUnknown,
+        FULL | ATTEMPT | {"reason": "no reply in 30 s", "possibleDuplicate": True},
+    ),
+    "SmsUnreported": (events.SmsUnreported, FULL | ATTEMPT),
+    "RawReport": (
+        reports.RawReport,
+        {
+            "provider": "africastalking",
+            "kind": "delivery",
+            "receivedAt": AT,
+            "fields": {"id": "ATXid_1", "status": "Success"},
+        },
+    ),
+    "ProviderMetric": (
+        metrics.ProviderMetric,
+        {
+            "provider": "legacy",
+            "replica": "r-1",
+            "at": AT,
+            "since": AT,
+            "delta": {},
+            "total": COUNTS,
+        },
+    ),
+    "BreakerMetric": (
+        metrics.BreakerMetric,
+        {
+            "provider": "legacy",
+            "replica": "r-1",
+            "at": AT,
+            "from": "closed",
+            "to": "open",
+            "reason": "5 failures in a row",
+        },
+    ),
+    "AlertMetric": (
+        metrics.AlertMetric,
+        {
+            "alertId": "0b7c9dd4-3a38-5c2e-8c7a-1f2f3b6f9a02",
+            "at": AT,
+            "severity": "critical",
+            "code": "store_down",
+            "reason": "the store does not answer",
+            "evidence": {"seconds": "5"},
+            "suggestedCommand": "sms-worker ctl status",
+        },
+    ),
+    "StateAnnouncement": (
+        control.StateAnnouncement,
+        {"version": 7, "lineage": "0b7c9dd4-3a38-4c2e-8c7a-1f2f3b6f9a03", "at": AT},
+    ),
+}

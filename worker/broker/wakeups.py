@@ -1,0 +1,83 @@
+"""The broadcast that wakes every replica.
+
+Rules: a wake-up carries no state. The queue is exclusive, named afresh at each connect (a fixed
+name would be refused as locked after a half-open loss), and bound before the wake that follows a
+connect, so that nothing published in between is missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+from uuid import uuid4
+
+import structlog
+
+from worker.broker.link import LOST
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aio_pika.abc import AbstractIncomingMessage
+
+    from worker.broker.link import Link
+
+RETRY_S: Final = 0.5
+_log = structlog.get_logger(__name__)
+
+
+class Wakeups:
+    """Calls `wake` for each message on a topic, and after each connect.
+
+    Args:
+        link: a connection; the queue dies with it.
+        exchange: where wake-ups are published.
+        key: their routing key.
+        wake: synchronous, cheap.
+    """
+
+    def __init__(self, link: Link, exchange: str, key: str, wake: Callable[[], None]) -> None:
+        self._link = link
+        self._exchange = exchange
+        self._key = key
+        self._wake = wake
+        self._listening = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Listen; returns once bound."""
+        self._task = asyncio.get_running_loop().create_task(self._keep(), name="wake-ups")
+        await self._listening.wait()
+
+    async def drain(self) -> None:
+        """Nothing is in flight."""
+
+    async def stop(self) -> None:
+        """End. Idempotent."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def _keep(self) -> None:
+        while True:
+            try:
+                await self._listen()
+            except LOST as error:
+                _log.warning("wake-ups interrupted", error=type(error).__name__)
+            await asyncio.sleep(RETRY_S)
+
+    async def _listen(self) -> None:
+        channel = await self._link.channel()
+        gone = asyncio.Event()
+        channel.close_callbacks.add(lambda *_: gone.set())
+        name = f"{self._exchange}.{uuid4()}"
+        queue = await channel.declare_queue(name, exclusive=True, auto_delete=True)
+        await queue.bind(self._exchange, self._key)
+        await queue.consume(self._take, no_ack=True)
+        self._listening.set()
+        self._wake()
+        await gone.wait()
+
+    async def _take(self, _message: AbstractIncomingMessage) -> None:
+        self._wake()

@@ -1,0 +1,90 @@
+"""`sms-worker run`, `webhook`, `check-config`: the deployed processes and their check.
+
+Rules: configuration is validated whole before anything starts; every problem is printed with the
+name of its variable, never with a secret's value.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+
+import typer
+import yaml
+from pydantic import ValidationError
+
+from worker import app as composition
+from worker.domain import flags, tariff
+from worker.providers import registry
+from worker.settings import Settings, WebhookSettings
+from worker.telemetry import logs
+
+
+def run() -> None:
+    """Run one worker until SIGTERM."""
+    cfg = _settings()
+    logs.configure(cfg.log_level, f"{os.getpid()}")
+    asyncio.run(composition.run(cfg))
+
+
+def webhook() -> None:
+    """Run the delivery-report webhook until SIGTERM."""
+    try:
+        cfg = WebhookSettings()
+    except ValidationError as error:
+        raise _refused(_named(error)) from None
+    logs.configure(cfg.log_level, f"webhook-{os.getpid()}")
+    asyncio.run(composition.run_webhook(cfg))
+
+
+def check_config() -> None:
+    """Validate the configuration that `run` would use, and start nothing."""
+    cfg = _settings()
+    problems: list[str] = []
+    try:
+        document = json.loads(cfg.flags_file.read_text(encoding="utf-8"))
+        flags.parse(document, cfg.target.id, cfg.legacy.id)
+    except flags.FlagsError as error:
+        problems += [f"{cfg.flags_file}: {problem}" for problem in error.problems]
+    except (OSError, ValueError) as error:
+        problems.append(f"SMS_FLAGS_FILE: {error}")
+    for name, account in (("SMS_TARGET", cfg.target), ("SMS_LEGACY", cfg.legacy)):
+        try:
+            registry.build(account)
+        except ValueError as error:
+            problems.append(f"{name}: {error}")
+    if cfg.tariffs_file is not None:
+        try:
+            tariff.parse(yaml.safe_load(cfg.tariffs_file.read_text(encoding="utf-8")))
+        except tariff.TariffError as error:
+            problems += [f"{cfg.tariffs_file}: {problem}" for problem in error.problems]
+        except (OSError, yaml.YAMLError) as error:
+            problems.append(f"SMS_TARIFFS_FILE: {error}")
+    if problems:
+        raise _refused(problems)
+    typer.echo("configuration is valid")
+
+
+def _settings() -> Settings:
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise _refused(_named(error)) from None
+
+
+def _named(error: ValidationError) -> list[str]:
+    """Problems by the name of their variable."""
+    found = []
+    for problem in error.errors(include_input=False, include_url=False):
+        path = "__".join(str(part) for part in problem["loc"]).upper()
+        name = path if path in ("AMQP_URL", "MONGO_URL") else f"SMS_{path}".rstrip("_")
+        found.append(f"{name}: {problem['msg']}")
+    return found
+
+
+def _refused(problems: list[str]) -> typer.Exit:
+    typer.echo("configuration refused:", err=True)
+    for problem in problems:
+        typer.echo(f"  {problem}", err=True)
+    return typer.Exit(2)

@@ -1,0 +1,101 @@
+"""`sms-worker send`: publish one message and watch its events.
+
+Rules: speaks the wire contract alone, as any upstream service would: a login that may write
+`sms.commands` and read `sms.events`, a queue of its own, nothing of the worker's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated, Final
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import aio_pika
+import typer
+
+from contracts.codec import encode
+from contracts.commands import SendSms
+from contracts.events import decode_event
+from contracts.names import Exchange, Key
+from worker.cli.addresses import amqp_url
+from worker.domain.message import Lane
+
+if TYPE_CHECKING:
+    from aio_pika.abc import AbstractChannel, AbstractQueue
+
+    from contracts.events import DeliveryEvent
+
+ENDS: Final = frozenset({"sms.failed", "sms.expired", "sms.rejected", "sms.delivered"})
+"""After these nothing more comes."""
+_KEYS: Final = {Lane.TRANSACTIONAL: Key.SEND_TRANSACTIONAL, Lane.BULK: Key.SEND_BULK}
+
+
+def send(
+    to: Annotated[str, typer.Argument(help="Recipient, as people write it.")],
+    text: Annotated[str, typer.Argument(help="The message.")],
+    lane: Annotated[Lane, typer.Option(help="Queue to publish to.")] = Lane.TRANSACTIONAL,
+    message_id: Annotated[str, typer.Option("--id", help="Idempotency key; default: new.")] = "",
+    user: Annotated[str | None, typer.Option(help="userId, for overrides.")] = None,
+    branch: Annotated[int | None, typer.Option(help="branchId, for overrides.")] = None,
+    wait: Annotated[float, typer.Option(help="Seconds to wait for events.")] = 30.0,
+) -> None:
+    """Publish one SMS and print its events until it is delivered or given up.
+
+    Exit code 0: a provider took it; 1: it was not sent, or no event came in time.
+    """
+    command = SendSms(
+        message_id=message_id or str(uuid4()), to=to, text=text, user_id=user, branch_id=branch
+    )
+    if not asyncio.run(_send(command, lane, wait)):
+        raise typer.Exit(1)
+
+
+async def _send(command: SendSms, lane: Lane, wait: float) -> bool:
+    url = amqp_url("upstream")
+    async with await aio_pika.connect(url) as connection:
+        channel = await connection.channel(on_return_raises=True)
+        queue = await _own_queue(channel, urlsplit(url).username or "upstream")
+        message = aio_pika.Message(
+            encode(command),
+            message_id=command.message_id,
+            type="SendSms.v1",
+            content_type="application/json",
+            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        )
+        exchange = await channel.get_exchange(Exchange.COMMANDS, ensure=False)
+        await exchange.publish(message, _KEYS[lane], mandatory=True)
+        typer.echo(f"published {command.message_id}")
+        return await _watch(queue, command.message_id, wait)
+
+
+async def _own_queue(channel: AbstractChannel, user: str) -> AbstractQueue:
+    name = f"sms.own.{user}.send-{uuid4()}"
+    queue = await channel.declare_queue(name, exclusive=True, auto_delete=True)
+    await queue.bind(Exchange.EVENTS, "sms.*")
+    return queue
+
+
+async def _watch(queue: AbstractQueue, message_id: str, wait: float) -> bool:
+    """Print events of one message; whether a provider took it."""
+    taken = False
+    try:
+        async with asyncio.timeout(wait), queue.iterator(no_ack=True) as deliveries:
+            async for delivery in deliveries:
+                event = decode_event(delivery.body)
+                if event.message_id != message_id:
+                    continue
+                _print(event)
+                taken = taken or event.event in ("sms.sent", "sms.delivered")
+                if event.event in ENDS:
+                    return taken
+    except TimeoutError:
+        typer.echo("no further event in time" if taken else "no event in time", err=not taken)
+    return taken
+
+
+def _print(event: DeliveryEvent) -> None:
+    shown = event.model_dump(mode="json", by_alias=True, exclude_none=True)
+    about = {"eventId", "event", "messageId", "occurredAt", "lane", "messageType"}
+    rest = ", ".join(f"{key}={value}" for key, value in shown.items() if key not in about)
+    typer.echo(f"{event.occurred_at:%H:%M:%S} {event.event:<15} {rest}")

@@ -54,7 +54,7 @@ def _named(model: type[Wire]) -> str:
 
 MESSAGES: Final = (
     Published(SendSms, Exchange.COMMANDS, _SEND_KEYS, SEND_TYPE, inbound=True),
-    Published(RawReport, Exchange.REPORTS, ("report.{provider}",), "report", inbound=True),
+    Published(RawReport, Exchange.REPORTS, ("report.{provider}",), "RawReport.v1", inbound=True),
     *(Published(event, Exchange.EVENTS, (_named(event),), _named(event)) for event in EVENTS),
     *(
         Published(metric, Exchange.METRICS, (_named(metric),), _named(metric), persistent=False)

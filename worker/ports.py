@@ -70,6 +70,11 @@ class Provider(Protocol):
         """Configured id, lower case."""
         ...
 
+    @property
+    def gives_reports(self) -> bool:
+        """Whether delivery reports can come; without, delivery is "not applicable"."""
+        ...
+
     async def send(self, sms: Sms) -> Outcome:
         """Call the provider once. Never raises for what the provider or the network does."""
         ...

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from contracts.commands import SEND_TYPE, DecodeError, SendSms, decode_send
 
@@ -320,3 +321,8 @@ def test_any_json_object_is_a_command_or_a_decode_error(
 ) -> None:
     raw = json.dumps((GOOD | command) if full else command).encode()
     understood(raw, message_id, None)
+
+
+def test_the_model_alone_refuses_what_is_no_object() -> None:
+    with pytest.raises(ValidationError):
+        SendSms.model_validate([])

@@ -41,7 +41,7 @@ async def db(mongo_url: str, database_name: str) -> AsyncIterator[Database]:
     db = Database(mongo_url, database_name, timeout_s=10)
     yield db
     await db.db.client.drop_database(database_name)
-    db.close()
+    await db.close()
 
 
 @pytest.fixture
@@ -175,4 +175,4 @@ async def test_expiry_is_the_databases_work(
 async def test_store_that_is_away_answers_false() -> None:
     away = Database("mongodb://127.0.0.1:1/?directConnection=true", "x", timeout_s=0.2)
     assert not await SlotStore(away, "owner", retention_days=1).write([Slot({"accepted": 1})], [])
-    away.close()
+    await away.close()

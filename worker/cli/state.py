@@ -52,7 +52,7 @@ async def _show() -> None:
     try:
         _print(await log.last())
     finally:
-        database.close()
+        await database.close()
 
 
 async def _set(phase: Phase, percentage: int) -> None:
@@ -73,7 +73,7 @@ async def _set(phase: Phase, percentage: int) -> None:
         )
         _print(await log.append(entry))
     finally:
-        database.close()
+        await database.close()
 
 
 def _print(snapshot: Snapshot | None) -> None:

@@ -9,6 +9,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
@@ -21,21 +22,23 @@ from worker.simulator.script import Do
 from worker.simulator.wire import HttpRequest, Reply, text_reply
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
 
     from worker.simulator.engine import Engine, Treated
     from worker.simulator.reports import Reporter
     from worker.simulator.script import Action
     from worker.simulator.wire import Callback, Dialect
 
+Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
 _MAX_LINE: Final = 64 * 1024
 """Kannel carries the text in the request line."""
 
 
 class Connection(web.RequestHandler):
-    """One connection; knows how many requests came over it."""
+    """One connection; knows how many requests came over it, and whether one is in hand."""
 
-    __slots__ = ("requests",)
+    __slots__ = ("busy", "requests")
 
     def __init__(self, server: web.Server) -> None:
         loop = asyncio.get_running_loop()
@@ -46,6 +49,30 @@ class Connection(web.RequestHandler):
             max_line_size=_MAX_LINE,
         )
         self.requests = 0
+        self.busy = False
+
+    def close(self) -> None:
+        """Close at once when idle, else after the answer in hand."""
+        if self.busy or self.transport is None:
+            super().close()
+        else:
+            self.transport.close()
+
+
+def tracked(handle: Handle) -> Handle:
+    """A handler that marks its connection as busy."""
+
+    async def handle_busy(request: web.BaseRequest) -> web.StreamResponse:
+        connection = request.protocol
+        if not isinstance(connection, Connection):
+            return await handle(request)
+        connection.busy = True
+        try:
+            return await handle(request)
+        finally:
+            connection.busy = False
+
+    return handle_busy
 
 
 class _ClosesUnread(asyncio.Protocol):
@@ -68,7 +95,7 @@ class Front:
         engine: Engine,
         reporter: Reporter,
         dialects: Sequence[Dialect],
-        otherwise: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+        otherwise: Handle,
     ) -> None:
         self._engine = engine
         self._reporter = reporter

@@ -18,7 +18,7 @@ from aiohttp import web
 from worker.simulator import control
 from worker.simulator.africastalking import AfricasTalking
 from worker.simulator.engine import Engine
-from worker.simulator.front import Connection, Front
+from worker.simulator.front import Connection, Front, tracked
 from worker.simulator.gate import Gate
 from worker.simulator.journal import Journal
 from worker.simulator.kannel import Kannel
@@ -137,7 +137,7 @@ class Simulator:
                 (self._front.handle, self._front.accept, self._address),
                 (partial(control.handle, self), Connection, self._control_address),
             ):
-                server = web.Server(handle, handler_cancellation=True)
+                server = web.Server(tracked(handle), handler_cancellation=True)
                 self._servers.append(server)
                 self._gates.append(Gate(partial(accept, server), *address))
                 self._gates[-1].open()

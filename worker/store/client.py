@@ -37,6 +37,6 @@ class Database:
         """Raise pymongo's error when no primary answers."""
         await self.db.command("ping")
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close the sockets. Idempotent."""
         self._client.close()

@@ -172,6 +172,11 @@ class TracedProvider:
         """Id of the provider behind."""
         return self._provider.id
 
+    @property
+    def gives_reports(self) -> bool:
+        """Whether delivery reports can come."""
+        return self._provider.gives_reports
+
     async def send(self, sms: Sms) -> Outcome:
         """Call the provider within a span."""
         with self._tracing.call(sms.traceparent, self.id, sms.epoch) as call:

@@ -7,7 +7,7 @@ replica reads it there.
 from __future__ import annotations
 
 from typing import Annotated
-from uuid import UUID  # noqa: TC003 - pydantic reads annotations at run time
+from uuid import UUID
 
 from pydantic import Field
 

@@ -20,7 +20,7 @@ here. Consumers ignore unknown fields, and unknown values of the open strings (`
 from __future__ import annotations
 
 from typing import Annotated, Final, Literal
-from uuid import UUID  # noqa: TC003 - pydantic reads annotations at run time
+from uuid import UUID
 
 from pydantic import Field, TypeAdapter, ValidationError
 

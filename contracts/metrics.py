@@ -8,7 +8,7 @@ new `since` means that the sums began anew. Best effort: published without confi
 from __future__ import annotations
 
 from typing import Annotated, Final, Literal
-from uuid import UUID  # noqa: TC003 - pydantic reads annotations at run time
+from uuid import UUID
 
 from pydantic import Field
 

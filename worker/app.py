@@ -21,6 +21,7 @@ from worker.broker import topology
 from worker.broker.consumer import Consumer
 from worker.broker.link import Link
 from worker.broker.publisher import AmqpPublisher
+from worker.broker.unrouted import UnroutedWatch
 from worker.broker.wakeups import Wakeups
 from worker.clock import SystemClock
 from worker.control.accounts import AccountWatch
@@ -36,6 +37,7 @@ from worker.handlers.report import Matcher, ReportHandler
 from worker.handlers.send import SendHandler
 from worker.handlers.sweep import Sweeper
 from worker.handlers.understand import Understanding
+from worker.handlers.unrouted import UnroutedHandler
 from worker.numbers import normaliser
 from worker.ports import Heartbeat
 from worker.providers import registry
@@ -60,11 +62,12 @@ from worker.web.reports import Webhook
 from worker.web.server import WebServer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from worker.handlers.middleware import GiveUp, Handler
+    from worker.ports import Provider
     from worker.providers.guard import ProviderGuard
-    from worker.settings import ProviderSettings, Settings, WebhookSettings
+    from worker.settings import MessageSettings, ProviderSettings, Settings, WebhookSettings
 
 REPORT_PREFETCH: Final = 64
 
@@ -91,7 +94,7 @@ class _Accounts:
     """The providers by role: settings, adapter, and what stands in front of it."""
 
     settings: Mapping[Role, ProviderSettings]
-    providers: Mapping[Role, TracedProvider]
+    providers: Mapping[Role, Provider]
     guards: Mapping[Role, ProviderGuard]
 
     def reporting(self) -> frozenset[str]:
@@ -182,7 +185,9 @@ def build(cfg: Settings) -> Process:
             _account_watch(base, accounts, sync),
             sweeper,
             _consumer(base, Queue.REPORTS, REPORT_PREFETCH, report, report.give_up),
-            _consumer(base, Queue.LOST, REPORT_PREFETCH, LostHandler(send), send.give_up),
+            _inner(base, Queue.LOST, LostHandler(send)),
+            _inner(base, Queue.UNROUTED_COMMANDS, UnroutedHandler(send)),
+            UnroutedWatch(base.consuming, base.background, _untaken(base.alerts)),
             base.lanes,
         ),
         background=base.background,
@@ -213,15 +218,17 @@ def _base(cfg: Settings) -> _Base:
 
 def _accounts(base: _Base) -> _Accounts:
     settings = {Role.TARGET: base.cfg.target, Role.LEGACY: base.cfg.legacy}
-    providers = {
-        role: TracedProvider(registry.build(account), base.tracing)
-        for role, account in settings.items()
-    }
+    providers = {role: _provider(base, account) for role, account in settings.items()}
     guards = {
         role: registry.guard(providers[role], account, base.clock, base.alerts.breaker_changed)
         for role, account in settings.items()
     }
     return _Accounts(settings, providers, guards)
+
+
+def _provider(base: _Base, account: ProviderSettings) -> Provider:
+    provider = registry.build(account)
+    return TracedProvider(provider, base.tracing) if base.tracing.records else provider
 
 
 def _stores(base: _Base, health: StoreHealth) -> _Stores:
@@ -317,20 +324,24 @@ def _send(  # noqa: PLR0917 - what a message's life needs, once, in the order it
         draining=lambda: base.lanes.draining,
         unsent=unsent,
     )
-    understanding = Understanding(
-        normalise=normaliser(cfg.default_region, cfg.allowed_regions, strict=cfg.strict_numbers),
-        key=cfg.hash_key.get_secret_value().encode(),
-        life_s={Lane.TRANSACTIONAL: cfg.life_transactional_s, Lane.BULK: cfg.life_bulk_s},
-        policy={kind: OnUnknown(rule.value) for kind, rule in cfg.unknown_by_type.items()},
-    )
     return SendHandler(
-        understanding=understanding,
+        understanding=understanding(cfg),
         messages=stores.records,
         hybrid=hybrid,
         announcer=announcer,
         publisher=base.publisher,
         lanes=base.lanes,
         clock=base.clock,
+    )
+
+
+def understanding(cfg: MessageSettings) -> Understanding:
+    """How commands are understood under these settings."""
+    return Understanding(
+        normalise=normaliser(cfg.default_region, cfg.allowed_regions, strict=cfg.strict_numbers),
+        key=cfg.hash_key.get_secret_value().encode(),
+        life_s={Lane.TRANSACTIONAL: cfg.life_transactional_s, Lane.BULK: cfg.life_bulk_s},
+        policy={kind: OnUnknown(rule.value) for kind, rule in cfg.unknown_by_type.items()},
     )
 
 
@@ -368,15 +379,15 @@ def _report(
     accounts: _Accounts,
     stores: _Stores,
     matcher: Matcher,
-    understanding: Understanding,
+    understood: Understanding,
 ) -> ReportHandler:
     return ReportHandler(
         providers={provider.id: provider for provider in accounts.providers.values()},
         reports=stores.reports,
         matcher=matcher,
         suppressions=stores.suppressions,
-        normalise=understanding.normalise,
-        key=understanding.key,
+        normalise=understood.normalise,
+        key=understood.key,
         publisher=base.publisher,
         clock=base.clock,
     )
@@ -388,9 +399,38 @@ def _consumer(
     """A queue and its handler, wrapped from the inside out."""
     wrapped = bounded_errors(handler, give_up=give_up, publisher=base.publisher, clock=base.clock)
     wrapped = logged(wrapped)
-    wrapped = traced(wrapped, base.tracing)
+    if base.tracing.records:
+        wrapped = traced(wrapped, base.tracing)
     grace_s = base.cfg.drain_grace_s
     return Consumer(base.consuming, queue, prefetch=prefetch, handler=wrapped, grace_s=grace_s)
+
+
+def _inner(base: _Base, queue: Queue, handler: Handler) -> Consumer:
+    """A queue no retry tier leads back to: the broker repeats what fails, a bounded time."""
+    return Consumer(
+        base.consuming,
+        queue,
+        prefetch=REPORT_PREFETCH,
+        handler=traced(logged(handler), base.tracing),
+        grace_s=base.cfg.drain_grace_s,
+    )
+
+
+def _untaken(alerts: Alerts) -> Callable[[int], None]:
+    """Tell once that there are events nobody takes, and when there are none any more."""
+
+    def counted(count: int) -> None:
+        if count:
+            alerts.raised(
+                "events-unrouted",
+                f"{count} events of the last hour were taken by nobody: no queue is bound to them",
+                severity="warning",
+                suggested_command="sms-worker unrouted",
+            )
+        else:
+            alerts.over("events-unrouted", "every event of the last hour was taken")
+
+    return counted
 
 
 def _account_watch(base: _Base, accounts: _Accounts, sync: Sync) -> AccountWatch:

@@ -7,12 +7,18 @@ so results are cached; a problem never echoes the number, only its mask.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import phonenumbers
-from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
+from phonenumbers import (
+    NumberParseException,
+    PhoneMetadata,
+    PhoneNumberFormat,
+    PhoneNumberType,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,9 +44,12 @@ def normaliser(
         allowed: regions messages may go to.
         strict: refuse numbers that the numbering metadata do not know as valid.
     """
+    plain = _plain_mobiles(allowed)
 
     @lru_cache(maxsize=_CACHED)
     def normalise(text: str) -> str | NotANumber:
+        if plain.fullmatch(text):
+            return text
         try:
             number = phonenumbers.parse(text, region)
         except NumberParseException:
@@ -53,6 +62,22 @@ def normaliser(
     return normalise
 
 
+def _plain_mobiles(allowed: frozenset[str]) -> re.Pattern[str]:
+    """E.164 numbers of the metadata's mobile ranges: already in the form asked for.
+
+    Spares the ~70 us of parsing and matching for what well-behaved callers send; whatever does
+    not match takes the long way, which decides.
+    """
+    ranges = []
+    for region in sorted(allowed):
+        metadata = PhoneMetadata.metadata_for_region(region)
+        if metadata is None or metadata.mobile is None:
+            continue
+        if pattern := metadata.mobile.national_number_pattern:
+            ranges.append(rf"\+{metadata.country_code}(?:{pattern})")
+    return re.compile("|".join(ranges) or r"(?!)", re.ASCII)
+
+
 def _problem(
     number: phonenumbers.PhoneNumber, allowed: frozenset[str], *, strict: bool
 ) -> str | None:
@@ -62,7 +87,11 @@ def _problem(
         return "expected a complete phone number, got too few or too many digits"
     if phonenumbers.is_valid_number(number):
         return _problem_of_valid(number, allowed)
-    return "expected a number of the numbering plan, got one it does not assign" if strict else None
+    if strict:
+        return "expected a number of the numbering plan, got one it does not assign"
+    if number.country_code not in {phonenumbers.country_code_for_region(each) for each in allowed}:
+        return f"expected a number of {', '.join(sorted(allowed))}, got one of another country"
+    return None
 
 
 def _problem_of_valid(number: phonenumbers.PhoneNumber, allowed: frozenset[str]) -> str | None:

@@ -265,7 +265,7 @@ class Reported(Protocol):
         ...
 
     async def unknown_of(self, recipient_hash: str) -> list[Record]:
-        """Records of a recipient that are `unknown` within the report deadline; at most 2."""
+        """Records of a recipient, `unknown` or in hand, within the report deadline; at most 2."""
         ...
 
     async def report(

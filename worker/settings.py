@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     AliasChoices,
     BaseModel,
     ConfigDict,
@@ -23,9 +24,76 @@ from pydantic import (
     StringConstraints,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+    from pydantic_settings import PydanticBaseSettingsSource
 
 ProviderId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+
+_AMQP: Final = ("amqp://", "amqps://")
+_MONGO: Final = ("mongodb://", "mongodb+srv://")
+_HTTP: Final = ("http://", "https://")
+
+
+def _begins(value: str, schemes: tuple[str, ...]) -> None:
+    if not value.startswith(schemes):
+        raise ValueError(f"expected an address that begins with {' or '.join(schemes)}")
+
+
+def _amqp(value: SecretStr) -> SecretStr:
+    _begins(value.get_secret_value(), _AMQP)
+    return value
+
+
+def _mongo(value: SecretStr) -> SecretStr:
+    _begins(value.get_secret_value(), _MONGO)
+    return value
+
+
+def _http(value: str) -> str:
+    _begins(value, _HTTP)
+    return value
+
+
+AmqpUrl = Annotated[SecretStr, AfterValidator(_amqp)]
+MongoUrl = Annotated[SecretStr, AfterValidator(_mongo)]
+HttpUrl = Annotated[str, AfterValidator(_http)]
+
+
+class _Environment(EnvSettingsSource):
+    """Leaves what is no JSON to validation, which names it beside every other problem."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError:
+            return value
+
+
+class FromEnvironment(BaseSettings):
+    """Settings that are read from the environment and from nowhere else."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SMS_",
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - replaced
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not used
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not used
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments first, then the environment."""
+        return init_settings, _Environment(settings_cls)
 
 
 class ProviderKind(StrEnum):
@@ -62,7 +130,8 @@ class ProviderSettings(BaseModel):
     kind: ProviderKind
     preset: str | None = None
     """For kind `http`: name of a shipped preset or path of a YAML file."""
-    base_url: str
+    base_url: HttpUrl | Literal[""] = ""
+    """Empty only for kind `africastalking`: its live or sandbox address, by user name."""
     username: str | None = None
     secret: SecretStr | None = None
     """API key or password."""
@@ -81,12 +150,14 @@ class ProviderSettings(BaseModel):
     """Alert when the account's balance falls below, in the account's currency."""
     report_token: SecretStr | None = None
     """Secret path segment of the delivery-report webhook."""
-    report_base_url: str | None = None
+    report_base_url: HttpUrl | None = None
     """Public address of the webhook, for gateways that are told it with each message."""
     breaker: BreakerSettings = BreakerSettings()
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
+        if self.kind is ProviderKind.HTTP and not self.base_url:
+            raise ValueError("base_url: expected the gateway's address, got nothing")
         if self.kind is ProviderKind.HTTP and not self.preset:
             raise ValueError("preset: expected a preset name or file for kind 'http', got nothing")
         if self.kind is ProviderKind.AFRICASTALKING and not (self.username and self.secret):
@@ -101,37 +172,37 @@ class RuleBy(StrEnum):
     HOLD = "hold"
 
 
-class Settings(BaseSettings):
-    """All settings of one worker process."""
+class MessageSettings(FromEnvironment):
+    """What it takes to understand a command: shared by workers and by whoever replays one."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="SMS_", env_nested_delimiter="__", frozen=True, extra="ignore"
-    )
-
-    amqp_url: SecretStr = Field(validation_alias=AliasChoices("AMQP_URL", "SMS_AMQP_URL"))
-    mongo_url: SecretStr = Field(validation_alias=AliasChoices("MONGO_URL", "SMS_MONGO_URL"))
     mongo_database: str = "sms"
-
-    target: ProviderSettings
-    legacy: ProviderSettings
-
-    hash_key: SecretStr
+    hash_key: SecretStr = Field(min_length=1)
     """Key of recipient hashes and fingerprints; the same on every replica, never changed."""
     default_region: str = Field(default="ZM", pattern=r"^[A-Z]{2}$")
     allowed_regions: frozenset[str] = frozenset({"ZM"})
     strict_numbers: bool = True
     """False accepts numbers that are possible but unknown to the numbering metadata."""
-
-    prefetch_transactional: PositiveInt = 96
-    prefetch_bulk: PositiveInt = 64
     life_transactional_s: PositiveFloat = 600.0
     """Default life of a message without `expiresAt`."""
     life_bulk_s: PositiveFloat = 86_400.0
+    unknown_by_type: dict[str, RuleBy] = Field(default_factory=dict)
+    """Policy by message type where it differs from the lane's."""
+
+
+class Settings(MessageSettings):
+    """All settings of one worker process."""
+
+    amqp_url: AmqpUrl = Field(validation_alias=AliasChoices("AMQP_URL", "SMS_AMQP_URL"))
+    mongo_url: MongoUrl = Field(validation_alias=AliasChoices("MONGO_URL", "SMS_MONGO_URL"))
+
+    target: ProviderSettings
+    legacy: ProviderSettings
+
+    prefetch_transactional: PositiveInt = 96
+    prefetch_bulk: PositiveInt = 64
     rounds_transactional: PositiveInt = 4
     """Rounds that may end in proof of not sent before `failed`."""
     rounds_bulk: PositiveInt = 12
-    unknown_by_type: dict[str, RuleBy] = Field(default_factory=dict)
-    """Policy by message type where it differs from the lane's."""
 
     lease_margin_s: PositiveFloat = 15.0
     """A lease outlives the longest provider deadline by that much."""
@@ -188,12 +259,10 @@ class Settings(BaseSettings):
         return longest + self.lease_margin_s
 
 
-class WebhookSettings(BaseSettings):
+class WebhookSettings(FromEnvironment):
     """All settings of the webhook process: its own broker user, and the tokens."""
 
-    model_config = SettingsConfigDict(env_prefix="SMS_", frozen=True, extra="ignore")
-
-    amqp_url: SecretStr = Field(validation_alias=AliasChoices("AMQP_URL", "SMS_AMQP_URL"))
+    amqp_url: AmqpUrl = Field(validation_alias=AliasChoices("AMQP_URL", "SMS_AMQP_URL"))
     webhook_host: str = "127.0.0.1"
     webhook_port: int = Field(default=0, ge=0, le=65_535)
     webhook_tokens: dict[ProviderId, SecretStr]

@@ -61,6 +61,7 @@ class Consumer:
         self._held: set[str] = set()
         self._changed = asyncio.Event()
         self._draining = False
+        self._drained = False
         self._keeper: asyncio.Task[None] | None = None
         self._consuming = asyncio.Event()
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -109,13 +110,16 @@ class Consumer:
         self._timers[who] = loop.call_later(max(seconds, RETRY_S), self.free, who)
 
     async def drain(self) -> None:
-        """Take nothing new; wait for what is in hand, at most the grace."""
+        """Take nothing new; wait for what is in hand, at most the grace, once."""
+        if self._drained:
+            return
         self._draining = True
         self._changed.set()
         if self._keeper is not None:
             await self._keeper
         if self._in_hand:
             await asyncio.wait(self._in_hand, timeout=self._grace_s)
+        self._drained = True
         if self._in_hand:
             _log.warning("drain left deliveries", queue=self._queue, left=len(self._in_hand))
 
@@ -133,15 +137,16 @@ class Consumer:
             if self._held:
                 await self._changed.wait()
                 continue
-            channel = await self._link_channel()
-            if channel is None:
-                continue
+            channel = None
             try:
-                await self._consume_on(channel)
+                channel = await self._link_channel()
+                if channel is not None:
+                    await self._consume_on(channel)
             except (*LOST, asyncio.CancelledError) as error:
                 if _cancelled_by_us():
                     raise
                 _log.warning("consumer failed", queue=self._queue, error=type(error).__name__)
+                await _let_go(channel)
                 await asyncio.sleep(RETRY_S)
             finally:
                 self._consuming.clear()
@@ -188,7 +193,7 @@ class Consumer:
 
     async def _handle(self, message: AbstractIncomingMessage) -> None:
         try:
-            settlement = await self._handler(_incoming(message, self._queue))
+            settlement = await self._handler(to_incoming(message, self._queue))
         except Exception:  # noqa: BLE001 - a bug in the outermost wrapper; the broker keeps the message
             _log.exception("delivery not settled", queue=self._queue)
             await asyncio.sleep(RETRY_S)
@@ -200,6 +205,17 @@ class Consumer:
                 await message.nack(requeue=True)
         except (*LOST, asyncio.CancelledError) as error:
             _log.info("settled without a channel", queue=self._queue, error=type(error).__name__)
+
+
+async def _let_go(channel: AbstractChannel | None) -> None:
+    """Close a channel that failed: a consumer left on it would go on taking deliveries."""
+    if channel is None or channel.is_closed:
+        return
+    try:
+        async with asyncio.timeout(OPERATION_TIMEOUT_S):
+            await channel.close()
+    except LOST as error:
+        _log.info("channel not closed", error=type(error).__name__)
 
 
 def _cancelled_by_us() -> bool:
@@ -214,7 +230,8 @@ async def _first(*waits: Awaitable[object]) -> None:
         task.cancel()
 
 
-def _incoming(message: AbstractIncomingMessage, queue: str) -> Incoming:
+def to_incoming(message: AbstractIncomingMessage, queue: str) -> Incoming:
+    """A delivery from `queue` as the handlers see it."""
     return Incoming(
         queue=queue,
         body=message.body,

@@ -99,8 +99,8 @@ class AmqpPublisher:
     async def _metric(self, key: str, body: bytes) -> None:
         message = Message(body, content_type="application/json", type=key)
         try:
-            exchange = await self._exchange(Exchange.METRICS)
-            async with asyncio.timeout(CONFIRM_TIMEOUT_S):
+            async with asyncio.timeout(CONFIRM_TIMEOUT_S):  # a new channel may be long in coming
+                exchange = await self._exchange(Exchange.METRICS)
                 await exchange.publish(message, key, mandatory=False)
         except (*LOST, asyncio.CancelledError):
             self.dropped_metrics += 1

@@ -7,7 +7,18 @@ from __future__ import annotations
 
 import typer
 
-from worker.cli import contracts, local, run, send, simulate, state, topology
+from worker.cli import (
+    contracts,
+    dead,
+    demo,
+    local,
+    run,
+    send,
+    simulate,
+    state,
+    topology,
+    unrouted,
+)
 
 app = typer.Typer(
     name="sms-worker",
@@ -19,11 +30,14 @@ app.command("run")(run.run)
 app.command("webhook")(run.webhook)
 app.command("check-config")(run.check_config)
 app.command("send")(send.send)
+local.app.command("demo")(demo.demo)
 app.add_typer(local.app, name="local")
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(topology.app, name="topology")
 app.add_typer(contracts.app, name="contracts")
 app.add_typer(state.app, name="state")
+app.add_typer(dead.app, name="dead")
+app.command("unrouted")(unrouted.unrouted)
 
 
 def main() -> None:

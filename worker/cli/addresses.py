@@ -11,8 +11,10 @@ import os
 from pathlib import Path
 
 import typer
+from pydantic import SecretStr
 
 from worker.local.record import read_record
+from worker.settings import MessageSettings
 
 DIRECTORY = Path(".local")
 
@@ -25,7 +27,7 @@ def amqp_url(user: str) -> str:
     record = read_record(DIRECTORY)
     if record is not None and user in record.amqp:
         return record.amqp[user]
-    raise _refused(f"AMQP_URL_{user.upper()}", "the broker")
+    raise _refused(f"AMQP_URL_{user.upper()}", "address of the broker")
 
 
 def mongo_url() -> str:
@@ -35,13 +37,22 @@ def mongo_url() -> str:
     record = read_record(DIRECTORY)
     if record is not None and record.mongo:
         return record.mongo
-    raise _refused("MONGO_URL", "the database")
+    raise _refused("MONGO_URL", "address of the database")
+
+
+def message_settings() -> MessageSettings:
+    """What it takes to understand commands as the workers do."""
+    if os.environ.get("SMS_HASH_KEY"):
+        return MessageSettings()
+    record = read_record(DIRECTORY)
+    if record is not None and "hash_key" in record.secrets:
+        return MessageSettings(hash_key=SecretStr(record.secrets["hash_key"]))
+    raise _refused("SMS_HASH_KEY", "hash key of the workers")
 
 
 def _refused(variable: str, what: str) -> typer.Exit:
     typer.echo(
-        f"{variable}: expected the address of {what}, got nothing; "
-        "set it, or start a local stack (make run)",
+        f"{variable}: expected the {what}, got nothing; set it, or start a local stack (make run)",
         err=True,
     )
     return typer.Exit(2)

@@ -20,6 +20,9 @@ from worker.providers import registry
 from worker.settings import Settings, WebhookSettings
 from worker.telemetry import logs
 
+_JSON = frozenset({"dict_type", "frozen_set_type", "model_type"})
+"""Errors of values that must be JSON in the environment."""
+
 
 def run() -> None:
     """Run one worker until SIGTERM."""
@@ -60,7 +63,7 @@ def check_config() -> None:
         except tariff.TariffError as error:
             problems += [f"{cfg.tariffs_file}: {problem}" for problem in error.problems]
         except (OSError, yaml.YAMLError) as error:
-            problems.append(f"SMS_TARIFFS_FILE: {error}")
+            problems.append(f"SMS_TARIFFS_FILE: {' '.join(str(error).split())}")
     if problems:
         raise _refused(problems)
     typer.echo("configuration is valid")
@@ -77,10 +80,23 @@ def _named(error: ValidationError) -> list[str]:
     """Problems by the name of their variable."""
     found = []
     for problem in error.errors(include_input=False, include_url=False):
-        path = "__".join(str(part) for part in problem["loc"]).upper()
-        name = path if path in ("AMQP_URL", "MONGO_URL") else f"SMS_{path}".rstrip("_")
-        found.append(f"{name}: {problem['msg']}")
+        path = "__".join(str(part) for part in problem["loc"])
+        name = path if path in ("AMQP_URL", "MONGO_URL") else f"SMS_{path}".rstrip("_").upper()
+        if problem["type"] == "value_error":
+            texts = problem["msg"].removeprefix("Value error, ").split("; ")
+            found += [_across(name, text) for text in texts]
+        else:
+            json_hint = " (as JSON)" if problem["type"] in _JSON else ""
+            found.append(f"{name}: {problem['msg']}{json_hint}")
     return found
+
+
+def _across(name: str, text: str) -> str:
+    """A problem of several fields names the first of them itself."""
+    field, colon, rest = text.partition(":")
+    if colon and field.isidentifier():
+        return f"{name}{'_' if name == 'SMS' else '__'}{field.upper()}:{rest}"
+    return f"{name}: {text}"
 
 
 def _refused(problems: list[str]) -> typer.Exit:

@@ -172,7 +172,10 @@ class Sync:
                 await self._round()
             except StoreAway as error:
                 _log.warning("state not verified", error=str(error))
-            self._stale(not self.is_fresh())
+                if not self.is_fresh():
+                    self._stale(True)  # noqa: FBT003 - the callback's one argument
+            else:
+                self._stale(not self.is_fresh())
 
     async def _round(self) -> None:
         began = self._clock.monotonic()

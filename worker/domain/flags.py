@@ -103,10 +103,10 @@ def parse(document: Mapping[str, Any], target_id: str, legacy_id: str) -> tuple[
         FlagsError: with every problem found.
     """
     reader = _Reader(target_id, legacy_id)
-    features = reader.section(document, "SmsFeatureFlags")
-    migration = reader.section(document, "MigrationSettings")
-    for name in document.keys() - {"SmsFeatureFlags", "MigrationSettings"}:
-        reader.problems.append(f"{name}: unknown section")
+    rest = dict(document)
+    features = reader.section(rest, "SmsFeatureFlags")
+    migration = reader.section(rest, "MigrationSettings")
+    reader.problems.extend(f"{name}: unknown section" for name in rest)
     flags = Flags(
         target_enabled=reader.boolean(features, "EnableAfricasTalking", default=True),
         legacy_enabled=reader.boolean(features, "EnableLegacy", default=True),
@@ -166,8 +166,8 @@ class _Reader:
         self._ids = (target_id, legacy_id)
         self._sections: list[tuple[str, dict[str, Any]]] = []
 
-    def section(self, parent: Mapping[str, Any] | dict[str, Any], name: str) -> dict[str, Any]:
-        found = parent.pop(name, {}) if isinstance(parent, dict) else parent.get(name, {})
+    def section(self, parent: dict[str, Any], name: str) -> dict[str, Any]:
+        found = parent.pop(name, {})
         if not isinstance(found, dict):
             self.problems.append(f"{name}: expected an object, got {found!r}")
             found = {}

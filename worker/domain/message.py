@@ -127,6 +127,11 @@ class Attempt:
     delivery: Delivery = Delivery.NONE
     provider_message_id: str | None = None
 
+    @property
+    def in_doubt(self) -> bool:
+        """Whether it may have left, as far as anybody knows."""
+        return self.result in (None, Result.UNKNOWN)
+
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
@@ -174,6 +179,11 @@ class Record:
     def tried(self) -> frozenset[str]:
         """Providers that any attempt of this message named."""
         return frozenset(attempt.provider for attempt in self.attempts)
+
+    def suspect(self) -> Attempt | None:
+        """The last attempt that a provider took or may have taken; not for `submitting`."""
+        taken = (a for a in reversed(self.attempts) if a.in_doubt or a.result is Result.ACCEPTED)
+        return next(taken, None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ Rules:
   looks at it anew.
 - A candidate follows only upon proof (`NotSent`), or once upon `Unknown` where the message's
   policy allows one resend through what was not tried.
-- The last synchronous line before the POST checks lease, life and snapshot. An intent that was not
+- The last synchronous line before the POST checks lease and life. An intent that was not
   acted on becomes `waiting`, uncounted.
 - While an attempt of the message may have left, it never settles as anything but `accepted` or
   `unknown`: no false end is announced.
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, assert_never
 
 from worker.domain.message import Attempt, Lane, Lease, OnUnknown, Record, Result, State
@@ -45,6 +45,8 @@ class Settled:
     state: State
     events: tuple[StoredEvent, ...]
     reason: str
+    attempts: int = 0
+    """Provider calls made for the message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,8 @@ class _Round:
     announced: bool = False
     """`sms.unknown` is stored already."""
     began: bool = False
+    passed_over: set[Role] = field(default_factory=set)
+    """Counted as skipped already."""
 
     @property
     def epoch(self) -> int:
@@ -196,16 +200,13 @@ class Hybrid:
     async def _pick(self, state: _Round) -> _Pick | Decision | TooLate | OptedOut | NotBegun:
         """Hold a slot of the best candidate, decided again after the wait; a Decision: nobody."""
         message = state.message
-        counted = False
         while True:
             snapshot = await self.snapshots.fresh()
             if (over := self._over(state)) is not None:
                 return over
             decision = self._decide(message, snapshot)
-            if not counted:
-                self._count_skipped(state, decision)
-                counted = True
             role = next((r for r in decision.candidates if r not in state.excluded), None)
+            self._count_skipped(state, decision, role)
             if role is None:
                 return decision
             slot = await self.guards[role].slot(message.lane)
@@ -231,11 +232,16 @@ class Hybrid:
         blocked = frozenset(r for r, guard in self.guards.items() if not guard.passable())
         return decide(message.to, message.user_id, message.branch_id, snapshot, blocked)
 
-    def _count_skipped(self, state: _Round, decision: Decision) -> None:
-        """Once a round; eligible where the hash assigned the very candidate passed over."""
+    def _count_skipped(self, state: _Round, decision: Decision, chosen: Role | None) -> None:
+        """Whom the choice passed over, once a round: a fallback not reached was not passed over.
+
+        Eligible where the hash assigned the very candidate passed over.
+        """
         for role in decision.skipped:
-            if role in state.excluded:
+            reached = chosen is None or role is decision.preferred
+            if not reached or role in state.excluded or role in state.passed_over:
                 continue
+            state.passed_over.add(role)
             first = decision.assigned and state.epoch == 0
             self.meter.skipped(
                 self.guards[role].provider_id,
@@ -251,7 +257,7 @@ class Hybrid:
         with self.unsent.at(attempt.version):
             held = await self._hold(state, attempt)
         if isinstance(held, Record):
-            return held
+            return await self._lost(state.base, state.previous, held)
         state.base, state.previous, state.began = held, None, True
         if not self._may_send(held, state, pick):
             return await self._withdraw(state, held)
@@ -331,9 +337,10 @@ class Hybrid:
             return await self._end_tried(state, state.base, state.previous, why)
         if not isinstance(why, Decision):
             return why
-        if isinstance(state.base, Record) and state.resending and not why.skipped:
+        open_ = [self.guards[role] for role in why.skipped if role not in state.excluded]
+        if isinstance(state.base, Record) and state.base.state is State.UNKNOWN and not open_:
             return Settled(state.base.state, state.base.events, "nobody left to resend through")
-        return Blocked(min((g.probe_due_in() for g in self.guards.values()), default=0.0))
+        return Blocked(min((guard.probe_due_in() for guard in open_), default=0.0))
 
     async def _end_tried(
         self,
@@ -352,7 +359,9 @@ class Hybrid:
             return await self._settle_failed(state, lease, previous, "every round failed")
         lane = state.message.lane
         round_ = await self.messages.wait(lease, previous, counted=True, lane=lane)
-        return round_ if isinstance(round_, Record) else Waits(round_, lease.failed_rounds + 1)
+        if isinstance(round_, Record):
+            return await self._lost(lease, previous, round_)
+        return Waits(round_, lease.failed_rounds + 1)
 
     async def _settle_accepted(
         self, state: _Round, lease: Lease, attempt: Attempt, finished: Finished
@@ -397,9 +406,16 @@ class Hybrid:
     ) -> Ended | Record:
         lane = state.message.lane
         stands = await self.messages.settle(lease, to.state, finished, to.events, lane=lane)
-        if stands is None:
-            return to
-        await self.messages.late(lease, finished)
+        if stands is not None:
+            return await self._lost(lease, finished, stands)
+        return replace(to, attempts=lease.epoch)
+
+    async def _lost(
+        self, base: Lease | Record | None, finished: Finished | None, stands: Record
+    ) -> Record:
+        """Another holds the message now: what we learnt too late is appended, never dropped."""
+        if isinstance(base, Lease) and finished is not None:
+            await self.messages.late(base, finished)
         return stands
 
     # --- measuring -----------------------------------------------------------------------
@@ -444,7 +460,12 @@ class Hybrid:
 
     def _begin(self, message: Message, base: Record | None) -> _Round:
         if base is None or base.state is not State.UNKNOWN:
-            return _Round(message, base, excluded=set())
+            # Replayed in spite of what a provider may have: it stays in doubt, and is marked.
+            taken = base.suspect() if base is not None else None
+            again = taken is not None
+            return _Round(
+                message, base, excluded=set(), suspect=taken, resending=again, announced=again
+            )
         unknown = [a for a in base.attempts if a.result in (Result.UNKNOWN, None)]
         return _Round(
             message,

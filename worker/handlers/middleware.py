@@ -82,9 +82,10 @@ def logged(handler: Handler) -> Handler:
     """Bind what identifies the delivery to every log line written on its behalf."""
 
     async def handle(incoming: Incoming) -> Settlement:
-        with structlog.contextvars.bound_contextvars(
+        # Each delivery runs in a task, so in a context, of its own: nothing to unbind.
+        structlog.contextvars.bind_contextvars(
             message_id=incoming.message_id, queue=incoming.queue
-        ):
-            return await handler(incoming)
+        )
+        return await handler(incoming)
 
     return handle

@@ -121,8 +121,8 @@ class Matcher:
             pid = report.provider_message_id or attempt.provider_message_id
             proof = replace(attempt, reason=f"{attempt.reason}; proved by a delivery report")
             taken = Finished(Accepted(provider_message_id=pid), 0.0)
-            resent = attempt.resend
-            found.append(announce.sent(record, proof, taken, now, possible_duplicate=resent))
+            doubled = attempt.resend or _may_have_left_twice(record, attempt)
+            found.append(announce.sent(record, proof, taken, now, possible_duplicate=doubled))
         if report.delivery in FINAL:
             delivered = report.delivery is Delivery.DELIVERED
             found.append(
@@ -196,6 +196,12 @@ class ReportHandler:
     async def give_up(self, incoming: Incoming, reason: str) -> Settlement:
         """End a report our own code keeps failing on."""
         return await self._dead(incoming, reason)
+
+
+def _may_have_left_twice(record: Record, proved: Attempt) -> bool:
+    """Whether a provider may have taken another attempt of the message as well."""
+    others = (attempt for attempt in record.attempts if attempt.epoch != proved.epoch)
+    return any(other.in_doubt or other.result is Result.ACCEPTED for other in others)
 
 
 def _attempt(

@@ -104,7 +104,7 @@ class SendHandler:
         """Handle one delivery to its settlement."""
         understood = self.understanding.of(incoming, self.clock.now())
         if isinstance(understood, Refusal):
-            return await self._refuse(incoming, understood)
+            return await self.refuse(incoming, understood)
         looked = incoming.redelivered or _is_copy(incoming)
         while understood.id in self.running:
             looked = True
@@ -120,7 +120,7 @@ class SendHandler:
         while True:
             if record is not None:
                 if record.fingerprint != message.fingerprint:
-                    return await self._dead(incoming, "id conflict: same id, other content", record)
+                    return await self._dead(incoming, "id conflict: same id, other content", None)
                 message = _frozen(message, record)
             step = await self._act(incoming, message, record)
             if isinstance(step, Settlement):
@@ -169,8 +169,9 @@ class SendHandler:
     ) -> Settlement | Record:
         match ended:
             case Settled():
+                events = _untold(record, ended.events)
                 return await self._settled(
-                    incoming, message, ended.state, ended.events, ended.reason
+                    incoming, message, ended.state, events, ended.reason, attempts=ended.attempts
                 )
             case Waits():
                 return await self._park(incoming, _tier(ended.failed_rounds), ended.round)
@@ -197,6 +198,8 @@ class SendHandler:
         """End a message without another call, by the same writes as an intent."""
         if record is not None and record.state is State.UNKNOWN:
             return await self._announce(incoming, message, record)
+        if record is not None and record.suspect() is not None:
+            return await self._hold(incoming, message, record, reason)
         source = record or message
         attempts = record.epoch if record else 0
         event = announce.closing(source, state, reason, self.clock.now(), attempts=attempts)
@@ -207,7 +210,20 @@ class SendHandler:
             stands = await self.messages.close(record, state, (event,))
         if stands is not None:
             return stands
-        return await self._settled(incoming, message, state, (event,), reason)
+        return await self._settled(
+            incoming, message, state, (event,), reason, attempts=attempts
+        )
+
+    async def _hold(
+        self, incoming: Incoming, message: Message, record: Record, reason: str
+    ) -> Settlement | Record:
+        """End a replay of what a provider may have taken before: no false end is announced."""
+        stands = await self.messages.close(record, State.UNKNOWN, ())
+        if stands is not None:
+            return stands
+        return await self._settled(
+            incoming, message, State.UNKNOWN, (), reason, attempts=record.epoch
+        )
 
     async def _declare_unknown(self, record: Record) -> Record:
         """The holder is gone and may have called: `unknown`, by whoever finds it first."""
@@ -228,18 +244,22 @@ class SendHandler:
         state: State,
         events: tuple[StoredEvent, ...],
         reason: str,
+        *,
+        attempts: int,
     ) -> Settlement:
         await self.announcer.announce(
             message.id, events, message.correlation_id, message.traceparent
         )
         if state in _CLOSES:
-            return await self._dead(incoming, f"{state}: {reason}", None)
+            return await self._dead(incoming, f"{state}: {reason}", attempts)
         return Settlement.ACK
 
     async def _announce(self, incoming: Incoming, message: Message, record: Record) -> Settlement:
         """Publish what is stored once more: same events, same ids."""
         reason = "settled before; announced again"
-        return await self._settled(incoming, message, record.state, record.events, reason)
+        return await self._settled(
+            incoming, message, record.state, record.events, reason, attempts=record.epoch
+        )
 
     async def _park(self, incoming: Incoming, tier: str, round_: int) -> Settlement:
         await self.publisher.park(incoming, tier, self._copy_headers(incoming, round_))
@@ -252,31 +272,41 @@ class SendHandler:
             headers[Header.ROUND] = round_
         return headers
 
-    async def _dead(self, incoming: Incoming, reason: str, record: Record | None) -> Settlement:
+    async def _dead(self, incoming: Incoming, reason: str, attempts: int | None) -> Settlement:
         now = self.clock.now()
         headers: dict[str, object] = {
             Header.FIRST_AT: first_seen(incoming, now).isoformat(),
             Header.LAST_AT: now.isoformat(),
         }
-        if record is not None:
-            headers[Header.ATTEMPTS] = record.epoch
+        if attempts is not None:
+            headers[Header.ATTEMPTS] = attempts
         await self.publisher.dead(incoming, reason, headers)
         _log.info("dead letter", reason=reason, queue=incoming.queue)
         return Settlement.ACK
 
     # --- commands nobody will process ----------------------------------------------------
 
-    async def _refuse(self, incoming: Incoming, refusal: Refusal) -> Settlement:
-        """Not understood: an event where there is a new id, and the bytes to `sms.dead`."""
+    async def refuse(
+        self, incoming: Incoming, refusal: Refusal, message: Message | None = None
+    ) -> Settlement:
+        """Not processed: an event where there is a new id, and the bytes to `sms.dead`.
+
+        Args:
+            incoming: the delivery.
+            refusal: why.
+            message: what it asks for, where it could be understood all the same.
+        """
         if refusal.message_id is not None:
-            await self._reject(refusal.message_id, refusal, incoming)
+            await self._reject(refusal.message_id, refusal, incoming, message)
         return await self._dead(incoming, refusal.reason, None)
 
-    async def _reject(self, message_id: str, refusal: Refusal, incoming: Incoming) -> None:
+    async def _reject(
+        self, message_id: str, refusal: Refusal, incoming: Incoming, message: Message | None
+    ) -> None:
         event = announce.rejected_unread(
             message_id, refusal.reason, refusal.problems, self.clock.now()
         )
-        closing = Closing(message_id, State.REJECTED, (event,))
+        closing = Closing(message_id, State.REJECTED, (event,), message)
         stands = await self.messages.close_new(closing)
         if stands is None:
             events: tuple[StoredEvent, ...] = (event,)
@@ -297,17 +327,33 @@ class SendHandler:
             incoming: the delivery.
             state: how a message nobody ever saw ends.
             reason: for event and dead letter.
-            waiting: whether a `waiting` record may be ended too; its copy may be on its way.
+            waiting: whether a `waiting` record may be ended too, though its copy may be on its way.
+                Where the delivery is that very copy, nobody else will go on: it is ended anyhow.
         """
         understood = self.understanding.of(incoming, self.clock.now())
         if isinstance(understood, Refusal):
-            return await self._refuse(incoming, understood)
+            return await self.refuse(incoming, understood)
         record = await self.messages.look(understood.id)
-        if record is None or (waiting and record.state is State.WAITING):
+        ours = record is None or record.fingerprint == understood.fingerprint
+        if ours and (record is None or _may_end(record, incoming, waiting=waiting)):
+            if record is not None and any(attempt.result for attempt in record.attempts):
+                state = State.FAILED
             ended = await self._close(incoming, understood, record, state, reason)
             if isinstance(ended, Settlement):
                 return ended
-        return await self._dead(incoming, reason, record)
+        return await self._dead(incoming, reason, record.epoch if record else None)
+
+
+def _untold(record: Record | None, new: tuple[StoredEvent, ...]) -> tuple[StoredEvent, ...]:
+    """What a resend tells: that the first attempt was unknown comes before what followed."""
+    if record is None or record.state is not State.UNKNOWN:
+        return new
+    return record.events + tuple(event for event in new if event not in record.events)
+
+
+def _may_end(record: Record, incoming: Incoming, *, waiting: bool) -> bool:
+    carries_on = carried(incoming, Header.ROUND) == record.round
+    return record.state is State.WAITING and (waiting or carries_on)
 
 
 def _is_copy(incoming: Incoming) -> bool:

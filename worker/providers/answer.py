@@ -22,6 +22,8 @@ from worker.providers.transport import NOT_SENT
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from worker.providers.transport import Client
+
 DEFAULT_PAUSE_S: Final = 1.0
 """Pause after a 429 that names none (or names it as a date)."""
 
@@ -56,12 +58,12 @@ class Answer:
         return float(named) if _SECONDS.fullmatch(named) else DEFAULT_PAUSE_S
 
 
-async def ask(client: httpx.AsyncClient, request: httpx.Request) -> Answer | NotSent | Unknown:
+async def ask(client: Client, request: httpx.Request) -> Answer | NotSent | Unknown:
     """Make one call. Never raises for what the network does."""
     if client.is_closed:
         return NotSent(Blame.PROVIDER, "closed", "our client is closed")
     try:
-        response = await client.send(request)
+        response = await client.once(request)
     except NOT_SENT as error:
         return NotSent(Blame.PROVIDER, code_of(error), str(error))
     except httpx.TransportError as error:

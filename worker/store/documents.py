@@ -113,7 +113,14 @@ def of_event(event: StoredEvent) -> Document:
         "ordinal": event.ordinal,
         "id": event.event_id,
         "body": event.body,
-        "confirmed": False,
+    }
+
+
+def pushed(events: tuple[StoredEvent, ...]) -> Document:
+    """Operand of `$push` that puts events into the outbox, unconfirmed."""
+    return {
+        "events": {"$each": [of_event(event) for event in events]},
+        "unconfirmed": {"$each": [event.event_id for event in events]},
     }
 
 
@@ -175,13 +182,14 @@ def _attempt(epoch: int, document: Document) -> Attempt:
         resend=document["resend"],
         result=Result(result) if result else None,
         delivery=Delivery(document.get("delivery", {}).get("state", Delivery.NONE)),
-        provider_message_id=document.get("pid"),
+        provider_message_id=document.get("pid") or document.get("late", {}).get("pid"),
     )
 
 
 def unconfirmed(document: Document) -> tuple[StoredEvent, ...]:
     """Events of the outbox that the broker has not confirmed."""
-    return tuple(_event(item) for item in document["events"] if not item["confirmed"])
+    left = set(document["unconfirmed"])
+    return tuple(_event(item) for item in document["events"] if item["id"] in left)
 
 
 def _event(document: Document) -> StoredEvent:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from bson import Timestamp
 from pymongo.errors import PyMongoError
 
 from worker.domain.delivery import FINAL, RANK
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 _BATCH: Final = 200
 _CHANGED: Final = {"changedAt": True}
+_IN_HAND: Final = {"state": str(State.SUBMITTING), "claimedAt": {"$gt": Timestamp(0, 1)}}
+"""Records in `submitting`; the bound is there for the index, which is on `claimedAt`."""
 
 
 class DueStore:
@@ -55,9 +58,10 @@ class DueStore:
         """See `Reported.unknown_of`."""
         since = self._clock.now() - self._deadline
         query = {
-            "to.hash": recipient_hash,
-            "state": str(State.UNKNOWN),
             "createdAt": {"$gte": since},
+            "to.hash": recipient_hash,
+            # One in hand may be the one meant: its response is not stored yet.
+            "$or": [{"to.hash": recipient_hash, "state": str(State.UNKNOWN)}, dict(_IN_HAND)],
         }
         return [documents.record(found) for found in await self._read(query, limit=2)]
 
@@ -98,6 +102,9 @@ class DueStore:
         update: Document = {"$set": fields, "$currentDate": _CHANGED}
         if unset:
             update["$unset"] = unset
+        if proves and report.provider_message_id:  # the next report names the same id
+            reference = documents.reference(report.provider, report.provider_message_id)
+            update["$addToSet"] = {"refs": reference}
         return await self._change(query, update, events)
 
     async def dead_leases(self, *, extra_s: float, lane: Lane) -> list[Record]:
@@ -106,7 +113,7 @@ class DueStore:
             documents.record(found)
             for found in await self._read(
                 {
-                    "state": str(State.SUBMITTING),
+                    **_IN_HAND,
                     "lane": str(lane),
                     "$expr": documents.lease_dead_for(int(extra_s * 1000)),
                 }
@@ -116,7 +123,7 @@ class DueStore:
     async def unannounced(self, *, older_s: float) -> list[tuple[Record, tuple[StoredEvent, ...]]]:
         """See `Due.unannounced`."""
         before = self._clock.now() - timedelta(seconds=older_s)
-        found = await self._read({"unconfirmed": {"$gt": 0}, "changedAt": {"$lt": before}})
+        found = await self._read({"unconfirmed.0": {"$exists": True}, "changedAt": {"$lt": before}})
         return [(documents.record(each), documents.unconfirmed(each)) for each in found]
 
     async def take_judged(self) -> list[Record]:
@@ -155,8 +162,7 @@ class DueStore:
     ) -> bool:
         """One retryable write; an ambiguous failure is repeated by the caller's next look."""
         if events:
-            update["$push"] = {"events": {"$each": [documents.of_event(e) for e in events]}}
-            update["$inc"] = {"unconfirmed": len(events)}
+            update["$push"] = documents.pushed(events)
         try:
             done = await self._collection.update_one(query, update)
         except PyMongoError as error:

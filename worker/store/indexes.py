@@ -31,7 +31,7 @@ async def create(database: Database) -> None:
             _EXPIRY,
             _partial("refs", {"refs": exists}),
             _partial("claimedAt", {"state": "submitting"}),
-            _partial("changedAt", {"unconfirmed": {"$gt": 0}}),
+            _partial("changedAt", {"unconfirmed.0": exists}),
             _partial("to.hash", {"state": "unknown"}),
             _partial("judgeAt", {"judgeAt": exists}),
             _partial("reportDue", {"reportDue": exists}),

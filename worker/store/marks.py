@@ -66,22 +66,4 @@ class Marks:
 
 
 def _mark(message_id: str, event_ids: list[str]) -> UpdateOne:
-    """Mark events confirmed and count again, whatever was marked before."""
-    marked = {
-        "$map": {
-            "input": "$events",
-            "as": "e",
-            "in": {
-                "$cond": [
-                    {"$in": ["$$e.id", event_ids]},
-                    {"$mergeObjects": ["$$e", {"confirmed": True}]},
-                    "$$e",
-                ]
-            },
-        }
-    }
-    left = {"$filter": {"input": "$events", "as": "e", "cond": {"$not": ["$$e.confirmed"]}}}
-    return UpdateOne(
-        {"_id": message_id},
-        [{"$set": {"events": marked}}, {"$set": {"unconfirmed": {"$size": left}}}],
-    )
+    return UpdateOne({"_id": message_id}, {"$pullAll": {"unconfirmed": event_ids}})

@@ -138,7 +138,7 @@ class MessageStore:
             "generation": 1,
             "attempts": {str(attempt.epoch): documents.of_attempt(attempt, token, now)},
             "events": [],
-            "unconfirmed": 0,
+            "unconfirmed": [],
             "createdAt": now,
             "changedAt": now,
         }
@@ -170,7 +170,7 @@ class MessageStore:
             "generation": 1,
             "attempts": {},
             "events": [documents.of_event(event) for event in closing.events],
-            "unconfirmed": len(closing.events),
+            "unconfirmed": [event.event_id for event in closing.events],
             "createdAt": now,
             "changedAt": now,
             **self._retention.of(closing.state, now),
@@ -236,12 +236,10 @@ class MessageStore:
         token, now = _token(), self._clock.now()
         update = self._ended(lease, finished, token)
         update["$set"] |= {"state": str(state), **self._retention.of(state, now)}
+        if state is State.FAILED:  # others may have called it unknown: no report is due any more
+            update["$unset"] = {"reportDue": ""}
         _publish(update, events)
-        outcome = finished.outcome
-        reference = None
-        if isinstance(outcome, Accepted) and outcome.provider_message_id:
-            reference = documents.reference(lease.provider, outcome.provider_message_id)
-            update["$addToSet"] = {"refs": reference}
+        reference = _refer(update, lease, finished)
         stands = await self._changes.run(_held(lease, update, token), lane)
         if stands is None and reference is not None:
             self._referenced(reference)
@@ -305,12 +303,16 @@ class MessageStore:
         """See `Messages.late`."""
         token, field = _token(), f"attempts.{lease.epoch}.late"
         late = {**documents.of_finished(finished), "at": self._clock.now(), "token": token}
+        update: Document = {"$set": {field: late}, "$currentDate": _CHANGED}
+        reference = _refer(update, lease, finished)
         change = Change.of(
             {"_id": lease.message_id, f"{field}.token": {"$ne": token}},
-            {"$set": {field: late}, "$currentDate": _CHANGED},
+            update,
             won=lambda _doc: True,
         )
         await self._changes.run(change, Lane.BULK)
+        if reference is not None:
+            self._referenced(reference)
 
     def confirmed(self, message_id: str, events: tuple[StoredEvent, ...]) -> None:
         """See `Messages.confirmed`."""
@@ -324,7 +326,8 @@ class MessageStore:
         return {
             "state": str(State.SUBMITTING),
             "owner": self._owner,
-            "leaseMs": int(self._lease_s * 1000),
+            # `claimedAt` is cut to whole seconds: never let the server see the end before we do.
+            "leaseMs": int(self._lease_s * 1000) + 1000,
             "token": token,
         }
 
@@ -359,7 +362,8 @@ def _standing(base: Lease | Record, epoch: int) -> Document:
     if isinstance(base, Lease):
         return {
             "_id": base.message_id,
-            "state": str(State.SUBMITTING),
+            # `unknown` too: the proof that the attempt did not leave may come after its lease.
+            "state": {"$in": _OPEN},
             "owner": base.owner,
             "epoch": epoch,
         }
@@ -369,10 +373,19 @@ def _standing(base: Lease | Record, epoch: int) -> Document:
     return standing
 
 
+def _refer(update: Document, lease: Lease, finished: Finished) -> str | None:
+    """Let reports find the attempt by the provider's id; returns the reference, if there is one."""
+    outcome = finished.outcome
+    if not isinstance(outcome, Accepted) or not outcome.provider_message_id:
+        return None
+    reference = documents.reference(lease.provider, outcome.provider_message_id)
+    update["$addToSet"] = {"refs": reference}
+    return reference
+
+
 def _publish(update: Document, events: tuple[StoredEvent, ...]) -> None:
     if events:
-        update["$push"] = {"events": {"$each": [documents.of_event(event) for event in events]}}
-        update["$inc"] = {"unconfirmed": len(events)}
+        update["$push"] = documents.pushed(events)
 
 
 def _id(base: Lease | Record) -> str:

@@ -35,6 +35,8 @@ LINGER_S: Final = 0.02
 ENOUGH: Final = 32
 """Operations after which waiting for more company gains nothing."""
 MAX_BATCH: Final = 256
+STOP_WITHIN_S: Final = 10.0
+"""Longer than one issue may take (`timeoutMS`), so that a store that answers decides all."""
 _BACKOFF_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 _DUPLICATE_KEY: Final = 11000
 
@@ -119,14 +121,23 @@ class GroupCommit(Generic[Op]):
         """Begin to write."""
         self._runner = asyncio.get_running_loop().create_task(self._run(), name="group commit")
 
-    async def stop(self) -> None:
-        """Decide what was handed over, then end."""
+    async def stop(self, within_s: float = STOP_WITHIN_S) -> None:
+        """Decide what was handed over, then end.
+
+        What the store does not decide within `within_s` seconds is left to the end of its lease:
+        a store that is away must not keep the process from ending.
+        """
         self._stopping = True
         self._arrived.set()
         self._enough.set()
-        if self._runner is not None:
-            await self._runner
-            self._runner = None
+        if self._runner is None:
+            return
+        _, undecided = await asyncio.wait({self._runner}, timeout=within_s)
+        if undecided:
+            _log.warning("writes left undecided", waiting=self._waiting() + self._last_batch)
+            self._runner.cancel()
+        await asyncio.gather(self._runner, return_exceptions=True)
+        self._runner = None
 
     async def run(self, op: Op, lane: Lane) -> Document | None:
         """Carry out one operation; None when it won, else the document that stands instead."""
@@ -135,8 +146,7 @@ class GroupCommit(Generic[Op]):
         self._arrived.set()
         if self._waiting() >= ENOUGH:
             self._enough.set()
-        # A cancelled waiter must not cancel the write: the batch owns the future.
-        return await asyncio.shield(waiting.done)
+        return await waiting.done  # a cancelled waiter cancels its own future, never the write
 
     def _waiting(self) -> int:
         return sum(len(queue) for queue in self._pending.values())
@@ -147,6 +157,7 @@ class GroupCommit(Generic[Op]):
                 if self._stopping:
                     return
                 await self._idle()
+                continue  # `stop` wakes an idle writer too: an empty batch is no batch
             await self._gather_company()
             await self._write(self._take())
 

@@ -88,6 +88,11 @@ class Tracing:
         self._provider = _provider(exporter, replica) if exporter else None
         self._tracer = self._provider.get_tracer("sms-worker") if self._provider else None
 
+    @property
+    def records(self) -> bool:
+        """Whether any span is ever recorded; without, contexts are best passed by unread."""
+        return self._tracer is not None
+
     @contextmanager
     def process(
         self, incoming: str | None, queue: str, message_id: str, *, delayed: bool = False

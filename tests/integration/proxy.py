@@ -1,0 +1,84 @@
+"""A TCP proxy that loses what it is told to: the faults of a network, between real parts."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Self
+from urllib.parse import urlsplit
+
+
+class Proxy:
+    """Forwards 127.0.0.1:`port` to a server.
+
+    Args:
+        url: of the server; host and port of its first address count.
+    """
+
+    def __init__(self, url: str) -> None:
+        at = urlsplit(url)
+        self._target = (at.hostname or "127.0.0.1", at.port)
+        self._server: asyncio.Server | None = None
+        self._open: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.lose_replies_to: bytes | None = None
+        """Requests that hold these bytes reach the server; their reply and connection are lost."""
+        self.losses_left = 0
+        self.lost = 0
+        self.stalled = False
+        """Take bytes of clients and pass none on."""
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        self.cut()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def cut(self) -> None:
+        """Close every connection."""
+        for writer in self._open:
+            writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        with suppress(ConnectionError, asyncio.CancelledError):
+            up, down = await asyncio.open_connection(*self._target)
+            self._open |= {writer, down}
+            losing = asyncio.Event()
+            await asyncio.gather(
+                self._requests(reader, down, losing), self._replies(up, writer, losing)
+            )
+
+    async def _requests(
+        self, reader: asyncio.StreamReader, server: asyncio.StreamWriter, losing: asyncio.Event
+    ) -> None:
+        while data := await reader.read(1 << 16):
+            wanted = self.lose_replies_to
+            if wanted is not None and wanted in data and self.losses_left > 0:
+                self.losses_left -= 1
+                losing.set()
+            if not self.stalled:
+                server.write(data)
+                await server.drain()
+        server.transport.abort()
+
+    async def _replies(
+        self, up: asyncio.StreamReader, client: asyncio.StreamWriter, losing: asyncio.Event
+    ) -> None:
+        while data := await up.read(1 << 16):
+            if losing.is_set():
+                self.lost += 1
+                break
+            client.write(data)
+            await client.drain()
+        client.transport.abort()

@@ -1,0 +1,36 @@
+"""The whole system as real processes, one stack a test module.
+
+A module names what differs from the profile of `helpers` in `PROFILE`.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from helpers import System
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+@pytest.fixture(scope="module")
+async def system(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[System]:
+    """Broker, database, both simulators, webhook and two replicas, all its own."""
+    profile = getattr(request.module, "PROFILE", {})
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):  # parts are broken on purpose: never somebody else's
+            if name == "MONGO_URL" or name.startswith("AMQP_URL"):
+                patch.delenv(name)
+        async with System.running(tmp_path_factory.mktemp("stack"), profile) as running:
+            yield running
+
+
+@pytest.fixture
+async def healthy(system: System) -> System:
+    """The same system with no fault in force."""
+    await system.heal()
+    return system

@@ -1,0 +1,254 @@
+"""The system under test, seen from outside: publish, follow events, read journals, break parts.
+
+Rules: what a test concludes comes from three sources that know nothing of each other: the events
+that upstream received, the journals of the simulated providers (ground truth), and the records in
+the database. Nothing is waited for but facts, each with a deadline; what does not happen in time
+is told with the whole story of the messages concerned.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import itertools
+import json
+import time
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import aiohttp
+from inbox import Inbox
+from pymongo import AsyncMongoClient
+
+from contracts.names import RETRY_TIERS, Exchange, Queue, retry_queue
+from worker.clock import SystemClock
+from worker.local.stack import Stack
+from worker.ports import LogEntry
+from worker.store import control_log
+from worker.store.control_log import ControlLogStore
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+    from pathlib import Path
+
+    from worker.domain.phases import Phase
+    from worker.local.process import Child
+
+PROFILE: Final = {
+    "SMS_TARGET__DEADLINE_S": "2",
+    "SMS_TARGET__CONNECT_TIMEOUT_S": "1",
+    "SMS_TARGET__BREAKER__OPEN_S": "0.5",
+    "SMS_LEGACY__DEADLINE_S": "2",
+    "SMS_LEGACY__CONNECT_TIMEOUT_S": "1",
+    "SMS_LEGACY__BREAKER__OPEN_S": "0.5",
+    "SMS_LEASE_MARGIN_S": "2",
+    "SMS_DRAIN_GRACE_S": "20",
+    "SMS_STORE_TIMEOUT_S": "2",
+    "SMS_SNAPSHOT_MAX_AGE_S": "5",
+}
+"""Short deadlines, so that a test sees what in production takes a minute."""
+SETTLES: Final = frozenset({"sms.sent", "sms.failed", "sms.expired", "sms.rejected"})
+PROVIDERS: Final = ("africastalking", "legacy")
+_POLL_S: Final = 0.05
+_OPEN: Final = ("submitting", "waiting")
+_numbers = itertools.count(1)
+
+
+def new_number() -> str:
+    """A Zambian mobile number nobody else in this run has."""
+    return f"+26097{next(_numbers):07d}"
+
+
+async def until(
+    fact: Callable[[], bool | Awaitable[bool]],
+    within_s: float,
+    why: Callable[[], str | Awaitable[str]] = lambda: "",
+) -> None:
+    """Wait for a fact about other processes: nobody tells us, so it is polled."""
+    ends = time.monotonic() + within_s
+    while not await _value(fact()):
+        if time.monotonic() > ends:
+            raise AssertionError(f"not so after {within_s:g} s: {await _value(why())}")
+        await asyncio.sleep(_POLL_S)
+
+
+async def _value(given: Any) -> Any:
+    return await given if inspect.isawaitable(given) else given
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What we published."""
+
+    id: str
+    to: str
+    lane: str
+
+
+@dataclass
+class System:
+    """A running stack and everything to watch it with.
+
+    Attributes:
+        stack: the processes.
+        events: what upstream received on `sms.events`.
+        dead: what came to `sms.dead`.
+        http: for the simulators' control ports and health checks.
+        store: the workers' database.
+    """
+
+    stack: Stack
+    events: Inbox
+    dead: Inbox
+    http: aiohttp.ClientSession
+    store: Any
+    sent: dict[str, Sent] = field(default_factory=dict)
+
+    @classmethod
+    @asynccontextmanager
+    async def running(cls, directory: Path, profile: Mapping[str, str]) -> AsyncIterator[Self]:
+        """Start a stack with two replicas; stop it at the end."""
+        async with (
+            Stack(directory, replicas=2, profile={**PROFILE, **profile}) as stack,
+            Inbox(stack.amqp["upstream"], "sms.own.upstream.test") as events,
+            Inbox(stack.amqp["worker"], str(Queue.DEAD)) as dead,
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as http,
+            AsyncMongoClient(stack.mongo_url, tz_aware=True) as mongo,
+        ):
+            yield cls(stack, events, dead, http, mongo["sms"])
+
+    # --- upstream --------------------------------------------------------------------------
+
+    async def send(
+        self,
+        name: str,
+        *,
+        lane: str = "transactional",
+        to: str | None = None,
+        text: str = "hello",
+        **fields: Any,
+    ) -> Sent:
+        """Publish one command; returns when the broker has it. The text ends in `#<name>`."""
+        sent = Sent(name, to or new_number(), lane)
+        self.sent[name] = sent
+        body = {"messageId": name, "to": sent.to, "text": f"{text} #{name}", **fields}
+        key, encoded = f"send.{lane}", json.dumps(body).encode()
+        await self.events.publish(Exchange.COMMANDS, key, encoded, name)
+        return sent
+
+    async def send_many(self, names: Iterable[tuple[str, str]]) -> None:
+        """Publish `(name, lane)` pairs, many at once."""
+        pairs = list(names)
+        for batch in (pairs[i : i + 200] for i in range(0, len(pairs), 200)):
+            await asyncio.gather(*(self.send(name, lane=lane) for name, lane in batch))
+
+    async def told(self, name: str, event: str, within_s: float = 20.0) -> dict[str, Any]:
+        """Wait for an event of a message; returns it."""
+        await until(
+            lambda: self.events.first(name, event) is not None,
+            within_s,
+            lambda: self.story([name], f"no {event}"),
+        )
+        found = self.events.first(name, event)
+        assert found is not None
+        return found
+
+    # --- providers -------------------------------------------------------------------------
+
+    async def faults(self, provider: str, *rules: Mapping[str, Any], seed: int = 0) -> None:
+        """Put a fault script in force."""
+        url = f"{self.stack.http[f'{provider}-control']}/faults"
+        async with self.http.put(url, json={"seed": seed, "rules": list(rules)}) as answer:
+            assert answer.status == 200, await answer.text()
+
+    async def heal(self) -> None:
+        """No faults at either provider."""
+        for provider in PROVIDERS:
+            url = f"{self.stack.http[f'{provider}-control']}/faults"
+            async with self.http.delete(url) as answer:
+                assert answer.status == 200
+
+    async def provider_says(self, provider: str, path: str) -> dict[str, Any]:
+        """A control endpoint of a simulator."""
+        async with self.http.get(self.stack.http[f"{provider}-control"] + path) as answer:
+            found: dict[str, Any] = await answer.json()
+            return found
+
+    def taken(self, name: str | None = None) -> list[dict[str, Any]]:
+        """Journal lines of both providers: every SMS taken, or those of one message."""
+        lines = [
+            json.loads(line)
+            for provider in PROVIDERS
+            if (path := self.stack.journal(provider)).exists()
+            for line in path.read_bytes().splitlines()
+        ]
+        return [line for line in lines if name is None or line["key"] == name]
+
+    def takers(self, name: str) -> list[str]:
+        """Who took a message, once for each time."""
+        return [line["provider"] for line in self.taken(name)]
+
+    # --- state, replicas and store -----------------------------------------------------------
+
+    async def put(self, phase: Phase, percentage: int) -> None:
+        """Put a state in force and wait until every live replica goes by it."""
+        log = ControlLogStore(self.store[control_log.COLLECTION], SystemClock())
+        before = await log.last()
+        assert before is not None
+        after = replace(before, version=before.version + 1, phase=phase, percentage=percentage)
+        command = {"name": "test", "phase": str(phase), "percentage": percentage}
+        await log.append(
+            LogEntry("test", f"test-{after.version}", command, before, after, "a test")
+        )
+
+        async def applied() -> bool:
+            live = await self._live()
+            return bool(live) and all(each["applied"] == after.version for each in live)
+
+        await until(applied, 10, lambda: f"version {after.version} in force")
+
+    async def _live(self) -> list[dict[str, Any]]:
+        fresh = {"$expr": {"$gt": [{"$add": ["$at", 3000]}, "$$NOW"]}}
+        found: list[dict[str, Any]] = await self.store["replicas"].find(fresh).to_list(None)
+        return found
+
+    def workers(self) -> list[tuple[str, Child]]:
+        """Names and processes of the replicas that run."""
+        return [(child.name, child) for child in self.stack.replicas if child.running]
+
+    async def ready(self, name: str) -> tuple[int, dict[str, Any]]:
+        """Status and body of a replica's `/ready`."""
+        async with self.http.get(f"{self.stack.http[name]}/ready") as answer:
+            return answer.status, await answer.json()
+
+    async def record(self, name: str) -> dict[str, Any] | None:
+        """The record of a message as stored."""
+        found: dict[str, Any] | None = await self.store["messages"].find_one({"_id": name})
+        return found
+
+    async def unsettled(self) -> list[str]:
+        """Ids of records that are in somebody's hands or wait for a retry."""
+        query = {"state": {"$in": list(_OPEN)}}
+        return [found["_id"] async for found in self.store["messages"].find(query, {"_id": 1})]
+
+    async def quiet(self) -> bool:
+        """Whether no command is in a lane, in a retry tier, or in a replica's hands."""
+        queues = (Queue.TRANSACTIONAL, Queue.BULK, *map(retry_queue, RETRY_TIERS))
+        waiting = sum([await self.dead.ready(str(queue)) for queue in queues])
+        in_hand = sum(each["inHand"] for each in await self._live())
+        return waiting == 0 and in_hand == 0 and not await self.unsettled()
+
+    async def story(self, names: Iterable[str], title: str = "") -> str:
+        """Everything known of some messages: record, events, journal lines."""
+        parts = [title]
+        for name in itertools.islice(names, 10):
+            parts += [f"--- {name}", f"published: {self.sent.get(name)}"]
+            parts += [f"event: {event}" for event in self.events.of(name)]
+            parts += [f"journal: {line}" for line in self.taken(name)]
+            parts += [f"dead: {dead}" for dead in self.dead.of(name)]
+            try:
+                parts.append(f"record: {await self.record(name)}")
+            except Exception as error:  # noqa: BLE001 - the store may be what is broken
+                parts.append(f"record: not read, {type(error).__name__}")
+        return "\n".join(parts)

@@ -1,0 +1,121 @@
+"""One login on the broker with one queue: takes everything, and publishes on the same connection.
+
+Rules: deliveries are acknowledged after they are noted, so a broker that restarts loses none; a
+repeated event has its id and is counted, not noted twice. The queue is durable for the same reason.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, Any, Self
+
+import aio_pika
+
+from contracts.names import Exchange, Header
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from aio_pika.abc import AbstractIncomingMessage, AbstractRobustConnection
+
+_PREFETCH = 500
+
+
+class Inbox:
+    """Everything that comes to a queue, by message id.
+
+    Args:
+        url: of the login.
+        queue: `sms.own.*`: declared, bound to every event; else a queue that is there.
+    """
+
+    def __init__(self, url: str, queue: str) -> None:
+        self._url = url
+        self._queue = queue
+        self._connection: AbstractRobustConnection | None = None
+        self._by_message: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+        self.deliveries: Counter[str] = Counter()
+        """By event id."""
+        self.all: list[dict[str, Any]] = []
+
+    async def __aenter__(self) -> Self:
+        self._connection = await aio_pika.connect_robust(self._url, reconnect_interval=0.5)
+        self._consuming = await self._connection.channel()
+        self._publishing = await self._connection.channel(on_return_raises=True)
+        await self._consuming.set_qos(prefetch_count=_PREFETCH)
+        if self._queue.startswith("sms.own."):
+            queue = await self._consuming.declare_queue(self._queue, durable=True)
+            await queue.bind(Exchange.EVENTS, "#")
+        else:
+            queue = await self._consuming.get_queue(self._queue, ensure=False)
+        await queue.consume(self._take)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+
+    async def _take(self, delivery: AbstractIncomingMessage) -> None:
+        noted = self._read(delivery)
+        ident = noted.get("eventId")
+        if ident is not None:
+            self.deliveries[ident] += 1
+        if ident is None or self.deliveries[ident] == 1:
+            self.all.append(noted)
+            self._by_message[noted.get("messageId", "")].append(noted)
+        await delivery.ack()
+
+    def _read(self, delivery: AbstractIncomingMessage) -> dict[str, Any]:
+        if self._queue.startswith("sms.own."):
+            event: dict[str, Any] = json.loads(delivery.body)
+            return event
+        reason = delivery.headers.get(Header.REASON)
+        name = delivery.message_id or _id_in(delivery.body)
+        return {"messageId": name, "reason": reason, "body": delivery.body}
+
+    async def publish(self, exchange: str, key: str, body: bytes, message_id: str) -> None:
+        """Publish a persistent message; returns when the broker confirmed.
+
+        The library would make an id of its own where none is given, and the command would have two.
+        """
+        target = await self._publishing.get_exchange(exchange, ensure=False)
+        message = aio_pika.Message(
+            body,
+            message_id=message_id,
+            content_type="application/json",
+            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        )
+        await target.publish(message, key, mandatory=True)
+
+    async def ready(self, queue: str) -> int:
+        """Messages in a queue that nobody has in hand."""
+        channel = self._publishing
+        found = await channel.declare_queue(queue, passive=True)
+        count: int = found.declaration_result.message_count or 0
+        return count
+
+    def of(self, message_id: str) -> list[dict[str, Any]]:
+        """What came of a message, each fact once."""
+        return self._by_message.get(message_id, [])
+
+    def names(self, message_id: str) -> list[str]:
+        """Names of the events of a message in the order they came."""
+        return [event["event"] for event in self.of(message_id)]
+
+    def first(self, message_id: str, event: str) -> dict[str, Any] | None:
+        """The first event of that name of a message."""
+        return next((each for each in self.of(message_id) if each["event"] == event), None)
+
+
+def _id_in(body: bytes) -> str:
+    """Message id of a body, for tests alone; empty where there is none."""
+    try:
+        return str(json.loads(body).get("messageId", ""))
+    except (ValueError, AttributeError):
+        return ""

@@ -1,0 +1,158 @@
+"""Broker, database and replicas fail in mid-traffic: nothing is lost, nothing goes out twice."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from account import Account
+from helpers import PROVIDERS, System, until
+
+from contracts.names import Queue
+from worker.domain.phases import Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from account import Events
+    from helpers import Sent
+
+BEFORE: Final = 300
+DURING: Final = 60
+WITHIN_S: Final = 60.0
+GRACE_S: Final = 20.0
+LANES: Final = ("transactional", "bulk")
+
+
+@pytest.fixture
+async def traffic(healthy: System) -> System:
+    """Both providers take messages and need a moment for each."""
+    await healthy.put(Phase.GRADUAL_MIGRATION, 50)
+    for provider in PROVIDERS:
+        await healthy.faults(provider, {"action": {"do": "answer", "latency_ms": 150}})
+    return healthy
+
+
+async def in_mid_traffic(system: System, prefix: str) -> None:
+    """Publish, and return when some are sent and most are not."""
+    await system.send_many((f"{prefix}-{n}", LANES[n % 2]) for n in range(BEFORE))
+    await until(lambda: len(taken(system, prefix)) > BEFORE // 10, WITHIN_S)
+    assert len(taken(system, prefix)) < BEFORE
+
+
+def taken(system: System, prefix: str) -> list[str]:
+    return [line["key"] for line in system.taken() if line["key"].startswith(f"{prefix}-")]
+
+
+async def all_sent_once(system: System, prefix: str) -> None:
+    """Wait for the end of every message; each was sent, and taken once."""
+    names = [name for name in system.sent if name.startswith(f"{prefix}-")]
+
+    def unsent() -> list[str]:
+        return [name for name in names if system.events.first(name, "sms.sent") is None]
+
+    await until(lambda: not unsent(), WITHIN_S, lambda: system.story(unsent(), f"{len(unsent())}"))
+    await until(system.quiet, WITHIN_S, lambda: "quiet")
+    account = Account(system, f"{prefix}-")
+    await account.check()
+    await account.none(taken_twice)
+
+
+def taken_twice(_: Sent, __: Events, takers: Sequence[str]) -> bool:
+    """Taken twice though no provider was at fault."""
+    return len(takers) != 1
+
+
+async def unready(system: System) -> None:
+    """Wait until every replica says that it is not ready, and why."""
+
+    async def says() -> bool:
+        answers = [await system.ready(name) for name, _ in system.workers()]
+        return all(status == 503 for status, _ in answers)
+
+    await until(says, 15, lambda: "every /ready is 503")
+    for name, _ in system.workers():
+        _, body = await system.ready(name)
+        assert "store" in str(body)
+
+
+async def all_ready(system: System) -> None:
+    """Wait until every replica is ready again."""
+
+    async def says() -> bool:
+        return all([(await system.ready(name))[0] == 200 for name, _ in system.workers()])
+
+    await until(says, 20, lambda: "every /ready is 200")
+
+
+async def nothing_is_sent_meanwhile(system: System, prefix: str) -> None:
+    """What is published now waits in the broker, and the journals do not grow."""
+    before = len(taken(system, prefix))
+    await system.send_many((f"{prefix}-during-{n}", LANES[n % 2]) for n in range(DURING))
+
+    async def waiting() -> bool:
+        lanes = (Queue.TRANSACTIONAL, Queue.BULK)
+        return sum([await system.dead.ready(str(lane)) for lane in lanes]) >= DURING
+
+    await until(waiting, 10, lambda: "the lanes hold what was published")
+    assert len(taken(system, prefix)) == before
+
+
+async def test_a_replica_told_to_stop_finishes_what_it_has_and_hands_back_the_rest(
+    traffic: System,
+) -> None:
+    await in_mid_traffic(traffic, "drain")
+    _, leaving = traffic.workers()[0]
+
+    leaving.signal(signal.SIGTERM)
+
+    async with asyncio.timeout(GRACE_S):
+        assert await leaving.wait() == 0, leaving.tail()
+    assert len(taken(traffic, "drain")) < BEFORE  # it left in mid-traffic
+    await traffic.stack.add_replica()
+    await all_sent_once(traffic, "drain")
+    assert not [n for n in traffic.sent if traffic.events.first(n, "sms.unknown")]
+
+
+async def test_while_the_store_hangs_nothing_is_sent_and_afterwards_everything(
+    traffic: System,
+) -> None:
+    (mongod,) = traffic.stack.database.children
+    await in_mid_traffic(traffic, "hang")
+
+    mongod.signal(signal.SIGSTOP)
+    try:
+        await unready(traffic)
+        await nothing_is_sent_meanwhile(traffic, "hang")
+    finally:
+        mongod.signal(signal.SIGCONT)
+
+    await all_ready(traffic)
+    await all_sent_once(traffic, "hang")
+
+
+async def test_while_the_store_is_stopped_nothing_is_sent_and_afterwards_everything(
+    traffic: System,
+) -> None:
+    await in_mid_traffic(traffic, "stop")
+
+    await traffic.stack.database.stop()
+    try:
+        await unready(traffic)
+        await nothing_is_sent_meanwhile(traffic, "stop")
+    finally:
+        await traffic.stack.database.start()
+
+    await all_ready(traffic)
+    await all_sent_once(traffic, "stop")
+
+
+async def test_a_restart_of_the_broker_loses_and_doubles_nothing(traffic: System) -> None:
+    await in_mid_traffic(traffic, "restart")
+
+    await traffic.stack.broker.restart()
+
+    await all_ready(traffic)
+    await all_sent_once(traffic, "restart")

@@ -1,0 +1,167 @@
+"""The flags file: read whole, or refused with every problem by name."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from worker.domain.flags import MAX_OVERRIDES, Flags, FlagsError, parse, role_named
+from worker.domain.phases import Role
+
+SHIPPED = json.loads(Path("deploy/flags.json").read_text(encoding="utf-8"))
+
+
+def flags(document: dict[str, Any]) -> tuple[Flags, int]:
+    return parse(document, "africastalking", "legacy")
+
+
+def changed(section: str, **fields: Any) -> dict[str, Any]:
+    document = deepcopy(SHIPPED)
+    document[section] |= fields
+    return document
+
+
+def problems(document: dict[str, Any]) -> tuple[str, ...]:
+    with pytest.raises(FlagsError) as caught:
+        flags(document)
+    assert str(caught.value) == "; ".join(caught.value.problems)
+    return caught.value.problems
+
+
+def test_the_shipped_file_means_the_defaults() -> None:
+    assert flags(SHIPPED) == (Flags(), 0)
+
+
+def test_an_empty_document_means_the_defaults() -> None:
+    assert flags({}) == (Flags(), 0)
+
+
+def test_reading_leaves_the_document_as_it_was() -> None:
+    document = changed("SmsFeatureFlags", AfricasTalkingTrafficPercentage=25)
+    assert flags(document) == flags(document)
+    assert flags(document)[1] == 25
+
+
+def test_overrides_name_providers_in_any_spelling() -> None:
+    document = changed(
+        "SmsFeatureFlags",
+        UserOverrides={"ann": "AfricasTalking", "bob": "LEGACY", "eve": "africas-talking"},
+        BranchOverrides={"7": "target", "-8": "Legacy"},
+    )
+    read, _ = flags(document)
+    assert dict(read.user_overrides) == {
+        "ann": Role.TARGET,
+        "bob": Role.LEGACY,
+        "eve": Role.TARGET,
+    }
+    assert dict(read.branch_overrides) == {7: Role.TARGET, -8: Role.LEGACY}
+
+
+def test_every_problem_is_listed_at_once() -> None:
+    document = {
+        "SmsFeatureFlags": {
+            "EnableLegacy": "yes",
+            "AfricasTalkingTrafficPercentage": 101,
+            "RollbackThresholds": {"MaxErrorRate": -1, "MaxResponseTimeMs": True},
+            "UserOverrides": {"ann": "twilio"},
+            "BranchOverrides": {"north": "legacy"},
+            "Colour": "blue",
+        },
+        "MigrationSettings": {
+            "HealthCheckIntervalMinutes": 0,
+            "NotificationRecipients": ["a", 1],
+            "MetricsRetentionDays": 2.5,
+        },
+        "Extras": {},
+    }
+    assert sorted(problems(document)) == sorted(
+        [
+            "Extras: unknown section",
+            "EnableLegacy: expected true or false, got 'yes'",
+            "MaxErrorRate: expected a number from 0 to 100, got -1",
+            "MaxResponseTimeMs: expected a number from 1 to 600000, got True",
+            "UserOverrides.ann: expected africastalking or legacy, got 'twilio'",
+            "BranchOverrides.north: expected a whole number, got 'north'",
+            "HealthCheckIntervalMinutes: expected a number from 0.1 to 1440, got 0",
+            "NotificationRecipients: expected a list of strings, got ['a', 1]",
+            "MetricsRetentionDays: expected a whole number from 1 to 3649, got 2.5",
+            "AfricasTalkingTrafficPercentage: expected a whole number from 0 to 100, got 101",
+            "SmsFeatureFlags.Colour: unknown field",
+        ]
+    )
+
+
+@pytest.mark.parametrize("value", [True, "5", None, 5.0, -1, 101])
+def test_a_percentage_is_a_whole_number_from_0_to_100(value: object) -> None:
+    (problem,) = problems(changed("SmsFeatureFlags", AfricasTalkingTrafficPercentage=value))
+    assert problem.startswith("AfricasTalkingTrafficPercentage: expected a whole number")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "1", None])
+def test_a_rate_is_a_finite_number(value: object) -> None:
+    (problem,) = problems(changed("SmsFeatureFlags", RollbackThresholds={"MaxErrorRate": value}))
+    assert problem.startswith("MaxErrorRate: expected a number from 0 to 100")
+
+
+def test_contradictory_thresholds_are_refused() -> None:
+    thresholds = {"MaxErrorRate": 11, "MinSuccessRate": 90}
+    assert problems(changed("SmsFeatureFlags", RollbackThresholds=thresholds)) == (
+        "RollbackThresholds: contradictory: MaxErrorRate 11.0 tolerates what "
+        "MinSuccessRate 90.0 does not",
+    )
+
+
+def test_one_provider_must_stay_enabled() -> None:
+    document = changed("SmsFeatureFlags", EnableAfricasTalking=False, EnableLegacy=False)
+    assert problems(document) == (
+        "EnableAfricasTalking, EnableLegacy: at least one must be true",
+    )
+
+
+@pytest.mark.parametrize("section", ["SmsFeatureFlags", "MigrationSettings"])
+def test_a_section_is_an_object(section: str) -> None:
+    assert problems({section: [1]}) == (f"{section}: expected an object, got [1]",)
+
+
+@pytest.mark.parametrize("value", [[], {str(n): "legacy" for n in range(MAX_OVERRIDES + 1)}])
+def test_overrides_are_a_bounded_object(value: object) -> None:
+    assert problems(changed("SmsFeatureFlags", UserOverrides=value)) == (
+        "UserOverrides: expected an object of up to 1000 entries, got 'it'",
+    )
+
+
+def test_a_thousand_overrides_fit() -> None:
+    overrides = {str(n): "legacy" for n in range(MAX_OVERRIDES)}
+    read, _ = flags(changed("SmsFeatureFlags", BranchOverrides=overrides))
+    assert len(read.branch_overrides) == MAX_OVERRIDES
+
+
+def test_overrides_cannot_be_changed_afterwards() -> None:
+    read, _ = flags(changed("SmsFeatureFlags", UserOverrides={"ann": "legacy"}))
+    with pytest.raises(TypeError):
+        read.user_overrides["ann"] = Role.TARGET  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("name", "legacy_id", "role"),
+    [
+        ("Target", "old", Role.TARGET),
+        ("AT-1", "old", Role.TARGET),
+        ("old", "old", Role.LEGACY),
+        ("legacy", "old", Role.LEGACY),
+        ("Africa's Talking", "old", None),
+        ("AfricasTalking", "old", Role.TARGET),
+        ("AfricasTalking", "africastalking", Role.LEGACY),
+        (None, "old", None),
+        ("", "old", None),
+    ],
+)
+def test_a_name_means_the_role_a_person_means(
+    name: object, legacy_id: str, role: Role | None
+) -> None:
+    expected = Role.TARGET if name == "Africa's Talking" else role
+    assert role_named(name, "at-1", legacy_id) is expected

@@ -1,0 +1,130 @@
+"""Process settings: read from the environment, refused with every problem at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from worker.settings import ProviderKind, ProviderSettings, RuleBy, Settings, WebhookSettings
+
+ENVIRONMENT = {
+    "AMQP_URL": "amqp://worker:hidden@localhost/",
+    "MONGO_URL": "mongodb://user:hidden@localhost/",
+    "SMS_HASH_KEY": "hidden",
+    "SMS_TARGET__ID": "africastalking",
+    "SMS_TARGET__KIND": "africastalking",
+    "SMS_TARGET__BASE_URL": "https://target",
+    "SMS_TARGET__USERNAME": "us",
+    "SMS_TARGET__SECRET": "hidden",
+    "SMS_LEGACY__ID": "legacy",
+    "SMS_LEGACY__KIND": "http",
+    "SMS_LEGACY__PRESET": "kannel",
+    "SMS_LEGACY__BASE_URL": "https://legacy",
+}
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def settings(**changes: str | None) -> Settings:
+        for name, value in (ENVIRONMENT | changes).items():
+            if value is None:
+                monkeypatch.delenv(name, raising=False)
+            else:
+                monkeypatch.setenv(name, value)
+        return Settings()
+
+    return settings
+
+
+def problems(read: Any, **changes: str | None) -> str:
+    with pytest.raises(ValidationError) as caught:
+        read(**changes)
+    return str(caught.value)
+
+
+def test_the_environment_is_enough(read: Any) -> None:
+    found = read()
+    assert (found.target.kind, found.legacy.preset) == (ProviderKind.AFRICASTALKING, "kannel")
+    assert found.mongo_database == "sms"
+
+
+def test_nested_and_json_values_are_read(read: Any) -> None:
+    found = read(
+        SMS_TARGET__BREAKER__WINDOW="10",
+        SMS_UNKNOWN_BY_TYPE='{"Otp": "hold"}',
+        SMS_ALLOWED_REGIONS='["ZM", "KE"]',
+    )
+    assert found.target.breaker.window == 10
+    assert found.unknown_by_type == {"Otp": RuleBy.HOLD}
+    assert found.allowed_regions == {"ZM", "KE"}
+
+
+def test_secrets_are_never_shown(read: Any) -> None:
+    assert "hidden" not in repr(read())
+
+
+def test_settings_cannot_be_changed(read: Any) -> None:
+    with pytest.raises(ValidationError):
+        read().log_level = "debug"
+
+
+def test_a_lease_outlives_the_longest_call(read: Any) -> None:
+    found = read(SMS_LEGACY__DEADLINE_S="40", SMS_LEGACY__CONNECT_TIMEOUT_S="2")
+    assert found.lease_s == 40 + 2 + 15
+
+
+def test_what_contradicts_itself_is_listed_whole(read: Any) -> None:
+    said = problems(
+        read,
+        SMS_LEGACY__ID="africastalking",
+        SMS_DRAIN_GRACE_S="30",
+        SMS_DELIVERY_AGE_S="172800",
+        SMS_KEEP_RECORDS_S="3600",
+    )
+    for field in ("target and legacy", "drain_grace_s", "delivery_age_s", "keep_records_s"):
+        assert f"{field}: expected" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SMS_TARGET__ID", "No Spaces"),
+        ("SMS_TARGET__RATE_PER_S", "0"),
+        ("SMS_TARGET__BREAKER__FAILURE_RATE", "1.5"),
+        ("SMS_TARGET__COLOUR", "blue"),
+        ("SMS_DEFAULT_REGION", "Zambia"),
+        ("SMS_PRIVATE_PORT", "70000"),
+        ("SMS_LOG_LEVEL", "loud"),
+        ("SMS_TRACE_RATIO", "2"),
+        ("SMS_ROUNDS_BULK", "0"),
+        ("SMS_HASH_KEY", None),
+        ("AMQP_URL", None),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(read: Any, name: str, value: str | None) -> None:
+    last = name.removeprefix("SMS_").rpartition("__")[2].lower()
+    assert last in problems(read, **{name: value}).lower()
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"kind": "http"}, "preset"),
+        ({"kind": "africastalking"}, "username, secret"),
+        ({"kind": "africastalking", "username": "us"}, "username, secret"),
+        ({"kind": "smpp"}, "kind"),
+    ],
+)
+def test_each_kind_of_provider_needs_its_own(fields: dict[str, str], problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem):
+        ProviderSettings.model_validate({"id": "p", "base_url": "http://h"} | fields)
+
+
+def test_the_webhook_has_settings_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AMQP_URL", "amqp://webhook:hidden@localhost/")
+    monkeypatch.setenv("SMS_WEBHOOK_TOKENS", '{"legacy": "hidden"}')
+    found = WebhookSettings()
+    assert found.webhook_tokens["legacy"].get_secret_value() == "hidden"
+    assert "hidden" not in repr(found)

@@ -1,0 +1,111 @@
+"""Reading `sms.dead`, and publishing what is replayed.
+
+Rules: a letter is taken and neither acknowledged nor rejected; closing the channel gives back all
+that is left, which is what the broker does for us as well when this process is killed. (A quorum
+queue puts what comes back behind what came back before: who looks at the first few finds those last
+the next time. Nothing here relies on the order.) While a reader holds letters, others do not see
+them. Only so many are taken as were there at the start: what dies again meanwhile is for next time.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, cast
+
+import aio_pika
+from aio_pika import DeliveryMode, Message
+
+from contracts.names import Exchange, Header, Queue, retry_key
+from worker.broker.consumer import to_incoming
+from worker.handlers.dead import dead_letter
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, HeadersType
+
+    from worker.handlers.dead import DeadLetter
+
+TIMEOUT_S: Final = 10.0
+_TIER: Final = "replay"
+"""First word of the key on `sms.requeue`, where a tier's name stands otherwise."""
+_DROPPED: Final = frozenset(
+    {"CC", "BCC", Header.ROUND, Header.ERRORS, Header.REPORT_TRIES, Header.REASON, Header.SOURCE}
+    | {Header.ATTEMPTS, Header.LAST_AT}
+)
+"""Headers of the life that is over, and those that would lead a copy astray."""
+
+
+@dataclass(slots=True)
+class DeadQueue:
+    """`sms.dead` on one channel with publisher confirms."""
+
+    channel: AbstractChannel
+
+    async def count(self) -> int:
+        """Letters nobody holds."""
+        return await ready(self.channel, Queue.DEAD)
+
+    async def letters(self, most: int | None = None) -> AsyncIterator[tuple[DeadLetter, Ack]]:
+        """Take the oldest letters, each with what acknowledges it.
+
+        Args:
+            most: at most so many; None: all that are there now.
+        """
+        queue = await self.channel.get_queue(Queue.DEAD, ensure=False)
+        there = await self.count()
+        for _ in range(there if most is None else min(there, most)):
+            message = await queue.get(fail=False, timeout=TIMEOUT_S)
+            if message is None:
+                return
+            yield dead_letter(to_incoming(message, Queue.DEAD)), Ack(message)
+
+    async def back(self, letter: DeadLetter, queue: str, headers: Mapping[str, object]) -> None:
+        """See `handlers.replay.Outlet`. Raises what the broker or the connection raises."""
+        exchange = await self.channel.get_exchange(Exchange.REQUEUE, ensure=False)
+        key = retry_key(_TIER, queue)
+        await exchange.publish(_copy(letter, headers), key, mandatory=True, timeout=TIMEOUT_S)
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """Takes one letter out of `sms.dead`."""
+
+    message: AbstractIncomingMessage
+
+    async def __call__(self) -> None:
+        """Acknowledge."""
+        await self.message.ack()
+
+
+@asynccontextmanager
+async def dead_queue(url: str) -> AsyncIterator[DeadQueue]:
+    """Connect and read; what was not acknowledged goes back at the end."""
+    async with await aio_pika.connect(url, timeout=TIMEOUT_S) as connection:
+        yield DeadQueue(await connection.channel(on_return_raises=True))
+
+
+async def ready(channel: AbstractChannel, queue: str) -> int:
+    """Messages in `queue` that nobody holds."""
+    declared = await channel.declare_queue(queue, passive=True, timeout=TIMEOUT_S)
+    return declared.declaration_result.message_count or 0
+
+
+def _copy(letter: DeadLetter, headers: Mapping[str, object]) -> Message:
+    dead = letter.incoming
+    kept = {
+        name: value
+        for name, value in dead.headers.items()
+        if name not in _DROPPED and not name.startswith("x-")
+    }
+    return Message(
+        dead.body,
+        message_id=dead.message_id,
+        type=dead.type,
+        content_type=dead.content_type,
+        correlation_id=dead.correlation_id,
+        timestamp=dead.timestamp,
+        delivery_mode=DeliveryMode.PERSISTENT,
+        headers=cast("HeadersType", {**kept, **{str(k): v for k, v in headers.items()}}),
+    )

@@ -1,0 +1,95 @@
+"""Events nobody was bound to take, counted where the broker keeps them.
+
+Rules: `sms.unrouted.events` is the counter. Nobody consumes it: its policy (`sms-events-unrouted`)
+lets a message expire after an hour and keeps the newest 10,000, so its length says how many events
+of the last hour nobody took. That figure is the same for every replica, survives all of them, and
+counts nothing twice; at 10,000 it means "at least". Without the policies there is no such count.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from contracts.names import Queue
+from worker.broker.dead import ready
+from worker.broker.link import LOST
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aio_pika.abc import AbstractChannel
+
+    from worker.broker.link import Link
+    from worker.service import Background
+
+EVERY_S: Final = 15.0
+_log = structlog.get_logger(__name__)
+
+
+class UnroutedWatch:
+    """A service that looks at the count.
+
+    Args:
+        link: where to ask; the channel is opened for each look.
+        background: runs the loop.
+        counted: told each count.
+        every_s: seconds between looks.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        background: Background,
+        counted: Callable[[int], None],
+        *,
+        every_s: float = EVERY_S,
+    ) -> None:
+        self._link = link
+        self._background = background
+        self._counted = counted
+        self._every_s = every_s
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to look."""
+        self._task = self._background.spawn(self._look_on(), "unrouted events")
+
+    async def drain(self) -> None:
+        """Nothing is in flight."""
+
+    async def stop(self) -> None:
+        """End. Idempotent."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def _look_on(self) -> None:
+        while True:
+            try:
+                await self._look()
+            except LOST as error:
+                _log.info("unrouted events not counted", error=type(error).__name__)
+            await asyncio.sleep(self._every_s)
+
+    async def _look(self) -> None:
+        channel = await self._link.channel()
+        try:
+            self._counted(await ready(channel, Queue.UNROUTED_EVENTS))
+        finally:
+            await channel.close()
+
+
+async def sample(channel: AbstractChannel, most: int) -> list[str]:
+    """Names of the oldest events nobody took; closing the channel gives them back."""
+    queue = await channel.get_queue(Queue.UNROUTED_EVENTS, ensure=False)
+    names: list[str] = []
+    while len(names) < most:
+        message = await queue.get(fail=False)
+        if message is None:
+            break
+        names.append(message.routing_key or "")
+    return names

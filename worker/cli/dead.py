@@ -1,0 +1,285 @@
+"""`sms-worker dead`: look at what nobody will process any more, give it another life, or let it go.
+
+Rules: looking takes nothing away; only `replay` (after the copy is confirmed) and `drop` (after a
+yes) acknowledge. Text and number are shown only with `--with-body`. `replay` needs what a worker
+needs to understand a command: run it where a worker's environment is, or beside a local stack.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any, Final
+from urllib.parse import urlsplit
+
+import typer
+from aio_pika.exceptions import AMQPError
+
+from worker.app import understanding
+from worker.broker.dead import Ack, DeadQueue, dead_queue
+from worker.cli.addresses import amqp_url, message_settings, mongo_url
+from worker.clock import SystemClock
+from worker.domain.message import Lane  # noqa: TC001 - typer reads annotations at run time
+from worker.handlers.dead import DeadLetter, Selection
+from worker.handlers.replay import Replay, Replayed, Wish
+from worker.ports import StoreAway
+from worker.store import messages
+from worker.store.client import Database
+from worker.store.replay import ReplayStore
+from worker.telemetry.logs import scrub
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Sequence
+
+app = typer.Typer(help="Dead letters: what nobody will process any more.", no_args_is_help=True)
+
+Ids = Annotated[list[str] | None, typer.Argument(metavar="ID...", help="As `list` names them.")]
+All = Annotated[bool, typer.Option("--all", help="Every dead letter there is now.")]
+Reason = Annotated[
+    str | None,
+    typer.Option(metavar="PATTERN", help="By reason: a part of it, or a pattern with * and ?."),
+]
+_COLUMNS: Final = ("id", "source", "attempts", "first", "last", "recipient", "reason")
+_SPAN: Final = re.compile(r"\+(\d{1,6})([smhd])")
+_UNIT_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+@app.command("list")
+def list_(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="The oldest so many.")] = 200,
+) -> None:
+    """List dead letters, oldest first; numbers are masked."""
+    with _failures():
+        asyncio.run(_list(as_json=as_json, limit=limit))
+
+
+@app.command()
+def show(
+    ident: Annotated[str, typer.Argument(metavar="ID", help="As `list` names it.")],
+    with_body: Annotated[
+        bool, typer.Option("--with-body", help="Show text and number as they came.")
+    ] = False,
+) -> None:
+    """Print a dead letter whole."""
+    with _failures():
+        found = asyncio.run(_show(Selection(frozenset({ident})), with_body=with_body))
+    if not found:
+        raise _refused(f"no dead letter is called {ident}")
+
+
+@app.command()
+def drop(
+    ids: Ids = None,
+    everything: All = False,
+    reason: Reason = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Remove dead letters for good."""
+    with _failures():
+        asyncio.run(_drop(_selection(ids, everything, reason), yes=yes))
+
+
+@app.command()
+def replay(
+    ids: Ids = None,
+    everything: All = False,
+    reason: Reason = None,
+    expires_at: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="End of the new life: ISO 8601 with offset, or +15m."),
+    ] = None,
+    lane: Annotated[Lane | None, typer.Option(help="For what came through no lane.")] = None,
+    accept_duplicate: Annotated[
+        bool, typer.Option("--accept-duplicate", help="Also what a provider may have taken.")
+    ] = False,
+) -> None:
+    """Send dead letters to their lanes once more, each with a new budget of attempts.
+
+    Exit code 1: at least one was left where it is; the reason is printed.
+    """
+    selection = _selection(ids, everything, reason)
+    wish = Wish(_moment(expires_at), lane, accept_duplicate)
+    with _failures():
+        left = asyncio.run(_replay(selection, wish))
+    if left:
+        raise typer.Exit(1)
+
+
+# --- what they do ----------------------------------------------------------------------------
+
+
+async def _list(*, as_json: bool, limit: int) -> None:
+    rows: list[Sequence[str]] = [_COLUMNS]
+    async with dead_queue(amqp_url("worker")) as dead:
+        there = await dead.count()
+        async for letter, _ in dead.letters(limit):
+            if as_json:
+                typer.echo(json.dumps(letter.summary()))
+            rows.append(_row(letter))
+    if not as_json:
+        _print(rows)
+        shown = len(rows) - 1
+        typer.echo(f"{shown} dead letters" + (f", {there - shown} more" if there > shown else ""))
+
+
+def _print(rows: Sequence[Sequence[str]]) -> None:
+    """Aligned and never cut: ids are there to be copied. Times are UTC."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows if len(rows) > 1 else ():
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        typer.echo("  ".join(cells).rstrip())
+
+
+async def _show(selection: Selection, *, with_body: bool) -> bool:
+    found = False
+    async with dead_queue(amqp_url("worker")) as dead:
+        async for letter, _ in _wanted(dead, selection):
+            found = True
+            typer.echo(json.dumps(_whole(letter, with_body=with_body), indent=2, default=str))
+    return found
+
+
+async def _drop(selection: Selection, *, yes: bool) -> None:
+    async with dead_queue(amqp_url("worker")) as dead:
+        meant = [(letter, ack) async for letter, ack in _wanted(dead, selection)]
+        if not meant:
+            raise _refused("no dead letter is meant by that")
+        for letter, _ in meant:
+            typer.echo(f"{letter.name}  {letter.source}  {letter.reason}")
+        # In a thread: the connection's heartbeats go on while somebody thinks.
+        question = f"drop {len(meant)} for good?"
+        if not yes and not await asyncio.to_thread(typer.confirm, question):
+            typer.echo("nothing dropped")
+            return
+        for _, ack in meant:
+            await ack()
+    typer.echo(f"dropped {len(meant)}")
+
+
+async def _replay(selection: Selection, wish: Wish) -> int:
+    url, settings, clock = amqp_url("worker"), message_settings(), SystemClock()
+    database = Database(mongo_url(), settings.mongo_database, timeout_s=5.0)
+    done = left = 0
+    try:
+        async with dead_queue(url) as dead:
+            again = Replay(
+                understanding=understanding(settings),
+                records=ReplayStore(database[messages.COLLECTION], clock),
+                outlet=dead,
+                clock=clock,
+                who=urlsplit(url).username or "worker",
+            )
+            async for letter, ack in _wanted(dead, selection):
+                result = await again(letter, wish)
+                if isinstance(result, Replayed):
+                    await ack()
+                    done += 1
+                    typer.echo(f"{letter.name}: replayed to {result.queue} ({result.note})")
+                else:
+                    left += 1
+                    typer.echo(f"{letter.name}: not replayed: {result.why}", err=True)
+    finally:
+        await database.close()
+    if not done + left:
+        raise _refused("no dead letter is meant by that")
+    typer.echo(f"replayed {done}, left {left}")
+    return left
+
+
+async def _wanted(dead: DeadQueue, selection: Selection) -> AsyncIterator[tuple[DeadLetter, Ack]]:
+    async for letter, ack in dead.letters():
+        if selection.wants(letter):
+            yield letter, ack
+
+
+# --- how they look ---------------------------------------------------------------------------
+
+
+def _row(letter: DeadLetter) -> tuple[str, ...]:
+    recipient = letter.summary()["recipient"]
+    return (
+        letter.name,
+        letter.source,
+        "-" if letter.attempts is None else str(letter.attempts),
+        _short(letter.first_at),
+        _short(letter.last_at),
+        recipient or "-",
+        letter.reason,
+    )
+
+
+def _short(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S}" if moment else "-"
+
+
+def _whole(letter: DeadLetter, *, with_body: bool) -> dict[str, Any]:
+    dead = letter.incoming
+    properties = {
+        "messageId": dead.message_id,
+        "type": dead.type,
+        "contentType": dead.content_type,
+        "correlationId": dead.correlation_id,
+        "timestamp": dead.timestamp,
+    }
+    return {
+        **letter.summary(),
+        "properties": {name: value for name, value in properties.items() if value is not None},
+        "headers": {name: scrub(str(value)) for name, value in dead.headers.items()},
+        "body": _body(letter) if with_body else letter.visible() or "(not a JSON object)",
+    }
+
+
+def _body(letter: DeadLetter) -> object:
+    text = letter.incoming.body.decode(errors="replace")
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+# --- usage -----------------------------------------------------------------------------------
+
+
+def _selection(ids: list[str] | None, everything: bool, reason: str | None) -> Selection:
+    if sum(map(bool, (ids, everything, reason))) != 1:
+        raise typer.BadParameter("expected IDs, --all or --reason: exactly one of them")
+    return Selection(frozenset(ids or ()), everything, reason)
+
+
+def _moment(given: str | None) -> datetime | None:
+    if given is None:
+        return None
+    now = datetime.now(UTC)
+    if span := _SPAN.fullmatch(given):
+        return now + timedelta(seconds=int(span[1]) * _UNIT_S[span[2]])
+    try:
+        moment = datetime.fromisoformat(given)
+    except ValueError:
+        moment = now.replace(tzinfo=None)
+    if moment.tzinfo is None:
+        raise typer.BadParameter(
+            f"--expires-at: expected ISO 8601 with an offset or +15m, got {given!r}"
+        )
+    if moment <= now:
+        raise typer.BadParameter(f"--expires-at: expected a time to come, got {given}")
+    return moment.astimezone(UTC)
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """What the broker or the store refuses, in one line; what was taken is given back."""
+    try:
+        yield
+    except StoreAway as error:
+        raise _refused(f"the store is away ({error})") from None
+    except (AMQPError, OSError, TimeoutError) as error:
+        raise _refused(f"the broker: {scrub(str(error)) or type(error).__name__}") from None
+
+
+def _refused(why: str) -> typer.Exit:
+    typer.echo(why, err=True)
+    return typer.Exit(1)

@@ -1,0 +1,194 @@
+"""The story: shares first, then faults, then a killed worker; traffic never pauses.
+
+Rules: a scene ends when its facts are there, never because time is up; a fact that does not come
+within its deadline ends the story and breaks a promise. A share counts from the moment every live
+worker goes by it.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from worker.demo.facts import LEGACY, TARGET, Kill, Scene
+from worker.demo.waiting import until, until_asked
+from worker.domain.phases import Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from worker.demo.client import Dashboard, Upstream
+    from worker.demo.screen import Screen
+    from worker.demo.simulators import Simulators
+    from worker.demo.steering import Steering
+    from worker.demo.traffic import Traffic
+    from worker.local.stack import Stack
+
+WORKERS: Final = 2
+_KILL_IN_FLIGHT: Final = 16
+"""Calls under way before a worker is killed; it holds about half of them."""
+_SLOW: Final = {"latency_ms": 1000}
+"""Taken at once, answered late: whoever dies meanwhile cannot know."""
+
+SHARES: Final[tuple[tuple[str, str, Phase, int], ...]] = (
+    ("legacy alone", "0%", Phase.NOT_STARTED, 0),
+    ("1 % moved", "1%", Phase.PARALLEL_SETUP, 1),
+    ("25 % moved", "25%", Phase.GRADUAL_MIGRATION, 25),
+    ("100 % moved", "100%", Phase.COMPLETE_MIGRATION, 100),
+)
+Fault = tuple[str, str, tuple["Mapping[str, Any]", ...]]
+"""Name, label, and what the provider does."""
+FAULTS: Final[tuple[Fault, ...]] = (
+    ("its balance is used up (405)", "405", ({"do": "refuse", "code": 405},)),
+    (
+        "it refuses our credentials (401)",
+        "401",
+        ({"do": "http", "status": 401, "body": "The supplied authentication is invalid"},),
+    ),
+    ("it is unreachable", "down", ({"do": "unreachable"},)),
+)
+HANG: Final[tuple[Mapping[str, Any], ...]] = (
+    {"do": "hang", "taken": True},
+    {"do": "hang", "taken": False},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How much of everything."""
+
+    rate_per_s: float = 25.0
+    share_messages: int = 200
+    """Published and settled in each scene of a share: at 1 % two of them move."""
+    fault_messages: int = 60
+    faults: tuple[Fault, ...] = FAULTS
+    """Besides the hang."""
+
+
+@dataclass(slots=True)
+class Story:
+    """Tells it.
+
+    Args:
+        stack: the running system.
+        upstream: publishes.
+        dashboard: sees breakers.
+        simulators: the providers' control ports.
+        steering: changes the share.
+        traffic: not yet started.
+        screen: tells the person.
+        pace: how much of everything.
+    """
+
+    stack: Stack
+    upstream: Upstream
+    dashboard: Dashboard
+    simulators: Simulators
+    steering: Steering
+    traffic: Traffic
+    screen: Screen
+    pace: Pace = field(default_factory=Pace)
+    scenes: list[Scene] = field(default_factory=list)
+    broken: set[str] = field(default_factory=set)
+    kill: Kill | None = None
+
+    async def tell(self) -> None:
+        """From legacy alone to a killed worker; raises `FactMissing`."""
+        for share in SHARES:
+            await self._share(*share)
+        await self._broken_command()
+        for fault in self.pace.faults:
+            await self._fault(*fault)
+        await self._hang()
+        await self._kill()
+        self.screen.title("everything is published: waiting until all of it is settled")
+
+    async def _share(self, name: str, label: str, phase: Phase, percentage: int) -> None:
+        self.screen.title(f"{name}: phase {phase}")
+        version = await self.steering.put(phase, percentage)
+        await until_asked(
+            lambda: self.steering.in_force(version, WORKERS), f"version {version} in force"
+        )
+        self.traffic.check()
+        if not self.scenes:
+            self.traffic.start()
+        began, before = time.monotonic(), dict(self.upstream.sent_by)
+        await self._settled(self.pace.share_messages)
+        self.scenes.append(Scene(name, label, began, time.monotonic(), percentage))
+        self.screen.say(self._sent_since(before))
+
+    async def _broken_command(self) -> None:
+        planned = next(self.traffic.planned)
+        self.broken.add(planned.id)
+        self.screen.say(f'a broken command: branchId "north", message {planned.id}')
+        await self.upstream.publish(planned, broken=True)
+
+    async def _fault(self, name: str, label: str, actions: tuple[Mapping[str, Any], ...]) -> None:
+        self.screen.title(f"Africa's Talking: {name}")
+        began, before = time.monotonic(), dict(self.upstream.sent_by)
+        await self.simulators.fault(TARGET, *actions)
+        await self._opened(began)
+        await self._settled(self.pace.fault_messages)
+        await self._healed(name, label, began, before)
+
+    async def _hang(self) -> None:
+        name = "it takes the request and never answers"
+        self.screen.title(f"Africa's Talking: {name}")
+        began, before = time.monotonic(), dict(self.upstream.sent_by)
+        held, resent = len(self.upstream.held), self.upstream.resent
+        await self.simulators.fault(TARGET, *HANG)
+        await self._opened(began)
+        await until(lambda: len(self.upstream.held) > held, "a bulk message held as unknown")
+        await until(lambda: self.upstream.resent > resent, "a transactional message sent again")
+        await self._settled(self.pace.fault_messages)
+        held, resent = len(self.upstream.held) - held, self.upstream.resent - resent
+        self.screen.say(f"unknown: {resent} transactional sent again and marked, {held} bulk held")
+        await self._healed(name, "hang", began, before)
+
+    async def _healed(self, name: str, label: str, began: float, before: dict[str, int]) -> None:
+        """End a fault; the breakers close by a probe, which needs traffic and gets it."""
+        await self.simulators.heal(TARGET)
+        await until(lambda: not self._not_closed(), "the breaker closed on every worker")
+        self.scenes.append(Scene(name, label, began, time.monotonic(), opens_breaker=True))
+        self.screen.say(self._sent_since(before))
+
+    async def _opened(self, since: float) -> None:
+        """Wait until the breaker opened on every worker."""
+
+        def seen() -> bool:
+            changes = self.dashboard.changes
+            who = {each.replica for each in changes if each.to == "open" and each.at >= since}
+            return len(who) >= WORKERS
+
+        await until(seen, "the breaker open on every worker")
+
+    def _not_closed(self) -> list[str]:
+        last = {each.replica: each.to for each in self.dashboard.changes}
+        return [replica for replica, state in last.items() if state != "closed"]
+
+    async def _kill(self) -> None:
+        self.screen.title("SIGKILL for a worker in mid-traffic")
+        began = time.monotonic()
+        await self.simulators.fault(TARGET, _SLOW)
+        await until(lambda: len(self.upstream.unsettled) >= _KILL_IN_FLIGHT, "calls under way")
+        self.kill = Kill(time.monotonic(), frozenset(self.upstream.unsettled))
+        await self.stack.kill(0)
+        await self.simulators.heal(TARGET)
+        await self.stack.add_replica()
+        await self._settled(self.pace.fault_messages)
+        self.scenes.append(Scene("a worker is killed", "kill", began, time.monotonic()))
+
+    async def _settled(self, count: int) -> None:
+        """Let so many messages be published from now on, and wait until these are settled."""
+        published = self.upstream.published
+        start = len(published)
+        await until(lambda: len(published) - start >= count, f"{count} messages published")
+        ids = list(published)[start : start + count]
+        await until(lambda: self.upstream.unsettled.isdisjoint(ids), f"{count} messages settled")
+        self.traffic.check()
+
+    def _sent_since(self, before: Mapping[str, int]) -> str:
+        sent = self.upstream.sent_by
+        parts = (f"{sent.get(p, 0) - before.get(p, 0)} by {p}" for p in (LEGACY, TARGET))
+        return f"sent: {', '.join(parts)}"

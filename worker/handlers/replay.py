@@ -1,0 +1,220 @@
+"""A dead letter is given another life.
+
+    look at the record -> record to `waiting` -> copy to its lane, confirmed -> dead letter acked
+
+Rules:
+- The record comes first: from `failed`, `rejected` or `expired` (or from none) it goes to `waiting`
+  with a new budget by one compare-and-set, and its round rises. The copy carries that round, so one
+  copy alone can go on from there (`domain.life`): a second one finds another round or an end.
+- Death between record and copy: the record waits, the dead letter is still in `sms.dead`. The next
+  replay finds `waiting` and publishes the copy of that very round. Nothing is lost.
+- Death between copy and acknowledgement: the copy runs and the dead letter is still there. The next
+  replay finds `waiting` (a second copy of the same round: one of both goes on), `submitting`
+  (refused: it is in a worker's hands) or an end; an accepted one is refused. Nothing is doubled.
+- The other way round (copy first) a worker could meet the copy while the record still says
+  `failed`: it would announce the failure again and put the copy back among the dead.
+- What a provider may have taken already is sent again only where that is asked for in so many
+  words, and is then marked: its `sms.sent` says `possibleDuplicate`.
+- A life that is over needs a new end; it is stored in the record, whose life wins over the body's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Protocol
+
+from contracts.names import Header, Queue
+from worker.domain.message import Lane, Record, State
+from worker.handlers.understand import LANE_OF_QUEUE, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from worker.domain.message import Message
+    from worker.handlers.dead import DeadLetter
+    from worker.handlers.understand import Understanding
+    from worker.ports import Clock
+
+QUEUE_OF_LANE: Final = {lane: queue for queue, lane in LANE_OF_QUEUE.items()}
+_TRIES: Final = 5
+
+
+class Replays(Protocol):
+    """What a replay reads and changes in the records. Methods raise `StoreAway`."""
+
+    async def look(self, message_id: str) -> Record | None:
+        """The record; an outcome that came too late counts as its attempt's result."""
+        ...
+
+    async def begin(self, message: Message) -> int | None:
+        """Insert a record that waits; the round its copy must carry, None: there is one now."""
+        ...
+
+    async def renew(
+        self, record: Record, expires_at: datetime, message: Message | None
+    ) -> int | None:
+        """Let an ended record wait with a new budget, by compare-and-set.
+
+        Args:
+            record: as read.
+            expires_at: end of its new life.
+            message: what it is about, where the record was made without understanding it.
+
+        Returns:
+            The round its copy must carry; None: the record changed.
+        """
+        ...
+
+
+class Outlet(Protocol):
+    """Publishes copies."""
+
+    async def back(self, letter: DeadLetter, queue: str, headers: Mapping[str, object]) -> None:
+        """Publish a copy to `queue`, body untouched, mandatory; returns when confirmed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the operator says beside which letters are meant."""
+
+    expires_at: datetime | None = None
+    """End of the new life."""
+    lane: Lane | None = None
+    """For what came through no lane."""
+    accept_duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A copy is on its way."""
+
+    queue: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotReplayed:
+    """Nothing was changed."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Replays dead letters. Whoever calls it acknowledges what was `Replayed`, and only that.
+
+    Args:
+        understanding: bytes -> message, with the worker's own settings.
+        records: the records.
+        outlet: publishes the copy.
+        clock: time.
+        who: the operator, for the copy's header.
+    """
+
+    understanding: Understanding
+    records: Replays
+    outlet: Outlet
+    clock: Clock
+    who: str
+
+    async def __call__(self, letter: DeadLetter, wish: Wish) -> Replayed | NotReplayed:
+        """Replay one. Raises `StoreAway` and what the outlet raises: then nothing is certain."""
+        if letter.source == Queue.REPORTS:
+            await self._back(letter, Queue.REPORTS, {})
+            return Replayed(Queue.REPORTS, "delivery report")
+        lane = LANE_OF_QUEUE.get(letter.source) or wish.lane  # type: ignore[call-overload]  # any text may be asked
+        if lane is None:
+            return NotReplayed(f"it came through no lane but {letter.source}: give --lane")
+        message = self._understand(letter, lane)
+        if isinstance(message, NotReplayed):
+            return message
+        return await self._message(letter, message, wish)
+
+    def _understand(self, letter: DeadLetter, lane: Lane) -> Message | NotReplayed:
+        """Understood anew, as if published now: its old life counts by the record alone."""
+        seen = {k: v for k, v in letter.incoming.headers.items() if k != Header.FIRST_AT}
+        fresh = replace(letter.incoming, queue=QUEUE_OF_LANE[lane], headers=seen, timestamp=None)
+        message = self.understanding.of(fresh, self.clock.now())
+        if isinstance(message, Refusal):
+            return NotReplayed(f"its body cannot be understood: {message.reason}")
+        return message
+
+    async def _message(
+        self, letter: DeadLetter, message: Message, wish: Wish
+    ) -> Replayed | NotReplayed:
+        for _ in range(_TRIES):
+            record = await self.records.look(message.id)
+            refused = _refusal(record, message, wish)
+            if refused is not None:
+                return refused
+            step = await self._step(record, message, letter, wish)
+            if isinstance(step, NotReplayed):
+                return step
+            if step is not None:
+                lane = record.lane if record and _frozen(record, letter) else message.lane
+                queue = QUEUE_OF_LANE[lane]
+                await self._back(letter, queue, {Header.ROUND: step})
+                return Replayed(queue, _note(record))
+        return NotReplayed("its record keeps changing: try again")
+
+    async def _step(
+        self, record: Record | None, message: Message, letter: DeadLetter, wish: Wish
+    ) -> int | NotReplayed | None:
+        """The round the copy carries; None: lost against somebody, look again."""
+        if record is not None and record.state is State.WAITING:
+            return record.round
+        frozen = record is not None and _frozen(record, letter)
+        own = record.expires_at if record and frozen else message.expires_at
+        expires_at = wish.expires_at or own
+        if expires_at <= self.clock.now():
+            return NotReplayed(f"its life ended at {own:%Y-%m-%d %H:%M:%S} UTC: give --expires-at")
+        fresh = replace(message, expires_at=expires_at)
+        if record is None:
+            return await self.records.begin(fresh)
+        return await self.records.renew(record, expires_at, None if frozen else fresh)
+
+    async def _back(self, letter: DeadLetter, queue: str, headers: Mapping[str, object]) -> None:
+        seen = letter.first_at or letter.last_at or self.clock.now()
+        mark: dict[str, object] = {Header.REPLAY: self.who}
+        if queue != Queue.REPORTS:
+            mark[Header.FIRST_AT] = seen.isoformat()  # a copy: the worker looks before it inserts
+        await self.outlet.back(letter, queue, {**mark, **headers})
+
+
+def _refusal(record: Record | None, message: Message, wish: Wish) -> NotReplayed | None:
+    """Why this record must be left alone; None: it need not."""
+    why = None
+    if record is None:
+        return None
+    if record.fingerprint and record.fingerprint != message.fingerprint:
+        why = "id conflict: another message has this id; publish it under a new one"
+    elif record.state is State.SUBMITTING:
+        why = "it is in a worker's hands now: try again later"
+    elif record.state is not State.WAITING:
+        why = _taken(record, wish)
+        if record.state is State.EXPIRED and wish.expires_at is None:
+            why = why or "it expired: give --expires-at"
+    return NotReplayed(why) if why else None
+
+
+def _taken(record: Record, wish: Wish) -> str | None:
+    attempt = record.suspect()
+    if attempt is None or wish.accept_duplicate:
+        return None
+    how = "may have taken it" if attempt.in_doubt else "took it"
+    return f"{attempt.provider} {how}: --accept-duplicate sends it all the same; else drop it"
+
+
+def _frozen(record: Record, letter: DeadLetter) -> bool:
+    """Whether lane and life of the record are those of a first delivery through a lane."""
+    return bool(record.fingerprint) and letter.source in LANE_OF_QUEUE
+
+
+def _note(record: Record | None) -> str:
+    if record is None:
+        return "published anew: there was no record"
+    if record.state is State.WAITING:
+        return f"its copy of round {record.round} published again"
+    return f"was {record.state}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Self
 
 from pydantic import (
     AfterValidator,
@@ -55,6 +55,10 @@ def _mongo(value: SecretStr) -> SecretStr:
 def _http(value: str) -> str:
     _begins(value, _HTTP)
     return value
+
+
+def _http_or_none(value: str) -> str:
+    return _http(value) if value else value
 
 
 AmqpUrl = Annotated[SecretStr, AfterValidator(_amqp)]
@@ -130,7 +134,7 @@ class ProviderSettings(BaseModel):
     kind: ProviderKind
     preset: str | None = None
     """For kind `http`: name of a shipped preset or path of a YAML file."""
-    base_url: HttpUrl | Literal[""] = ""
+    base_url: Annotated[str, AfterValidator(_http_or_none)] = ""
     """Empty only for kind `africastalking`: its live or sandbox address, by user name."""
     username: str | None = None
     secret: SecretStr | None = None

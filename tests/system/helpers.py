@@ -232,12 +232,17 @@ class System:
         query = {"state": {"$in": list(_OPEN)}}
         return [found["_id"] async for found in self.store["messages"].find(query, {"_id": 1})]
 
-    async def quiet(self) -> bool:
-        """Whether no command is in a lane, in a retry tier, or in a replica's hands."""
+    async def under_way(self) -> dict[str, int]:
+        """Where commands still are: lanes, retry tiers, replicas' hands, open records."""
         queues = (Queue.TRANSACTIONAL, Queue.BULK, *map(retry_queue, RETRY_TIERS))
-        waiting = sum([await self.dead.ready(str(queue)) for queue in queues])
-        in_hand = sum(each["inHand"] for each in await self._live())
-        return waiting == 0 and in_hand == 0 and not await self.unsettled()
+        found = {str(queue): await self.dead.ready(str(queue)) for queue in queues}
+        found["in hand"] = sum(each["inHand"] for each in await self._live())
+        found["open records"] = len(await self.unsettled())
+        return {where: count for where, count in found.items() if count}
+
+    async def quiet(self) -> bool:
+        """Whether no command is under way any more."""
+        return not await self.under_way()
 
     async def story(self, names: Iterable[str], title: str = "") -> str:
         """Everything known of some messages: record, events, journal lines."""

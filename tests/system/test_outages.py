@@ -54,10 +54,17 @@ async def all_sent_once(system: System, prefix: str) -> None:
         return [name for name in names if system.events.first(name, "sms.sent") is None]
 
     await until(lambda: not unsent(), WITHIN_S, lambda: system.story(unsent(), f"{len(unsent())}"))
-    await until(system.quiet, WITHIN_S, lambda: "quiet")
+    await until(system.quiet, WITHIN_S, lambda: under_way(system))
     account = Account(system, f"{prefix}-")
     await account.check()
     await account.none(taken_twice)
+
+
+async def under_way(system: System) -> str:
+    """For a failure: what is where, and what the replicas say of themselves."""
+    lines = [(name, await system.ready(name)) for name, _ in system.workers()]
+    lanes = [await system.dead.ready(str(lane)) for lane in (Queue.TRANSACTIONAL, Queue.BULK)]
+    return f"lanes: {lanes}; replicas: {lines}"
 
 
 def taken_twice(_: Sent, __: Events, takers: Sequence[str]) -> bool:
@@ -96,7 +103,7 @@ async def nothing_is_sent_meanwhile(system: System, prefix: str) -> None:
         lanes = (Queue.TRANSACTIONAL, Queue.BULK)
         return sum([await system.dead.ready(str(lane)) for lane in lanes]) >= DURING
 
-    await until(waiting, 10, lambda: "the lanes hold what was published")
+    await until(waiting, 10, lambda: under_way(system))
     assert len(taken(system, prefix)) == before
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import asyncio
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 

@@ -1,0 +1,519 @@
+"""Group commit: who is in which batch; and on the real store, what decides an operation."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from bson.errors import BSONError
+from pymongo.errors import BulkWriteError
+
+from tests.integration.proxy import Proxy
+from tests.unit.fakes import HandClock, message, quietly
+from worker.domain.message import Attempt, Lane, Lease, Record, State, StoredEvent
+from worker.domain.outcome import Accepted
+from worker.local.database import Database as Server
+from worker.ports import Finished
+from worker.store import documents, messages
+from worker.store.client import Database
+from worker.store.messages import MessageStore, Retention
+from worker.store.writer import MAX_BATCH, Committer, GroupCommit, Insert
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+
+T, B = Lane.TRANSACTIONAL, Lane.BULK
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Op:
+    id: str
+
+
+class Commit:
+    """Takes batches as told; each operation wins, or is given the document that stands."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.stands: dict[str, Document] = {}
+        self.error: Exception | None = None
+
+    async def __call__(self, batch: Sequence[Op]) -> Mapping[str, Document | None]:
+        self.batches.append([op.id for op in batch])
+        await self.gate.wait()
+        if self.error is not None:
+            raise self.error
+        return {op.id: self.stands.get(op.id) for op in batch}
+
+
+@pytest.fixture
+def commit() -> Commit:
+    return Commit()
+
+
+@pytest.fixture
+async def group(commit: Commit) -> AsyncIterator[GroupCommit[Op]]:
+    made: GroupCommit[Op] = GroupCommit(commit)
+    await made.start()
+    await turns()
+    yield made
+    commit.gate.set()
+    await made.stop()
+
+
+async def turns() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def handed_over(
+    group: GroupCommit[Op], *ops: tuple[str, Lane]
+) -> list[asyncio.Task[Document | None]]:
+    tasks = [asyncio.create_task(group.run(Op(ident), lane)) for ident, lane in ops]
+    await turns()
+    return tasks
+
+
+async def test_an_idle_writer_writes_at_once(group: GroupCommit[Op], commit: Commit) -> None:
+    await handed_over(group, ("a", T))
+    assert commit.batches == [["a"]]
+
+
+async def test_each_waiter_gets_its_own_result(group: GroupCommit[Op], commit: Commit) -> None:
+    commit.stands = {"b": {"_id": "b"}}
+    tasks = await handed_over(group, ("a", T), ("b", T), ("c", B))
+    assert await asyncio.gather(*tasks) == [None, {"_id": "b"}, None]
+
+
+async def test_what_comes_in_meanwhile_is_the_next_batch(
+    group: GroupCommit[Op], commit: Commit
+) -> None:
+    commit.gate.clear()
+    tasks = await handed_over(group, ("a", T))
+    tasks += await handed_over(group, *((f"m-{n}", B) for n in range(40)))
+    assert len(commit.batches) == 1
+    commit.gate.set()
+    await asyncio.gather(*tasks)
+    assert [len(batch) for batch in commit.batches] == [1, 40]
+
+
+async def test_under_load_few_wait_for_company(group: GroupCommit[Op], commit: Commit) -> None:
+    async def steady(n: int) -> None:
+        await asyncio.sleep(n * 0.0005)
+        await group.run(Op(f"m-{n}"), B)
+
+    await asyncio.gather(*(steady(n) for n in range(200)))
+    assert len(commit.batches) < 200 / 4
+    assert sum(map(len, commit.batches)) == 200
+
+
+async def test_after_a_pause_nobody_waits_for_company(
+    group: GroupCommit[Op], commit: Commit
+) -> None:
+    await asyncio.gather(*await handed_over(group, ("a", T), ("b", T)))
+    await asyncio.sleep(0.05)  # a real pause: longer than the linger
+    await handed_over(group, ("c", T))
+    assert commit.batches[-1] == ["c"]
+
+
+async def test_transactional_goes_first(group: GroupCommit[Op], commit: Commit) -> None:
+    commit.gate.clear()
+    tasks = await handed_over(group, ("first", B))
+    tasks += await handed_over(group, *((f"b-{n}", B) for n in range(MAX_BATCH)), ("t", T))
+    commit.gate.set()
+    await asyncio.gather(*tasks)
+    assert commit.batches[1][0] == "t"
+    assert len(commit.batches[1]) == MAX_BATCH
+    assert len(commit.batches[2]) == 1
+
+
+async def test_two_on_one_id_never_share_a_batch_and_keep_their_order(
+    group: GroupCommit[Op], commit: Commit
+) -> None:
+    commit.gate.clear()
+    tasks = await handed_over(group, ("first", T))
+    tasks += await handed_over(group, ("a", B), ("b", B), ("a", T), ("a", B), ("c", B))
+    commit.gate.set()
+    await asyncio.gather(*tasks)
+    assert commit.batches[1:] == [["a", "b", "c"], ["a"], ["a"]]
+
+
+async def test_a_waiter_that_is_gone_does_not_take_its_write_along(
+    group: GroupCommit[Op], commit: Commit
+) -> None:
+    commit.gate.clear()
+    blocker, gone, stays = (
+        *await handed_over(group, ("first", T)),
+        *await handed_over(group, ("gone", T), ("stays", T)),
+    )
+    gone.cancel()
+    await quietly(gone)
+    commit.gate.set()
+    assert await asyncio.gather(blocker, stays) == [None, None]
+    assert commit.batches == [["first"], ["gone", "stays"]]
+
+
+async def test_a_batch_that_fails_fails_each_of_its_waiters_and_no_other(
+    group: GroupCommit[Op], commit: Commit
+) -> None:
+    commit.error = KeyError("a bug")
+    tasks = await handed_over(group, ("a", T), ("b", T))
+    ends = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(end) for end in ends] == [KeyError, KeyError]
+    commit.error = None
+    assert await group.run(Op("c"), T) is None
+
+
+async def test_an_idle_writer_ends_without_a_batch(commit: Commit) -> None:
+    made: GroupCommit[Op] = GroupCommit(commit)
+    await made.start()
+    await turns()
+    await asyncio.wait_for(made.stop(), 5)
+    await made.stop()
+    assert commit.batches == []
+
+
+async def test_a_stop_decides_what_was_handed_over(commit: Commit) -> None:
+    made: GroupCommit[Op] = GroupCommit(commit)
+    await made.start()
+    commit.gate.clear()
+    tasks = await handed_over(made, ("a", T))
+    tasks += await handed_over(made, ("b", T), ("a", T))
+    stopping = asyncio.create_task(made.stop())
+    await turns()
+    commit.gate.set()
+    await stopping
+    assert await asyncio.gather(*tasks) == [None, None, None]
+
+
+async def test_a_stop_does_not_wait_for_ever_for_a_store_that_is_away(commit: Commit) -> None:
+    made: GroupCommit[Op] = GroupCommit(commit)
+    await made.start()
+    commit.gate.clear()
+    (task,) = await handed_over(made, ("a", T))
+    await asyncio.wait_for(made.stop(within_s=0.05), 5)
+    assert not task.done()
+    task.cancel()
+    await quietly(task)
+
+
+async def test_a_writer_that_never_started_stops(commit: Commit) -> None:
+    await GroupCommit(commit).stop()
+
+
+# --- on the real store -----------------------------------------------------------------------
+
+
+class Store:
+    """A `MessageStore` whose connection goes through a proxy; and a look past it."""
+
+    def __init__(self, database: Database, direct: Database) -> None:
+        self.collection = direct[messages.COLLECTION]
+        self.troubles: list[str | None] = []
+        self.store = MessageStore(
+            database[messages.COLLECTION],
+            owner="ours",
+            lease_s=60.0,
+            retention=Retention(delivery_age_s=600, report_deadline_s=3600, keep_s=7200),
+            clock=HandClock(),
+            trouble=self.troubles.append,
+            referenced=lambda _: None,
+        )
+
+    async def claim(self, ident: str, **changes: Any) -> Lease | Record:
+        attempt = Attempt(1, "at", 1, "percentage")
+        return await self.store.claim(message(HandClock(), ident, **changes), attempt)
+
+    async def settle(self, lease: Lease | Record, name: str = "sms.sent") -> Record | None:
+        assert isinstance(lease, Lease)
+        event = StoredEvent(name, 1, "{}", "e-1")
+        finished = Finished(Accepted("at-1"), 1.0)
+        return await self.store.settle(lease, State.ACCEPTED, finished, (event,), lane=T)
+
+    async def documents(self) -> dict[str, Document]:
+        return {each["_id"]: each async for each in self.collection.find({})}
+
+
+@pytest.fixture
+async def direct(mongo_url: str, database_name: str) -> AsyncIterator[Database]:
+    opened = Database(mongo_url, database_name, timeout_s=5)
+    yield opened
+    await opened.db.client.drop_database(database_name)
+    await opened.close()
+
+
+@pytest.fixture
+async def proxy(mongo_url: str) -> AsyncIterator[Proxy]:
+    async with Proxy(mongo_url) as made:
+        yield made
+
+
+@pytest.fixture
+async def through(
+    proxy: Proxy, direct: Database, database_name: str
+) -> AsyncIterator[Store]:
+    url = f"mongodb://127.0.0.1:{proxy.port}/?directConnection=true"
+    database = Database(url, database_name, timeout_s=1)
+    made = Store(database, direct)
+    await made.store.start()
+    yield made
+    proxy.lose_replies_to, proxy.stalled = None, False
+    await made.store.stop()
+    await database.close()
+
+
+LOSSES = 5  # the driver repeats a write once by itself: more than it hides
+
+
+async def test_a_claim_whose_replies_are_lost_is_decided_and_won(
+    through: Store, proxy: Proxy
+) -> None:
+    proxy.lose_replies_to, proxy.losses_left = b"\x02insert\x00", LOSSES
+    held = await through.claim("m-1")
+    assert isinstance(held, Lease)
+    assert proxy.lost == LOSSES
+    assert (await through.documents())["m-1"]["epoch"] == 1
+    assert through.troubles[0] is not None
+    assert through.troubles[-1] is None
+
+
+async def test_of_a_batch_whose_replies_are_lost_each_gets_the_truth(
+    through: Store, proxy: Proxy
+) -> None:
+    await through.collection.insert_one(
+        {**(await _foreign(through)), "_id": "taken", "owner": "theirs", "token": "theirs"}
+    )
+    proxy.lose_replies_to, proxy.losses_left = b"\x02insert\x00", LOSSES
+    idents = [f"m-{n}" for n in range(20)]
+    ends = await asyncio.gather(*(through.claim(ident) for ident in ("taken", *idents)))
+    assert isinstance(ends[0], Record)
+    assert ends[0].owner == "theirs"
+    assert all(isinstance(end, Lease) for end in ends[1:])
+
+
+async def _foreign(through: Store) -> Document:
+    await through.claim("pattern")
+    return await through.collection.find_one_and_delete({"_id": "pattern"})
+
+
+async def test_an_outcome_whose_replies_are_lost_is_written_once(
+    through: Store, proxy: Proxy
+) -> None:
+    held = await through.claim("m-1")
+    proxy.lose_replies_to, proxy.losses_left = b"\x02update\x00", LOSSES
+    assert await through.settle(held) is None
+    found = (await through.documents())["m-1"]
+    assert (found["state"], len(found["events"]), len(found["unconfirmed"])) == ("accepted", 1, 1)
+
+
+async def test_an_outcome_that_lost_while_replies_are_lost_is_told_so(
+    through: Store, proxy: Proxy
+) -> None:
+    held = await through.claim("m-1")
+    await through.collection.update_one({"_id": "m-1"}, {"$set": {"epoch": 2, "owner": "theirs"}})
+    proxy.lose_replies_to, proxy.losses_left = b"\x02update\x00", LOSSES
+    stands = await through.settle(held)
+    assert stands is not None
+    assert (stands.owner, stands.epoch, stands.events) == ("theirs", 2, ())
+
+
+async def test_reading_back_is_repeated_too(through: Store, proxy: Proxy) -> None:
+    await through.claim("m-1")
+    proxy.lose_replies_to, proxy.losses_left = b"\x02aggregate\x00", LOSSES
+    stands = await through.claim("m-1")
+    assert isinstance(stands, Record)
+    assert stands.owner == "ours"
+    proxy.losses_left = LOSSES
+    assert await through.store.look("m-1") is not None
+    held = await through.claim("m-2")
+    await through.collection.update_one({"_id": "m-2"}, {"$set": {"epoch": 9}})
+    proxy.losses_left = LOSSES
+    assert await through.settle(held) is not None
+
+
+async def test_connections_cut_in_mid_traffic_lose_and_double_nothing(
+    through: Store, proxy: Proxy
+) -> None:
+    async def live(ident: str) -> None:
+        held = await through.claim(ident)
+        assert isinstance(held, Lease)
+        assert await through.settle(held) is None
+
+    async def cutting() -> None:
+        while True:
+            await asyncio.sleep(0.03)
+            proxy.cut()
+
+    cutter = asyncio.create_task(cutting())
+    try:
+        async with asyncio.timeout(60):
+            for wave in range(5):
+                await asyncio.gather(*(live(f"m-{wave}-{n}") for n in range(40)))
+    finally:
+        cutter.cancel()
+        await quietly(cutter)
+    found = await through.documents()
+    assert len(found) == 200
+    assert {each["state"] for each in found.values()} == {"accepted"}
+    assert {len(each["events"]) for each in found.values()} == {1}
+
+
+async def test_a_network_that_takes_and_says_nothing_is_waited_through(
+    through: Store, proxy: Proxy
+) -> None:
+    await through.claim("m-0")
+    proxy.stalled = True
+    task = asyncio.create_task(through.claim("m-1"))
+    while not through.troubles or through.troubles[-1] is None:
+        await asyncio.sleep(0.02)
+    assert not task.done()
+    proxy.stalled = False
+    proxy.cut()
+    assert isinstance(await task, Lease)
+
+
+async def test_a_document_that_cannot_be_encoded_fails_alone(
+    through: Store, proxy: Proxy
+) -> None:
+    del proxy
+    bad: list[Any] = [2**70, {"a\x00b": 1}, "\ud800"]
+    ends = await asyncio.gather(
+        through.claim("m-1"),
+        *(through.claim(f"bad-{n}", branch_id=value) for n, value in enumerate(bad)),
+        through.claim("m-2"),
+        return_exceptions=True,
+    )
+    assert [type(end) for end in (ends[0], ends[-1])] == [Lease, Lease]
+    assert all(isinstance(end, BSONError | ValueError | OverflowError) for end in ends[1:-1])
+    assert set(await through.documents()) == {"m-1", "m-2"}
+
+
+async def test_what_lost_to_a_record_that_is_gone_is_no_win(through: Store, proxy: Proxy) -> None:
+    del proxy
+    held = await through.claim("m-1")
+    await through.collection.delete_one({"_id": "m-1"})
+    with pytest.raises(KeyError):
+        await through.settle(held)
+
+
+async def test_of_two_stores_with_lost_replies_one_wins_each_id(
+    through: Store, proxy: Proxy, direct: Database
+) -> None:
+    rival = Store(direct, direct)
+    rival.store._owner = "theirs"
+    await rival.store.start()
+    proxy.lose_replies_to, proxy.losses_left = b"\x02insert\x00", 20
+    idents = [f"m-{n}" for n in range(60)]
+    ends = await asyncio.gather(
+        *(each.claim(ident) for ident in idents for each in (through, rival))
+    )
+    winners = sorted(end.message_id for end in ends if isinstance(end, Lease))
+    await rival.store.stop()
+    assert winners == sorted(idents)
+
+
+async def test_an_insert_the_server_refuses_is_repeated_until_it_takes_it(
+    direct: Database,
+) -> None:
+    """Not acknowledged by a majority: nothing is known, whatever else the reply says."""
+    troubles: list[str | None] = []
+    committer = Committer(Unacknowledged(direct["things"]), documents.VIEW, troubles.append)
+    ops = [Insert.of({"_id": ident, "token": ident}) for ident in ("a", "b")]
+    assert await committer.insert(ops) == {"a": None, "b": None}
+    assert troubles[:2] == ["insert not acknowledged (codes [])", None]
+
+
+class Unacknowledged:
+    """A collection whose first insert is written, but not by a majority."""
+
+    def __init__(self, collection: Any) -> None:
+        self._collection = collection
+        self._first = True
+
+    async def insert_many(self, batch: Any, *, ordered: bool) -> Any:
+        await self._collection.insert_many(batch, ordered=ordered)
+        if self._first:
+            self._first = False
+            raise BulkWriteError({"writeErrors": [], "writeConcernErrors": [{"code": 64}]})
+        return None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._collection, name)
+
+
+# --- a server that goes away -----------------------------------------------------------------------
+
+
+@pytest.fixture
+async def server(tmp_path: Any) -> AsyncIterator[Server]:
+    made = Server(tmp_path / "database")
+    try:
+        await made.start()
+        yield made
+    finally:
+        for child in made.children:
+            if child._id is not None:
+                child._id.signal(signal.SIGCONT)
+        await made.stop()
+
+
+@pytest.mark.parametrize("how", ["killed", "paused"])
+async def test_a_server_that_goes_away_in_mid_batch_loses_nothing(
+    server: Server, how: str
+) -> None:
+    database = Database(server.url, "private", timeout_s=2)
+    made = Store(database, database)
+    await made.store.start()
+    done: list[str] = []
+
+    async def live(ident: str) -> None:
+        held = await made.claim(ident)
+        assert isinstance(held, Lease)
+        assert await made.settle(held) is None
+        done.append(ident)
+
+    async with asyncio.timeout(90):
+        work = [asyncio.create_task(live(f"m-{n}")) for n in range(300)]
+        await _until(lambda: len(done) > 0)
+        if how == "killed":
+            await server.kill()
+            await _until(lambda: made.troubles and made.troubles[-1] is not None)
+            await server.start()
+        else:
+            (child,) = server.children
+            assert child._id is not None
+            child._id.signal(signal.SIGSTOP)
+            await _until(lambda: made.troubles and made.troubles[-1] is not None)
+            child._id.signal(signal.SIGCONT)
+        await asyncio.gather(*work)
+    found = await made.documents()
+    await made.store.stop()
+    await database.close()
+    assert len(found) == 300
+    assert {(each["state"], len(each["events"])) for each in found.values()} == {("accepted", 1)}
+    assert made.troubles[-1] is None
+
+
+async def _until(fact: Callable[[], Any]) -> None:
+    while not fact():
+        await asyncio.sleep(0.01)
+
+
+async def test_a_stop_while_the_store_is_away_ends(server: Server) -> None:
+    database = Database(server.url, "private", timeout_s=0.5)
+    made = Store(database, database)
+    await made.store.start()
+    await made.claim("m-0")
+    await server.kill()
+    task = asyncio.create_task(made.claim("m-1"))
+    await _until(lambda: made.troubles and made.troubles[-1] is not None)
+    await asyncio.wait_for(made.store.stop(), 30)
+    task.cancel()
+    await quietly(task)
+    await database.close()

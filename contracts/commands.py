@@ -150,6 +150,16 @@ def decode_send(
         raise problems.refusal(found, _valid(own) or _valid(message_id)) from None
 
 
+def own_message_id(body: bytes) -> str | None:
+    """The message id a body itself gives; None where it gives no valid one."""
+    try:
+        data = read_object(body)
+    except DecodeError:
+        return None
+    own = data.get("messageId")
+    return _valid(data.get("message_id") if own is None else own)
+
+
 def _valid(candidate: object) -> str | None:
     if isinstance(candidate, str) and _VALID_ID.fullmatch(candidate):
         return candidate
@@ -214,4 +224,4 @@ def _source(field: str, data: dict[str, Any]) -> str:
     return f"metadata.{key}"
 
 
-__all__ = ["MAX_TEXT", "SEND_TYPE", "DecodeError", "SendSms", "decode_send"]
+__all__ = ["MAX_TEXT", "SEND_TYPE", "DecodeError", "SendSms", "decode_send", "own_message_id"]

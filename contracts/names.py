@@ -99,6 +99,8 @@ class Header(StrEnum):
     """How often a delivery report came back because its message was not there yet."""
     REPLAY = "sms-replay"
     """Set by `dead replay`: who asked for it."""
+    NAMELESS = "sms-nameless"
+    """On copies of what came without a message id: the AMQP property is a stand-in, ignore it."""
     REASON = "sms-reason"
     """On `sms.dead`: why the message is there, for a person."""
     SOURCE = "sms-source-queue"

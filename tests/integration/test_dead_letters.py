@@ -7,6 +7,7 @@ so what is refused is dead at once. The provider's journal says what was sent, a
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -14,17 +15,21 @@ from typing import TYPE_CHECKING, Any
 
 import aio_pika
 import aiohttp
+import pika
 import pytest
 from pymongo import AsyncMongoClient
 from typer.testing import CliRunner
 
-from contracts.names import Exchange, Header, Queue
+from contracts.names import Exchange, Header, Queue, retry_queue
 from worker.app import understanding
 from worker.broker.dead import DeadQueue, dead_queue
+from worker.broker.link import Link
+from worker.broker.publisher import AmqpPublisher
 from worker.cli import app
 from worker.clock import SystemClock
 from worker.handlers.replay import NotReplayed, Replay, Replayed, Wish
 from worker.local.stack import Stack
+from worker.ports import Incoming
 from worker.settings import MessageSettings
 from worker.store import messages
 from worker.store.client import Database as Store
@@ -60,12 +65,16 @@ class World:
         return ident
 
     async def raw(self, body: bytes, key: str, ident: str | None) -> None:
-        """Publish bytes as a command."""
-        connection = await aio_pika.connect(self.stack.amqp["upstream"])
-        async with connection:
-            channel = await connection.channel(on_return_raises=True)
-            exchange = await channel.get_exchange(Exchange.COMMANDS, ensure=False)
-            await exchange.publish(aio_pika.Message(body, message_id=ident), key)
+        """Publish bytes as a command, with a client that makes no id up."""
+        await asyncio.to_thread(self._raw, body, key, ident)
+
+    def _raw(self, body: bytes, key: str, ident: str | None) -> None:
+        parameters = pika.URLParameters(self.stack.amqp["upstream"])
+        with pika.BlockingConnection(parameters) as connection:
+            channel = connection.channel()
+            channel.confirm_delivery()
+            properties = pika.BasicProperties(message_id=ident)
+            channel.basic_publish(Exchange.COMMANDS, key, body, properties)
 
     async def refuse(self, *texts: str) -> None:
         """From now on the provider refuses these texts, and only these."""
@@ -393,6 +402,48 @@ async def test_another_message_of_the_same_id_is_not_replayed(world: World) -> N
     await world.publish("something else", ident=ident)
     await world.until_dead(ident)
     assert "id conflict" in (await cli("dead", "replay", ident, "--accept-duplicate")).stderr
+
+
+async def test_what_has_its_id_in_the_body_alone_is_called_and_replayed_by_it(
+    world: World,
+) -> None:
+    text, ident = words(), f"body-{uuid.uuid4()}"
+    await world.refuse(text)
+    body = json.dumps({"messageId": ident, "to": NUMBER, "text": text}).encode()
+    await world.raw(body, "send", None)
+    await world.until_dead(ident)
+    await world.refuse()
+    assert (await cli("dead", "replay", ident)).exit_code == 0
+    await world.until_told(ident, "sms.sent")
+    assert await world.sent(text) == 1
+
+
+async def test_what_came_without_an_id_has_none_after_death(world: World) -> None:
+    body = json.dumps({"to": NUMBER, "text": words()}).encode()
+    name = f"sha256-{hashlib.sha256(body).hexdigest()[:12]}"
+    await world.raw(body, "send", None)
+    await world.until_dead(name)
+    replayed = await cli("dead", "replay", name)
+    assert "messageId: expected" in replayed.stderr
+
+
+async def test_a_parked_copy_bears_the_id_of_its_body(world: World) -> None:
+    """The client library makes an id up where a copy has none: it would contradict the body's."""
+    link = Link(world.stack.amqp["worker"], "test")
+    await link.start()
+    try:
+        publisher = AmqpPublisher(link)
+        body = b'{"messageId": "in-the-body"}'
+        incoming = Incoming(queue=Queue.BULK, body=body, redelivered=False, headers={})
+        await publisher.park(incoming, "10m", {})
+        channel = await link.channel()
+        queue = await channel.get_queue(retry_queue("10m"), ensure=False)
+        parked = await queue.get()
+        await parked.ack()
+        assert parked.message_id == "in-the-body"
+        await publisher.stop()
+    finally:
+        await link.stop()
 
 
 async def test_a_letter_without_a_record_is_published_anew(world: World) -> None:

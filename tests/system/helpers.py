@@ -23,6 +23,7 @@ from pymongo import AsyncMongoClient
 
 from contracts.names import RETRY_TIERS, Exchange, Queue, retry_queue
 from worker.clock import SystemClock
+from worker.domain.routing import bucket
 from worker.local.stack import Stack
 from worker.ports import LogEntry
 from worker.store import control_log
@@ -58,6 +59,14 @@ _numbers = itertools.count(1)
 def new_number() -> str:
     """A Zambian mobile number nobody else in this run has."""
     return f"+26097{next(_numbers):07d}"
+
+
+def number_for(provider: str, percentage: int = 50) -> str:
+    """A new number that the percentage assigns to this provider."""
+    while True:
+        number = new_number()
+        if (bucket(number) < percentage) == (provider == "africastalking"):
+            return number
 
 
 async def until(

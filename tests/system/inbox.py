@@ -94,11 +94,13 @@ class Inbox:
         await target.publish(message, key, mandatory=True)
 
     async def ready(self, queue: str) -> int:
-        """Messages in a queue that nobody has in hand."""
-        channel = self._publishing
-        found = await channel.declare_queue(queue, passive=True)
-        count: int = found.declaration_result.message_count or 0
-        return count
+        """Messages in a queue that nobody has in hand.
+
+        Asked below the robust channel, which answers a second question from its memory.
+        """
+        channel = await self._publishing.get_underlay_channel()
+        found = await channel.queue_declare(queue, passive=True)
+        return found.message_count or 0
 
     def of(self, message_id: str) -> list[dict[str, Any]]:
         """What came of a message, each fact once."""

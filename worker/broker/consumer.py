@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from contracts.names import Header
 from worker.broker.link import LOST
 from worker.ports import Incoming, Settlement
 
@@ -237,7 +238,7 @@ def to_incoming(message: AbstractIncomingMessage, queue: str) -> Incoming:
         body=message.body,
         redelivered=bool(message.redelivered),
         headers=message.headers,
-        message_id=message.message_id,
+        message_id=None if Header.NAMELESS in message.headers else message.message_id,
         type=message.type,
         content_type=message.content_type,
         correlation_id=message.correlation_id,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, cast
 import aio_pika
 from aio_pika import DeliveryMode, Message
 
+from contracts.commands import own_message_id
 from contracts.names import Exchange, Header, Queue, retry_key
 from worker.broker.consumer import to_incoming
 from worker.handlers.dead import dead_letter
@@ -101,7 +102,7 @@ def _copy(letter: DeadLetter, headers: Mapping[str, object]) -> Message:
     }
     return Message(
         dead.body,
-        message_id=dead.message_id,
+        message_id=dead.message_id or own_message_id(dead.body),
         type=dead.type,
         content_type=dead.content_type,
         correlation_id=dead.correlation_id,

@@ -7,27 +7,34 @@ Rules:
   matches returns by that id.
 - Copies are mandatory and keep body, message id, type, correlation id and headers; they drop
   `user_id` (the broker would refuse it), `expiration` (it overrides the tier), CC and BCC.
+- A copy always bears a message id, because the client library makes one up where there is none, and
+  a made-up one would contradict the body's: the body's own, else one marked as a stand-in.
 - Events are not mandatory: a consumer that is not there must not block a command. The alternate
   exchange counts what nobody took.
+- Published on the client library's inner channel: its message object costs a fifth of a publish
+  and gives nothing here.
 """
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, cast
 
 import structlog
-from aio_pika import DeliveryMode, Message
+from aio_pika import DeliveryMode
 from aio_pika.exceptions import DeliveryError, PublishError
+from pamqp.commands import Basic
 
+from contracts.commands import own_message_id
 from contracts.names import Exchange, Header, retry_key
 from worker.broker.link import LOST
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import Mapping
 
-    from aio_pika.abc import AbstractChannel, AbstractExchange, HeadersType
+    from aio_pika.abc import AbstractChannel
+    from aiormq.abc import AbstractChannel as InnerChannel
+    from pamqp.common import FieldTable
 
     from worker.broker.link import Link
     from worker.ports import Event, Incoming
@@ -44,7 +51,6 @@ class AmqpPublisher:
     def __init__(self, link: Link) -> None:
         self._link = link
         self._channel: AbstractChannel | None = None
-        self._exchanges: dict[str, AbstractExchange] = {}
         self._opening = asyncio.Lock()
         self._in_flight: dict[str, asyncio.Event] = {}
         self._broadcasts: set[asyncio.Task[None]] = set()
@@ -52,7 +58,7 @@ class AmqpPublisher:
 
     async def start(self) -> None:
         """Open the channel, so that the first publish finds it."""
-        await self._exchange(Exchange.EVENTS)
+        await self._open()
 
     async def drain(self) -> None:
         """Return when the metric events handed over are out."""
@@ -66,26 +72,26 @@ class AmqpPublisher:
 
     async def event(self, event: Event) -> None:
         """See `Publisher.event`."""
-        message = Message(
-            event.body,
+        properties = Basic.Properties(
             message_id=event.id,
-            type=event.type,
+            message_type=event.type,
             content_type="application/json",
             correlation_id=event.correlation_id,
-            delivery_mode=DeliveryMode.PERSISTENT,
+            delivery_mode=DeliveryMode.PERSISTENT.value,
             headers=dict(event.headers) if event.headers else None,
         )
-        await self._publish(event.exchange, event.key, message, mandatory=False)
+        await self._publish(event.exchange, event.key, event.body, properties, mandatory=False)
 
     async def park(self, incoming: Incoming, tier: str, headers: Mapping[str, object]) -> None:
         """See `Publisher.park`."""
-        message = _copy(incoming, headers)
-        await self._publish(Exchange.RETRY, retry_key(tier, incoming.queue), message)
+        key = retry_key(tier, incoming.queue)
+        await self._publish(Exchange.RETRY, key, incoming.body, _copied(incoming, headers))
 
     async def dead(self, incoming: Incoming, reason: str, headers: Mapping[str, object]) -> None:
         """See `Publisher.dead`."""
         about = {**headers, Header.REASON: reason, Header.SOURCE: incoming.queue}
-        await self._publish(Exchange.DEAD, incoming.queue, _copy(incoming, about))
+        properties = _copied(incoming, about)
+        await self._publish(Exchange.DEAD, incoming.queue, incoming.body, properties)
 
     def metric(self, key: str, body: bytes) -> None:
         """See `Broadcast.metric`."""
@@ -97,32 +103,58 @@ class AmqpPublisher:
         task.add_done_callback(self._broadcasts.discard)
 
     async def _metric(self, key: str, body: bytes) -> None:
-        message = Message(body, content_type="application/json", type=key)
+        properties = Basic.Properties(content_type="application/json", message_type=key)
         try:
             async with asyncio.timeout(CONFIRM_TIMEOUT_S):  # a new channel may be long in coming
-                exchange = await self._exchange(Exchange.METRICS)
-                await exchange.publish(message, key, mandatory=False)
+                channel = await self._open()
+                await channel.basic_publish(
+                    body, exchange=Exchange.METRICS, routing_key=key, properties=properties
+                )
         except (*LOST, asyncio.CancelledError):
             self.dropped_metrics += 1
 
     async def _publish(
-        self, exchange_name: str, key: str, message: Message, *, mandatory: bool = True
+        self,
+        exchange: str,
+        key: str,
+        body: bytes,
+        properties: Basic.Properties,
+        *,
+        mandatory: bool = True,
     ) -> None:
-        async with self._alone(message.message_id or ""):
-            while not await self._try(exchange_name, key, message, mandatory=mandatory):  # noqa: ASYNC110 - a backoff
+        """Publish until confirmed, alone with its message id."""
+        ident = properties.message_id or ""
+        while (other := self._in_flight.get(ident)) is not None:
+            await other.wait()
+        self._in_flight[ident] = done = asyncio.Event()
+        try:
+            while not await self._try(exchange, key, body, properties, mandatory=mandatory):  # noqa: ASYNC110 - a backoff
                 await asyncio.sleep(_BACKOFF_S)
+        finally:
+            del self._in_flight[ident]
+            done.set()
 
     async def _try(
-        self, exchange_name: str, key: str, message: Message, *, mandatory: bool
+        self,
+        exchange: str,
+        key: str,
+        body: bytes,
+        properties: Basic.Properties,
+        *,
+        mandatory: bool,
     ) -> bool:
         try:
-            exchange = await self._exchange(exchange_name)
+            channel = await self._open()
             async with asyncio.timeout(CONFIRM_TIMEOUT_S):
-                await exchange.publish(message, key, mandatory=mandatory)
+                await channel.basic_publish(
+                    body,
+                    exchange=exchange,
+                    routing_key=key,
+                    properties=properties,
+                    mandatory=mandatory,
+                )
         except (PublishError, DeliveryError) as error:
-            _log.error(
-                "publish refused", exchange=exchange_name, key=key, error=type(error).__name__
-            )
+            _log.error("publish refused", exchange=exchange, key=key, error=type(error).__name__)
             return False
         except LOST as error:
             _log.warning("publish not confirmed", key=key, error=type(error).__name__)
@@ -135,47 +167,30 @@ class AmqpPublisher:
             return False
         return True
 
-    @asynccontextmanager
-    async def _alone(self, message_id: str) -> AsyncIterator[None]:
-        """Wait until no other publish of this id is under way."""
-        while (other := self._in_flight.get(message_id)) is not None:
-            await other.wait()
-        self._in_flight[message_id] = done = asyncio.Event()
-        try:
-            yield
-        finally:
-            del self._in_flight[message_id]
-            done.set()
-
-    async def _exchange(self, name: str) -> AbstractExchange:
-        channel = self._channel
-        if channel is None or channel.is_closed:
-            channel = await self._open()
-        found = self._exchanges.get(name)
-        if found is None:
-            found = await channel.get_exchange(name, ensure=False)
-            self._exchanges[name] = found
-        return found
-
-    async def _open(self) -> AbstractChannel:
+    async def _open(self) -> InnerChannel:
+        """The channel, opened anew where it is gone."""
+        if self._channel is not None and not self._channel.is_closed:
+            return await self._channel.get_underlay_channel()
         async with self._opening:
             if self._channel is None or self._channel.is_closed:
-                self._exchanges.clear()
                 self._channel = await self._link.channel()
-            return self._channel
+            return await self._channel.get_underlay_channel()
 
 
-def _copy(incoming: Incoming, headers: Mapping[str, object]) -> Message:
+def _copied(incoming: Incoming, headers: Mapping[str, object]) -> Basic.Properties:
+    """Properties of a copy."""
     kept = {
         k: v for k, v in incoming.headers.items() if k not in _DROPPED and not k.startswith("x-")
     }
-    return Message(
-        incoming.body,
-        message_id=incoming.message_id,
-        type=incoming.type,
+    name = incoming.message_id or own_message_id(incoming.body)
+    if name is None:
+        kept[Header.NAMELESS] = True
+    return Basic.Properties(
+        message_id=name,
+        message_type=incoming.type,
         content_type=incoming.content_type,
         correlation_id=incoming.correlation_id,
         timestamp=incoming.timestamp,
-        delivery_mode=DeliveryMode.PERSISTENT,
-        headers=cast("HeadersType", {**kept, **{str(k): v for k, v in headers.items()}}),
+        delivery_mode=DeliveryMode.PERSISTENT.value,
+        headers=cast("FieldTable", {**kept, **{str(k): v for k, v in headers.items()}}),
     )

@@ -274,6 +274,8 @@ def _failures() -> Iterator[None]:
     """What the broker or the store refuses, in one line; what was taken is given back."""
     try:
         yield
+    except BrokenPipeError:
+        raise  # of our own output: `| head`
     except StoreAway as error:
         raise _refused(f"the store is away ({error})") from None
     except (AMQPError, OSError, TimeoutError) as error:

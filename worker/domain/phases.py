@@ -1,13 +1,19 @@
-"""Phases of a migration and the two roles traffic is shared between.
+"""Phases of a migration, the two roles traffic is shared between, and the table of moves.
 
-Rules: a phase is a word with a documented meaning, stored and published as spelled here; a role is
-held by one configured provider, whose id is configuration.
+Rules: a phase is a word with a documented meaning, stored and published as spelled here. `MOVES` is
+the state machine: phase x move -> phase; a missing cell is an error that changes nothing. Entries,
+ranges, steps and requirements are configuration (`Rules`); the table is not.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Role(StrEnum):
@@ -40,3 +46,98 @@ LEGACY_ALONE: Final = frozenset({Phase.NOT_STARTED, Phase.ROLLBACK})
 """Phases in which the target has no role, not even as fallback."""
 
 PERCENTAGES: Final = range(101)
+
+
+class Move(StrEnum):
+    """Commands that may change the phase."""
+
+    ADVANCE = "advance"
+    STEP = "step"
+    SET_PERCENTAGE = "set-percentage"
+    ROLLBACK = "rollback"
+    EMERGENCY_ROLLBACK = "emergency-rollback"
+    RETIRE_LEGACY = "retire-legacy"
+
+
+_P = Phase
+MOVES: Final[Mapping[tuple[Phase, Move], Phase]] = MappingProxyType(
+    {
+        (_P.NOT_STARTED, Move.ADVANCE): _P.PARALLEL_SETUP,
+        (_P.PARALLEL_SETUP, Move.ADVANCE): _P.GRADUAL_MIGRATION,
+        (_P.GRADUAL_MIGRATION, Move.ADVANCE): _P.LEGACY_DEPRECATION,
+        (_P.LEGACY_DEPRECATION, Move.ADVANCE): _P.COMPLETE_MIGRATION,
+        (_P.ROLLBACK, Move.ADVANCE): _P.PARALLEL_SETUP,
+        (_P.PARALLEL_SETUP, Move.STEP): _P.PARALLEL_SETUP,
+        (_P.GRADUAL_MIGRATION, Move.STEP): _P.GRADUAL_MIGRATION,
+        (_P.LEGACY_DEPRECATION, Move.STEP): _P.LEGACY_DEPRECATION,
+        (_P.COMPLETE_MIGRATION, Move.STEP): _P.COMPLETE_MIGRATION,
+        **{(phase, Move.SET_PERCENTAGE): phase for phase in _P},
+        (_P.PARALLEL_SETUP, Move.ROLLBACK): _P.NOT_STARTED,
+        (_P.GRADUAL_MIGRATION, Move.ROLLBACK): _P.PARALLEL_SETUP,
+        (_P.LEGACY_DEPRECATION, Move.ROLLBACK): _P.GRADUAL_MIGRATION,
+        (_P.COMPLETE_MIGRATION, Move.ROLLBACK): _P.LEGACY_DEPRECATION,
+        **{(phase, Move.EMERGENCY_ROLLBACK): _P.ROLLBACK for phase in _P},
+        (_P.COMPLETE_MIGRATION, Move.RETIRE_LEGACY): _P.COMPLETE_MIGRATION,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Requirements:
+    """What the target must have shown to enter a phase. Rates in per cent."""
+
+    min_success_rate: float
+    max_p95_ms: float
+    max_error_rate: float
+    min_delivery_rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a phase allows."""
+
+    entry: int
+    """Percentage on entry."""
+    low: int
+    high: int
+    """`low..high` is the range; 0 is allowed in every phase."""
+    steps: tuple[int, ...]
+    requirements: Requirements | None = None
+    """None: nothing is asked to enter."""
+
+    def allows(self, percentage: int) -> bool:
+        """Whether the percentage is within the range."""
+        return percentage == 0 or self.low <= percentage <= self.high
+
+    def step_after(self, percentage: int) -> int | None:
+        """The next step above; None at the last."""
+        return next((step for step in self.steps if step > percentage), None)
+
+
+DEFAULT_RULES: Final[Mapping[Phase, Rules]] = MappingProxyType(
+    {
+        Phase.NOT_STARTED: Rules(0, 0, 0, ()),
+        Phase.PARALLEL_SETUP: Rules(1, 0, 5, (1, 5)),
+        Phase.GRADUAL_MIGRATION: Rules(
+            25, 0, 75, (5, 10, 25, 50, 75), Requirements(95.0, 3_000.0, 2.0, 98.0)
+        ),
+        Phase.LEGACY_DEPRECATION: Rules(
+            75, 0, 99, (75, 90, 95, 98), Requirements(98.0, 2_000.0, 1.0, 99.0)
+        ),
+        Phase.COMPLETE_MIGRATION: Rules(
+            100, 100, 100, (100,), Requirements(99.0, 2_000.0, 0.5, 99.5)
+        ),
+        Phase.ROLLBACK: Rules(0, 0, 0, ()),
+    }
+)
+
+
+def picture() -> str:
+    """The table as a mermaid state diagram."""
+    shown = (Move.ADVANCE, Move.ROLLBACK, Move.EMERGENCY_ROLLBACK)
+    lines = [
+        f"    {start} --> {end}: {move}"
+        for (start, move), end in MOVES.items()
+        if move in shown and start is not end
+    ]
+    return "\n".join(["stateDiagram-v2", f"    [*] --> {Phase.NOT_STARTED}", *lines])

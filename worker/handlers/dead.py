@@ -15,6 +15,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
 from contracts.codec import DecodeError, read_object
+from contracts.commands import own_message_id
 from contracts.names import Header
 from worker.domain.recipient import mask
 from worker.handlers.understand import carried, text_header
@@ -112,18 +113,10 @@ def _matches(reason: str, pattern: str) -> bool:
 
 
 def _name(incoming: Incoming) -> str:
-    for candidate in (incoming.message_id, _own_id(incoming.body)):
-        if isinstance(candidate, str) and _NAME.fullmatch(candidate):
+    for candidate in (incoming.message_id, own_message_id(incoming.body)):
+        if candidate is not None and _NAME.fullmatch(candidate):
             return candidate
     return f"sha256-{hashlib.sha256(incoming.body).hexdigest()[:_DIGEST]}"
-
-
-def _own_id(body: bytes) -> object:
-    try:
-        fields = read_object(body)
-    except DecodeError:
-        return None
-    return fields.get("messageId", fields.get("message_id"))
 
 
 def _hidden(name: str, value: object) -> object:

@@ -1,0 +1,129 @@
+"""Delivery reports early, late, doubled, out of order, or never: each fact is told once.
+
+All messages are published at once, each with a text its fault rule knows; then each is judged.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from helpers import PROVIDERS, System, number_for, until
+
+from worker.domain.phases import Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PROFILE: Final = {"SMS_REPORT_DEADLINE_S": "6", "SMS_DELIVERY_AGE_S": "3"}
+AFTER_DEADLINE_MS: Final = 10_000
+WITHIN_S: Final = 30.0
+
+SENT: Final = "sms.sent"
+DELIVERED: Final = "sms.delivered"
+PLANS: Final[Mapping[str, tuple[Mapping[str, Any], tuple[str, ...]]]] = {
+    "early": ({"before_answer": True}, (SENT, DELIVERED)),
+    "soon": ({"delay_ms": 20}, (SENT, DELIVERED)),
+    "late": ({"delay_ms": 1500}, (SENT, DELIVERED)),
+    "doubled": ({"copies": 3}, (SENT, DELIVERED)),
+    "in-order": ({"intermediate": True}, (SENT, DELIVERED)),
+    "out-of-order": ({"intermediate": True, "reversed": True, "copies": 2}, (SENT, DELIVERED)),
+    "failing": ({"status": "failed"}, (SENT, "sms.undelivered")),
+    "absent": ({"status": "absent"}, (SENT, "sms.undelivered")),
+    "never": ({"send": False}, (SENT, "sms.unreported")),
+    "never-final": ({"status": "submitted"}, (SENT, "sms.unreported")),
+    "undocumented": ({"raw_status": "Teleported"}, (SENT, "sms.unreported")),
+    "after-deadline": ({"delay_ms": AFTER_DEADLINE_MS}, (SENT, "sms.unreported", DELIVERED)),
+}
+"""Name in the text -> what the provider reports, and the events that upstream must see."""
+
+
+def name_of(plan: str, provider: str, lane: str) -> str:
+    return f"{plan}_{provider}_{lane}"
+
+
+def rules(provider: str) -> list[dict[str, Any]]:
+    """One rule a plan, and those of the messages that may have been taken."""
+    unclear = {
+        "proved_": {"do": "close", "reports": {"delay_ms": 500}},
+        "twice_africastalking": {"do": "close", "reports": {"delay_ms": 2500}},
+    }
+    if provider == "legacy":
+        unclear["twice_africastalking"] = {"do": "close", "reports": {"send": False}}
+    plans = {f"{name}_": {"do": "answer", "reports": plan} for name, (plan, _) in PLANS.items()}
+    return [
+        {"match": {"text_regex": f"#{name}"}, "action": action}
+        for name, action in {**plans, **unclear}.items()
+    ]
+
+
+@pytest.fixture(scope="module")
+async def told(system: System) -> System:
+    """Everything is published and sent; its reports are on their way."""
+    await system.put(Phase.GRADUAL_MIGRATION, 50)
+    for provider in PROVIDERS:
+        await system.faults(provider, *rules(provider))
+    for provider in PROVIDERS:
+        to = [number_for(provider) for _ in range(len(PLANS) + 2)]
+        for plan in PLANS:
+            await system.send(name_of(plan, provider, "bulk"), lane="bulk", to=to.pop())
+        await system.send(name_of("proved", provider, "bulk"), lane="bulk", to=to.pop())
+    await system.send("twice_africastalking", to=number_for("africastalking"))
+    return system
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("plan", PLANS)
+async def test_reports_are_told_as_facts_once_each(told: System, plan: str, provider: str) -> None:
+    name, (_, expected) = name_of(plan, provider, "bulk"), PLANS[plan]
+
+    await told.told(name, expected[-1], WITHIN_S)
+
+    assert sorted(told.events.names(name)) == sorted(expected)
+    assert told.takers(name) == [provider]
+    delivered = told.events.first(name, DELIVERED)
+    assert delivered is None or delivered["matchedBy"] == "reference"
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_a_report_proves_that_a_held_message_was_taken(told: System, provider: str) -> None:
+    name = name_of("proved", provider, "bulk")
+
+    delivered = await told.told(name, DELIVERED, WITHIN_S)
+
+    assert set(told.events.names(name)) == {"sms.unknown", SENT, DELIVERED}
+    assert delivered["matchedBy"] == ("recipient" if provider == "africastalking" else "reference")
+    assert told.takers(name) == [provider]
+    sent = told.events.first(name, SENT)
+    assert sent is not None
+    assert not sent["possibleDuplicate"]
+
+
+async def test_what_two_providers_may_have_is_marked_when_a_report_proves_one(
+    told: System,
+) -> None:
+    sent = await told.told("twice_africastalking", SENT, WITHIN_S)
+
+    assert sorted(told.takers("twice_africastalking")) == sorted(PROVIDERS)
+    assert (sent["provider"], sent["attempt"]) == ("africastalking", 1)
+    assert sent["possibleDuplicate"], await told.story(["twice_africastalking"])
+
+
+async def test_all_reports_have_found_their_message(told: System) -> None:
+    """Last: nothing repeats, and what came is matched, but for what nobody documented."""
+
+    async def unmatched() -> list[dict[str, Any]]:
+        query = {"matched": False, "status": {"$ne": "Teleported"}}
+        return await told.store["reports"].find(query).to_list(None)
+
+    async def none() -> bool:
+        return not await unmatched()
+
+    async def why() -> str:
+        return str(await unmatched())
+
+    await until(none, WITHIN_S, why)
+    for plan, (_, expected) in PLANS.items():
+        for provider in PROVIDERS:
+            names = told.events.names(name_of(plan, provider, "bulk"))
+            assert sorted(names) == sorted(expected)

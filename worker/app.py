@@ -173,7 +173,7 @@ def build(cfg: Settings) -> Process:
             base.publisher,
             stores.records,
             sync,
-            Wakeups(base.consuming, Exchange.STATE, Key.STATE, sync.wake),
+            Wakeups(base.consuming, base.background, Exchange.STATE, Key.STATE, sync.wake),
             MetricsPublisher(
                 book,
                 base.publisher,
@@ -196,15 +196,16 @@ def build(cfg: Settings) -> Process:
 
 def _base(cfg: Settings) -> _Base:
     clock, replica, amqp = SystemClock(), uuid4().hex, cfg.amqp_url.get_secret_value()
-    publishing = Link(amqp, f"sms-worker publish {replica[:8]}")
+    background = Background()
+    publishing = Link(amqp, f"sms-worker publish {replica[:8]}", background)
     publisher = AmqpPublisher(publishing)
     exporter = console_exporter() if cfg.trace_ratio else None
     return _Base(
         cfg=cfg,
         clock=clock,
-        background=Background(),
+        background=background,
         replica=replica,
-        consuming=Link(amqp, f"sms-worker consume {replica[:8]}"),
+        consuming=Link(amqp, f"sms-worker consume {replica[:8]}", background),
         publishing=publishing,
         publisher=publisher,
         database=Database(
@@ -250,6 +251,7 @@ def _stores(base: _Base, health: StoreHealth) -> _Stores:
             clock=clock,
             trouble=health.met,
             referenced=references.append,
+            background=base.background,
         ),
         due=DueStore(records, clock, report_deadline_s=cfg.report_deadline_s),
         reports=ReportStore(database[reports.COLLECTION], clock, keep_s=cfg.keep_records_s),
@@ -402,13 +404,16 @@ def _consumer(
     if base.tracing.records:
         wrapped = traced(wrapped, base.tracing)
     grace_s = base.cfg.drain_grace_s
-    return Consumer(base.consuming, queue, prefetch=prefetch, handler=wrapped, grace_s=grace_s)
+    return Consumer(
+        base.consuming, base.background, queue, prefetch=prefetch, handler=wrapped, grace_s=grace_s
+    )
 
 
 def _inner(base: _Base, queue: Queue, handler: Handler) -> Consumer:
     """A queue no retry tier leads back to: the broker repeats what fails, a bounded time."""
     return Consumer(
         base.consuming,
+        base.background,
         queue,
         prefetch=REPORT_PREFETCH,
         handler=traced(logged(handler), base.tracing),
@@ -451,7 +456,7 @@ def _account_watch(base: _Base, accounts: _Accounts, sync: Sync) -> AccountWatch
 def build_webhook(cfg: WebhookSettings) -> Process:
     """Build the webhook: no store, no worker's rights, one exchange."""
     background = Background()
-    link = Link(cfg.amqp_url.get_secret_value(), "sms-webhook")
+    link = Link(cfg.amqp_url.get_secret_value(), "sms-webhook", background)
     tokens = {name: token.get_secret_value() for name, token in cfg.webhook_tokens.items()}
     site = Webhook(ReportOutlet(link), tokens, SystemClock())
     server = WebServer(

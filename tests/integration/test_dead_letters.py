@@ -30,6 +30,7 @@ from worker.clock import SystemClock
 from worker.handlers.replay import NotReplayed, Replay, Replayed, Wish
 from worker.local.stack import Stack
 from worker.ports import Incoming
+from worker.service import Background
 from worker.settings import MessageSettings
 from worker.store import messages
 from worker.store.client import Database as Store
@@ -429,7 +430,7 @@ async def test_what_came_without_an_id_has_none_after_death(world: World) -> Non
 
 async def test_a_parked_copy_bears_the_id_of_its_body(world: World) -> None:
     """The client library makes an id up where a copy has none: it would contradict the body's."""
-    link = Link(world.stack.amqp["worker"], "test")
+    link = Link(world.stack.amqp["worker"], "test", Background())
     await link.start()
     try:
         publisher = AmqpPublisher(link)

@@ -26,6 +26,7 @@ from worker.domain.message import (
 )
 from worker.domain.outcome import Accepted, Blame, Money, NotSent, Refused, Unknown
 from worker.ports import Closing, Finished, Messages
+from worker.service import Background
 from worker.store import indexes, messages
 from worker.store.client import Database
 from worker.store.memory import MemoryMessages, Shelf
@@ -91,6 +92,7 @@ class OnMongo:
             retention=RETENTION,
             clock=clock or self.clock,
             trouble=self.troubles.append,
+            background=Background(),
             referenced=self.referenced.append,
         )
 
@@ -217,7 +219,9 @@ async def test_of_two_owners_claiming_the_same_ids_exactly_one_wins_each(desk: D
     assert winners == Counter(each.id for each in asked)
     for each in asked:
         record = await looked(desk, each.id)
-        assert record.owner in {e.owner for e in ends if isinstance(e, Lease) and e.message_id == each.id}
+        assert record.owner in {
+            e.owner for e in ends if isinstance(e, Lease) and e.message_id == each.id
+        }
 
 
 # --- close_new -------------------------------------------------------------------------------
@@ -233,7 +237,9 @@ async def test_a_new_end_stands_with_its_events(desk: Desk) -> None:
 
 
 async def test_an_end_of_what_nobody_understood_needs_no_message(desk: Desk) -> None:
-    assert await desk.ours.close_new(Closing("m-1", State.REJECTED, (event("sms.rejected"),))) is None
+    assert (
+        await desk.ours.close_new(Closing("m-1", State.REJECTED, (event("sms.rejected"),))) is None
+    )
     record = await looked(desk)
     assert (record.state, record.fingerprint, record.lane) == (State.REJECTED, "", Lane.BULK)
 

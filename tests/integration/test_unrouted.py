@@ -79,7 +79,7 @@ async def test_every_replica_counts_the_same_and_takes_nothing(
 ) -> None:
     url = amqp_url("worker")
     await tell(url, "sms.sent", "sms.unknown")
-    link, background = Link(url, "test"), Background()
+    link, background = Link(url, "test", Background()), Background()
     counts: list[asyncio.Queue[int]] = [asyncio.Queue(), asyncio.Queue()]
     watches = [UnroutedWatch(link, background, q.put_nowait, every_s=0.05) for q in counts]
     await link.start()
@@ -96,5 +96,5 @@ async def test_every_replica_counts_the_same_and_takes_nothing(
 
 
 async def test_a_watch_that_was_never_started_stops(amqp_url: Callable[[str], str]) -> None:
-    watch = UnroutedWatch(Link(amqp_url("worker"), "test"), Background(), print)
+    watch = UnroutedWatch(Link(amqp_url("worker"), "test", Background()), Background(), print)
     await watch.stop()

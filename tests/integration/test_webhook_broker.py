@@ -39,7 +39,7 @@ class WallClock:
 
 @pytest.fixture
 async def link(amqp_url: Callable[[str], str]) -> AsyncIterator[Link]:
-    link = Link(amqp_url("webhook"), "webhook test")
+    link = Link(amqp_url("webhook"), "webhook test", Background())
     await link.start()
     yield link
     await link.stop()
@@ -127,7 +127,7 @@ async def test_unroutable_report_raises(
 async def test_broker_that_is_away_makes_the_provider_repeat(
     amqp_url: Callable[[str], str],
 ) -> None:
-    link = Link(amqp_url("webhook"), "webhook away")  # never started: no connection
+    link = Link(amqp_url("webhook"), "webhook away", Background())  # never started: no connection
     webhook = Webhook(ReportOutlet(link), {"target": "token"}, WallClock(), confirm_within_s=0.2)
     transport = httpx.ASGITransport(webhook.app())
     async with httpx.AsyncClient(transport=transport, base_url="http://webhook") as client:

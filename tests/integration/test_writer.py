@@ -17,6 +17,7 @@ from worker.domain.message import Attempt, Lane, Lease, Record, State, StoredEve
 from worker.domain.outcome import Accepted
 from worker.local.database import Database as Server
 from worker.ports import Finished
+from worker.service import Background
 from worker.store import documents, messages
 from worker.store.client import Database
 from worker.store.messages import MessageStore, Retention
@@ -59,7 +60,7 @@ def commit() -> Commit:
 
 @pytest.fixture
 async def group(commit: Commit) -> AsyncIterator[GroupCommit[Op]]:
-    made: GroupCommit[Op] = GroupCommit(commit)
+    made: GroupCommit[Op] = GroupCommit(commit, Background())
     await made.start()
     await turns()
     yield made
@@ -171,7 +172,7 @@ async def test_a_batch_that_fails_fails_each_of_its_waiters_and_no_other(
 
 
 async def test_an_idle_writer_ends_without_a_batch(commit: Commit) -> None:
-    made: GroupCommit[Op] = GroupCommit(commit)
+    made: GroupCommit[Op] = GroupCommit(commit, Background())
     await made.start()
     await turns()
     await asyncio.wait_for(made.stop(), 5)
@@ -180,7 +181,7 @@ async def test_an_idle_writer_ends_without_a_batch(commit: Commit) -> None:
 
 
 async def test_a_stop_decides_what_was_handed_over(commit: Commit) -> None:
-    made: GroupCommit[Op] = GroupCommit(commit)
+    made: GroupCommit[Op] = GroupCommit(commit, Background())
     await made.start()
     commit.gate.clear()
     tasks = await handed_over(made, ("a", T))
@@ -193,7 +194,7 @@ async def test_a_stop_decides_what_was_handed_over(commit: Commit) -> None:
 
 
 async def test_a_stop_does_not_wait_for_ever_for_a_store_that_is_away(commit: Commit) -> None:
-    made: GroupCommit[Op] = GroupCommit(commit)
+    made: GroupCommit[Op] = GroupCommit(commit, Background())
     await made.start()
     commit.gate.clear()
     (task,) = await handed_over(made, ("a", T))
@@ -204,7 +205,7 @@ async def test_a_stop_does_not_wait_for_ever_for_a_store_that_is_away(commit: Co
 
 
 async def test_a_writer_that_never_started_stops(commit: Commit) -> None:
-    await GroupCommit(commit).stop()
+    await GroupCommit(commit, Background()).stop()
 
 
 # --- on the real store -----------------------------------------------------------------------
@@ -223,6 +224,7 @@ class Store:
             retention=Retention(delivery_age_s=600, report_deadline_s=3600, keep_s=7200),
             clock=HandClock(),
             trouble=self.troubles.append,
+            background=Background(),
             referenced=lambda _: None,
         )
 
@@ -255,9 +257,7 @@ async def proxy(mongo_url: str) -> AsyncIterator[Proxy]:
 
 
 @pytest.fixture
-async def through(
-    proxy: Proxy, direct: Database, database_name: str
-) -> AsyncIterator[Store]:
+async def through(proxy: Proxy, direct: Database, database_name: str) -> AsyncIterator[Store]:
     url = f"mongodb://127.0.0.1:{proxy.port}/?directConnection=true"
     database = Database(url, database_name, timeout_s=1)
     made = Store(database, direct)
@@ -378,9 +378,7 @@ async def test_a_network_that_takes_and_says_nothing_is_waited_through(
     assert isinstance(await task, Lease)
 
 
-async def test_a_document_that_cannot_be_encoded_fails_alone(
-    through: Store, proxy: Proxy
-) -> None:
+async def test_a_document_that_cannot_be_encoded_fails_alone(through: Store, proxy: Proxy) -> None:
     del proxy
     bad: list[Any] = [2**70, {"a\x00b": 1}, "\ud800"]
     ends = await asyncio.gather(
@@ -408,7 +406,7 @@ async def test_of_two_stores_with_lost_replies_one_wins_each_id(
     rival = Store(direct, direct)
     rival.store._owner = "theirs"
     await rival.store.start()
-    proxy.lose_replies_to, proxy.losses_left = b"\x02insert\x00", 20
+    proxy.lose_replies_to, proxy.losses_left = b"\x02insert\x00", LOSSES
     idents = [f"m-{n}" for n in range(60)]
     ends = await asyncio.gather(
         *(each.claim(ident) for ident in idents for each in (through, rival))
@@ -464,9 +462,7 @@ async def server(tmp_path: Any) -> AsyncIterator[Server]:
 
 
 @pytest.mark.parametrize("how", ["killed", "paused"])
-async def test_a_server_that_goes_away_in_mid_batch_loses_nothing(
-    server: Server, how: str
-) -> None:
+async def test_a_server_that_goes_away_in_mid_batch_loses_nothing(server: Server, how: str) -> None:
     database = Database(server.url, "private", timeout_s=2)
     made = Store(database, database)
     await made.store.start()
@@ -517,3 +513,14 @@ async def test_a_stop_while_the_store_is_away_ends(server: Server) -> None:
     task.cancel()
     await quietly(task)
     await database.close()
+
+
+async def test_a_client_of_a_server_that_says_nothing_is_closed_all_the_same(
+    proxy: Proxy, database_name: str
+) -> None:
+    url = f"mongodb://127.0.0.1:{proxy.port}/?directConnection=true"
+    database = Database(url, database_name, timeout_s=0.5)
+    await database.ping()
+    proxy.stalled = True
+    async with asyncio.timeout(5):
+        await database.close()

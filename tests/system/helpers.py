@@ -9,10 +9,8 @@ is told with the whole story of the messages concerned.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import itertools
 import json
-import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -20,17 +18,17 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import aiohttp
 from inbox import Inbox
 from pymongo import AsyncMongoClient
+from waiting import new_number, until
 
 from contracts.names import RETRY_TIERS, Exchange, Queue, retry_queue
 from worker.clock import SystemClock
-from worker.domain.routing import bucket
 from worker.local.stack import Stack
 from worker.ports import LogEntry
 from worker.store import control_log
 from worker.store.control_log import ControlLogStore
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+    from collections.abc import AsyncIterator, Iterable, Mapping
     from pathlib import Path
 
     from worker.domain.phases import Phase
@@ -51,39 +49,7 @@ PROFILE: Final = {
 """Short deadlines, so that a test sees what in production takes a minute."""
 SETTLES: Final = frozenset({"sms.sent", "sms.failed", "sms.expired", "sms.rejected"})
 PROVIDERS: Final = ("africastalking", "legacy")
-_POLL_S: Final = 0.05
 _OPEN: Final = ("submitting", "waiting")
-_numbers = itertools.count(1)
-
-
-def new_number() -> str:
-    """A Zambian mobile number nobody else in this run has."""
-    return f"+26097{next(_numbers):07d}"
-
-
-def number_for(provider: str, percentage: int = 50) -> str:
-    """A new number that the percentage assigns to this provider."""
-    while True:
-        number = new_number()
-        if (bucket(number) < percentage) == (provider == "africastalking"):
-            return number
-
-
-async def until(
-    fact: Callable[[], bool | Awaitable[bool]],
-    within_s: float,
-    why: Callable[[], str | Awaitable[str]] = lambda: "",
-) -> None:
-    """Wait for a fact about other processes: nobody tells us, so it is polled."""
-    ends = time.monotonic() + within_s
-    while not await _value(fact()):
-        if time.monotonic() > ends:
-            raise AssertionError(f"not so after {within_s:g} s: {await _value(why())}")
-        await asyncio.sleep(_POLL_S)
-
-
-async def _value(given: Any) -> Any:
-    return await given if inspect.isawaitable(given) else given
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from helpers import PROVIDERS, System, number_for, until
+from helpers import PROVIDERS, System
+from waiting import number_for, until
 
 from worker.domain.phases import Phase
 

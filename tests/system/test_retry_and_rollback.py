@@ -1,16 +1,18 @@
-"""What waits moves with the state in force; what nobody can take now waits without being counted."""
+"""What waits moves with the state in force; what nobody can take now waits, uncounted."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
 from account import Account
-from helpers import PROVIDERS, System, number_for, until
+from helpers import PROVIDERS, System
+from waiting import number_for, until
 
 from contracts.names import retry_queue
 from worker.domain.phases import Phase
 
-PROFILE: Final = {"SMS_TARGET__BREAKER__OPEN_S": "1", "SMS_LEGACY__BREAKER__OPEN_S": "1"}
+PROFILE: Final = {"SMS_TARGET__BREAKER__OPEN_S": "4", "SMS_LEGACY__BREAKER__OPEN_S": "4"}
+"""Long enough that the providers are back before the first probe."""
 WITHIN_S: Final = 45.0
 LANES: Final = ("transactional", "bulk")
 PAUSED: Final = "paused: every breaker is open"

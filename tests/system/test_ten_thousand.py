@@ -11,7 +11,8 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from account import Account
-from helpers import PROVIDERS, SETTLES, System, until
+from helpers import PROVIDERS, SETTLES, System
+from waiting import until
 
 from worker.domain.phases import Phase
 
@@ -28,7 +29,7 @@ WIRE_FAULTS: Final[tuple[tuple[float, Mapping[str, Any]], ...]] = (
     (4, {"do": "http", "status": 502, "taken": True}),
     (4, {"do": "http", "status": 503}),
     (4, {"do": "http", "status": 503, "taken": True}),
-    (0.3, {"do": "http", "status": 429, "headers": {"Retry-After": "0.2"}}),
+    (1, {"do": "http", "status": 429, "headers": {"Retry-After": "0.2"}}),
     (4, {"do": "garbage"}),
     (4, {"do": "garbage", "taken": False}),
     (4, {"do": "half_body"}),
@@ -47,13 +48,13 @@ CODES: Final[Mapping[str, tuple[tuple[float, int | str], ...]]] = {
         *((3, code) for code in (402, 403, 404, 406, 407, 409)),
         *((6, code) for code in (500, 501, 502)),
         *((3, code) for code in (401, 408)),
-        (0.3, 405),
+        (1, 405),
         (1, "InvalidSenderId"),
     ),
     "legacy": (
         *((3, code) for code in ("invalid_recipient", "opted_out", "not_routable", "internal")),
         *((6, code) for code in ("unavailable", "invalid_request")),
-        *((0.3, code) for code in ("insufficient_balance", "account_suspended", "throttled")),
+        *((1, code) for code in ("insufficient_balance", "account_suspended", "throttled")),
         (1, "invalid_sender"),
         (1, "unauthorized"),
     ),
@@ -144,7 +145,9 @@ async def summary(system: System, account: Account, times: Mapping[str, float]) 
         if end == "sms.sent" and "sms.unknown" in names:
             end = "sms.sent after sms.unknown"
         ends[f"{sent.lane}: {end}"] += 1
-    doubled = Counter(system.sent[i].lane for i, takers in account.takers.items() if len(takers) > 1)
+    doubled = Counter(
+        system.sent[i].lane for i, takers in account.takers.items() if len(takers) > 1
+    )
     shares = Counter(provider for takers in account.takers.values() for provider in takers)
     repeated = sum(count > 1 for count in system.events.deliveries.values())
     lines = [
@@ -153,6 +156,5 @@ async def summary(system: System, account: Account, times: Mapping[str, float]) 
         f"doubled: {dict(doubled)}; taken by: {dict(shares)}; events repeated: {repeated}",
         "; ".join(f"{key} after {value:.1f} s" for key, value in times.items()),
     ]
-    for provider in PROVIDERS:
-        lines.append(f"{provider}: {await system.provider_says(provider, '/requests/summary')}")
-    return "\n".join(lines)
+    asked = [(each, await system.provider_says(each, "/requests/summary")) for each in PROVIDERS]
+    return "\n".join([*lines, *(f"{provider}: {answers}" for provider, answers in asked)])

@@ -20,9 +20,7 @@ from worker.ports import Finished
 CLOCK = HandClock()
 MESSAGE = message(CLOCK, user_id="ann", branch_id=7, segments=2, **BULK)
 ATTEMPT = Attempt(epoch=3, provider="at", version=1, reason="user override", resend=True)
-TAKEN = Finished(
-    Accepted("at-1", parts=4), 123.456, cost=Money(Decimal("0.0400"), "ZMW")
-)
+TAKEN = Finished(Accepted("at-1", parts=4), 123.456, cost=Money(Decimal("0.0400"), "ZMW"))
 REPORT = Report("at", Delivery.DELIVERED, "Success", reason="ok", network_code="64501")
 
 

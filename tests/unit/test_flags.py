@@ -117,9 +117,7 @@ def test_contradictory_thresholds_are_refused() -> None:
 
 def test_one_provider_must_stay_enabled() -> None:
     document = changed("SmsFeatureFlags", EnableAfricasTalking=False, EnableLegacy=False)
-    assert problems(document) == (
-        "EnableAfricasTalking, EnableLegacy: at least one must be true",
-    )
+    assert problems(document) == ("EnableAfricasTalking, EnableLegacy: at least one must be true",)
 
 
 @pytest.mark.parametrize("section", ["SmsFeatureFlags", "MigrationSettings"])

@@ -206,9 +206,7 @@ async def test_an_unknown_fallback_has_nobody_left_to_resend_through(bench: Benc
 
 
 @pytest.mark.parametrize("second", [BAD, SICK, NO_ROUTE])
-async def test_after_an_unknown_nothing_is_announced_failed(
-    bench: Bench, second: Outcome
-) -> None:
+async def test_after_an_unknown_nothing_is_announced_failed(bench: Bench, second: Outcome) -> None:
     bench.target.outcomes, bench.legacy.outcomes = [MAYBE], [second]
     ended = await settled(bench, bench.message())
     assert (ended.state, names(ended.events)) == (State.UNKNOWN, ["sms.unknown"])
@@ -240,9 +238,7 @@ async def test_a_resend_that_is_unknown_too_is_not_announced_twice(bench: Bench)
 
 
 @pytest.mark.parametrize("second", [BAD, SICK])
-async def test_a_resend_that_was_not_taken_leaves_it_unknown(
-    bench: Bench, second: Outcome
-) -> None:
+async def test_a_resend_that_was_not_taken_leaves_it_unknown(bench: Bench, second: Outcome) -> None:
     bench.legacy.outcomes = [second]
     record = await unknown_record(bench)
     assert (await settled(bench, bench.message(), record)).state is State.UNKNOWN
@@ -534,9 +530,7 @@ async def declared_meanwhile(bench: Bench, *, resent: bool) -> None:
         stands = await theirs.look("m-1")
         assert stands is not None
         attempt = replace(_first_attempt("old"), epoch=stands.epoch + 1, resend=True)
-        assert not isinstance(
-            await theirs.intend(stands, attempt, lane=Lane.TRANSACTIONAL), Record
-        )
+        assert not isinstance(await theirs.intend(stands, attempt, lane=Lane.TRANSACTIONAL), Record)
 
 
 @pytest.mark.parametrize("outcome", [Accepted("at-1"), BAD, MAYBE, SICK])

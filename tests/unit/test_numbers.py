@@ -38,7 +38,9 @@ def test_every_way_to_write_it_is_one_number(written: str) -> None:
     assert zambian(written) == "+260977123456"
 
 
-@pytest.mark.parametrize("prefix", ["95", "75", "55", "96", "76", "56", "97", "77", "57", "98", "78", "58", "79"])
+@pytest.mark.parametrize(
+    "prefix", ["95", "75", "55", "96", "76", "56", "97", "77", "57", "98", "78", "58", "79"]
+)
 def test_every_mobile_prefix_is_taken(prefix: str) -> None:
     assert zambian(f"0{prefix}1234567") == f"+260{prefix}1234567"
 

@@ -46,7 +46,9 @@ def test_the_smallest_integer_has_a_bucket() -> None:
     assert bucket_of_digest(struct.pack("<i", -(2**31)) + bytes(16)) == 48
 
 
-@pytest.mark.parametrize(("value", "place"), [(0, 0), (-1, 1), (99, 99), (-250, 50), (2**31 - 1, 47)])
+@pytest.mark.parametrize(
+    ("value", "place"), [(0, 0), (-1, 1), (99, 99), (-250, 50), (2**31 - 1, 47)]
+)
 def test_a_digest_counts_by_its_absolute_value(value: int, place: int) -> None:
     assert bucket_of_digest(struct.pack("<i", value)) == place
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from contracts.names import Header
-from worker.broker.link import LOST
+from worker.broker.link import BROKEN, LOST, reraise_own_cancel
 from worker.ports import Incoming, Settlement
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
     from worker.broker.link import Link
+    from worker.service import Background
 
 OPERATION_TIMEOUT_S: Final = 10.0
 RETRY_S: Final = 0.5
@@ -38,6 +39,7 @@ class Consumer:
 
     Args:
         link: connection for consuming only.
+        background: runs the keeper; its death ends the process.
         queue: declared already.
         prefetch: deliveries in hand at once.
         handler: settles a delivery; must not raise.
@@ -47,6 +49,7 @@ class Consumer:
     def __init__(
         self,
         link: Link,
+        background: Background,
         queue: str,
         *,
         prefetch: int,
@@ -54,6 +57,7 @@ class Consumer:
         grace_s: float,
     ) -> None:
         self._link = link
+        self._background = background
         self._queue = queue
         self._prefetch = prefetch
         self._handler = handler
@@ -84,7 +88,7 @@ class Consumer:
 
     async def start(self) -> None:
         """Consume, or wait for whoever holds it back."""
-        self._keeper = asyncio.get_running_loop().create_task(self._keep(), name=self._queue)
+        self._keeper = self._background.spawn(self._keep(), f"consume {self._queue}")
         if not self._held:
             async with asyncio.timeout(2 * OPERATION_TIMEOUT_S):
                 await self._consuming.wait()
@@ -143,9 +147,8 @@ class Consumer:
                 channel = await self._link_channel()
                 if channel is not None:
                     await self._consume_on(channel)
-            except (*LOST, asyncio.CancelledError) as error:
-                if _cancelled_by_us():
-                    raise
+            except BROKEN as error:
+                reraise_own_cancel()
                 _log.warning("consumer failed", queue=self._queue, error=type(error).__name__)
                 await _let_go(channel)
                 await asyncio.sleep(RETRY_S)
@@ -204,7 +207,7 @@ class Consumer:
                 await message.ack()
             else:
                 await message.nack(requeue=True)
-        except (*LOST, asyncio.CancelledError) as error:
+        except BROKEN as error:
             _log.info("settled without a channel", queue=self._queue, error=type(error).__name__)
 
 
@@ -215,13 +218,9 @@ async def _let_go(channel: AbstractChannel | None) -> None:
     try:
         async with asyncio.timeout(OPERATION_TIMEOUT_S):
             await channel.close()
-    except LOST as error:
+    except BROKEN as error:
+        reraise_own_cancel()
         _log.info("channel not closed", error=type(error).__name__)
-
-
-def _cancelled_by_us() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 async def _first(*waits: Awaitable[object]) -> None:

@@ -16,14 +16,21 @@ import aio_pika
 import structlog
 from aio_pika.exceptions import AMQPError
 
+from worker.broker import leniency
+
 if TYPE_CHECKING:
     from aio_pika.abc import AbstractChannel, AbstractConnection
+
+    from worker.service import Background
 
 HEARTBEAT_S: Final = 10
 CONNECT_TIMEOUT_S: Final = 10.0
 _BACKOFF_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
 LOST: Final = (AMQPError, ConnectionError, OSError, TimeoutError, RuntimeError)
 """What a dead connection or channel raises, as seen by whoever used it."""
+BROKEN: Final = (*LOST, asyncio.CancelledError)
+"""The same for our own long-lived tasks: the library cancels the futures of a dead channel, which
+looks like a cancellation of whoever waits for them."""
 _log = structlog.get_logger(__name__)
 
 
@@ -33,9 +40,11 @@ class Link:
     Args:
         url: `amqp://` or `amqps://`, with credentials.
         name: shown in the broker's management views.
+        background: runs the keeper; its death ends the process.
     """
 
-    def __init__(self, url: str, name: str) -> None:
+    def __init__(self, url: str, name: str, background: Background) -> None:
+        self._background = background
         self._url = url
         self._name = name
         self._connection: AbstractConnection | None = None
@@ -51,8 +60,9 @@ class Link:
 
     async def start(self) -> None:
         """Connect; raises when the first connection cannot be made."""
+        leniency.install()
         await self._connect()
-        self._keeper = asyncio.get_running_loop().create_task(self._keep(), name=self._name)
+        self._keeper = self._background.spawn(self._keep(), self._name)
 
     async def drain(self) -> None:
         """Nothing to do."""
@@ -78,7 +88,8 @@ class Link:
                 if connection is not None:
                     async with asyncio.timeout(CONNECT_TIMEOUT_S):
                         return await connection.channel(on_return_raises=returns_raise)
-            except LOST as error:
+            except BROKEN as error:
+                reraise_own_cancel()
                 _log.warning("channel not opened", link=self._name, error=type(error).__name__)
             await asyncio.sleep(_BACKOFF_S[0])
 
@@ -90,13 +101,14 @@ class Link:
             timeout=CONNECT_TIMEOUT_S,
         )
         self._closed.clear()
-        connection.close_callbacks.add(lambda *_: self._lost())
+        connection.close_callbacks.add(lambda *_: self._lost(connection))
         self._connection = connection
         self._up.set()
 
-    def _lost(self) -> None:
-        self._up.clear()
-        self._closed.set()
+    def _lost(self, connection: AbstractConnection) -> None:
+        if connection is self._connection:  # not one that was replaced already
+            self._up.clear()
+            self._closed.set()
 
     async def _keep(self) -> None:
         while True:
@@ -113,7 +125,15 @@ class Link:
             tries += 1
             try:
                 await self._connect()
-            except LOST as error:
+            except BROKEN as error:
+                reraise_own_cancel()
                 _log.warning("not connected", link=self._name, error=type(error).__name__)
             else:
                 return
+
+
+def reraise_own_cancel() -> None:
+    """Within `except BROKEN`: end the task after all where it was really cancelled."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

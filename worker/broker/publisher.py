@@ -18,7 +18,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from aio_pika import DeliveryMode
@@ -27,14 +27,14 @@ from pamqp.commands import Basic
 
 from contracts.commands import own_message_id
 from contracts.names import Exchange, Header, retry_key
-from worker.broker.link import LOST
+from worker.broker.leniency import portable
+from worker.broker.link import BROKEN, reraise_own_cancel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aio_pika.abc import AbstractChannel
     from aiormq.abc import AbstractChannel as InnerChannel
-    from pamqp.common import FieldTable
 
     from worker.broker.link import Link
     from worker.ports import Event, Incoming
@@ -110,7 +110,7 @@ class AmqpPublisher:
                 await channel.basic_publish(
                     body, exchange=Exchange.METRICS, routing_key=key, properties=properties
                 )
-        except (*LOST, asyncio.CancelledError):
+        except BROKEN:
             self.dropped_metrics += 1
 
     async def _publish(
@@ -156,14 +156,9 @@ class AmqpPublisher:
         except (PublishError, DeliveryError) as error:
             _log.error("publish refused", exchange=exchange, key=key, error=type(error).__name__)
             return False
-        except LOST as error:
+        except BROKEN as error:
+            reraise_own_cancel()
             _log.warning("publish not confirmed", key=key, error=type(error).__name__)
-            return False
-        except asyncio.CancelledError:
-            # The library cancels the futures of a dead channel. Nobody cancels our tasks.
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
             return False
         return True
 
@@ -192,5 +187,5 @@ def _copied(incoming: Incoming, headers: Mapping[str, object]) -> Basic.Properti
         correlation_id=incoming.correlation_id,
         timestamp=incoming.timestamp,
         delivery_mode=DeliveryMode.PERSISTENT.value,
-        headers=cast("FieldTable", {**kept, **{str(k): v for k, v in headers.items()}}),
+        headers=portable({**kept, **{str(k): v for k, v in headers.items()}}),
     )

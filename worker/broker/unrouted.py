@@ -9,6 +9,7 @@ counts nothing twice; at 10,000 it means "at least". Without the policies there 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from worker.service import Background
 
 EVERY_S: Final = 15.0
+STOP_WITHIN_S: Final = 2.0
 _log = structlog.get_logger(__name__)
 
 
@@ -51,6 +53,7 @@ class UnroutedWatch:
         self._background = background
         self._counted = counted
         self._every_s = every_s
+        self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -61,19 +64,26 @@ class UnroutedWatch:
         """Nothing is in flight."""
 
     async def stop(self) -> None:
-        """End. Idempotent."""
+        """End after the look under way: the client library may swallow a cancellation."""
+        self._stopping.set()
         if self._task is not None:
+            await asyncio.wait({self._task}, timeout=STOP_WITHIN_S)
             self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
 
     async def _look_on(self) -> None:
-        while True:
+        while not self._stopping.is_set():
             try:
-                await self._look()
-            except LOST as error:
+                if self._link.is_up:
+                    await self._look()
+            except (*LOST, asyncio.CancelledError) as error:
+                # The library cancels what waits on a dead channel; `stop` cancels only at its end.
+                if self._stopping.is_set():
+                    raise
                 _log.info("unrouted events not counted", error=type(error).__name__)
-            await asyncio.sleep(self._every_s)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._every_s):
+                    await self._stopping.wait()
 
     async def _look(self) -> None:
         channel = await self._link.channel()

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import structlog
 
-from worker.broker.link import LOST
+from worker.broker.link import BROKEN, reraise_own_cancel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from aio_pika.abc import AbstractIncomingMessage
 
     from worker.broker.link import Link
+    from worker.service import Background
 
 RETRY_S: Final = 0.5
 _log = structlog.get_logger(__name__)
@@ -31,12 +32,16 @@ class Wakeups:
 
     Args:
         link: a connection; the queue dies with it.
+        background: runs the listener; its death ends the process.
         exchange: where wake-ups are published.
         key: their routing key.
         wake: synchronous, cheap.
     """
 
-    def __init__(self, link: Link, exchange: str, key: str, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, link: Link, background: Background, exchange: str, key: str, wake: Callable[[], None]
+    ) -> None:
+        self._background = background
         self._link = link
         self._exchange = exchange
         self._key = key
@@ -46,7 +51,7 @@ class Wakeups:
 
     async def start(self) -> None:
         """Listen; returns once bound."""
-        self._task = asyncio.get_running_loop().create_task(self._keep(), name="wake-ups")
+        self._task = self._background.spawn(self._keep(), "wake-ups")
         await self._listening.wait()
 
     async def drain(self) -> None:
@@ -63,7 +68,8 @@ class Wakeups:
         while True:
             try:
                 await self._listen()
-            except LOST as error:
+            except BROKEN as error:
+                reraise_own_cancel()
                 _log.warning("wake-ups interrupted", error=type(error).__name__)
             await asyncio.sleep(RETRY_S)
 

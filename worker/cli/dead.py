@@ -12,7 +12,7 @@ import json
 import re
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 from urllib.parse import urlsplit
 
 import typer
@@ -21,6 +21,7 @@ from aio_pika.exceptions import AMQPError
 from worker.app import understanding
 from worker.broker.dead import Ack, DeadQueue, dead_queue
 from worker.cli.addresses import amqp_url, message_settings, mongo_url
+from worker.cli.letters import COLUMNS, print_rows, row, whole
 from worker.clock import SystemClock
 from worker.domain.message import Lane  # noqa: TC001 - typer reads annotations at run time
 from worker.handlers.dead import DeadLetter, Selection
@@ -42,7 +43,6 @@ Reason = Annotated[
     str | None,
     typer.Option(metavar="PATTERN", help="By reason: a part of it, or a pattern with * and ?."),
 ]
-_COLUMNS: Final = ("id", "source", "attempts", "first", "last", "recipient", "reason")
 _SPAN: Final = re.compile(r"\+(\d{1,6})([smhd])")
 _UNIT_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -113,25 +113,17 @@ def replay(
 
 
 async def _list(*, as_json: bool, limit: int) -> None:
-    rows: list[Sequence[str]] = [_COLUMNS]
+    rows: list[Sequence[str]] = [COLUMNS]
     async with dead_queue(amqp_url("worker")) as dead:
         there = await dead.count()
         async for letter, _ in dead.letters(limit):
             if as_json:
                 typer.echo(json.dumps(letter.summary()))
-            rows.append(_row(letter))
+            rows.append(row(letter))
     if not as_json:
-        _print(rows)
+        print_rows(rows)
         shown = len(rows) - 1
         typer.echo(f"{shown} dead letters" + (f", {there - shown} more" if there > shown else ""))
-
-
-def _print(rows: Sequence[Sequence[str]]) -> None:
-    """Aligned and never cut: ids are there to be copied. Times are UTC."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows if len(rows) > 1 else ():
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        typer.echo("  ".join(cells).rstrip())
 
 
 async def _show(selection: Selection, *, with_body: bool) -> bool:
@@ -139,7 +131,7 @@ async def _show(selection: Selection, *, with_body: bool) -> bool:
     async with dead_queue(amqp_url("worker")) as dead:
         async for letter, _ in _wanted(dead, selection):
             found = True
-            typer.echo(json.dumps(_whole(letter, with_body=with_body), indent=2, default=str))
+            typer.echo(json.dumps(whole(letter, with_body=with_body), indent=2, default=str))
     return found
 
 
@@ -194,51 +186,6 @@ async def _wanted(dead: DeadQueue, selection: Selection) -> AsyncIterator[tuple[
     async for letter, ack in dead.letters():
         if selection.wants(letter):
             yield letter, ack
-
-
-# --- how they look ---------------------------------------------------------------------------
-
-
-def _row(letter: DeadLetter) -> tuple[str, ...]:
-    recipient = letter.summary()["recipient"]
-    return (
-        letter.name,
-        letter.source,
-        "-" if letter.attempts is None else str(letter.attempts),
-        _short(letter.first_at),
-        _short(letter.last_at),
-        recipient or "-",
-        letter.reason,
-    )
-
-
-def _short(moment: datetime | None) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S}" if moment else "-"
-
-
-def _whole(letter: DeadLetter, *, with_body: bool) -> dict[str, Any]:
-    dead = letter.incoming
-    properties = {
-        "messageId": dead.message_id,
-        "type": dead.type,
-        "contentType": dead.content_type,
-        "correlationId": dead.correlation_id,
-        "timestamp": dead.timestamp,
-    }
-    return {
-        **letter.summary(),
-        "properties": {name: value for name, value in properties.items() if value is not None},
-        "headers": {name: scrub(str(value)) for name, value in dead.headers.items()},
-        "body": _body(letter) if with_body else letter.visible() or "(not a JSON object)",
-    }
-
-
-def _body(letter: DeadLetter) -> object:
-    text = letter.incoming.body.decode(errors="replace")
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 # --- usage -----------------------------------------------------------------------------------

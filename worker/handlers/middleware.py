@@ -83,9 +83,7 @@ def logged(handler: Handler) -> Handler:
 
     async def handle(incoming: Incoming) -> Settlement:
         # Each delivery runs in a task, so in a context, of its own: nothing to unbind.
-        structlog.contextvars.bind_contextvars(
-            message_id=incoming.message_id, queue=incoming.queue
-        )
+        structlog.contextvars.bind_contextvars(message_id=incoming.message_id, queue=incoming.queue)
         return await handler(incoming)
 
     return handle

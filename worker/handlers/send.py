@@ -210,9 +210,7 @@ class SendHandler:
             stands = await self.messages.close(record, state, (event,))
         if stands is not None:
             return stands
-        return await self._settled(
-            incoming, message, state, (event,), reason, attempts=attempts
-        )
+        return await self._settled(incoming, message, state, (event,), reason, attempts=attempts)
 
     async def _hold(
         self, incoming: Incoming, message: Message, record: Record, reason: str

@@ -8,6 +8,9 @@ life: this module and the type `Any` are all that changes with its successor.
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from contextlib import suppress
 from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorClient
@@ -27,6 +30,7 @@ class Database:
             appname="sms-worker",
             maxPoolSize=20,
         )
+        self._timeout_s = timeout_s
         self.db: Any = self._client[name]
 
     def __getitem__(self, collection: str) -> Any:
@@ -38,5 +42,17 @@ class Database:
         await self.db.command("ping")
 
     async def close(self) -> None:
-        """Close the sockets. Idempotent."""
-        self._client.close()
+        """Close the sockets; takes leave of the server only if it answers in time. Idempotent."""
+        loop, closed = asyncio.get_running_loop(), asyncio.Event()
+
+        def close() -> None:
+            self._client.close()
+            with suppress(RuntimeError):  # the loop may be gone by now
+                loop.call_soon_threadsafe(closed.set)
+
+        # The driver ends its sessions by a blocking call without a deadline: not on our loop, and
+        # in a thread that the end of the process does not wait for.
+        threading.Thread(target=close, name="close store", daemon=True).start()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._timeout_s):
+                await closed.wait()

@@ -15,6 +15,7 @@ from pymongo.errors import PyMongoError
 
 if TYPE_CHECKING:
     from worker.domain.message import StoredEvent
+    from worker.service import Background
 
 EVERY_S: Final = 0.25
 _log = structlog.get_logger(__name__)
@@ -23,15 +24,16 @@ _log = structlog.get_logger(__name__)
 class Marks:
     """Collects marks and writes them every `EVERY_S`."""
 
-    def __init__(self, collection: Any) -> None:
+    def __init__(self, collection: Any, background: Background) -> None:
         self._collection = collection
+        self._background = background
         self._pending: dict[str, dict[str, None]] = {}
         self._stopping = asyncio.Event()
         self._runner: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin to write."""
-        self._runner = asyncio.get_running_loop().create_task(self._run(), name="outbox marks")
+        self._runner = self._background.spawn(self._run(), "outbox marks")
 
     async def stop(self) -> None:
         """Write what is left, then end."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from worker.domain.message import Attempt, Message
     from worker.ports import Clock, Closing, Finished
+    from worker.service import Background
     from worker.store.documents import Document
 
 COLLECTION: Final = "messages"
@@ -67,6 +68,7 @@ class MessageStore:
         clock: wall and monotonic time.
         trouble: told when the store fails, and with None when it works again.
         referenced: told of each stored reference: reports may have come before it.
+        background: runs the writers.
     """
 
     def __init__(
@@ -79,12 +81,13 @@ class MessageStore:
         clock: Clock,
         trouble: Callable[[str | None], None],
         referenced: Callable[[str], None],
+        background: Background,
     ) -> None:
         committer = Committer(collection, documents.VIEW, trouble)
         self._collection = collection
-        self._claims: GroupCommit[Insert] = GroupCommit(committer.insert)
-        self._changes: GroupCommit[Change] = GroupCommit(committer.change)
-        self._marks = Marks(collection)
+        self._claims: GroupCommit[Insert] = GroupCommit(committer.insert, background)
+        self._changes: GroupCommit[Change] = GroupCommit(committer.change, background)
+        self._marks = Marks(collection, background)
         self._owner = owner
         self._lease_s = lease_s
         self._retention = retention

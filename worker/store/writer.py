@@ -31,6 +31,8 @@ from worker.domain.message import Lane
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from worker.service import Background
+
 LINGER_S: Final = 0.02
 ENOUGH: Final = 32
 """Operations after which waiting for more company gains nothing."""
@@ -104,12 +106,16 @@ class GroupCommit(Generic[Op]):
 
     Args:
         commit: issues one batch; returns by id None (won) or the document that stands instead.
+        background: runs it; its death ends the process, or every waiter would wait for ever.
     """
 
     def __init__(
-        self, commit: Callable[[Sequence[Op]], Awaitable[Mapping[str, Document | None]]]
+        self,
+        commit: Callable[[Sequence[Op]], Awaitable[Mapping[str, Document | None]]],
+        background: Background,
     ) -> None:
         self._commit = commit
+        self._background = background
         self._pending: dict[Lane, deque[_Waiting[Op]]] = {lane: deque() for lane in Lane}
         self._arrived = asyncio.Event()
         self._enough = asyncio.Event()
@@ -119,7 +125,7 @@ class GroupCommit(Generic[Op]):
 
     async def start(self) -> None:
         """Begin to write."""
-        self._runner = asyncio.get_running_loop().create_task(self._run(), name="group commit")
+        self._runner = self._background.spawn(self._run(), "group commit")
 
     async def stop(self, within_s: float = STOP_WITHIN_S) -> None:
         """Decide what was handed over, then end.

@@ -1,0 +1,402 @@
+"""Consuming one queue, on the real broker."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import aio_pika
+import pika
+import pytest
+
+from contracts.names import Queue
+from tests.integration.proxy import Proxy
+from tests.integration.test_link import proxy, until, url
+from worker.broker.consumer import Consumer
+from worker.broker.link import Link
+from worker.ports import Incoming, Settlement
+from worker.service import Background
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+__all__ = ["proxy", "url"]  # fixtures
+pytestmark = pytest.mark.usefixtures("empty_queues")
+QUEUE = Queue.BULK.value
+ACK, REQUEUE = Settlement.ACK, Settlement.REQUEUE
+
+
+class Handler:
+    """Takes deliveries, answers as told, and says what became of each."""
+
+    def __init__(self) -> None:
+        self.seen: list[Incoming] = []
+        self.finished: list[str] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.answers: list[Settlement | Exception] = []
+        self.together = self.most = 0
+
+    async def __call__(self, incoming: Incoming) -> Settlement:
+        self.seen.append(incoming)
+        self.together += 1
+        self.most = max(self.most, self.together)
+        try:
+            await self.gate.wait()
+        finally:
+            self.together -= 1
+        self.finished.append(incoming.body.decode())
+        answer = self.answers.pop(0) if self.answers else ACK
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    @property
+    def bodies(self) -> list[str]:
+        return [incoming.body.decode() for incoming in self.seen]
+
+
+@pytest.fixture
+def handler() -> Handler:
+    return Handler()
+
+
+@pytest.fixture
+async def make(url: str, handler: Handler) -> AsyncIterator[Callable[..., Awaitable[Consumer]]]:
+    link, made = Link(url, "test", Background()), []
+    await link.start()
+
+    async def consumer(prefetch: int = 20, grace_s: float = 5.0, *, held: bool = False) -> Consumer:
+        one = Consumer(
+            link, Background(), QUEUE, prefetch=prefetch, handler=handler, grace_s=grace_s
+        )
+        made.append(one)
+        if held:
+            one.hold("test")
+        await one.start()
+        return one
+
+    yield consumer
+    handler.gate.set()
+    for one in made:
+        await one.stop()
+    await link.stop()
+
+
+@pytest.fixture
+async def publish(amqp_url: Callable[[str], str]) -> AsyncIterator[Callable[..., Awaitable[None]]]:
+    async with await aio_pika.connect(amqp_url("upstream")) as connection:
+        channel = await connection.channel()
+        exchange = await channel.get_exchange("sms.commands", ensure=False)
+
+        async def command(*bodies: str, **properties: Any) -> None:
+            for body in bodies:
+                message = aio_pika.Message(body.encode(), delivery_mode=2, **properties)
+                await exchange.publish(message, "send.bulk")
+
+        yield command
+
+
+@pytest.fixture
+def left(amqp_url: Callable[[str], str]) -> Callable[[], Awaitable[int]]:
+    """How many messages the broker has ready."""
+
+    async def count() -> int:
+        async with await aio_pika.connect(amqp_url("worker")) as connection:
+            channel = await connection.channel()
+            queue = await channel.declare_queue(QUEUE, passive=True)
+            return int(queue.declaration_result.message_count or 0)
+
+    return count
+
+
+async def test_what_is_handled_is_acknowledged(
+    make: Any, publish: Any, left: Any, handler: Handler
+) -> None:
+    consumer = await make()
+    assert consumer.consuming
+    await publish("a", "b", "c")
+    await until(lambda: handler.finished == ["a", "b", "c"])
+    await until(lambda: consumer.in_hand == 0)
+    await consumer.stop()
+    assert await left() == 0
+
+
+async def test_a_delivery_says_all_that_its_message_said(
+    make: Any, publish: Any, handler: Handler
+) -> None:
+    await make()
+    await publish("{}", message_id="m-1", type="SendSms.v1", correlation_id="c-1", headers={"a": 1})
+    await until(lambda: handler.finished != [])
+    (seen,) = handler.seen
+    assert (seen.queue, seen.body, seen.redelivered) == (QUEUE, b"{}", False)
+    assert (seen.message_id, seen.type, seen.correlation_id) == ("m-1", "SendSms.v1", "c-1")
+    assert (seen.headers["a"], seen.routing_key, seen.user_id) == (1, "send.bulk", None)
+
+
+async def test_what_is_handed_back_comes_again(make: Any, publish: Any, handler: Handler) -> None:
+    handler.answers = [REQUEUE]
+    await make()
+    await publish("a")
+    await until(lambda: handler.finished == ["a", "a"])
+    assert [seen.redelivered for seen in handler.seen] == [False, True]
+
+
+async def test_an_exception_nobody_caught_hands_back(
+    make: Any, publish: Any, handler: Handler
+) -> None:
+    handler.answers = [KeyError("a bug")]
+    await make()
+    await publish("a", "b")
+    await until(lambda: sorted(handler.finished) == ["a", "a", "b"])
+
+
+async def test_at_most_prefetch_are_in_hand(make: Any, publish: Any, handler: Handler) -> None:
+    handler.gate.clear()
+    consumer = await make(prefetch=3)
+    await publish(*map(str, range(10)))
+    await until(lambda: len(handler.seen) == 3)
+    assert consumer.in_hand == 3
+    handler.gate.set()
+    await until(lambda: len(handler.finished) == 10)
+    assert handler.most == 3
+
+
+# --- held ------------------------------------------------------------------------------------
+
+
+async def test_held_from_the_start_nothing_is_taken_until_freed(
+    make: Any, publish: Any, left: Any, handler: Handler
+) -> None:
+    consumer = await make(held=True)
+    await publish("a")
+    assert await left() == 1
+    assert (consumer.consuming, consumer.held_by) == (False, {"test"})
+    consumer.free("test")
+    await until(lambda: handler.finished == ["a"])
+
+
+async def test_while_anybody_holds_it_nothing_new_is_taken(
+    make: Any, publish: Any, left: Any, handler: Handler
+) -> None:
+    handler.gate.clear()
+    consumer = await make()
+    await publish("in hand")
+    await until(lambda: len(handler.seen) == 1)
+    for who in ("store", "breakers", "store"):
+        consumer.hold(who)
+    await until(lambda: not consumer.consuming)
+    await asyncio.sleep(0.1)  # the cancel is confirmed behind this fact
+    await publish("later")
+    consumer.free("store")
+    consumer.free("nobody")
+    handler.gate.set()
+    await until(lambda: handler.finished == ["in hand"])  # what is in hand goes on
+    assert await left() == 1
+    consumer.free("breakers")
+    await until(lambda: handler.finished == ["in hand", "later"])
+
+
+async def test_a_pause_ends_by_itself_and_a_second_one_starts_it_anew(
+    make: Any, publish: Any, handler: Handler
+) -> None:
+    consumer = await make()
+    loop = asyncio.get_running_loop()
+    consumer.pause("breakers", 0.6)
+    await until(lambda: not consumer.consuming)
+    began = loop.time()
+    consumer.pause("breakers", 1.2)
+    await publish("a")
+    await until(lambda: handler.finished == ["a"])
+    assert loop.time() - began >= 1.1
+
+
+async def test_holding_and_freeing_in_a_row_ends_consuming_once(
+    make: Any, publish: Any, handler: Handler
+) -> None:
+    consumer = await make()
+    for _ in range(30):
+        consumer.hold("store")
+        await asyncio.sleep(0)
+        consumer.free("store")
+        await asyncio.sleep(0.001)
+    await publish(*map(str, range(5)))
+    await until(lambda: len(handler.finished) == 5)
+    assert len(handler.seen) == 5
+
+
+# --- a channel that dies -------------------------------------------------------------------------
+
+
+async def test_a_lost_channel_cancels_no_handler_and_delivers_again(
+    make: Any, publish: Any, handler: Handler, proxy: Proxy
+) -> None:
+    handler.gate.clear()
+    await make()
+    await publish("a")
+    await until(lambda: len(handler.seen) == 1)
+    proxy.cut()
+    await until(lambda: len(handler.seen) == 2)  # on the next channel, the first still at work
+    assert handler.seen[1].redelivered
+    handler.gate.set()
+    await until(lambda: handler.finished == ["a", "a"])
+
+
+async def test_an_acknowledgement_that_is_lost_is_repaired_by_the_redelivery(
+    make: Any, publish: Any, left: Any, handler: Handler, proxy: Proxy
+) -> None:
+    handler.gate.clear()
+    consumer = await make()
+    await publish("a")
+    await until(lambda: len(handler.seen) == 1)
+    proxy.cut()
+    handler.gate.set()
+    await until(lambda: handler.finished == ["a", "a"])
+    await until(lambda: consumer.in_hand == 0)
+    await consumer.stop()
+    assert await left() == 0
+
+
+async def test_consuming_goes_on_through_many_losses(
+    make: Any, publish: Any, left: Any, handler: Handler, proxy: Proxy
+) -> None:
+    consumer = await make()
+    for n in range(5):
+        await publish(str(n))
+        proxy.cut()
+        await until(lambda n=n: str(n) in handler.finished)
+    await until(lambda: consumer.in_hand == 0)
+    await consumer.stop()
+    assert await left() == 0
+
+
+async def test_held_while_the_connection_is_lost_it_stays_held(
+    make: Any, publish: Any, handler: Handler, proxy: Proxy
+) -> None:
+    consumer = await make()
+    consumer.hold("store")
+    await until(lambda: not consumer.consuming)
+    proxy.cut()
+    await publish("a")
+    await asyncio.sleep(0.5)  # time to reconnect, if it were to consume
+    assert handler.seen == []
+    consumer.free("store")
+    await until(lambda: handler.finished == ["a"])
+
+
+async def test_a_consumer_that_cannot_be_confirmed_is_not_left_behind(
+    make: Any, publish: Any, handler: Handler, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A `basic.cancel` nobody answers: the channel goes, and with it what it would still take."""
+    monkeypatch.setattr("worker.broker.consumer.OPERATION_TIMEOUT_S", 0.3)
+    consumer = await make()
+    proxy.stalled = True
+    consumer.hold("store")
+    await asyncio.sleep(0.8)  # the cancel, and the close after it, run into their timeouts
+    proxy.stalled = False
+    proxy.cut()
+    await publish("a")
+    await asyncio.sleep(0.5)
+    assert handler.seen == []
+    consumer.free("store")
+    await until(lambda: handler.finished == ["a"])
+    assert handler.most == 1
+
+
+# --- drain -----------------------------------------------------------------------------------
+
+
+async def test_a_drain_finishes_what_is_in_hand_and_takes_nothing_new(
+    make: Any, publish: Any, left: Any, handler: Handler
+) -> None:
+    handler.gate.clear()
+    consumer = await make()
+    await publish("in hand")
+    await until(lambda: len(handler.seen) == 1)
+    draining = asyncio.create_task(consumer.drain())
+    await until(lambda: not consumer.consuming)
+    await asyncio.sleep(0.1)
+    await publish("later")
+    assert not draining.done()
+    handler.gate.set()
+    await draining
+    assert handler.finished == ["in hand"]
+    await consumer.stop()
+    assert await left() == 1
+
+
+async def test_a_drain_hands_back_what_was_not_begun(
+    make: Any, publish: Any, left: Any, handler: Handler
+) -> None:
+    handler.gate.clear()
+    handler.answers = [REQUEUE] * 3  # as the handlers answer while the process drains
+    consumer = await make()
+    await publish("a", "b", "c")
+    await until(lambda: len(handler.seen) == 3)
+    draining = asyncio.create_task(consumer.drain())
+    await until(lambda: not consumer.consuming)
+    handler.gate.set()
+    await draining
+    async with asyncio.timeout(10):
+        while await left() != 3:
+            await asyncio.sleep(0.05)
+
+
+async def test_a_drain_waits_for_its_grace_once(make: Any, publish: Any, handler: Handler) -> None:
+    handler.gate.clear()
+    consumer = await make(grace_s=0.3)
+    await publish("stuck")
+    await until(lambda: len(handler.seen) == 1)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await consumer.drain()
+    assert 0.3 <= loop.time() - began < 3
+    began = loop.time()
+    await consumer.drain()
+    await consumer.stop()
+    assert loop.time() - began < 0.2
+    assert consumer.in_hand == 1  # not cancelled
+
+
+async def test_a_consumer_that_never_started_stops(url: str, handler: Handler) -> None:
+    consumer = Consumer(
+        Link(url, "x", Background()), Background(), QUEUE, prefetch=1, handler=handler, grace_s=1
+    )
+    await consumer.stop()
+    await consumer.stop()
+
+
+async def test_a_drain_while_the_broker_is_away_ends(
+    make: Any, handler: Handler, proxy: Proxy
+) -> None:
+    consumer = await make()
+    proxy.stalled = True
+    proxy.cut()
+    await until(lambda: not consumer.consuming)
+    async with asyncio.timeout(5):
+        await consumer.drain()
+    assert handler.seen == []
+
+
+# --- what a publisher can do to us ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("timestamp", [0, 1_700_000_000_000, 1_700_000_000_000_000_000, 2**63 + 1])
+async def test_a_timestamp_of_any_unit_does_not_stop_the_lane(
+    make: Any,
+    amqp_url: Callable[[str], str],
+    handler: Handler,
+    timestamp: int,
+) -> None:
+    await make()
+    await asyncio.to_thread(_publish_with_pika, amqp_url("upstream"), timestamp)
+    await until(lambda: set(handler.finished) == {"odd", "plain"})
+
+
+def _publish_with_pika(address: str, timestamp: int) -> None:
+    connection = pika.BlockingConnection(pika.URLParameters(address))
+    channel = connection.channel()
+    odd = pika.BasicProperties(delivery_mode=2, timestamp=timestamp)
+    channel.basic_publish("sms.commands", "send.bulk", b"odd", odd)
+    channel.basic_publish("sms.commands", "send.bulk", b"plain")
+    connection.close()

@@ -1,0 +1,349 @@
+"""The sweeper on the real store: what no delivery will come for any more."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from bson import Timestamp
+
+from tests.unit.fakes import BULK, Meter, Publisher, message
+from worker.clock import SystemClock
+from worker.domain.delivery import Report
+from worker.domain.message import Attempt, Delivery, Lane, Lease, Record, State
+from worker.domain.outcome import Accepted, Refused, Unknown
+from worker.handlers import announce
+from worker.handlers.announce import Announcer
+from worker.handlers.report import Matcher
+from worker.handlers.sweep import CONFIRM_LATER_S, TRANSACTIONAL_LATER_S, Sweeper
+from worker.ports import Finished, StoreAway
+from worker.service import Background
+from worker.store import indexes, messages, reports
+from worker.store.client import Database
+from worker.store.due import DueStore
+from worker.store.messages import MessageStore, Retention
+from worker.store.reports import ReportStore
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+T, B = Lane.TRANSACTIONAL, Lane.BULK
+TAKEN = Finished(Accepted("at-1"), 10.0)
+MAYBE = Finished(Unknown("timeout", "no answer"), 30.0)
+LEASE_S = 60.0
+
+
+class Ahead(SystemClock):
+    """The machine's clock, set forward by the test."""
+
+    def __init__(self) -> None:
+        self.by = timedelta()
+
+    def now(self) -> Any:
+        return super().now() + self.by
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.by.total_seconds()
+
+
+class Desk:
+    """One replica's sweeper over a real database, a publisher of our own beside it."""
+
+    def __init__(self, database: Database) -> None:
+        self.clock = Ahead()
+        self.collection = database[messages.COLLECTION]
+        self.references: list[str] = []
+        self.messages = MessageStore(
+            self.collection,
+            owner="ours",
+            lease_s=LEASE_S,
+            retention=Retention(delivery_age_s=600, report_deadline_s=3600, keep_s=7200),
+            clock=self.clock,
+            trouble=lambda _: None,
+            background=Background(),
+            referenced=self.references.append,
+        )
+        self.due = DueStore(self.collection, self.clock, report_deadline_s=3600)
+        self.reports = ReportStore(database[reports.COLLECTION], self.clock, keep_s=7200)
+        self.publisher, self.meter = Publisher(), Meter()
+        announcer = Announcer(self.publisher, self.messages)
+        self.background = Background()
+        self.sweeper = Sweeper(
+            due=self.due,
+            messages=self.messages,
+            reports=self.reports,
+            matcher=Matcher(self.due, self.reports, announcer, self.clock),
+            announcer=announcer,
+            meter=self.meter,
+            reporting=frozenset({"at"}),
+            clock=self.clock,
+            background=self.background,
+            lease_s=LEASE_S,
+            references=self.references,
+        )
+
+    def later(self, **by: float) -> None:
+        self.clock.by += timedelta(**by)
+
+    async def claim(self, ident: str = "m-1", provider: str = "at", **changes: Any) -> Lease:
+        asked = message(self.clock, ident, **changes)  # type: ignore[arg-type]
+        held = await self.messages.claim(asked, Attempt(1, provider, 1, "percentage"))
+        assert isinstance(held, Lease)
+        return held
+
+    async def settle(self, held: Lease, finished: Finished, state: State, *names: str) -> None:
+        events = tuple(
+            replace(EVENT, name=name, event_id=f"{held.message_id}-{name}") for name in names
+        )
+        assert await self.messages.settle(held, state, finished, events, lane=T) is None
+
+    async def accepted(self, ident: str = "m-1", provider: str = "at", pid: str = "at-1") -> None:
+        held = await self.claim(ident, provider)
+        await self.settle(held, Finished(Accepted(pid), 1.0), State.ACCEPTED)
+
+    async def lease_died_ago(self, seconds: float) -> None:
+        """As the server sees it: claimed that much longer ago than a lease lasts."""
+        now = (await self.collection.database.command("hello"))["localTime"].timestamp()
+        claimed = Timestamp(int(now - seconds - LEASE_S - 1), 1)
+        await self.collection.update_many({}, {"$set": {"claimedAt": claimed}})
+
+    async def look(self, ident: str = "m-1") -> Record:
+        found = await self.messages.look(ident)
+        assert found is not None
+        return found
+
+
+EVENT = announce.StoredEvent("sms.sent", 1, "{}", "e-1")
+
+
+@pytest.fixture
+async def database_here(mongo_url: str, database_name: str) -> AsyncIterator[Database]:
+    opened = Database(mongo_url, database_name, timeout_s=5)
+    await indexes.create(opened)
+    yield opened
+    await opened.db.client.drop_database(database_name)
+    await opened.close()
+
+
+@pytest.fixture
+async def desk(database_here: Database) -> AsyncIterator[Desk]:
+    made = Desk(database_here)
+    await made.messages.start()
+    yield made
+    await made.messages.stop()
+
+
+# --- leases ----------------------------------------------------------------------------------
+
+
+async def test_a_living_lease_is_left_alone(desk: Desk) -> None:
+    await desk.claim(**BULK)
+    await desk.sweeper.sweep()
+    assert (await desk.look()).state is State.SUBMITTING
+
+
+async def test_a_dead_bulk_lease_becomes_unknown_and_is_told(desk: Desk) -> None:
+    await desk.claim(**BULK)
+    await desk.lease_died_ago(1)
+    await desk.sweeper.sweep()
+    assert (await desk.look()).state is State.UNKNOWN
+    assert desk.publisher.names == ["sms.unknown"]
+
+
+async def test_a_dead_transactional_lease_is_left_to_its_redelivery_at_first(desk: Desk) -> None:
+    await desk.claim()
+    await desk.lease_died_ago(TRANSACTIONAL_LATER_S - 3)
+    await desk.sweeper.sweep()
+    assert (await desk.look()).state is State.SUBMITTING
+    await desk.lease_died_ago(TRANSACTIONAL_LATER_S + 1)
+    await desk.sweeper.sweep()
+    assert (await desk.look()).state is State.UNKNOWN
+
+
+async def test_two_sweepers_tell_it_once(desk: Desk, database_here: Database) -> None:
+    for n in range(20):
+        await desk.claim(f"m-{n}", **BULK)
+    await desk.lease_died_ago(1)
+    other = Desk(database_here)
+    await other.messages.start()
+    await asyncio.gather(desk.sweeper.sweep(), other.sweeper.sweep())
+    await other.messages.stop()
+    told = desk.publisher.events + other.publisher.events
+    assert len(told) == len({event.id for event in told}) == 20
+
+
+async def test_after_an_outage_leases_are_left_alone_for_one_lease(desk: Desk) -> None:
+    await desk.claim(**BULK)
+    await desk.lease_died_ago(1)
+    desk.sweeper.store_was_away()
+    desk.later(seconds=LEASE_S - 1)
+    await desk.sweeper.sweep()
+    assert (await desk.look()).state is State.SUBMITTING
+    desk.later(seconds=1)
+    await desk.sweeper.sweep()
+    assert (await desk.look()).state is State.UNKNOWN
+
+
+async def test_looking_for_dead_leases_does_not_read_what_is_settled(desk: Desk) -> None:
+    for n in range(30):
+        await desk.accepted(f"m-{n}")
+    await desk.claim("m-last", **BULK)
+    query = [
+        {"$match": {"state": "submitting", "lane": "bulk", "claimedAt": {"$gt": Timestamp(0, 1)}}}
+    ]
+    explained = await desk.collection.database.command(
+        {
+            "explain": {"aggregate": "messages", "pipeline": query, "cursor": {}},
+            "verbosity": "executionStats",
+        }
+    )
+    assert explained["executionStats"]["totalDocsExamined"] == 1
+    await desk.lease_died_ago(1)
+    assert [record.id for record in await desk.due.dead_leases(extra_s=0, lane=B)] == ["m-last"]
+    assert await desk.due.dead_leases(extra_s=0, lane=T) == []
+
+
+# --- events ----------------------------------------------------------------------------------
+
+
+async def test_what_was_never_confirmed_is_published_again(desk: Desk) -> None:
+    held = await desk.claim()
+    await desk.settle(held, TAKEN, State.ACCEPTED, "sms.sent", "sms.other")
+    await desk.sweeper.sweep()
+    assert desk.publisher.names == []  # its publisher may still be at it
+    desk.messages.confirmed("m-1", (replace(EVENT, event_id="m-1-sms.other"),))
+    desk.later(seconds=CONFIRM_LATER_S + 1)
+    await _left(desk, 1)
+    await desk.sweeper.sweep()
+    assert [event.id for event in desk.publisher.events] == ["m-1-sms.sent"]
+    await _left(desk, 0)
+    await desk.sweeper.sweep()
+    assert len(desk.publisher.events) == 1
+
+
+async def _left(desk: Desk, count: int) -> None:
+    async with asyncio.timeout(10):
+        while len((await desk.collection.find_one({"_id": "m-1"}))["unconfirmed"]) != count:
+            await asyncio.sleep(0.02)
+
+
+# --- judged, unreported ------------------------------------------------------------------------
+
+
+async def test_an_accepted_attempt_is_judged_once_at_the_delivery_age(
+    desk: Desk, database_here: Database
+) -> None:
+    for n in range(10):
+        await desk.accepted(f"m-{n}")
+    await desk.sweeper.sweep()
+    assert desk.meter.judgements == []
+    other = Desk(database_here)
+    for each in (desk, other):
+        each.later(seconds=601)
+    await asyncio.gather(desk.sweeper.sweep(), other.sweeper.sweep())
+    assert desk.meter.judgements + other.meter.judgements == [("at", False)] * 10
+    await desk.sweeper.sweep()
+    assert len(desk.meter.judgements) + len(other.meter.judgements) == 10
+
+
+async def test_what_was_delivered_counts_as_delivered(desk: Desk) -> None:
+    await desk.accepted()
+    report = Report("at", Delivery.DELIVERED, "Success", "at-1")
+    assert await desk.due.report(await desk.look(), 1, report, (), proves=False)
+    desk.later(seconds=601)
+    await desk.sweeper.sweep()
+    assert desk.meter.judgements == [("at", True)]
+
+
+async def test_a_provider_without_reports_is_not_judged(desk: Desk) -> None:
+    await desk.accepted(provider="old")
+    desk.later(seconds=601)
+    await desk.sweeper.sweep()
+    assert desk.meter.judgements == []
+
+
+async def test_at_the_deadline_what_nobody_reported_is_told_so_once(
+    desk: Desk, database_here: Database
+) -> None:
+    await desk.accepted()
+    held = await desk.claim("m-2")
+    await desk.settle(held, MAYBE, State.UNKNOWN)
+    other = Desk(database_here)
+    for each in (desk, other):
+        each.later(seconds=3601)
+    await asyncio.gather(desk.sweeper.sweep(), other.sweeper.sweep())
+    await desk.sweeper.sweep()
+    told = {(event.key, event.id) for each in (desk, other) for event in each.publisher.events}
+    assert sorted(key for key, _ in told) == ["sms.unreported", "sms.unreported"]
+    assert len((await desk.look()).events) == 1
+
+
+@pytest.mark.parametrize("delivery", [Delivery.DELIVERED, Delivery.UNDELIVERED])
+async def test_what_was_reported_is_not_unreported(desk: Desk, delivery: Delivery) -> None:
+    await desk.accepted()
+    report = Report("at", delivery, "Final", "at-1")
+    await desk.due.report(await desk.look(), 1, report, (), proves=False)
+    desk.later(seconds=3601)
+    await desk.sweeper.sweep()
+    assert desk.publisher.names == []
+
+
+async def test_of_a_provider_without_reports_nothing_is_unreported(desk: Desk) -> None:
+    await desk.accepted(provider="old")
+    desk.later(seconds=3601)
+    await desk.sweeper.sweep()
+    assert desk.publisher.names == []
+
+
+async def test_what_failed_after_it_was_called_unknown_is_not_unreported(desk: Desk) -> None:
+    held = await desk.claim(**BULK)
+    await desk.lease_died_ago(1)
+    await desk.sweeper.sweep()
+    await desk.settle(held, Finished(Refused("403", "bad"), 1.0), State.FAILED, "sms.failed")
+    desk.messages.confirmed("m-1", (await desk.look()).events)
+    await _left(desk, 0)
+    desk.later(seconds=3601)
+    await desk.sweeper.sweep()
+    assert desk.publisher.names == ["sms.unknown"]
+
+
+# --- the loops -------------------------------------------------------------------------------
+
+
+async def test_a_started_sweeper_sweeps_by_itself(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.handlers.sweep.EVERY_S", 0.01)
+    await desk.claim(**BULK)
+    await desk.lease_died_ago(1)
+    await desk.sweeper.start()
+    async with asyncio.timeout(10):
+        while desk.publisher.names != ["sms.unknown"]:
+            await asyncio.sleep(0.01)
+    await desk.sweeper.drain()
+    await desk.sweeper.stop()
+    await desk.sweeper.stop()
+    await desk.background.stop()
+
+
+async def test_a_store_that_is_away_is_swept_when_it_is_back(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.handlers.sweep.EVERY_S", 0.01)
+    times = 0
+
+    async def away() -> None:
+        nonlocal times
+        times += 1
+        raise StoreAway("test")
+
+    monkeypatch.setattr(desk.sweeper, "sweep", away)
+    await desk.sweeper.start()
+    async with asyncio.timeout(10):
+        while times < 3:
+            await asyncio.sleep(0.01)
+    assert desk.sweeper._judge_leases_from > desk.clock.monotonic()
+    await desk.sweeper.stop()

@@ -1,0 +1,88 @@
+"""Heartbeats on the real store, judged by the server's clock."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from worker.ports import Heartbeat, StoreAway
+from worker.store import replicas
+from worker.store.client import Database
+from worker.store.replicas import ALIVE_MS, ReplicaStore
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+@pytest.fixture
+async def database_here(mongo_url: str, database_name: str) -> AsyncIterator[Database]:
+    opened = Database(mongo_url, database_name, timeout_s=5)
+    yield opened
+    await opened.db.client.drop_database(database_name)
+    await opened.close()
+
+
+@pytest.fixture
+def store(database_here: Database) -> ReplicaStore:
+    return ReplicaStore(database_here[replicas.COLLECTION])
+
+
+def beat(replica: str, applied: int | None = 3) -> Heartbeat:
+    return Heartbeat(replica, applied, 2, {"at": "open"}, 5, consuming=True)
+
+
+async def test_nobody_alive_counts_as_one(store: ReplicaStore) -> None:
+    assert await store.live() == 1
+
+
+async def test_each_process_counts_once(store: ReplicaStore) -> None:
+    for replica in ("a", "b", "a", "c"):
+        await store.beat(beat(replica))
+    assert await store.live() == 3
+
+
+async def test_a_heartbeat_says_what_its_replica_goes_by(
+    store: ReplicaStore, database_here: Database
+) -> None:
+    await store.beat(beat("a", None))
+    await store.beat(beat("a", 4))
+    (found,) = await database_here[replicas.COLLECTION].find({}, {"at": 0}).to_list(None)
+    assert found == {
+        "_id": "a",
+        "applied": 4,
+        "oldestUnsent": 2,
+        "breakers": {"at": "open"},
+        "inHand": 5,
+        "consuming": True,
+    }
+
+
+async def test_a_replica_that_fell_silent_does_not_count(
+    store: ReplicaStore, database_here: Database
+) -> None:
+    await store.beat(beat("a"))
+    await store.beat(beat("b"))
+    collection = database_here[replicas.COLLECTION]
+    at = (await collection.find_one({"_id": "a"}))["at"]
+    silent = at - timedelta(milliseconds=ALIVE_MS)
+    await collection.update_one({"_id": "a"}, {"$set": {"at": silent}})
+    assert await store.live() == 1
+
+
+async def test_who_leaves_does_not_count(store: ReplicaStore) -> None:
+    await store.beat(beat("a"))
+    await store.beat(beat("b"))
+    await store.leave("a")
+    await store.leave("never came")
+    assert await store.live() == 1
+
+
+async def test_a_store_that_is_away_says_so() -> None:
+    away = Database("mongodb://127.0.0.1:1/?directConnection=true", "away", timeout_s=0.2)
+    store = ReplicaStore(away[replicas.COLLECTION])
+    for asked in (store.beat(beat("a")), store.live(), store.leave("a")):
+        with pytest.raises(StoreAway):
+            await asked
+    await away.close()

@@ -30,10 +30,12 @@ from worker.domain import flags, tariff
 from worker.domain.message import Lane, OnUnknown
 from worker.domain.phases import Role
 from worker.handlers.announce import Announcer
-from worker.handlers.hybrid import Hybrid, Unsent
+from worker.handlers.choose import Chooser
+from worker.handlers.hybrid import Hybrid
 from worker.handlers.lost import LostHandler
 from worker.handlers.middleware import bounded_errors, logged, traced
 from worker.handlers.report import Matcher, ReportHandler
+from worker.handlers.round import Unsent
 from worker.handlers.send import SendHandler
 from worker.handlers.sweep import Sweeper
 from worker.handlers.understand import Understanding
@@ -311,10 +313,18 @@ def _send(  # noqa: PLR0917 - what a message's life needs, once, in the order it
     unsent: Unsent,
 ) -> SendHandler:
     cfg, prices = base.cfg, _tariff(base.cfg)
-    hybrid = Hybrid(
-        messages=stores.records,
+    chooser = Chooser(
         guards=accounts.guards,
         snapshots=sync,
+        suppressions=stores.suppressions,
+        meter=book,
+        clock=base.clock,
+        draining=lambda: base.lanes.draining,
+    )
+    hybrid = Hybrid(
+        messages=stores.records,
+        chooser=chooser,
+        guards=accounts.guards,
         suppressions=stores.suppressions,
         meter=book,
         clock=base.clock,
@@ -323,7 +333,6 @@ def _send(  # noqa: PLR0917 - what a message's life needs, once, in the order it
         price=lambda provider, to, parts: prices.price(
             provider, to, parts, base.clock.now().date()
         ),
-        draining=lambda: base.lanes.draining,
         unsent=unsent,
     )
     return SendHandler(

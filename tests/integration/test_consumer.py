@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import aio_pika
@@ -10,7 +11,6 @@ import pika
 import pytest
 
 from contracts.names import Queue
-from tests.integration.proxy import Proxy
 from tests.integration.test_link import proxy, until, url
 from worker.broker.consumer import Consumer
 from worker.broker.link import Link
@@ -19,6 +19,8 @@ from worker.service import Background
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from tests.integration.proxy import Proxy
 
 __all__ = ["proxy", "url"]  # fixtures
 pytestmark = pytest.mark.usefixtures("empty_queues")
@@ -265,7 +267,9 @@ async def test_consuming_goes_on_through_many_losses(
         await publish(str(n))
         proxy.cut()
         await until(lambda n=n: str(n) in handler.finished)
-    await until(lambda: consumer.in_hand == 0)
+    await until(lambda: consumer.consuming)
+    await publish("the end")  # behind whatever comes again
+    await until(lambda: "the end" in handler.finished and consumer.in_hand == 0)
     await consumer.stop()
     assert await left() == 0
 
@@ -381,22 +385,32 @@ async def test_a_drain_while_the_broker_is_away_ends(
 # --- what a publisher can do to us ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("timestamp", [0, 1_700_000_000_000, 1_700_000_000_000_000_000, 2**63 + 1])
-async def test_a_timestamp_of_any_unit_does_not_stop_the_lane(
-    make: Any,
-    amqp_url: Callable[[str], str],
-    handler: Handler,
-    timestamp: int,
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"timestamp": 0},
+        {"timestamp": 1_700_000_000_000},
+        {"timestamp": 1_700_000_000_000_000_000},
+        {"timestamp": 2**63 + 1},
+        {"message_id": b"m-\xe9"},
+        {"correlation_id": b"\xff" * 255, "type": b"\xff", "content_type": b"\xff"},
+        {"headers": {"what": b"\xff", "price": Decimal("1.5"), "none": None}},
+    ],
+    ids=repr,
+)
+async def test_odd_properties_do_not_stop_the_lane(
+    make: Any, amqp_url: Callable[[str], str], handler: Handler, odd: dict[str, Any]
 ) -> None:
     await make()
-    await asyncio.to_thread(_publish_with_pika, amqp_url("upstream"), timestamp)
+    await asyncio.to_thread(_publish_with_pika, amqp_url("upstream"), odd)
     await until(lambda: set(handler.finished) == {"odd", "plain"})
+    assert [seen.redelivered for seen in handler.seen] == [False, False]
 
 
-def _publish_with_pika(address: str, timestamp: int) -> None:
+def _publish_with_pika(address: str, odd: dict[str, Any]) -> None:
     connection = pika.BlockingConnection(pika.URLParameters(address))
     channel = connection.channel()
-    odd = pika.BasicProperties(delivery_mode=2, timestamp=timestamp)
-    channel.basic_publish("sms.commands", "send.bulk", b"odd", odd)
+    properties = pika.BasicProperties(delivery_mode=2, **odd)
+    channel.basic_publish("sms.commands", "send.bulk", b"odd", properties)
     channel.basic_publish("sms.commands", "send.bulk", b"plain")
     connection.close()

@@ -122,7 +122,7 @@ class World:
     async def until_dead(self, ident: str, count: int = 1) -> None:
         """Wait until so many letters bear that name."""
         async with asyncio.timeout(WITHIN_S):
-            while len(await self.dead(ident)) < count:  # noqa: ASYNC110 - the broker tells nobody
+            while len(await self.dead(ident)) < count:
                 await asyncio.sleep(0.05)
 
     async def kill_by(self, text: str, key: str = "send.transactional", **fields: object) -> str:
@@ -153,7 +153,7 @@ class World:
 
 async def until(fact: Callable[[], bool]) -> None:
     async with asyncio.timeout(WITHIN_S):
-        while not fact():  # noqa: ASYNC110 - facts of other processes
+        while not fact():
             await asyncio.sleep(0.02)
 
 
@@ -392,7 +392,7 @@ async def test_a_duplicate_nobody_takes_is_announced_as_no_failure(world: World)
     await world.refuse(text)
     assert (await cli("dead", "replay", ident, "--accept-duplicate")).exit_code == 0
     async with asyncio.timeout(WITHIN_S):
-        while (await world.record(ident))["state"] != "unknown":  # noqa: ASYNC110 - nobody tells
+        while (await world.record(ident))["state"] != "unknown":
             await asyncio.sleep(0.05)
     assert len({e["eventId"] for e in world.events if e["messageId"] == ident}) == 1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import aio_pika
 import pytest
 
 from tests.integration.proxy import Proxy
@@ -125,8 +126,6 @@ async def test_a_wake_up_is_heard_and_one_follows_each_connect(link: Link, proxy
 
 
 async def _publish(link: Link) -> None:
-    import aio_pika
-
     channel = await link.channel()
     exchange = await channel.get_exchange("sms.state", ensure=False)
     await exchange.publish(aio_pika.Message(b"{}"), "control.state")

@@ -55,7 +55,7 @@ async def start_up(directory: Path, *options: str) -> asyncio.subprocess.Process
 async def until(fact: Callable[[], bool]) -> None:
     """Wait for a fact about other processes: nobody tells us, so it is polled."""
     async with asyncio.timeout(WITHIN_S):
-        while not fact():  # noqa: ASYNC110 - see above
+        while not fact():
             await asyncio.sleep(0.02)
 
 

@@ -91,7 +91,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 async def until(fact: Callable[[], bool], within_s: float = 5.0) -> None:
     async with asyncio.timeout(within_s):
-        while not fact():  # noqa: ASYNC110  the fact belongs to the product, no event of ours
+        while not fact():
             await asyncio.sleep(0.005)
 
 

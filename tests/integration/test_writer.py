@@ -445,7 +445,7 @@ class Unacknowledged:
         return getattr(self._collection, name)
 
 
-# --- a server that goes away -----------------------------------------------------------------------
+# --- a server that goes away ---------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -13,7 +13,9 @@ from worker.domain.flags import Flags, Snapshot
 from worker.domain.message import Lane, Message, OnUnknown
 from worker.domain.outcome import Accepted, Outcome
 from worker.domain.phases import Phase, Role
-from worker.handlers.hybrid import Hybrid, Unsent
+from worker.handlers.choose import Chooser
+from worker.handlers.hybrid import Hybrid
+from worker.handlers.round import Unsent
 from worker.ports import BreakerState, Event, Incoming, Sms
 from worker.store.memory import MemoryMessages, Shelf
 
@@ -238,17 +240,24 @@ class Bench:
         self.meter = Meter()
         self.draining = False
         self.unsent = Unsent()
-        self.hybrid = Hybrid(
-            messages=self.messages,
+        chooser = Chooser(
             guards={Role.TARGET: self.target, Role.LEGACY: self.legacy},
             snapshots=self.snapshots,
+            suppressions=self.suppressed,
+            meter=self.meter,
+            clock=self.clock,
+            draining=lambda: self.draining,
+        )
+        self.hybrid = Hybrid(
+            messages=self.messages,
+            chooser=chooser,
+            guards={Role.TARGET: self.target, Role.LEGACY: self.legacy},
             suppressions=self.suppressed,
             meter=self.meter,
             clock=self.clock,
             deadline_s={Role.TARGET: self.DEADLINE_S, Role.LEGACY: self.DEADLINE_S},
             budget={Lane.TRANSACTIONAL: 2, Lane.BULK: 3},
             price=no_price,
-            draining=lambda: self.draining,
             unsent=self.unsent,
         )
 

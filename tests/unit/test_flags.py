@@ -110,8 +110,10 @@ def test_a_rate_is_a_finite_number(value: object) -> None:
 def test_contradictory_thresholds_are_refused() -> None:
     thresholds = {"MaxErrorRate": 11, "MinSuccessRate": 90}
     assert problems(changed("SmsFeatureFlags", RollbackThresholds=thresholds)) == (
-        "RollbackThresholds: contradictory: MaxErrorRate 11.0 tolerates what "
-        "MinSuccessRate 90.0 does not",
+        (
+            "RollbackThresholds: contradictory: MaxErrorRate 11.0 tolerates what "
+            "MinSuccessRate 90.0 does not"
+        ),
     )
 
 

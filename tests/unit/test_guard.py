@@ -260,7 +260,7 @@ async def test_a_cancelled_probe_is_free_again_and_teaches_nothing(bench: Bench)
     bench.provider.hold = asyncio.Event()
     call = asyncio.create_task(bench.once())
     async with asyncio.timeout(5):
-        while bench.provider.sent < 6:  # noqa: ASYNC110 - the provider is called in a later turn
+        while bench.provider.sent < 6:
             await asyncio.sleep(0)
     assert not bench.guard.passable()
     call.cancel()

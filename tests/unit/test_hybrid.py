@@ -14,7 +14,7 @@ from worker.domain.message import Attempt, Lane, Message, OnUnknown, Record, Res
 from worker.domain.outcome import Accepted, Blame, NotSent, Outcome, Refused, Unknown
 from worker.domain.phases import Phase
 from worker.handlers import announce
-from worker.handlers.hybrid import (
+from worker.handlers.round import (
     Blocked,
     NotBegun,
     OptedOut,
@@ -602,7 +602,7 @@ async def test_a_cancelled_round_gives_the_place_back(bench: Bench) -> None:
     forever = asyncio.Event()
     bench.target.during = forever.wait  # type: ignore[assignment]
     task = asyncio.create_task(bench.hybrid.run(bench.message(), None))
-    while not bench.target.sent:  # noqa: ASYNC110 - a turn of the loop is all it takes
+    while not bench.target.sent:
         await asyncio.sleep(0)
     task.cancel()
     await quietly(task)

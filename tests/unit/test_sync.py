@@ -104,7 +104,7 @@ class Bench:
 
 async def until(fact: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
-        while not fact():  # noqa: ASYNC110 - a turn of the loop is all it takes
+        while not fact():
             await asyncio.sleep(0)
 
 

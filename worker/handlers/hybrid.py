@@ -1,7 +1,6 @@
 """Attempt by attempt: one round of a message over the providers that may have it.
 
-    decide provisionally -> wait at that provider's limiter -> decide again -> intent -> POST
-        -> outcome -> next candidate | settled
+    choose (`choose`) -> intent -> POST -> outcome -> next candidate | settled
 
 Rules:
 - No POST without its own durable intent: the first is an insert, each further one a
@@ -17,130 +16,28 @@ Rules:
 
 from __future__ import annotations
 
-from collections import Counter
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, assert_never
 
 from worker.domain.message import Attempt, Lane, Lease, OnUnknown, Record, Result, State
 from worker.domain.outcome import Accepted, Blame, NotSent, Outcome, Refused, Unknown
-from worker.domain.routing import Decision, decide
+from worker.domain.routing import Decision
 from worker.handlers import announce
+from worker.handlers.choose import Pick
+from worker.handlers.round import Blocked, Ended, NotBegun, OptedOut, Round, Settled, TooLate, Waits
 from worker.ports import Finished, Measured, Sms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
-    from worker.domain.flags import Snapshot
     from worker.domain.message import Message, StoredEvent
     from worker.domain.outcome import Money
     from worker.domain.phases import Role
-    from worker.ports import Clock, Guard, Messages, Meter, Slot, Snapshots, Suppressions
+    from worker.handlers.choose import Chooser
+    from worker.handlers.round import Unsent
+    from worker.ports import Clock, Guard, Messages, Meter, Suppressions
 
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """The record is settled and carries these events."""
-
-    state: State
-    events: tuple[StoredEvent, ...]
-    reason: str
-    attempts: int = 0
-    """Provider calls made for the message."""
-
-
-@dataclass(frozen=True, slots=True)
-class Waits:
-    """The record is `waiting`; its copy must carry `round`."""
-
-    round: int
-    failed_rounds: int
-    """Rounds that count; 0: come back soon, nothing was tried."""
-
-
-@dataclass(frozen=True, slots=True)
-class Blocked:
-    """Every candidate's breaker is open: nothing was tried, nothing was written."""
-
-    for_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class TooLate:
-    """The life of the message ended before any intent of this round."""
-
-
-@dataclass(frozen=True, slots=True)
-class OptedOut:
-    """The recipient withdrew consent before any intent of this round."""
-
-
-@dataclass(frozen=True, slots=True)
-class NotBegun:
-    """The process is draining: nothing was written in this round."""
-
-
-Ended = Settled | Waits | Blocked | TooLate | OptedOut | NotBegun
 _NOT_CALLED = Finished(NotSent(Blame.RECIPIENT, "not called", "intent not acted on in time"), 0.0)
-
-
-class Unsent:
-    """Versions of intents that are decided and whose POST has not begun.
-
-    A replica has left a version behind when the oldest one here is newer.
-    """
-
-    def __init__(self) -> None:
-        self._versions: Counter[int] = Counter()
-
-    @contextmanager
-    def at(self, version: int) -> Iterator[None]:
-        """Hold `version` while an intent is being written."""
-        self._versions[version] += 1
-        try:
-            yield
-        finally:
-            self._versions[version] -= 1
-            if not self._versions[version]:
-                del self._versions[version]
-
-    def oldest(self) -> int | None:
-        """Oldest version of any intent not yet sent; None: there is none."""
-        return min(self._versions, default=None)
-
-
-@dataclass(frozen=True, slots=True)
-class _Pick:
-    """A candidate whose slot we hold and whose breaker let us through."""
-
-    role: Role
-    slot: Slot
-    snapshot: Snapshot
-    decision: Decision
-
-
-@dataclass(slots=True)
-class _Round:
-    """What one round knows so far."""
-
-    message: Message
-    base: Lease | Record | None
-    """What the next intent compares against; None: nothing is stored yet."""
-    excluded: set[Role]
-    previous: Finished | None = None
-    """Outcome of the last attempt, not written yet."""
-    suspect: Attempt | None = None
-    """The attempt that may have left."""
-    resending: bool = False
-    announced: bool = False
-    """`sms.unknown` is stored already."""
-    began: bool = False
-    passed_over: set[Role] = field(default_factory=set)
-    """Counted as skipped already."""
-
-    @property
-    def epoch(self) -> int:
-        return self.base.epoch if self.base is not None else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,28 +46,26 @@ class Hybrid:
 
     Args:
         messages: the records.
+        chooser: whom an attempt goes to.
         guards: breaker and limits of each role's provider.
-        snapshots: what is in force.
-        suppressions: who opted out.
+        suppressions: takes opt-outs told by a refusal.
         meter: counts attempts.
         clock: time.
         deadline_s: by role, the longest a POST can take; a lease must outlive it.
         budget: counted rounds by lane before `failed`.
         price: cost by tariff where the reply names none.
-        draining: whether nothing new may begin.
         unsent: versions of the intents that are being written.
     """
 
     messages: Messages
+    chooser: Chooser
     guards: Mapping[Role, Guard]
-    snapshots: Snapshots
     suppressions: Suppressions
     meter: Meter
     clock: Clock
     deadline_s: Mapping[Role, float]
     budget: Mapping[Lane, int]
     price: Callable[[str, str, int], Money | None]
-    draining: Callable[[], bool]
     unsent: Unsent
 
     async def run(self, message: Message, base: Record | None) -> Ended | Record:
@@ -185,8 +80,8 @@ class Hybrid:
         """
         state = self._begin(message, base)
         while True:
-            pick = await self._pick(state)
-            if not isinstance(pick, _Pick):
+            pick = await self.chooser.pick(state)
+            if not isinstance(pick, Pick):
                 return await self._end(state, pick)
             try:
                 step = await self._attempt(state, pick)
@@ -195,63 +90,9 @@ class Hybrid:
             if step is not None:
                 return step
 
-    # --- choosing ------------------------------------------------------------------------
-
-    async def _pick(self, state: _Round) -> _Pick | Decision | TooLate | OptedOut | NotBegun:
-        """Hold a slot of the best candidate, decided again after the wait; a Decision: nobody."""
-        message = state.message
-        while True:
-            snapshot = await self.snapshots.fresh()
-            if (over := self._over(state)) is not None:
-                return over
-            decision = self._decide(message, snapshot)
-            role = next((r for r in decision.candidates if r not in state.excluded), None)
-            self._count_skipped(state, decision, role)
-            if role is None:
-                return decision
-            slot = await self.guards[role].slot(message.lane)
-            if self._still(snapshot, state) and slot.admit():
-                return _Pick(role, slot, snapshot, decision)
-            slot.release()
-
-    def _over(self, state: _Round) -> TooLate | OptedOut | NotBegun | None:
-        if self.clock.now() >= state.message.expires_at:
-            return TooLate()
-        if state.message.recipient.hash in self.suppressions:
-            return OptedOut()
-        if self.draining() and not state.began:
-            return NotBegun()
-        return None
-
-    def _still(self, snapshot: Snapshot, state: _Round) -> bool:
-        """Whether the decision made before the wait still holds."""
-        unchanged = self.snapshots.current is snapshot and self.snapshots.is_fresh()
-        return unchanged and self._over(state) is None
-
-    def _decide(self, message: Message, snapshot: Snapshot) -> Decision:
-        blocked = frozenset(r for r, guard in self.guards.items() if not guard.passable())
-        return decide(message.to, message.user_id, message.branch_id, snapshot, blocked)
-
-    def _count_skipped(self, state: _Round, decision: Decision, chosen: Role | None) -> None:
-        """Whom the choice passed over, once a round: a fallback not reached was not passed over.
-
-        Eligible where the hash assigned the very candidate passed over.
-        """
-        for role in decision.skipped:
-            reached = chosen is None or role is decision.preferred
-            if not reached or role in state.excluded or role in state.passed_over:
-                continue
-            state.passed_over.add(role)
-            first = decision.assigned and state.epoch == 0
-            self.meter.skipped(
-                self.guards[role].provider_id,
-                eligible=first and role is decision.preferred,
-                recipient_hash=state.message.recipient.hash,
-            )
-
     # --- one attempt ---------------------------------------------------------------------
 
-    async def _attempt(self, state: _Round, pick: _Pick) -> Ended | Record | None:
+    async def _attempt(self, state: Round, pick: Pick) -> Ended | Record | None:
         """Intent, POST, outcome; None: go on with the next candidate."""
         attempt = self._intent(state, pick)
         with self.unsent.at(attempt.version):
@@ -267,7 +108,7 @@ class Hybrid:
         state.excluded.add(pick.role)
         return await self._outcome(state, held, attempt, finished)
 
-    def _intent(self, state: _Round, pick: _Pick) -> Attempt:
+    def _intent(self, state: Round, pick: Pick) -> Attempt:
         decision = pick.decision
         preferred = pick.role is decision.preferred
         return Attempt(
@@ -279,19 +120,19 @@ class Hybrid:
             resend=state.resending,
         )
 
-    async def _hold(self, state: _Round, attempt: Attempt) -> Lease | Record:
+    async def _hold(self, state: Round, attempt: Attempt) -> Lease | Record:
         if state.base is None:
             return await self.messages.claim(state.message, attempt)
         return await self.messages.intend(
             state.base, attempt, state.previous, lane=state.message.lane
         )
 
-    def _may_send(self, lease: Lease, state: _Round, pick: _Pick) -> bool:
+    def _may_send(self, lease: Lease, state: Round, pick: Pick) -> bool:
         """The last look before the bytes leave: nothing may await between this and the POST."""
         enough = self.clock.monotonic() + self.deadline_s[pick.role] < lease.until
         return enough and self.clock.now() < state.message.expires_at
 
-    async def _withdraw(self, state: _Round, lease: Lease) -> Ended | Record:
+    async def _withdraw(self, state: Round, lease: Lease) -> Ended | Record:
         """The intent came too late to act on: proved unsent, and it counts against nobody."""
         if state.suspect is not None:
             return await self._settle_unknown(state, lease, _NOT_CALLED)
@@ -299,7 +140,7 @@ class Hybrid:
         return round_ if isinstance(round_, Record) else Waits(round_, 0)
 
     async def _outcome(
-        self, state: _Round, lease: Lease, attempt: Attempt, finished: Finished
+        self, state: Round, lease: Lease, attempt: Attempt, finished: Finished
     ) -> Ended | Record | None:
         outcome = finished.outcome
         match outcome:
@@ -317,7 +158,7 @@ class Hybrid:
         assert_never(outcome)
 
     async def _unknown(
-        self, state: _Round, lease: Lease, attempt: Attempt, finished: Finished
+        self, state: Round, lease: Lease, attempt: Attempt, finished: Finished
     ) -> Ended | Record | None:
         """Once, where policy allows: on to what was not tried at all. Else hold."""
         state.suspect, state.previous = attempt, finished
@@ -330,7 +171,7 @@ class Hybrid:
     # --- ending --------------------------------------------------------------------------
 
     async def _end(
-        self, state: _Round, why: Decision | TooLate | OptedOut | NotBegun
+        self, state: Round, why: Decision | TooLate | OptedOut | NotBegun
     ) -> Ended | Record:
         """Nobody is left to try in this round."""
         if isinstance(state.base, Lease) and state.previous is not None:
@@ -344,7 +185,7 @@ class Hybrid:
 
     async def _end_tried(
         self,
-        state: _Round,
+        state: Round,
         lease: Lease,
         previous: Finished,
         why: Decision | TooLate | OptedOut | NotBegun,
@@ -364,7 +205,7 @@ class Hybrid:
         return Waits(round_, lease.failed_rounds + 1)
 
     async def _settle_accepted(
-        self, state: _Round, lease: Lease, attempt: Attempt, finished: Finished
+        self, state: Round, lease: Lease, attempt: Attempt, finished: Finished
     ) -> Ended | Record:
         duplicate = attempt.resend
         event = announce.sent(
@@ -374,7 +215,7 @@ class Hybrid:
         return await self._settle(state, lease, finished, to)
 
     async def _settle_failed(
-        self, state: _Round, lease: Lease, finished: Finished, why: str
+        self, state: Round, lease: Lease, finished: Finished, why: str
     ) -> Ended | Record:
         if state.suspect is not None:
             return await self._settle_unknown(state, lease, finished)
@@ -392,7 +233,7 @@ class Hybrid:
         return await self._settle(state, lease, finished, Settled(State.FAILED, (event,), reason))
 
     async def _settle_unknown(
-        self, state: _Round, lease: Lease, finished: Finished
+        self, state: Round, lease: Lease, finished: Finished
     ) -> Ended | Record:
         suspect = state.suspect
         reason = f"{suspect.provider if suspect else lease.provider} may have taken it"
@@ -402,7 +243,7 @@ class Hybrid:
         return await self._settle(state, lease, finished, Settled(State.UNKNOWN, events, reason))
 
     async def _settle(
-        self, state: _Round, lease: Lease, finished: Finished, to: Settled
+        self, state: Round, lease: Lease, finished: Finished, to: Settled
     ) -> Ended | Record:
         lane = state.message.lane
         stands = await self.messages.settle(lease, to.state, finished, to.events, lane=lane)
@@ -420,13 +261,13 @@ class Hybrid:
 
     # --- measuring -----------------------------------------------------------------------
 
-    def _cost(self, provider: str, state: _Round, outcome: Outcome) -> Money | None:
+    def _cost(self, provider: str, state: Round, outcome: Outcome) -> Money | None:
         if not isinstance(outcome, Accepted):
             return None
         parts = outcome.parts or state.message.segments
         return outcome.cost or self.price(provider, state.message.to, parts)
 
-    def _measure(self, state: _Round, attempt: Attempt, pick: _Pick, finished: Finished) -> None:
+    def _measure(self, state: Round, attempt: Attempt, pick: Pick, finished: Finished) -> None:
         message = state.message
         self.meter.attempt(
             Measured(
@@ -458,16 +299,16 @@ class Hybrid:
     def _roles(self, providers: frozenset[str]) -> set[Role]:
         return {role for role, guard in self.guards.items() if guard.provider_id in providers}
 
-    def _begin(self, message: Message, base: Record | None) -> _Round:
+    def _begin(self, message: Message, base: Record | None) -> Round:
         if base is None or base.state is not State.UNKNOWN:
             # Replayed in spite of what a provider may have: it stays in doubt, and is marked.
             taken = base.suspect() if base is not None else None
             again = taken is not None
-            return _Round(
+            return Round(
                 message, base, excluded=set(), suspect=taken, resending=again, announced=again
             )
         unknown = [a for a in base.attempts if a.result in (Result.UNKNOWN, None)]
-        return _Round(
+        return Round(
             message,
             base,
             excluded=self._roles(base.tried()),

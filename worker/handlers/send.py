@@ -12,8 +12,6 @@ Rules:
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, assert_never
 
@@ -23,24 +21,15 @@ from contracts.names import Header
 from worker.domain.life import Action, action, situation
 from worker.domain.message import Message, Record, State
 from worker.handlers import announce
-from worker.handlers.hybrid import (
-    Blocked,
-    Ended,
-    Hybrid,
-    NotBegun,
-    OptedOut,
-    Settled,
-    TooLate,
-    Waits,
-)
+from worker.handlers.round import Blocked, Ended, NotBegun, OptedOut, Settled, TooLate, Waits
+from worker.handlers.running import Running
 from worker.handlers.understand import Refusal, Understanding, carried, first_seen
 from worker.ports import Closing, Settlement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from worker.domain.message import StoredEvent
     from worker.handlers.announce import Announcer
+    from worker.handlers.hybrid import Hybrid
     from worker.ports import Clock, Incoming, Lanes, Messages, Publisher
 
 TIERS: Final = ("5s", "30s", "2m", "10m")
@@ -49,32 +38,6 @@ SOON: Final = "5s"
 _CLOSES: Final = frozenset({State.FAILED, State.REJECTED, State.EXPIRED})
 """States whose command goes to `sms.dead` as well."""
 _log = structlog.get_logger(__name__)
-
-
-class Running:
-    """Message ids that a task of this process holds."""
-
-    def __init__(self) -> None:
-        self._held: dict[str, asyncio.Event] = {}
-
-    def __contains__(self, message_id: str) -> bool:
-        """Whether somebody here holds it."""
-        return message_id in self._held
-
-    @contextmanager
-    def hold(self, message_id: str) -> Iterator[None]:
-        """Hold an id; must be free."""
-        self._held[message_id] = done = asyncio.Event()
-        try:
-            yield
-        finally:
-            del self._held[message_id]
-            done.set()
-
-    async def ended(self, message_id: str) -> None:
-        """Wait until nobody holds it."""
-        while (held := self._held.get(message_id)) is not None:
-            await held.wait()
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +259,7 @@ class SendHandler:
         """
         if refusal.message_id is not None:
             await self._reject(refusal.message_id, refusal, incoming, message)
-        return await self._dead(incoming, refusal.reason, None)
+        return await self._dead(incoming, refusal.in_words(), None)
 
     async def _reject(
         self, message_id: str, refusal: Refusal, incoming: Incoming, message: Message | None

@@ -34,6 +34,11 @@ class Refusal:
     problems: tuple[str, ...] = ()
     message_id: str | None = None
 
+    def in_words(self) -> str:
+        """Reason and first problem, in one line for a dead letter."""
+        first = self.problems[0] if self.problems else ""
+        return self.reason if first in self.reason else f"{self.reason}: {first}"
+
 
 @dataclass(frozen=True, slots=True)
 class Understanding:

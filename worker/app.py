@@ -43,7 +43,7 @@ from worker.handlers.unrouted import UnroutedHandler
 from worker.numbers import normaliser
 from worker.ports import Heartbeat
 from worker.providers import registry
-from worker.runtime import Lanes, Process, Steps, StoreHealth
+from worker.runtime import Lanes, Process, Steps, StoreHealth, Together
 from worker.service import Background
 from worker.store import control_log, indexes, messages, replicas, reports, suppressions
 from worker.store.client import Database
@@ -66,12 +66,15 @@ from worker.web.server import WebServer
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from worker.domain.flags import Snapshot
     from worker.handlers.middleware import GiveUp, Handler
     from worker.ports import Provider
     from worker.providers.guard import ProviderGuard
     from worker.settings import MessageSettings, ProviderSettings, Settings, WebhookSettings
 
 REPORT_PREFETCH: Final = 64
+_RETENTION_DAYS: Final = flags.MigrationSettings().metrics_retention_days
+"""Until the first snapshot says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +142,7 @@ def build(cfg: Settings) -> Process:
     )
     announcer = Announcer(base.publisher, stores.records)
     unsent = Unsent()
-    sync = _sync(base, accounts, stores, health, unsent)
+    sync = _sync(base, accounts, stores, health, unsent, book)
     send = _send(base, accounts, stores, book, announcer, sync, unsent)
     matcher = Matcher(stores.due, stores.reports, announcer, base.clock)
     sweeper = _sweeper(base, accounts, stores, book, announcer, matcher)
@@ -186,11 +189,13 @@ def build(cfg: Settings) -> Process:
             ),
             _account_watch(base, accounts, sync),
             sweeper,
-            _consumer(base, Queue.REPORTS, REPORT_PREFETCH, report, report.give_up),
-            _inner(base, Queue.LOST, LostHandler(send)),
-            _inner(base, Queue.UNROUTED_COMMANDS, UnroutedHandler(send)),
             UnroutedWatch(base.consuming, base.background, _untaken(base.alerts)),
-            base.lanes,
+            Together(
+                _consumer(base, Queue.REPORTS, REPORT_PREFETCH, report, report.give_up),
+                _inner(base, Queue.LOST, LostHandler(send)),
+                _inner(base, Queue.UNROUTED_COMMANDS, UnroutedHandler(send)),
+                base.lanes,
+            ),
         ),
         background=base.background,
     )
@@ -259,7 +264,7 @@ def _stores(base: _Base, health: StoreHealth) -> _Stores:
         reports=ReportStore(database[reports.COLLECTION], clock, keep_s=cfg.keep_records_s),
         suppressions=SuppressionStore(database[suppressions.COLLECTION], health.met),
         replicas=ReplicaStore(database[replicas.COLLECTION]),
-        slots=SlotStore(database, base.replica, retention_days=cfg.metrics_retention_days),
+        slots=SlotStore(database, base.replica, retention_days=_RETENTION_DAYS),
         references=references,
     )
 
@@ -272,14 +277,24 @@ async def _set_up(base: _Base, stores: _Stores) -> None:
     await channel.close()
     await indexes.create(base.database)
     await stores.slots.create_indexes()
-    document = json.loads(base.cfg.flags_file.read_text(encoding="utf-8"))
-    read, percentage = flags.parse(document, base.cfg.target.id, base.cfg.legacy.id)
-    await seed(stores.log, read, percentage, user="worker")
+    if await stores.log.last() is None:  # later starts must not depend on the file
+        document = json.loads(base.cfg.flags_file.read_text(encoding="utf-8"))
+        read, percentage = flags.parse(document, base.cfg.target.id, base.cfg.legacy.id)
+        await seed(stores.log, read, percentage, user="worker")
 
 
-def _sync(
-    base: _Base, accounts: _Accounts, stores: _Stores, health: StoreHealth, unsent: Unsent
+def _sync(  # noqa: PLR0917 - as above
+    base: _Base,
+    accounts: _Accounts,
+    stores: _Stores,
+    health: StoreHealth,
+    unsent: Unsent,
+    book: Book,
 ) -> Sync:
+    def applied(snapshot: Snapshot) -> None:
+        book.slow_ms = snapshot.flags.thresholds.max_response_ms
+        stores.slots.retention_days = snapshot.flags.migration.metrics_retention_days
+
     def beat(applied: int | None) -> Heartbeat:
         return Heartbeat(
             replica=base.replica,
@@ -299,6 +314,7 @@ def _sync(
         background=base.background,
         max_age_s=base.cfg.snapshot_max_age_s,
         beat=beat,
+        applied=applied,
         stale=lambda stale: health.met("state not verified" if stale else None),
     )
 

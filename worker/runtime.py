@@ -33,32 +33,80 @@ class Process:
     background: Background
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Start, wait for `stop` or the death of a background task, drain, stop."""
-        started: list[Service] = []
-        try:
-            for service in self.services:
-                await service.start()
-                started.append(service)
-            _spare_the_collector()
-            _log.info("ready")
-            await self._until(stop)
-        finally:
-            _log.info("draining")
-            for service in reversed(started):
-                await service.drain()
-            for service in reversed(started):
-                await service.stop()
-            await self.background.stop()
-            _log.info("stopped")
+        """Start, wait for `stop` or the death of a background task, drain, stop.
 
-    async def _until(self, stop: asyncio.Event) -> None:
+        Whatever fails, every service that began to start is drained and stopped; the first failure
+        is raised at the end.
+        """
+        failures: list[BaseException] = []
+        begun: list[Service] = []
+        try:
+            if await self._start(stop, begun):
+                _spare_the_collector()
+                _log.info("ready")
+                await self._ended(stop)
+        except Exception as error:  # noqa: BLE001 - raised below, once everything is put away
+            failures.append(error)
+        _log.info("draining")
+        for verb in ("drain", "stop"):
+            for service in reversed(begun):
+                try:
+                    await getattr(service, verb)()
+                except Exception as error:  # noqa: BLE001 - as above
+                    failures.append(error)
+        await self.background.stop()
+        _log.info("stopped")
+        if failures:
+            raise failures[0]
+
+    async def _start(self, stop: asyncio.Event, begun: list[Service]) -> bool:
+        """Start in order; `stop` (False) and a dying background task interrupt it."""
+        for service in self.services:
+            begun.append(service)
+            starting = asyncio.ensure_future(service.start())
+            ended = asyncio.ensure_future(self._ended(stop))
+            await asyncio.wait({starting, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
+                starting.cancel()
+                await asyncio.gather(starting, return_exceptions=True)
+                ended.result()
+                return False
+            ended.cancel()
+            starting.result()
+        return True
+
+    async def _ended(self, stop: asyncio.Event) -> None:
+        """Wait for `stop`; raises what a background task died of."""
         failed = asyncio.ensure_future(self.background.failed())
         stopping = asyncio.ensure_future(stop.wait())
-        await asyncio.wait({failed, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        if failed.done():
-            raise failed.result()
-        failed.cancel()
+        try:
+            await asyncio.wait({failed, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if failed.done():
+                raise failed.result()
+        finally:
+            failed.cancel()
+            stopping.cancel()
+
+
+class Together:
+    """Services that start in order and drain at once: their grace does not add up."""
+
+    def __init__(self, *services: Service) -> None:
+        self._services = services
+
+    async def start(self) -> None:
+        """Start each in order."""
+        for service in self._services:
+            await service.start()
+
+    async def drain(self) -> None:
+        """Drain all at once."""
+        await asyncio.gather(*(service.drain() for service in self._services))
+
+    async def stop(self) -> None:
+        """Stop each in the reverse order."""
+        for service in reversed(self._services):
+            await service.stop()
 
 
 def _spare_the_collector() -> None:

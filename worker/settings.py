@@ -218,7 +218,6 @@ class Settings(MessageSettings):
     delivery_age_s: PositiveFloat = 600.0
     """Age at which an accepted attempt is judged delivered or not."""
     keep_records_s: PositiveFloat = 30 * 86_400.0
-    metrics_retention_days: PositiveInt = 30
 
     flags_file: Path = Path("deploy/flags.json")
     tariffs_file: Path | None = None
@@ -229,7 +228,7 @@ class Settings(MessageSettings):
 
     log_level: str = Field(default="info", pattern=r"^(debug|info|warning|error)$")
     trace_ratio: float = Field(default=0.0, ge=0, le=1)
-    """Share of new traces that are recorded; a caller's decision is always followed."""
+    """Share of new traces that are recorded; above 0 a caller's decision is followed. 0: none."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

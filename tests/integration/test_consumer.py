@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import aio_pika
 import pika
@@ -414,3 +415,23 @@ def _publish_with_pika(address: str, odd: dict[str, Any]) -> None:
     channel.basic_publish("sms.commands", "send.bulk", b"odd", properties)
     channel.basic_publish("sms.commands", "send.bulk", b"plain")
     connection.close()
+
+
+async def test_a_consumer_that_the_broker_cancels_consumes_anew(url: str, handler: Handler) -> None:
+    """A queue that is deleted, or whose leader moves, cancels its consumers."""
+    link = Link(url, "test", Background())
+    await link.start()
+    name = f"sms.test.{uuid4()}"
+    channel = await link.channel()
+    await channel.declare_queue(name)
+    consumer = Consumer(link, Background(), name, prefetch=5, handler=handler, grace_s=1)
+    await consumer.start()
+    try:
+        await channel.queue_delete(name)
+        await until(lambda: not consumer.consuming)
+        await (await link.channel()).declare_queue(name)
+        await until(lambda: consumer.consuming)
+    finally:
+        await (await link.channel()).queue_delete(name)
+        await consumer.stop()
+        await link.stop()

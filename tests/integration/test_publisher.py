@@ -324,8 +324,8 @@ async def test_a_restart_of_the_broker_loses_no_event(
 
     lanes = [asyncio.create_task(steadily())]
     await until(lambda: len(confirmed) >= 10)
-    await broker.kill()
-    await broker.start()
+    # Not SIGKILL: 3.10.8 does not recover quorum queues declared in the second before it.
+    await broker.restart()
     async with asyncio.timeout(60):
         await asyncio.gather(*lanes)
     found: set[str | None] = set()

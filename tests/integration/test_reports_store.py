@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -178,6 +179,15 @@ async def test_the_only_unknown_of_a_recipient_is_proved_by_a_report(desk: Desk)
     assert desk.publisher.names == ["sms.sent", "sms.delivered"]
     assert desk.publisher.body()["matchedBy"] == "recipient"
     assert "proved by a delivery report" in desk.publisher.body(0)["reason"]
+
+
+async def test_a_report_from_before_an_attempt_proves_nothing_of_it(desk: Desk) -> None:
+    """It is about another message of that recipient: of somebody else on the account, say."""
+    await held(desk)
+    earlier = desk.clock.now() - timedelta(minutes=1)
+    stored = await desk.reports.keep(ARRIVED, await hash_of(desk), earlier)
+    assert not await desk.sweeper._matcher.match(stored)
+    assert (await desk.look()).state is State.UNKNOWN
 
 
 async def test_the_report_after_the_proof_finds_its_message_too(desk: Desk) -> None:

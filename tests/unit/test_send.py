@@ -28,6 +28,8 @@ SICK = NotSent(Blame.PROVIDER, "503", "unavailable")
 MAYBE = Unknown("timeout", "no answer")
 ACK, REQUEUE = Settlement.ACK, Settlement.REQUEUE
 
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
 
 class Desk(Bench):
     """The whole handler over scripted providers and records in memory."""
@@ -117,10 +119,17 @@ async def test_the_record_stands_before_its_event(desk: Desk) -> None:
 
 
 async def test_events_carry_the_callers_correlation_and_trace(desk: Desk) -> None:
-    await desk.take(incoming(correlation_id="c-1", headers={Header.TRACEPARENT: "00-aa-bb-01"}))
+    await desk.take(
+        incoming(
+            correlation_id="c-1",
+            headers={Header.TRACEPARENT: TRACE},
+        )
+    )
     (event,) = desk.publisher.events
     assert event.correlation_id == "c-1"
-    assert event.headers == {"traceparent": "00-aa-bb-01"}
+    assert event.headers == {
+        "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    }
 
 
 async def test_what_failed_is_announced_before_its_body_is_dead(desk: Desk) -> None:

@@ -80,6 +80,7 @@ class Bench:
         self.log = Log(standing or snapshot(25))
         self.replicas, self.followed, self.guard = Replicas(), Followed(), Guard("at")
         self.told: list[bool] = []
+        self.applied: list[Snapshot] = []
         self.background = Background()
         self.sync = Sync(
             log=self.log,
@@ -90,6 +91,7 @@ class Bench:
             background=self.background,
             max_age_s=5.0,
             beat=lambda applied: Heartbeat("us", applied, None, {}, 0, consuming=True),
+            applied=self.applied.append,
             stale=self.told.append,
         )
 

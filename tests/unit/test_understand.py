@@ -37,7 +37,7 @@ def refused(**changes: Any) -> Refusal:
 
 def test_a_command_becomes_a_message() -> None:
     fields = {"senderId": "BANK", "userId": "ann", "branchId": 7, "messageType": "Alert"}
-    trace = {Header.TRACEPARENT: b"00-aa-bb-01"}
+    trace = {Header.TRACEPARENT: b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
     found = understood(fields=fields, correlation_id="c-1", headers=trace)
     assert found == Message(
         id="m-1",
@@ -53,7 +53,7 @@ def test_a_command_becomes_a_message() -> None:
         user_id="ann",
         branch_id=7,
         correlation_id="c-1",
-        traceparent="00-aa-bb-01",
+        traceparent="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
         segments=1,
     )
 
@@ -155,3 +155,8 @@ def test_a_count_in_a_header_is_a_positive_integer(value: object, count: int) ->
 )
 def test_a_text_header_is_text_or_nothing(value: object, text: str | None) -> None:
     assert text_header(incoming(headers={Header.TRACEPARENT: value}), Header.TRACEPARENT) == text
+
+
+@pytest.mark.parametrize("value", ["bad\nheader", "", "00-xyz", "é", 7, "00-" + "0" * 600])
+def test_a_trace_that_is_none_is_dropped(value: object) -> None:
+    assert understood(headers={Header.TRACEPARENT: value}).traceparent is None

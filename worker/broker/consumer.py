@@ -121,7 +121,7 @@ class Consumer:
         self._draining = True
         self._changed.set()
         if self._keeper is not None:
-            await self._keeper
+            await asyncio.wait({self._keeper})  # one that died has told `Background` already
         if self._in_hand:
             await asyncio.wait(self._in_hand, timeout=self._grace_s)
         self._drained = True
@@ -172,6 +172,9 @@ class Consumer:
         channel.close_callbacks.add(lambda *_: gone.set())
         async with asyncio.timeout(OPERATION_TIMEOUT_S):
             await channel.set_qos(prefetch_count=self._prefetch)
+            inner = await channel.get_underlay_channel()
+            # The broker cancels a consumer whose queue is deleted, or moves: consume anew.
+            inner.on_consumer_cancel_callbacks.add(lambda *_: gone.set())
             queue = await channel.get_queue(self._queue, ensure=False)
         while not self._draining and not gone.is_set() and not channel.is_closed:
             self._changed.clear()

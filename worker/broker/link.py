@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import aio_pika
 import structlog
+from aio_pika.connection import make_url
 from aio_pika.exceptions import AMQPError
 
 from worker.broker import leniency
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 HEARTBEAT_S: Final = 10
 CONNECT_TIMEOUT_S: Final = 10.0
+CLOSE_TIMEOUT_S: Final = 3.0
 _BACKOFF_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
 LOST: Final = (AMQPError, ConnectionError, OSError, TimeoutError, RuntimeError)
 """What a dead connection or channel raises, as seen by whoever used it."""
@@ -74,9 +76,7 @@ class Link:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
             self._keeper = None
-        if self._connection is not None:
-            await self._connection.close()
-            self._connection = None
+        await self._part()
         self._up.clear()
 
     async def channel(self, *, returns_raise: bool = True) -> AbstractChannel:
@@ -94,12 +94,15 @@ class Link:
             await asyncio.sleep(_BACKOFF_S[0])
 
     async def _connect(self) -> None:
-        connection = await aio_pika.connect(
-            self._url,
+        connection = aio_pika.Connection(
+            make_url(self._url, heartbeat=HEARTBEAT_S),
             client_properties={"connection_name": self._name},
-            heartbeat=HEARTBEAT_S,
-            timeout=CONNECT_TIMEOUT_S,
         )
+        try:
+            await connection.connect(timeout=CONNECT_TIMEOUT_S)
+        except BaseException:
+            await connection.close()  # else it closes itself when it is collected, at any time
+            raise
         self._closed.clear()
         connection.close_callbacks.add(lambda *_: self._lost(connection))
         self._connection = connection
@@ -114,8 +117,21 @@ class Link:
         while True:
             await self._closed.wait()
             _log.warning("connection lost", link=self._name)
+            await self._part()
             await self._reconnect()
             _log.info("connection restored", link=self._name)
+
+    async def _part(self) -> None:
+        """Close the connection, dead or alive: one left open closes itself when collected."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await connection.close()
+        except BROKEN as error:
+            reraise_own_cancel()
+            _log.info("connection not closed", link=self._name, error=type(error).__name__)
 
     async def _reconnect(self) -> None:
         tries = 0

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from typing import TYPE_CHECKING, Any
 
+import structlog
 import typer
 import yaml
 from pydantic import ValidationError
@@ -20,6 +22,9 @@ from worker.providers import registry
 from worker.settings import Settings, WebhookSettings
 from worker.telemetry import logs
 
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
 _JSON = frozenset({"dict_type", "frozen_set_type", "model_type"})
 """Errors of values that must be JSON in the environment."""
 
@@ -28,7 +33,7 @@ def run() -> None:
     """Run one worker until SIGTERM."""
     cfg = _settings()
     logs.configure(cfg.log_level, f"{os.getpid()}")
-    asyncio.run(composition.run(cfg))
+    _run(composition.run(cfg))
 
 
 def webhook() -> None:
@@ -38,7 +43,16 @@ def webhook() -> None:
     except ValidationError as error:
         raise _refused(_named(error)) from None
     logs.configure(cfg.log_level, f"webhook-{os.getpid()}")
-    asyncio.run(composition.run_webhook(cfg))
+    _run(composition.run_webhook(cfg))
+
+
+def _run(process: Coroutine[Any, Any, None]) -> None:
+    """Run to the end; what ends it otherwise is logged by the rules of the log, not printed."""
+    try:
+        asyncio.run(process)
+    except Exception:  # noqa: BLE001 - whatever it is, the process ends here
+        structlog.get_logger(__name__).exception("the process died")
+        raise typer.Exit(1) from None
 
 
 def check_config() -> None:

@@ -92,6 +92,6 @@ class AccountWatch:
         balance = f"{health.balance.amount} {health.balance.currency}"
         if health.balance.amount < floor:
             reason = f"balance {balance} is below {floor:g}: top the account up"
-            self._alerts.raised("low balance", reason, provider=provider)
+            self._alerts.raised("low-balance", reason, provider=provider)
         else:
-            self._alerts.over("low balance", f"balance is {balance}", provider=provider)
+            self._alerts.over("low-balance", f"balance is {balance}", provider=provider)

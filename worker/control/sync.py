@@ -89,6 +89,7 @@ class Sync:
         background: runs the loop; its death ends the process.
         max_age_s: age of the last verification after which nothing is sent.
         beat: our heartbeat, given the applied version.
+        applied: told of each snapshot that comes into force here.
         stale: told when the snapshot goes stale (True) and is fresh again (False).
     """
 
@@ -104,6 +105,7 @@ class Sync:
         max_age_s: float,
         beat: Callable[[int | None], Heartbeat],
         stale: Callable[[bool], None],
+        applied: Callable[[Snapshot], None],
     ) -> None:
         self._log = log
         self._replicas = replicas
@@ -114,6 +116,7 @@ class Sync:
         self._max_age_s = max_age_s
         self._beat = beat
         self._stale = stale
+        self._applied = applied
         self._current: Snapshot | None = None
         self._verified = float("-inf")
         self._refreshed = asyncio.Event()
@@ -182,10 +185,11 @@ class Sync:
         found = await self._log.last()
         if found is not None:
             self._swap(found)
-            self._verified = began
-            self._refreshed.set()
         for followed in self._followed:
             await followed.follow()
+        if found is not None:  # by an old list of opt-outs nothing is sent either
+            self._verified = began
+            self._refreshed.set()
         await self._replicas.beat(self._beat(self._current.version if self._current else None))
         live = await self._replicas.live()
         for guard in self._guards:
@@ -200,6 +204,7 @@ class Sync:
             _log.error("older state ignored", got=found.version, have=current.version)
             return
         self._current = found
+        self._applied(found)
         _log.info(
             "state in force",
             version=found.version,

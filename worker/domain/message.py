@@ -126,6 +126,8 @@ class Attempt:
     """None: not known yet, or lost with the process that knew it."""
     delivery: Delivery = Delivery.NONE
     provider_message_id: str | None = None
+    at: datetime | None = None
+    """When it was decided."""
 
     @property
     def in_doubt(self) -> bool:

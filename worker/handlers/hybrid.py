@@ -118,6 +118,7 @@ class Hybrid:
             reason=decision.reason if preferred else f"{decision.reason}; fallback",
             eligible=decision.assigned and state.epoch == 0 and preferred,
             resend=state.resending,
+            at=self.clock.now(),
         )
 
     async def _hold(self, state: Round, attempt: Attempt) -> Lease | Record:
@@ -181,7 +182,8 @@ class Hybrid:
         open_ = [self.guards[role] for role in why.skipped if role not in state.excluded]
         if isinstance(state.base, Record) and state.base.state is State.UNKNOWN and not open_:
             return Settled(state.base.state, state.base.events, "nobody left to resend through")
-        return Blocked(min((guard.probe_due_in() for guard in open_), default=0.0))
+        due = min((guard.probe_due_in() for guard in open_), default=0.0)
+        return Blocked(due, lane=not why.candidates)
 
     async def _end_tried(
         self,

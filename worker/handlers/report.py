@@ -10,6 +10,7 @@ that recipient (two candidates: none). Delivery moves forward only. On `unknown`
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -27,6 +28,7 @@ from worker.ports import Finished, Settlement, StoreAway
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
     from worker.handlers.announce import Announcer
     from worker.numbers import NotANumber
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     )
 
 TIERS: Final = ("5s", "30s", "2m", "10m")
+CLOCKS_DIFFER: Final = timedelta(seconds=5)
+"""How far the clocks of our own machines may be apart."""
 _TRIES: Final = 3
 _log = structlog.get_logger(__name__)
 
@@ -76,20 +80,24 @@ class Matcher:
         return False
 
     async def _find(self, stored: StoredReport) -> tuple[Record, Attempt, str] | None:
-        report = stored.report
-        if report.message_id is not None:
+        """By our own id and epoch, by the provider's id, by recipient: what the report has."""
+        report, pid = stored.report, stored.report.provider_message_id
+        if report.message_id is not None and report.epoch is not None:
             record = await self.reported.find(report.message_id)
             return _attempt(record, lambda a: a.epoch == report.epoch, announce.BY_REFERENCE)
-        if report.provider_message_id is None:
-            return None
-        pid = report.provider_message_id
-        record = await self.reported.by_reference(report.provider, pid)
-        if record is not None:
-            return _attempt(record, lambda a: a.provider_message_id == pid, announce.BY_REFERENCE)
+        if pid is not None:
+            record = await self.reported.by_reference(report.provider, pid)
+            if record is not None:
+                return _attempt(
+                    record, lambda a: a.provider_message_id == pid, announce.BY_REFERENCE
+                )
         return await self._only_unknown(stored)
 
     async def _only_unknown(self, stored: StoredReport) -> tuple[Record, Attempt, str] | None:
-        """The only unknown message of that recipient; two candidates: none."""
+        """The only unknown message of that recipient; two candidates: none.
+
+        A report is about something sent before it came: what began later is another message.
+        """
         if stored.recipient_hash is None:
             return None
         candidates = await self.reported.unknown_of(stored.recipient_hash)
@@ -98,7 +106,7 @@ class Matcher:
         provider = stored.report.provider
         return _attempt(
             candidates[0],
-            lambda a: a.provider == provider and a.result in (Result.UNKNOWN, None),
+            lambda a: a.provider == provider and a.in_doubt and _before(a, stored.received_at),
             announce.BY_RECIPIENT,
         )
 
@@ -202,6 +210,10 @@ def _may_have_left_twice(record: Record, proved: Attempt) -> bool:
     """Whether a provider may have taken another attempt of the message as well."""
     others = (attempt for attempt in record.attempts if attempt.epoch != proved.epoch)
     return any(other.in_doubt or other.result is Result.ACCEPTED for other in others)
+
+
+def _before(attempt: Attempt, moment: datetime) -> bool:
+    return attempt.at is not None and attempt.at <= moment + CLOCKS_DIFFER
 
 
 def _attempt(

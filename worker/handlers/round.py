@@ -43,6 +43,9 @@ class Blocked:
     """Every candidate's breaker is open: nothing was tried, nothing was written."""
 
     for_s: float
+    """Until a probe is due."""
+    lane: bool = True
+    """Whether every candidate of anybody is blocked; False: this message alone has nobody."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,7 @@ class SendHandler:
         understood = self.understanding.of(incoming, self.clock.now())
         if isinstance(understood, Refusal):
             return await self.refuse(incoming, understood)
+        structlog.contextvars.bind_contextvars(message_id=understood.id, lane=str(understood.lane))
         looked = incoming.redelivered or _is_copy(incoming)
         while understood.id in self.running:
             looked = True
@@ -139,7 +140,8 @@ class SendHandler:
             case Waits():
                 return await self._park(incoming, _tier(ended.failed_rounds), ended.round)
             case Blocked():
-                self.lanes.pause(message.lane, ended.for_s)
+                if ended.lane:
+                    self.lanes.pause(message.lane, ended.for_s)
                 return await self._park(incoming, SOON, carried(incoming, Header.ROUND))
             case TooLate():
                 return await self._close(incoming, message, record, *_too_late(record))

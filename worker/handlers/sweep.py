@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from worker.domain.delivery import FINAL
-from worker.domain.message import Delivery, Lane, Result
+from worker.domain.message import Delivery, Lane, Result, State
 from worker.handlers import announce
 from worker.ports import StoreAway
 
@@ -83,7 +83,8 @@ class Sweeper:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Begin to sweep."""
+        """Begin to sweep; leases are left alone for the time of one, as after an outage."""
+        self.store_was_away()
         self._tasks = {
             self._background.spawn(self._every(EVERY_S, self.sweep), "sweeper"),
             self._background.spawn(self._every(MATCH_EVERY_S, self.match_early), "early reports"),
@@ -119,8 +120,9 @@ class Sweeper:
             await self._announcer.announce(record.id, events, record.correlation_id)
         for stored in await self._reports.orphans():
             await self._matcher.match(stored)
-        for record in await self._due.take_judged():
-            self._judge(record)
+        while judged := await self._due.take_judged():
+            for record in judged:
+                self._judge(record)
         for record in await self._due.overdue():
             await self._unreported(record)
 
@@ -144,7 +146,8 @@ class Sweeper:
 
     async def _unreported(self, record: Record) -> None:
         attempt = _accepted(record) or record.attempts[-1]
-        told = attempt.delivery in FINAL or attempt.provider not in self._reporting
+        silent = attempt.provider not in self._reporting and record.state is not State.UNKNOWN
+        told = attempt.delivery in FINAL or silent
         now = self._clock.now()
         events = () if told else (announce.unreported(record, attempt, now),)
         if await self._due.unreported(record, events):

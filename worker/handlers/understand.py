@@ -7,6 +7,7 @@ start anew with a copy.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from worker.ports import Incoming
 
 LANE_OF_QUEUE = {Queue.TRANSACTIONAL: Lane.TRANSACTIONAL, Queue.BULK: Lane.BULK}
+_TRACE_CONTEXT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+"""W3C Trace Context, level 1."""
 _POLICY = {Lane.TRANSACTIONAL: OnUnknown.RESEND, Lane.BULK: OnUnknown.HOLD}
 
 
@@ -90,9 +93,15 @@ class Understanding:
             user_id=command.user_id,
             branch_id=command.branch_id,
             correlation_id=incoming.correlation_id,
-            traceparent=text_header(incoming, Header.TRACEPARENT),
+            traceparent=_traceparent(incoming),
             segments=segments.count(command.text).parts,
         )
+
+
+def _traceparent(incoming: Incoming) -> str | None:
+    """The caller's trace; what is none is dropped, for it would go into HTTP headers."""
+    value = text_header(incoming, Header.TRACEPARENT) or ""
+    return value if _TRACE_CONTEXT.fullmatch(value) else None
 
 
 def first_seen(incoming: Incoming, now: datetime) -> datetime:

@@ -58,7 +58,8 @@ class HttpGateway:
     @property
     def gives_reports(self) -> bool:
         """Whether delivery can be judged at all."""
-        return self._preset.reports is not None
+        told_where = bool(self._settings.report_base_url and self._settings.report_token)
+        return self._preset.reports is not None and told_where
 
     async def send(self, sms: Sms) -> Outcome:
         """Call the gateway once for one message."""

@@ -25,8 +25,6 @@ from worker.domain.message import (
 from worker.domain.outcome import Accepted, NotSent, Outcome, Refused, Unknown
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from worker.domain.message import Message
     from worker.ports import Finished
 
@@ -70,7 +68,7 @@ def of_message(message: Message) -> Document:
     }
 
 
-def of_attempt(attempt: Attempt, token: str, at: datetime) -> Document:
+def of_attempt(attempt: Attempt, token: str) -> Document:
     """An intent."""
     return {
         "provider": attempt.provider,
@@ -78,7 +76,7 @@ def of_attempt(attempt: Attempt, token: str, at: datetime) -> Document:
         "reason": attempt.reason,
         "eligible": attempt.eligible,
         "resend": attempt.resend,
-        "at": at,
+        "at": attempt.at,
         "token": token,
     }
 
@@ -183,6 +181,7 @@ def _attempt(epoch: int, document: Document) -> Attempt:
         result=Result(result) if result else None,
         delivery=Delivery(document.get("delivery", {}).get("state", Delivery.NONE)),
         provider_message_id=document.get("pid") or document.get("late", {}).get("pid"),
+        at=document.get("at"),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
 
 from bson import Timestamp
 from pymongo.errors import PyMongoError
@@ -127,14 +128,21 @@ class DueStore:
         return [(documents.record(each), documents.unconfirmed(each)) for each in found]
 
     async def take_judged(self) -> list[Record]:
-        """See `Due.take_judged`."""
+        """See `Due.take_judged`. Two writes a batch: whoever marks a record first has it."""
         due = await self._read({"judgeAt": {"$lte": self._clock.now()}})
-        taken = []
-        for found in due:
-            query = {"_id": found["_id"], "judgeAt": found["judgeAt"]}
-            if await self._change(query, {"$unset": {"judgeAt": ""}}, ()):
-                taken.append(documents.record(found))
-        return taken
+        ids, token = [found["_id"] for found in due], uuid4().hex
+        if not ids:
+            return []
+        mark = {"$unset": {"judgeAt": ""}, "$set": {"judgedBy": token}}
+        await self._write({"_id": {"$in": ids}, "judgeAt": {"$exists": True}}, mark)
+        ours = await self._read({"_id": {"$in": ids}, "judgedBy": token})
+        return [documents.record(found) for found in ours]
+
+    async def _write(self, query: Document, update: Document) -> None:
+        try:
+            await self._collection.update_many(query, update)
+        except PyMongoError as error:
+            raise StoreAway(type(error).__name__) from error
 
     async def overdue(self) -> list[Record]:
         """See `Due.overdue`."""

@@ -139,7 +139,7 @@ class MessageStore:
             "epoch": attempt.epoch,
             "resendUsed": False,
             "generation": 1,
-            "attempts": {str(attempt.epoch): documents.of_attempt(attempt, token, now)},
+            "attempts": {str(attempt.epoch): documents.of_attempt(attempt, token)},
             "events": [],
             "unconfirmed": [],
             "createdAt": now,
@@ -194,7 +194,7 @@ class MessageStore:
         fields = {
             **self._submitting(token),
             "epoch": attempt.epoch,
-            f"attempts.{key}": documents.of_attempt(attempt, token, self._clock.now()),
+            f"attempts.{key}": documents.of_attempt(attempt, token),
         }
         if previous is not None:
             ended = documents.of_finished(previous)

@@ -272,7 +272,7 @@ async def _set_up(base: _Base, stores: _Stores) -> None:
     await stores.slots.create_indexes()
     document = json.loads(base.cfg.flags_file.read_text(encoding="utf-8"))
     read, percentage = flags.parse(document, base.cfg.target.id, base.cfg.legacy.id)
-    await seed(stores.log, read, percentage, user="worker")
+    await seed(stores.log, read, percentage, user="worker", now=base.clock.now())
 
 
 def _sync(

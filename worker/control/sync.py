@@ -21,6 +21,7 @@ from worker.ports import Clash, Heartbeat, LogEntry, StoreAway
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from datetime import datetime
 
     from worker.ports import Clock, ControlLog, Guard, Replicas
     from worker.service import Background
@@ -37,7 +38,9 @@ class Followed(Protocol):
         ...
 
 
-async def seed(log: ControlLog, flags: Flags, percentage: int, *, user: str) -> Snapshot:
+async def seed(
+    log: ControlLog, flags: Flags, percentage: int, *, user: str, now: datetime
+) -> Snapshot:
     """State in force; on the very first start, entry 1 is appended from the flags file.
 
     A seed percentage above 0 starts in the first phase whose range holds it; later starts ignore
@@ -46,26 +49,33 @@ async def seed(log: ControlLog, flags: Flags, percentage: int, *, user: str) -> 
     while True:
         standing = await log.last()
         if standing is not None:
-            return standing
+            return standing[1]
         first = Snapshot(
             version=1,
             lineage=str(uuid4()),
             phase=_phase_of(percentage),
             percentage=percentage,
             flags=flags,
+            started_at=now,
+            since=now,
+            initiated_by=user,
         )
         entry = LogEntry(
+            number=1,
             user=user,
             command_id=f"seed-{first.lineage}",
-            command={"name": "seed"},
+            command={"name": "seed", "reason": "first start"},
+            verdict="accepted",
             before=None,
             after=first,
-            reason="first start",
+            reply={},
+            evidence={},
         )
         try:
-            return await log.append(entry)
+            await log.append(entry)
         except Clash:
             continue  # another replica was first: its entry stands
+        return first
 
 
 def _phase_of(percentage: int) -> Phase:
@@ -181,7 +191,7 @@ class Sync:
         began = self._clock.monotonic()
         found = await self._log.last()
         if found is not None:
-            self._swap(found)
+            self._swap(found[1])
             self._verified = began
             self._refreshed.set()
         for followed in self._followed:

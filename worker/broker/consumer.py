@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from contracts.names import Header
-from worker.broker.link import BROKEN, LOST, reraise_own_cancel
+from worker.broker.link import BROKEN, reraise_own_cancel
 from worker.ports import Incoming, Settlement
 
 if TYPE_CHECKING:

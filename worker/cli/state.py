@@ -50,7 +50,8 @@ def _log() -> tuple[Database, ControlLogStore]:
 async def _show() -> None:
     database, log = _log()
     try:
-        _print(await log.last())
+        last = await log.last()
+        _print(last[1] if last else None)
     finally:
         await database.close()
 
@@ -58,20 +59,25 @@ async def _show() -> None:
 async def _set(phase: Phase, percentage: int) -> None:
     database, log = _log()
     try:
-        before = await log.last()
-        if before is None:
+        last = await log.last()
+        if last is None:
             typer.echo("nothing is in force yet: start a worker first", err=True)
             raise typer.Exit(1)
+        number, before = last
         after = replace(before, version=before.version + 1, phase=phase, percentage=percentage)
         entry = LogEntry(
+            number=number + 1,
             user="state set",
             command_id=uuid4().hex,
             command={"name": "state set", "phase": str(phase), "percentage": percentage},
+            verdict="accepted",
             before=before,
             after=after,
-            reason="local run",
+            reply={},
+            evidence={},
         )
-        _print(await log.append(entry))
+        await log.append(entry)
+        _print(after)
     finally:
         await database.close()
 

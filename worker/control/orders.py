@@ -50,7 +50,13 @@ class Providers:
 
 
 async def order_of(
-    command: Command, user: str, rank: Rank, age: timedelta, providers: Providers, log: ControlLog
+    command: Command,
+    *,
+    user: str,
+    rank: Rank,
+    age: timedelta,
+    providers: Providers,
+    log: ControlLog,
 ) -> Order:
     """Translate. Raises `Unusable`, and `StoreAway` where an older state must be read."""
     fields = command.model_dump(exclude={"flags"})

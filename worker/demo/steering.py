@@ -41,13 +41,17 @@ class Steering:
     async def put(self, phase: Phase, percentage: int) -> int:
         """Append what shall be in force; returns its version."""
         log = ControlLogStore(self._database[control_log.COLLECTION], SystemClock())
-        before = await log.last()
-        if before is None:
+        last = await log.last()
+        if last is None:
             raise LookupError("nothing is in force: no worker has started yet")
+        number, before = last
         after = replace(before, version=before.version + 1, phase=phase, percentage=percentage)
         command = {"name": "demo", "phase": str(phase), "percentage": percentage}
-        entry = LogEntry("demo", uuid4().hex, command, before, after, "the demo")
-        return (await log.append(entry)).version
+        ident = uuid4().hex
+        await log.append(
+            LogEntry(number + 1, "demo", ident, command, "accepted", before, after, {}, {})
+        )
+        return after.version
 
     async def in_force(self, version: int, replicas_wanted: int) -> bool:
         """Whether so many live workers go by that version, and nobody by an older one."""

@@ -25,7 +25,9 @@ from worker.broker.unrouted import UnroutedWatch
 from worker.broker.wakeups import Wakeups
 from worker.clock import SystemClock
 from worker.control.accounts import AccountWatch
+from worker.control.follow import Follower
 from worker.control.sync import Sync, seed
+from worker.control_services import Around, control_services
 from worker.domain import flags, tariff
 from worker.domain.message import Lane, OnUnknown
 from worker.domain.phases import Role
@@ -137,8 +139,23 @@ def build(cfg: Settings) -> Process:
     )
     announcer = Announcer(base.publisher, stores.records)
     unsent = Unsent()
-    sync = _sync(base, accounts, stores, health, unsent)
+    follower = Follower(accounts.guards, book, stores.slots, base.background)
+    sync = _sync(base, accounts, stores, health, unsent, follower)
     send = _send(base, accounts, stores, book, announcer, sync, unsent)
+    steering = control_services(
+        Around(
+            cfg=cfg,
+            clock=base.clock,
+            background=base.background,
+            publisher=base.publisher,
+            alerts=base.alerts,
+            sync=sync,
+            guards=accounts.guards,
+            target=accounts.providers[Role.TARGET],
+            normalise=send.understanding.normalise,
+            replica=base.replica,
+        )
+    )
     matcher = Matcher(stores.due, stores.reports, announcer, base.clock)
     sweeper = _sweeper(base, accounts, stores, book, announcer, matcher)
     health.on_return(sweeper.store_was_away)
@@ -182,6 +199,7 @@ def build(cfg: Settings) -> Process:
                 base.clock,
                 replica=base.replica,
             ),
+            *steering,
             _account_watch(base, accounts, sync),
             sweeper,
             _consumer(base, Queue.REPORTS, REPORT_PREFETCH, report, report.give_up),
@@ -275,8 +293,13 @@ async def _set_up(base: _Base, stores: _Stores) -> None:
     await seed(stores.log, read, percentage, user="worker", now=base.clock.now())
 
 
-def _sync(
-    base: _Base, accounts: _Accounts, stores: _Stores, health: StoreHealth, unsent: Unsent
+def _sync(  # noqa: PLR0917 - what a replica goes by and says of itself
+    base: _Base,
+    accounts: _Accounts,
+    stores: _Stores,
+    health: StoreHealth,
+    unsent: Unsent,
+    follower: Follower,
 ) -> Sync:
     def beat(applied: int | None) -> Heartbeat:
         return Heartbeat(
@@ -298,6 +321,7 @@ def _sync(
         max_age_s=base.cfg.snapshot_max_age_s,
         beat=beat,
         stale=lambda stale: health.met("state not verified" if stale else None),
+        swapped=follower,
     )
 
 

@@ -79,6 +79,7 @@ class Bench:
         self.log = Log(standing or snapshot(25))
         self.replicas, self.followed, self.guard = Replicas(), Followed(), Guard("at")
         self.told: list[bool] = []
+        self.swaps: list[tuple[Snapshot | None, Snapshot]] = []
         self.background = Background()
         self.sync = Sync(
             log=self.log,
@@ -90,6 +91,7 @@ class Bench:
             max_age_s=5.0,
             beat=lambda applied: Heartbeat("us", applied, None, {}, 0, consuming=True),
             stale=self.told.append,
+            swapped=lambda *swap: self.swaps.append(swap),
         )
 
     async def woken(self) -> None:

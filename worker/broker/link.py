@@ -41,9 +41,13 @@ class Link:
         url: `amqp://` or `amqps://`, with credentials.
         name: shown in the broker's management views.
         background: runs the keeper; its death ends the process.
+        heartbeat_s: a dead peer is noticed after twice that.
     """
 
-    def __init__(self, url: str, name: str, background: Background) -> None:
+    def __init__(
+        self, url: str, name: str, background: Background, *, heartbeat_s: int = HEARTBEAT_S
+    ) -> None:
+        self._heartbeat_s = heartbeat_s
         self._background = background
         self._url = url
         self._name = name
@@ -97,7 +101,7 @@ class Link:
         connection = await aio_pika.connect(
             self._url,
             client_properties={"connection_name": self._name},
-            heartbeat=HEARTBEAT_S,
+            heartbeat=self._heartbeat_s,
             timeout=CONNECT_TIMEOUT_S,
         )
         self._closed.clear()

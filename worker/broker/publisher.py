@@ -96,7 +96,9 @@ class AmqpPublisher:
     async def reply(self, user: str, ident: str, body: bytes) -> None:
         """See `Replier.reply`. Tried once: who misses it sends the same command id again."""
         properties = Basic.Properties(
-            content_type="application/json", message_type="ControlReply.v1"
+            content_type="application/json",
+            message_type="ControlReply.v1",
+            correlation_id=ident,
         )
         key = f"reply.{user}.{ident}"
         try:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
@@ -24,10 +23,10 @@ import structlog
 
 from contracts.codec import DecodeError, encode
 from contracts.control import ControlReply, StateAnnouncement, decode_command
-from worker.control import views
+from worker.control import trust, views
 from worker.control.orders import Unusable, order_of
 from worker.domain.gates import Measures
-from worker.domain.steering import DOWNWARD, RELATIVE, Order, Rank, Ruling, decide
+from worker.domain.steering import DOWNWARD, RELATIVE, Ruling, decide
 from worker.ports import Clash, LogEntry, Settlement, StoreAway
 
 if TYPE_CHECKING:
@@ -35,14 +34,12 @@ if TYPE_CHECKING:
 
     from contracts.control import Command
     from worker.control.orders import Providers
+    from worker.domain.effects import Order, Rank
     from worker.domain.flags import Snapshot
     from worker.ports import Clock, ControlLog, Incoming, Replier
 
 PREFIX: Final = "control.command."
 RETRY_S: Final = 0.2
-_USER: Final = re.compile(r"[a-z0-9_-]+")
-_WORD: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_TRAVELLED: Final = ("x-death", "CC", "BCC")
 _log = structlog.get_logger(__name__)
 
 
@@ -72,59 +69,58 @@ class CommandHandler:
 
     async def __call__(self, incoming: Incoming) -> Settlement:
         """Handle one command to its settlement."""
-        name = incoming.routing_key.removeprefix(PREFIX)
-        user = incoming.user_id or ""
+        user, name = trust.user(incoming), trust.name(incoming, PREFIX)
         refusal = self._refused_who(incoming, user, name)
         try:
             command = decode_command(incoming.body, name)
         except DecodeError as error:
-            if error.message_id is not None and refusal is None:
-                await self._answer_unread(incoming, user, name, error)
-            else:
-                self.suspicious(f"{user or 'somebody'}: {name or 'command'}: {error.reason}")
-            return Settlement.ACK
-        reply = await self._decided(command, user, refusal)
-        await self._answer(incoming, user, command.command_id, reply)
+            reply = trust.not_understood(name, error, self.clock.now())
+            _log.warning("command not understood", user=user, name=name, reason=error.reason)
+        else:
+            reply = await self._decided(command, user, refusal)
+        if reply.code == "forbidden":
+            self.suspicious(reply.text)
+        await trust.answer(self.replier, incoming, reply)
         return Settlement.ACK
 
     def _refused_who(self, incoming: Incoming, user: str, name: str) -> Ruling | None:
         """A ruling on who asks and on which way it came; None: both are in order."""
-        travelled = [header for header in _TRAVELLED if header in incoming.headers]
-        if not _USER.fullmatch(user):
-            text = f"{name}: expected a user the broker vouches for (user_id), got {user!r:.40}"
-        elif travelled:
-            text = f"{name}: expected a command published directly, got one with {travelled[0]}"
-        elif user not in self.ranks:
-            text = f"{name}: {user} has no role; an operator of the worker sets SMS_ROLES"
-        else:
+        problem = trust.problem(incoming, PREFIX)
+        if problem is None and user not in self.ranks:
+            problem = f"{user} has no role; whoever runs the worker gives one in SMS_ROLES"
+        if problem is None:
             return None
-        self.suspicious(text)
-        return Ruling(accepted=False, code="forbidden", text=text)
+        return Ruling(accepted=False, code="forbidden", text=f"{name}: {problem}")
 
     # --- the decision --------------------------------------------------------------------
 
     async def _decided(self, command: Command, user: str, refusal: Ruling | None) -> ControlReply:
-        first_version: int | None = None
+        decided_on: int | None = None
         while True:
             try:
                 stored = await self.log.find(user, command.command_id)
                 if stored is not None:
-                    return self._again(command, stored)
-                last = await self.log.last()
-                if last is None:
-                    raise StoreAway("nothing is in force yet")
-                number, state = last
-                moved = first_version is not None and first_version != state.version
-                first_version = state.version
+                    return await self._again(command, stored)
+                number, state = await self._standing()
+                moved = decided_on is not None and decided_on != state.version
+                decided_on = state.version
                 ruling = refusal or await self._rule(command, user, state, moved=moved)
                 return await self._append(command, user, number + 1, state, ruling)
             except Clash:
                 continue
             except StoreAway as away:
+                if refusal is not None:
+                    return views.unrecorded(command, refusal.code, refusal.text, self.clock.now())
                 if command.name not in DOWNWARD:
                     return self._store_unavailable(command, str(away))
                 _log.warning("downward command waits for the store", name=command.name)
                 await asyncio.sleep(RETRY_S)
+
+    async def _standing(self) -> tuple[int, Snapshot]:
+        last = await self.log.last()
+        if last is None:
+            raise StoreAway("nothing is in force yet")
+        return last
 
     async def _rule(self, command: Command, user: str, state: Snapshot, *, moved: bool) -> Ruling:
         expected = command.expected_version
@@ -132,7 +128,8 @@ class CommandHandler:
         if command.name not in DOWNWARD and (stale or (moved and command.name in RELATIVE)):
             was = expected if stale else "the one it was decided on"
             text = (
-                f"{command.name}: expected version {was}, {state.version} is in force; look again"
+                f"{command.name}: expected version {was}, {state.version} is in force; "
+                "look at the status and ask again"
             )
             return Ruling(accepted=False, code="version", text=text)
         try:
@@ -145,8 +142,14 @@ class CommandHandler:
         return ruling
 
     async def _order(self, command: Command, user: str) -> Order:
-        age = self.clock.now() - command.issued_at
-        return await order_of(command, user, self.ranks[user], age, self.providers, self.log)
+        return await order_of(
+            command,
+            user=user,
+            rank=self.ranks[user],
+            age=self.clock.now() - command.issued_at,
+            providers=self.providers,
+            log=self.log,
+        )
 
     async def _append(
         self, command: Command, user: str, number: int, state: Snapshot, ruling: Ruling
@@ -156,7 +159,7 @@ class CommandHandler:
         await self.log.append(
             LogEntry(
                 number=number,
-                user=user or "(unverified)",
+                user=user,
                 command_id=command.command_id,
                 command={"fingerprint": _fingerprint(command), **views.recorded(command)},
                 verdict=reply.verdict,
@@ -167,51 +170,34 @@ class CommandHandler:
             )
         )
         if ruling.after is not None:
-            await self._announce(state, after, user)
+            self.changed(state, after, user)
+            await self._announce(after)
         return reply
 
-    async def _announce(self, before: Snapshot, after: Snapshot, user: str) -> None:
+    async def _announce(self, after: Snapshot) -> None:
         announcement = StateAnnouncement(
             version=after.version, lineage=UUID(after.lineage), at=self.clock.now()
         )
         await self.replier.announce_state(encode(announcement))
-        self.changed(before, after, user)
 
-    def _again(self, command: Command, stored: LogEntry) -> ControlReply:
+    async def _again(self, command: Command, stored: LogEntry) -> ControlReply:
+        """The stored answer, and the wake-up that may have died with whoever appended it."""
         if stored.command.get("fingerprint") != _fingerprint(command):
-            text = f"{command.name}: command id {command.command_id} was used for another command"
-            ruling = Ruling(accepted=False, code="id conflict", text=text)
-            return views.reply(command, ruling, stored.after, self.clock.now())
-        return ControlReply.model_validate(stored.reply)
+            text = (
+                f"{command.name}: command id {command.command_id} was used for another command; "
+                "choose a fresh one"
+            )
+            return views.unrecorded(command, "id conflict", text, self.clock.now())
+        if stored.before is None or stored.after.version != stored.before.version:
+            await self._announce(stored.after)
+        return ControlReply.model_validate({**stored.reply, "state": views.state(stored.after)})
 
     def _store_unavailable(self, command: Command, why: str) -> ControlReply:
-        text = f"{command.name}: store unavailable ({why}); nothing changed, send it again"
-        return views.unrecorded(command, "store unavailable", text, self.clock.now())
-
-    # --- answers -------------------------------------------------------------------------
-
-    async def _answer(
-        self, incoming: Incoming, user: str, command_id: str, reply: ControlReply
-    ) -> None:
-        """To the vouched user alone; `reply_to` is ignored."""
-        asked = incoming.correlation_id or ""
-        ident = asked if _WORD.fullmatch(asked) else re.sub(r"[^A-Za-z0-9_-]", "-", command_id)
-        if _USER.fullmatch(user):
-            await self.replier.reply(user, ident, encode(reply))
-
-    async def _answer_unread(
-        self, incoming: Incoming, user: str, name: str, error: DecodeError
-    ) -> None:
-        reply = ControlReply(
-            command_id=error.message_id or "",
-            name=name,
-            verdict="refused",
-            code="invalid",
-            text=f"{name}: {error.reason}",
-            problems=error.problems,
-            at=self.clock.now(),
+        text = (
+            f"{command.name}: store unavailable ({why}); send the same command id again "
+            "until it is answered"
         )
-        await self._answer(incoming, user, reply.command_id, reply)
+        return views.unrecorded(command, "store unavailable", text, self.clock.now())
 
 
 def _fingerprint(command: Command) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from worker.domain import flags
-from worker.domain.steering import Order, Rank
+from worker.domain.effects import KNOWN_GOOD, Order, Rank
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from worker.domain.phases import Role
     from worker.ports import ControlLog
 
-KNOWN_GOOD: Final = "last-known-good"
 KNOWN_GOOD_AFTER_S: Final = 1_800.0
 """A version that was in force for that long is known to be good."""
 

@@ -100,6 +100,7 @@ class Sync:
         max_age_s: age of the last verification after which nothing is sent.
         beat: our heartbeat, given the applied version.
         stale: told when the snapshot goes stale (True) and is fresh again (False).
+        swapped: told of each swap (the one before, if any, and the new one).
     """
 
     def __init__(
@@ -114,6 +115,7 @@ class Sync:
         max_age_s: float,
         beat: Callable[[int | None], Heartbeat],
         stale: Callable[[bool], None],
+        swapped: Callable[[Snapshot | None, Snapshot], None],
     ) -> None:
         self._log = log
         self._replicas = replicas
@@ -124,6 +126,7 @@ class Sync:
         self._max_age_s = max_age_s
         self._beat = beat
         self._stale = stale
+        self._swapped = swapped
         self._current: Snapshot | None = None
         self._verified = float("-inf")
         self._refreshed = asyncio.Event()
@@ -210,6 +213,7 @@ class Sync:
             _log.error("older state ignored", got=found.version, have=current.version)
             return
         self._current = found
+        self._swapped(current, found)
         _log.info(
             "state in force",
             version=found.version,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from worker.domain.flags import Flags, Snapshot
     from worker.domain.gates import Gate
     from worker.domain.steering import Ruling
-    from worker.ports import LogEntry
+    from worker.ports import Beat, LogEntry
 
 
 def reply(command: Command, ruling: Ruling, after: Snapshot, at: datetime) -> ControlReply:
@@ -44,7 +44,11 @@ def unrecorded(asked: Command | ControlQuery, code: str, text: str, at: datetime
 
 
 def answer(
-    query: ControlQuery, data: dict[str, Any], snapshot: Snapshot | None, at: datetime
+    query: ControlQuery,
+    data: dict[str, Any],
+    snapshot: Snapshot | None,
+    at: datetime,
+    gates: tuple[Gate, ...] = (),
 ) -> ControlReply:
     """The answer to a query."""
     return ControlReply(
@@ -55,6 +59,7 @@ def answer(
         text="",
         version=snapshot.version if snapshot else None,
         state=state(snapshot) if snapshot else None,
+        gates=tuple(gate(each) for each in gates),
         data=data,
         at=at,
     )
@@ -70,6 +75,20 @@ def gate(found: Gate) -> GateView:
         verdict=found.verdict.value,
         missing=found.missing,
     )
+
+
+def beat(found: Beat) -> dict[str, Any]:
+    """A replica's heartbeat."""
+    said = found.heartbeat
+    return {
+        "replica": said.replica,
+        "applied": said.applied,
+        "oldestUnsent": said.oldest_unsent,
+        "breakers": dict(said.breakers),
+        "inHand": said.in_hand,
+        "consuming": said.consuming,
+        "ageS": round(found.age_s, 1),
+    }
 
 
 def state(found: Snapshot) -> StateView:

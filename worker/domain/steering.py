@@ -6,20 +6,20 @@ Rules:
 - Downwards is never gated, never waits, never expires. Every order that raises the target's share,
   whatever its name, passes the gates: an order is judged by its effect.
 - No state leaves a phase without an enabled provider that has a role.
-- Roles: observers ask; operators hold, go down, and set the percentage within the phase;
+- Roles: observers ask; operators hold, go down, and move the percentage within the phase;
   administrators do everything.
+- What each order would make of the state is `effects`' to say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from worker.domain.flags import MAX_OVERRIDES, Flags, Proposal, Snapshot
+from worker.domain.effects import EFFECTS, Order, Rank, Refused, place
+from worker.domain.flags import Proposal, Snapshot
 from worker.domain.gates import (
     Gate,
     Measures,
@@ -28,12 +28,12 @@ from worker.domain.gates import (
     requirement_gates,
     time_gate,
 )
-from worker.domain.phases import LEGACY_ALONE, MOVES, Move, Phase, Role
+from worker.domain.phases import LEGACY_ALONE, Phase, Role
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
-Effect = Callable[["Order", Snapshot, "datetime"], Snapshot]
 PROPOSAL_LIFE: Final = timedelta(hours=24)
 UPWARD_LIFE: Final = timedelta(seconds=30)
 DOWNWARD: Final = frozenset({"rollback", "emergency-rollback", "hold"})
@@ -41,39 +41,11 @@ DOWNWARD: Final = frozenset({"rollback", "emergency-rollback", "hold"})
 RELATIVE: Final = frozenset({"advance", "step"})
 """Orders whose meaning depends on the state they were given for."""
 _FULL: Final = 100
-
-
-class Rank(StrEnum):
-    """What a broker user may ask for."""
-
-    OBSERVER = "observer"
-    OPERATOR = "operator"
-    ADMINISTRATOR = "administrator"
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """A command, understood: providers are roles, documents are values."""
-
-    name: str
-    by: str
-    """The user the broker vouches for."""
-    rank: Rank
-    reason: str
-    percentage: int | None = None
-    dry_run: bool = False
-    override: str | None = None
-    """Why the gates may be passed over."""
-    leaving: str | None = None
-    provider: Role | None = None
-    user: str | None = None
-    branch: int | None = None
-    flags: Flags | None = None
-    proposal: int | None = None
-    label: str | None = None
-    restored: Snapshot | None = None
-    age: timedelta = timedelta(0)
-    """Since it was issued; an upward order expires."""
+_OPERATORS: Final = frozenset({"hold", "rollback", "emergency-rollback", "set-percentage", "step"})
+_WITHIN_PHASE: Final = frozenset({"set-percentage", "step"})
+_WAY_UP: Final = tuple(phase for phase in Phase if phase not in LEGACY_ALONE)
+_WHOLE: Final = frozenset({"set-flags", "restore"})
+"""Orders that change more than the share, whichever way the share goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +59,6 @@ class Ruling:
     gates: tuple[Gate, ...] = ()
 
 
-class Refused(Exception):  # noqa: N818 - control flow within this module
-    """An order that cannot be carried out in this state."""
-
-    def __init__(self, code: str, text: str) -> None:
-        super().__init__(text)
-        self.code = code
-
-
 def share(state: Snapshot) -> int:
     """The target's share of what no override names, in per cent."""
     if state.phase in LEGACY_ALONE or not state.flags.target_enabled:
@@ -102,40 +66,46 @@ def share(state: Snapshot) -> int:
     return state.percentage if state.flags.legacy_enabled else _FULL
 
 
+def has_role(state: Snapshot) -> bool:
+    """Whether the target may be chosen at all, be it as fallback or by an override."""
+    return state.phase not in LEGACY_ALONE and state.flags.target_enabled
+
+
 def raises(before: Snapshot, after: Snapshot) -> bool:
-    """Whether anybody's messages may go to the target that did not before."""
-    if share(after) > share(before):
-        return True
-    if after.phase in LEGACY_ALONE or not after.flags.target_enabled:
+    """Whether anybody's messages may go to the target that did not before, or a later phase begins.
+
+    A later phase allows more at its next step, so it is entered by its requirements at any share.
+    """
+    if not has_role(after):
         return False
-    was_off = before.phase in LEGACY_ALONE or not before.flags.target_enabled
+    if share(after) > share(before) or not has_role(before):
+        return True
+    if _WAY_UP.index(after.phase) > _WAY_UP.index(before.phase):
+        return True
     pairs = (
         (before.flags.user_overrides, after.flags.user_overrides),
         (before.flags.branch_overrides, after.flags.branch_overrides),
     )
-    return any(_override_raises(old, new, after, was_off=was_off) for old, new in pairs)
+    return any(_override_raises(old, new, after) for old, new in pairs)
 
 
 def _override_raises(
     old: Mapping[str, Role] | Mapping[int, Role],
     new: Mapping[str, Role] | Mapping[int, Role],
     after: Snapshot,
-    *,
-    was_off: bool,
 ) -> bool:
     before, now = dict(old.items()), dict(new.items())
-    to_target = {key for key, role in now.items() if role is Role.TARGET}
-    had_target = {key for key, role in before.items() if role is Role.TARGET}
-    if to_target - (set() if was_off else had_target):
+    gained = [key for key, role in now.items() if role is Role.TARGET]
+    if any(before.get(key) is not Role.TARGET for key in gained):
         return True
-    freed = {key for key, role in before.items() if role is Role.LEGACY and key not in now}
-    return bool(freed) and share(after) > 0
+    freed = any(role is Role.LEGACY and key not in now for key, role in before.items())
+    return freed and share(after) > 0
 
 
 def decide(order: Order, state: Snapshot, measures: Measures, now: datetime) -> Ruling:
     """Rule on an order."""
     try:
-        wanted = _EFFECTS[order.name](order, state, now)
+        wanted = EFFECTS[order.name](order, state, now)
         return _rule(order, state, wanted, measures, now)
     except Refused as refused:
         return Ruling(accepted=False, code=refused.code, text=str(refused))
@@ -149,9 +119,9 @@ def _rule(
     if wanted == state:
         return Ruling(accepted=True, code="unchanged", text=f"nothing to do: {place(state)}")
     _require_a_provider(order, wanted)
-    if upward and order.age > UPWARD_LIFE:
-        seconds = order.age.total_seconds()
-        raise Refused("stale", f"{order.name}: expected at most 30 s old, got {seconds:.0f} s")
+    if upward:
+        _require_fresh(order)
+        _require_the_way_up(order, state, wanted)
     gates = gates_of(state, wanted, measures, now) if upward else ()
     shut = [gate for gate in gates if not gate.open]
     if order.dry_run:
@@ -169,6 +139,16 @@ def _rule(
     return Ruling(True, "ok", f"{order.name}: now {place(after)}", after, gates)  # noqa: FBT003 - accepted
 
 
+def next_up(state: Snapshot, now: datetime) -> tuple[str, Snapshot] | None:
+    """The next move upwards and what it would lead to; None: there is none."""
+    for name in ("step", "advance"):
+        try:
+            return name, EFFECTS[name](Order(name, "", Rank.ADMINISTRATOR, ""), state, now)
+        except Refused:
+            continue
+    return None
+
+
 def gates_of(
     state: Snapshot, wanted: Snapshot, measures: Measures, now: datetime
 ) -> tuple[Gate, ...]:
@@ -181,11 +161,6 @@ def gates_of(
     requirements = wanted.flags.phases[wanted.phase].requirements
     asked = requirement_gates(requirements, measures) if requirements else ()
     return (lock, time_gate(state.since, now, minimum), *asked)
-
-
-def place(state: Snapshot) -> str:
-    """Phase and percentage, for people."""
-    return f"{state.phase} at {state.percentage} %"
 
 
 def _names(gates: list[Gate]) -> str:
@@ -236,212 +211,41 @@ def _require_a_provider(order: Order, wanted: Snapshot) -> None:
     )
 
 
+def _require_fresh(order: Order) -> None:
+    if not -UPWARD_LIFE <= order.age <= UPWARD_LIFE:
+        seconds = order.age.total_seconds()
+        raise Refused(
+            "stale",
+            f"{order.name}: expected at most 30 s since it was issued, got {seconds:.0f} s; "
+            "issue it anew",
+        )
+
+
+def _require_the_way_up(order: Order, state: Snapshot, wanted: Snapshot) -> None:
+    """An older state is no way round the first phase after a rollback."""
+    steep = state.phase is Phase.ROLLBACK and wanted.phase is not Phase.PARALLEL_SETUP
+    if steep and order.override is None:
+        raise Refused(
+            "phase",
+            f"{order.name} to {place(wanted)}: from {state.phase} the way up starts at "
+            f"{Phase.PARALLEL_SETUP}; advance, or override the gates with a reason",
+        )
+
+
 def _require_rank(order: Order, state: Snapshot, wanted: Snapshot, *, upward: bool) -> None:
     if order.rank is Rank.ADMINISTRATOR:
         return
-    operators = {"hold", "rollback", "emergency-rollback", "set-percentage"}
-    down = share(wanted) < share(state)
-    allowed = order.rank is Rank.OPERATOR and (order.name in operators or down)
-    if allowed and (not upward or order.name == "set-percentage") and order.override is None:
+    down = share(wanted) < share(state) and order.name not in _WHOLE
+    fits = (order.name in _OPERATORS or down) and (not upward or order.name in _WITHIN_PHASE)
+    if order.rank is Rank.OPERATOR and fits and order.override is None:
         return
     raise Refused(
         "forbidden",
         f"{order.name}: {order.by} is {order.rank}; expected administrator"
-        + ("" if order.rank is Rank.OBSERVER else " (operators hold, go down, set a percentage)"),
+        + (
+            " (observers query)"
+            if order.rank is Rank.OBSERVER
+            else " (operators hold, go down, and move the percentage within the phase)"
+        )
+        + "; ask one",
     )
-
-
-# --- effects: what the state would be ----------------------------------------------------------
-
-
-def _move(order: Order, state: Snapshot) -> Phase:
-    target = MOVES.get((state.phase, Move(order.name)))
-    if target is None:
-        allowed = ", ".join(move for phase, move in MOVES if phase is state.phase)
-        raise Refused(
-            "phase", f"{order.name}: not possible in phase {state.phase}; possible: {allowed}"
-        )
-    return target
-
-
-def _advance(order: Order, state: Snapshot, _now: datetime) -> Snapshot:
-    phase = _move(order, state)
-    rules = state.flags.phases[phase]
-    at = rules.entry if order.percentage is None else order.percentage
-    if at > rules.entry or not rules.allows(at):
-        raise Refused(
-            "range", f"advance --at: expected {rules.low} to {rules.entry} in {phase}, got {at}"
-        )
-    return replace(state, phase=phase, percentage=at, proposal=None)
-
-
-def _step(order: Order, state: Snapshot, _now: datetime) -> Snapshot:
-    phase = _move(order, state)
-    following = state.flags.phases[phase].step_after(state.percentage)
-    if following is None:
-        raise Refused("last step", f"step: {place(state)} is the last step; go on with advance")
-    return replace(state, percentage=following, proposal=None)
-
-
-def _set_percentage(order: Order, state: Snapshot, _now: datetime) -> Snapshot:
-    phase = _move(order, state)
-    rules = state.flags.phases[phase]
-    wanted = order.percentage if order.percentage is not None else state.percentage
-    if not rules.allows(wanted):
-        raise Refused(
-            "range",
-            f"set-percentage: expected 0 or {rules.low} to {rules.high} in {phase}, got {wanted}; "
-            "advance or rollback change the phase",
-        )
-    return replace(state, percentage=wanted, proposal=None)
-
-
-def _rollback(order: Order, state: Snapshot, _now: datetime) -> Snapshot:
-    if order.leaving is not None and order.leaving != state.phase:
-        return state  # left already: a repeated rollback does not go down twice
-    phase = _move(order, state)
-    if state.legacy_retired or not state.flags.legacy_enabled:
-        raise Refused(
-            "retired",
-            "rollback: legacy is not enabled; enable-provider legacy first, or emergency-rollback, "
-            "which enables it",
-        )
-    rules = state.flags.phases[phase]
-    last = min(state.last_percentages.get(phase, rules.entry), state.percentage)
-    return replace(state, phase=phase, percentage=min(last, rules.high), proposal=None)
-
-
-def _emergency(_order: Order, state: Snapshot, _now: datetime) -> Snapshot:
-    flags = replace(state.flags, legacy_enabled=True)
-    return replace(
-        state, phase=Phase.ROLLBACK, percentage=0, flags=flags, legacy_retired=False, proposal=None
-    )
-
-
-def _retire(order: Order, state: Snapshot, _now: datetime) -> Snapshot:
-    _move(order, state)
-    if state.percentage != _FULL:
-        raise Refused("range", f"retire-legacy: expected 100 %, got {state.percentage} %")
-    flags = replace(state.flags, legacy_enabled=False)
-    return replace(state, flags=flags, legacy_retired=True)
-
-
-def _approve(order: Order, state: Snapshot, now: datetime) -> Snapshot:
-    proposal = _proposal(order, state, now)
-    if proposal.by == order.by:
-        raise Refused("own proposal", f"approve: {order.by} made it; somebody else must approve")
-    return replace(state, phase=proposal.phase, percentage=proposal.percentage, proposal=None)
-
-
-def _reject(order: Order, state: Snapshot, now: datetime) -> Snapshot:
-    _proposal(order, state, now)
-    return replace(state, proposal=None)
-
-
-def _proposal(order: Order, state: Snapshot, now: datetime) -> Proposal:
-    proposal = state.proposal
-    if proposal is None or proposal.number != order.proposal:
-        waiting = "none waits" if proposal is None else f"{proposal.number} waits"
-        raise Refused("no proposal", f"{order.name}: no proposal {order.proposal}; {waiting}")
-    if now >= proposal.expires_at:
-        raise Refused("expired", f"{order.name}: proposal {proposal.number} expired; ask again")
-    return proposal
-
-
-def _unlock(_order: Order, state: Snapshot, _now: datetime) -> Snapshot:
-    return replace(state, lock=None)
-
-
-def _set_flags(order: Order, state: Snapshot, _now: datetime) -> Snapshot:
-    if order.flags is None:
-        raise Refused("invalid", "set-flags: expected a flags document")
-    retired = state.legacy_retired and not order.flags.legacy_enabled
-    return replace(state, flags=order.flags, legacy_retired=retired)
-
-
-def _override(order: Order, state: Snapshot, _now: datetime) -> Snapshot:
-    users, branches = dict(state.flags.user_overrides), dict(state.flags.branch_overrides)
-    if order.user is not None:
-        _put(users, order.user, order.provider)
-    if order.branch is not None:
-        _put(branches, order.branch, order.provider)
-    if max(len(users), len(branches)) > MAX_OVERRIDES:
-        raise Refused(
-            "too many", f"{order.name}: expected at most {MAX_OVERRIDES} overrides; clear some"
-        )
-    flags = replace(
-        state.flags,
-        user_overrides=MappingProxyType(users),
-        branch_overrides=MappingProxyType(branches),
-    )
-    return replace(state, flags=flags)
-
-
-def _put(overrides: dict[Any, Role], key: Any, role: Role | None) -> None:
-    if role is None:
-        overrides.pop(key, None)
-    else:
-        overrides[key] = role
-
-
-def _enabling(order: Order, state: Snapshot, _now: datetime) -> Snapshot:
-    enabled = order.name == "enable-provider"
-    if order.provider is Role.TARGET:
-        return replace(state, flags=replace(state.flags, target_enabled=enabled))
-    flags = replace(state.flags, legacy_enabled=enabled)
-    return replace(state, flags=flags, legacy_retired=state.legacy_retired and not enabled)
-
-
-def _reset_breaker(order: Order, state: Snapshot, _now: datetime) -> Snapshot:
-    resets = dict(state.breaker_resets)
-    if order.provider is not None:
-        resets[order.provider] = resets.get(order.provider, 0) + 1
-    return replace(state, breaker_resets=MappingProxyType(resets))
-
-
-def _backup(order: Order, state: Snapshot, _now: datetime) -> Snapshot:
-    named = {**state.backups, order.label or "": state.version}
-    return replace(state, backups=MappingProxyType(named))
-
-
-def _restore(order: Order, state: Snapshot, _now: datetime) -> Snapshot:
-    older = order.restored
-    if older is None:
-        names = ", ".join([*state.backups, "last-known-good"])
-        raise Refused("unknown version", f"restore: no version {order.label!r}; known: {names}")
-    return replace(
-        state,
-        phase=older.phase,
-        percentage=older.percentage,
-        flags=older.flags,
-        legacy_retired=older.legacy_retired,
-        proposal=None,
-    )
-
-
-_EFFECTS: Final[Mapping[str, Effect]] = MappingProxyType(
-    {
-        "advance": _advance,
-        "step": _step,
-        "set-percentage": _set_percentage,
-        "rollback": _rollback,
-        "emergency-rollback": _emergency,
-        "retire-legacy": _retire,
-        "approve": _approve,
-        "reject": _reject,
-        "hold": lambda _order, state, _now: replace(state, held=True),
-        "resume": lambda _order, state, _now: replace(state, held=False),
-        "unlock": _unlock,
-        "set-flags": _set_flags,
-        "set-user-override": _override,
-        "clear-user-override": _override,
-        "set-branch-override": _override,
-        "clear-branch-override": _override,
-        "enable-provider": _enabling,
-        "disable-provider": _enabling,
-        "reset-breaker": _reset_breaker,
-        "backup": _backup,
-        "restore": _restore,
-    }
-)
-"""Every command has an effect; which phases allow it is `phases.MOVES`' to say."""

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import pty
 import re
+import select
+import signal
+import subprocess
+import sys
+import termios
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from control_side import FLAGS, GATES, ControlSide, replica, state
 from typer.testing import CliRunner
 
+from contracts.control import Status
+from tests.integration.proxy import Proxy
 from worker.cli import app
+from worker.cli.client import ControlClient
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -243,22 +254,29 @@ async def test_a_wrong_password_is_refused_at_once(
 
 
 async def test_status_shows_state_replicas_and_the_next_gates(side: ControlSide, ctl: Ctl) -> None:
-    gates = [gate.model_dump(by_alias=True) for gate in GATES]
     side.answers["status"] = {
         "state": state(),
         "version": 7,
         "data": {
             "replicas": [replica("3f1b", 7), replica("late", 6)],
             "providers": {"africastalking": {"breaker": "closed"}, "legacy": {"breaker": "open"}},
-            "next": {"advance": {"to": "LegacyDeprecation at 75 %", "gates": gates}},
+            "next": {
+                "command": "advance",
+                "to": "LegacyDeprecation at 75 %",
+                "shut": ["success"],
+            },
+            "alerts": ["low balance"],
         },
+        "gates": GATES,
     }
     text = (await ctl("status")).stdout
     assert "GradualMigration  25 %" in text
     assert re.search(r"late +6 +\(behind\)", text)
     assert re.search(r"breaker +closed +open", text)
     assert "next: advance to LegacyDeprecation at 75 %" in text
+    assert "missing: success" in text
     assert "93 outcomes" in text
+    assert re.search(r"alerts +low balance", text)
     assert max(map(len, text.splitlines())) <= 80
     assert "\x1b" not in text
 
@@ -369,3 +387,95 @@ async def test_a_flags_file_that_is_no_object_is_wrong_usage(
     result = await ctl("flags", "apply", str(file), *SURE)
     assert result.exit_code == 2
     assert "expected" in result.stderr
+
+
+# --- at a terminal ---------------------------------------------------------------------------
+
+
+class Terminal:
+    """A command line at a real terminal of 80 columns."""
+
+    def __init__(self, url: str, *arguments: str) -> None:
+        self._master, slave = pty.openpty()
+        termios.tcsetwinsize(slave, (40, 80))
+        environment = os.environ | {"AMQP_URL_ADMINISTRATOR": url, "TERM": "xterm"}
+        command = [sys.executable, "-m", "worker", "ctl", *arguments]
+        self.process = subprocess.Popen(  # noqa: S603 - our own program
+            command, stdin=slave, stdout=slave, stderr=slave, env=environment
+        )
+        os.close(slave)
+        self.text = ""
+
+    def type(self, text: str) -> None:
+        os.write(self._master, text.encode())
+
+    async def shows(self, wanted: str, within_s: float = 20.0) -> None:
+        """Read until it shows that, or its end comes."""
+        deadline = time.monotonic() + within_s
+        while wanted not in self.text:
+            assert time.monotonic() < deadline, self.text
+            self.text += await asyncio.to_thread(self._read)
+
+    def _read(self) -> str:
+        if not select.select([self._master], [], [], 0.2)[0]:
+            return ""
+        try:
+            return os.read(self._master, 65536).decode()
+        except OSError:  # the other end is closed
+            return ""
+
+    async def end(self) -> int:
+        code = await asyncio.to_thread(self.process.wait, 20)
+        os.close(self._master)
+        return code
+
+
+async def test_a_person_is_asked_for_the_reason_and_for_a_yes(
+    side: ControlSide, amqp_url: Callable[[str], str]
+) -> None:
+    terminal = Terminal(amqp_url("administrator"), "advance")
+    await terminal.shows("reason")
+    terminal.type("it is Friday\n")
+    await terminal.shows("in force: GradualMigration at 25 %")
+    await terminal.shows("advance to the next phase?")
+    terminal.type("y\n")
+    await terminal.shows("advance: done")
+    assert await terminal.end() == 0
+    assert side.only("advance").body["reason"] == "it is Friday"
+
+
+async def test_a_no_sends_nothing(side: ControlSide, amqp_url: Callable[[str], str]) -> None:
+    terminal = Terminal(amqp_url("administrator"), "emergency-rollback", *WHY)
+    await terminal.shows("send ALL traffic to legacy, now?")
+    terminal.type("n\n")
+    await terminal.shows("nothing done")
+    assert await terminal.end() == 1
+    assert not side.asked
+
+
+async def test_watch_renews_the_screen_and_says_when_it_cannot(
+    side: ControlSide, amqp_url: Callable[[str], str]
+) -> None:
+    arguments = ("status", "--watch", "--every", "0.1", "--timeout", "0.5")
+    terminal = Terminal(amqp_url("administrator"), *arguments)
+    await terminal.shows("25 %")
+    side.answers["status"] = {"state": state(8, 50), "data": {}}
+    await terminal.shows("50 %")
+    side.answers["status"] = None
+    await terminal.shows("NOT RENEWED")
+    terminal.process.send_signal(signal.SIGINT)
+    assert await terminal.end() == 0
+
+
+async def test_a_lost_connection_costs_no_answer(
+    side: ControlSide, amqp_url: Callable[[str], str]
+) -> None:
+    url = amqp_url("administrator")
+    async with Proxy(url) as proxy:
+        through = re.sub(r"@127.0.0.1:\d+", f"@127.0.0.1:{proxy.port}", url)
+        async with ControlClient(through) as client:
+            await client.ask(Status(command_id="first"), 5)
+            proxy.cut()
+            reply = await client.ask(Status(command_id="second"), 10)
+    assert reply.command_id == "second"
+    assert len(side.named("status")) >= 2

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 import typer
-from pydantic import ValidationError
 from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from contracts.control import GateView, Status
+from contracts.control import Status
 from worker.cli.client import NoAnswer
 from worker.cli.ctl_views import (
     console,
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from contracts.control import ControlReply, StateView
+    from contracts.control import ControlReply, GateView, StateView
     from worker.cli.client import ControlClient
 
 _SHOWN_ELSEWHERE: Final = ("replicas", "providers", "next")
@@ -58,9 +57,7 @@ def status_parts(reply: ControlReply) -> Iterator[RenderableType]:
         yield side_by_side(providers, "providers")
     yield Text()
     yield _replicas(data.get("replicas") or [], reply.version)
-    for move, found in (data.get("next") or {}).items():
-        yield Text()
-        yield from _next(move, found)
+    yield from _next(data.get("next"), reply.gates)
 
 
 def _state(state: StateView) -> Iterator[RenderableType]:
@@ -99,16 +96,16 @@ def _replicas(replicas: Sequence[Mapping[str, Any]], version: int | None) -> Ren
     return found
 
 
-def _next(move: str, found: Any) -> Iterator[RenderableType]:
-    """Gates of the next move; what it leads to, or why there is none."""
-    inner = found if isinstance(found, dict) else {"gates": found}
-    title = inner.get("to") or inner.get("text") or ""
-    yield Text(f"next: {move}{f' to {title}' if title else ''}", style="bold")
-    try:
-        gates = [GateView.model_validate(each) for each in inner.get("gates") or []]
-    except ValidationError:
-        yield Text(plain(found))
+def _next(
+    following: Mapping[str, Any] | None, gates: Sequence[GateView]
+) -> Iterator[RenderableType]:
+    """The next move upwards, its gates, and what is missing."""
+    if not following:
         return
+    shut = plain(following.get("shut") or "nothing; it may go")
+    yield Text()
+    yield Text(f"next: {following.get('command')} to {following.get('to')}", style="bold")
+    yield Text(f"missing: {shut}")
     if gates:
         yield gate_table(gates)
 

@@ -41,11 +41,14 @@ async def applied_by_all(client: ControlClient, version: int, within_s: float) -
     deadline = time.monotonic() + within_s
     late = "no status"
     while (left := deadline - time.monotonic()) > 0:
-        reply = await client.ask(Status(command_id=str(uuid4())), left)
+        try:
+            reply = await client.ask(Status(command_id=str(uuid4())), left)
+        except NoAnswer:
+            break  # who was behind when there was an answer says more than that there is none
         replicas = (reply.data or {}).get("replicas", [])
         names = behind(replicas, version)
-        if reply.verdict == "accepted" and replicas and not names:
+        if replicas and not names:
             return [str(each.get("replica")) for each in replicas]
-        late = ", ".join(names) if reply.verdict == "accepted" else reply.text
+        late = ", ".join(names) or f"the replicas are not known ({reply.code})"
         await asyncio.sleep(_POLL_S)
     raise NoAnswer(f"version {version} is in force, not yet applied within {within_s:g} s: {late}")

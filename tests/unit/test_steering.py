@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
@@ -349,7 +350,7 @@ def test_a_raise_moves_nobody_back_and_a_drop_moves_nobody_on() -> None:
     buckets = [routing.bucket(f"+2609{n:08d}") for n in range(200_000)]
     steps = (0, 1, 5, 10, 25, 50, 75, 90, 95, 98, 100)
     taken = {at: {i for i, bucket in enumerate(buckets) if bucket < at} for at in steps}
-    for low, high in zip(steps, steps[1:], strict=False):
+    for low, high in pairwise(steps):
         assert taken[low] <= taken[high]
         assert abs(len(taken[high]) / 200_000 - high / 100) < 0.005
     assert routing.decide("+260977123456", None, None, state(50)).candidates

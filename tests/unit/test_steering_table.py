@@ -1,4 +1,4 @@
-"""Every cell of phase x command x role: what is accepted, and into what; everything else refused."""
+"""Every cell of phase x command x role: what is accepted, and into what; the rest is refused."""
 
 from __future__ import annotations
 

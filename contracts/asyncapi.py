@@ -12,6 +12,7 @@ import re
 from typing import Any, Final
 
 from contracts.catalogue import MESSAGES, Published
+from contracts.control import COMMANDS, QUERIES
 from contracts.names import COMMAND_BINDINGS, MAX_BODY_BYTES, Queue
 
 _BINDING: Final = "0.3.0"
@@ -21,12 +22,23 @@ _QUEUES: Final = {
     Queue.TRANSACTIONAL: "Lane of urgent messages.",
     Queue.BULK: "Lane of campaigns.",
     Queue.REPORTS: "Delivery reports as the providers sent them.",
+    Queue.CONTROL_COMMAND: "Commands of administrators; every replica competes for them.",
+    Queue.CONTROL_QUERY: "Questions of administrators and observers, apart from the commands.",
     Queue.DEAD: "What nobody will process any more, body untouched, the reason in `sms-reason`.",
 }
 _READ_BY_QUEUE: Final = {
     "SendSms": (Queue.TRANSACTIONAL, Queue.BULK),
     "RawReport": (Queue.REPORTS,),
+    **{command.__name__: (Queue.CONTROL_COMMAND,) for command in COMMANDS},
+    **{query.__name__: (Queue.CONTROL_QUERY,) for query in QUERIES},
 }
+_PARAMETERS: Final = {
+    "provider": "Configured provider id.",
+    "user": "Login of the asker, as the broker vouches for it.",
+    "id": "The asker's correlation id, else the command id.",
+}
+_MAY_DIE: Final = ("SendSms", "RawReport")
+"""What `sms.dead` can hold."""
 
 
 def document() -> dict[str, Any]:
@@ -65,7 +77,7 @@ def _exchange_channel(message: Published, key: str) -> dict[str, Any]:
     }
     names = re.findall(r"\{(\w+)\}", key)
     if names:
-        channel["parameters"] = {name: {"description": f"Configured {name} id."} for name in names}
+        channel["parameters"] = {name: {"description": _PARAMETERS[name]} for name in names}
     exchange = {
         "name": str(message.exchange),
         "type": "topic",
@@ -79,7 +91,7 @@ def _exchange_channel(message: Published, key: str) -> dict[str, Any]:
 
 def _queue_channel(queue: Queue) -> dict[str, Any]:
     carried = [name for name, queues in _READ_BY_QUEUE.items() if queue in queues]
-    messages = carried or [each.name for each in MESSAGES if each.inbound]
+    messages = carried or _MAY_DIE
     settings = {
         "name": str(queue),
         "durable": True,
@@ -97,24 +109,26 @@ def _queue_channel(queue: Queue) -> dict[str, Any]:
 
 
 def _operations() -> dict[str, Any]:
-    operations: dict[str, Any] = {}
+    operations: dict[str, Any] = {
+        f"receive{_pascal(queue)}": _receive(queue)
+        for queue in dict.fromkeys(queue for queues in _READ_BY_QUEUE.values() for queue in queues)
+    }
     for message in MESSAGES:
         if message.inbound:
-            for queue in _READ_BY_QUEUE[message.name]:
-                operations[f"receive{_pascal(queue)}"] = _receive(message, queue)
             continue
         for key in message.keys:
             operations[f"send{_pascal(key)}"] = _send(message, key)
     return operations
 
 
-def _receive(message: Published, queue: Queue) -> dict[str, Any]:
+def _receive(queue: Queue) -> dict[str, Any]:
     channel = _queue_id(queue)
+    read = [each for each in MESSAGES if queue in _READ_BY_QUEUE.get(each.name, ())]
     return {
         "action": "receive",
         "channel": {"$ref": f"#/channels/{channel}"},
-        "summary": message.summary,
-        "messages": [{"$ref": f"#/channels/{channel}/messages/{message.name}"}],
+        "summary": read[0].summary if len(read) == 1 else _QUEUES[queue],
+        "messages": [{"$ref": f"#/channels/{channel}/messages/{each.name}"} for each in read],
         "bindings": {"amqp": {"ack": True, "bindingVersion": _BINDING}},
     }
 

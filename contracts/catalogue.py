@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from contracts.commands import SEND_TYPE, SendSms
-from contracts.control import StateAnnouncement
+from contracts.control import COMMANDS, QUERIES, ControlReply, StateAnnouncement
 from contracts.events import EVENTS
 from contracts.metrics import METRICS
 from contracts.names import Exchange, Key
@@ -26,7 +26,7 @@ class Published:
     model: type[Wire]
     exchange: Exchange
     keys: tuple[str, ...]
-    """Routing keys; `{provider}` stands for a word."""
+    """Routing keys; a name in braces stands for a word."""
     type: str
     """AMQP `type`."""
     inbound: bool = False
@@ -52,6 +52,13 @@ def _named(model: type[Wire]) -> str:
     return str(model.model_fields["event"].default)
 
 
+def _asked(kind: str, model: type[Wire]) -> Published:
+    """A command or query: key and AMQP type come from its `name`."""
+    name = str(model.model_fields["name"].default)
+    key = f"control.{kind}.{name}"
+    return Published(model, Exchange.CONTROL, (key,), f"{name}.v1", inbound=True)
+
+
 MESSAGES: Final = (
     Published(SendSms, Exchange.COMMANDS, _SEND_KEYS, SEND_TYPE, inbound=True),
     Published(RawReport, Exchange.REPORTS, ("report.{provider}",), "RawReport.v1", inbound=True),
@@ -60,5 +67,8 @@ MESSAGES: Final = (
         Published(metric, Exchange.METRICS, (_named(metric),), _named(metric), persistent=False)
         for metric in METRICS
     ),
+    *(_asked("command", command) for command in COMMANDS),
+    *(_asked("query", query) for query in QUERIES),
+    Published(ControlReply, Exchange.REPLIES, ("reply.{user}.{id}",), "ControlReply.v1"),
     Published(StateAnnouncement, Exchange.STATE, (Key.STATE,), Key.STATE, persistent=False),
 )

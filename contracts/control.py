@@ -1,23 +1,344 @@
-"""Steering the migration.
+"""Steering the migration: commands, queries, replies, and the wake-up.
 
-Rules: `control.state` is a wake-up and carries the version only: the store is the truth, and a
-replica reads it there.
+Rules: commands refuse unknown fields, because a typo must not widen a command. The name in the body
+must equal the last words of the routing key. Who asks is what the broker vouches for, never what a
+body says. A command id makes a command once-only: the same id again gets the stored reply.
+`control.state` is a wake-up and carries the version only: the store is the truth.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter, ValidationError
 
-from contracts.model import Moment, Wire
+from contracts.codec import DecodeError, read_object
+from contracts.model import Int64, Line, MessageId, Moment, Strict, Wire
+
+Percentage = Annotated[int, Field(strict=True, ge=0, le=100)]
+Reason = Annotated[str, Field(strict=True, min_length=3, max_length=500)]
+Version = Annotated[int, Field(strict=True, ge=0)]
+Provider = Annotated[str, Field(strict=True, min_length=1, max_length=32)]
+"""A provider's id, role (`target`, `legacy`) or common spelling, in any case."""
 
 
 class StateAnnouncement(Wire):
     """A new version of flags and state is in force."""
 
-    version: Annotated[int, Field(strict=True, ge=0)]
+    version: Version
     lineage: UUID
     """Of the control log: a restored or replaced store has another, whatever its version."""
     at: Moment
+
+
+class ControlCommand(Strict):
+    """What every command carries."""
+
+    name: str
+    command_id: MessageId
+    """Makes it once-only; a client without an answer within 2 s sends the same id again."""
+    issued_at: Moment
+    """Upward commands expire 30 s later."""
+    reason: Reason
+    """For the history; required, for every command changes something."""
+    expected_version: Version | None = None
+    """Refused where another version is in force. Absent: the version the worker reads."""
+
+
+class _Upward(ControlCommand):
+    """A command that may raise the target's share."""
+
+    dry_run: bool = False
+    """Answer with the gates and change nothing."""
+    override_gates: Reason | None = None
+    """Pass in spite of the gates, for that reason, on record."""
+
+
+class Advance(_Upward):
+    """To the next phase, at its entry percentage or lower."""
+
+    name: Literal["advance"] = "advance"
+    at: Percentage | None = None
+
+
+class Step(_Upward):
+    """To the next percentage of the phase."""
+
+    name: Literal["step"] = "step"
+
+
+class SetPercentage(_Upward):
+    """To a percentage within the phase's range."""
+
+    name: Literal["set-percentage"] = "set-percentage"
+    percentage: Percentage
+
+
+class Rollback(ControlCommand):
+    """To the phase before, at the lower of its last percentage and the present one."""
+
+    name: Literal["rollback"] = "rollback"
+    leaving: str | None = None
+    """The phase to leave: nothing is done where it is left already."""
+
+
+class EmergencyRollback(ControlCommand):
+    """All traffic to legacy, from anywhere, at once."""
+
+    name: Literal["emergency-rollback"] = "emergency-rollback"
+
+
+class Approve(ControlCommand):
+    """Carry out a proposal. Its proposer cannot."""
+
+    name: Literal["approve"] = "approve"
+    proposal: Version
+
+
+class Reject(ControlCommand):
+    """Drop a proposal."""
+
+    name: Literal["reject"] = "reject"
+    proposal: Version
+
+
+class Hold(ControlCommand):
+    """Stop automatic moves upwards."""
+
+    name: Literal["hold"] = "hold"
+
+
+class Resume(ControlCommand):
+    """Let automation go on."""
+
+    name: Literal["resume"] = "resume"
+
+
+class Unlock(ControlCommand):
+    """Lift the lock of an automatic rollback or step back."""
+
+    name: Literal["unlock"] = "unlock"
+
+
+class SetFlags(_Upward):
+    """Replace the flags by a whole document (`deploy/flags.json`)."""
+
+    name: Literal["set-flags"] = "set-flags"
+    flags: dict[str, Any]
+
+
+class SetUserOverride(_Upward):
+    """Send a user's messages to one provider."""
+
+    name: Literal["set-user-override"] = "set-user-override"
+    user: Line
+    provider: Provider
+
+
+class ClearUserOverride(_Upward):
+    """Let the percentage decide on a user again."""
+
+    name: Literal["clear-user-override"] = "clear-user-override"
+    user: Line
+
+
+class SetBranchOverride(_Upward):
+    """Send a branch's messages to one provider."""
+
+    name: Literal["set-branch-override"] = "set-branch-override"
+    branch: Int64
+    provider: Provider
+
+
+class ClearBranchOverride(_Upward):
+    """Let the percentage decide on a branch again."""
+
+    name: Literal["clear-branch-override"] = "clear-branch-override"
+    branch: Int64
+
+
+class EnableProvider(_Upward):
+    """Let a provider be chosen."""
+
+    name: Literal["enable-provider"] = "enable-provider"
+    provider: Provider
+
+
+class DisableProvider(_Upward):
+    """Never choose a provider; the other takes its share."""
+
+    name: Literal["disable-provider"] = "disable-provider"
+    provider: Provider
+
+
+class RetireLegacy(_Upward):
+    """End the fallback; rollback is unavailable until legacy is enabled again."""
+
+    name: Literal["retire-legacy"] = "retire-legacy"
+
+
+class ResetBreaker(ControlCommand):
+    """Close a provider's circuit breaker on every replica."""
+
+    name: Literal["reset-breaker"] = "reset-breaker"
+    provider: Provider
+
+
+class Backup(ControlCommand):
+    """Give the version in force a name."""
+
+    name: Literal["backup"] = "backup"
+    label: Line
+
+
+class Restore(_Upward):
+    """Put an older version's flags and state in force, as a new version."""
+
+    name: Literal["restore"] = "restore"
+    to: Line
+    """A backup's name, a version number, or `last-known-good`."""
+
+
+Command = (
+    Advance | Step | SetPercentage | Rollback | EmergencyRollback | Approve | Reject | Hold
+    | Resume | Unlock | SetFlags | SetUserOverride | ClearUserOverride | SetBranchOverride
+    | ClearBranchOverride | EnableProvider | DisableProvider | RetireLegacy | ResetBreaker
+    | Backup | Restore
+)  # fmt: skip
+
+COMMANDS: Final[tuple[type[ControlCommand], ...]] = Command.__args__
+
+
+class ControlQuery(Strict):
+    """What every query carries."""
+
+    name: str
+    command_id: MessageId
+
+
+class Status(ControlQuery):
+    """Phase, percentage, breakers, replicas, next gates."""
+
+    name: Literal["status"] = "status"
+
+
+class Health(ControlQuery):
+    """Figures of both providers over a period."""
+
+    name: Literal["health"] = "health"
+    hours: Annotated[float, Field(gt=0, le=24 * 366)] = 1.0
+
+
+class Comparison(ControlQuery):
+    """Both providers side by side over a period."""
+
+    name: Literal["comparison"] = "comparison"
+    hours: Annotated[float, Field(gt=0, le=24 * 366)] = 1.0
+
+
+class History(ControlQuery):
+    """Entries of the control log, newest first."""
+
+    name: Literal["history"] = "history"
+    limit: Annotated[int, Field(strict=True, ge=1, le=200)] = 20
+    before: Version | None = None
+    """Only entries older than this one."""
+
+
+class Explain(ControlQuery):
+    """Which way a message would go, and why."""
+
+    name: Literal["explain"] = "explain"
+    to: Line
+    user_id: Line | None = None
+    branch_id: Int64 | None = None
+
+
+Query = Status | Health | Comparison | History | Explain
+QUERIES: Final[tuple[type[ControlQuery], ...]] = Query.__args__
+
+
+class GateView(Wire):
+    """One gate of an upward move."""
+
+    gate: str
+    required: str
+    measured: str
+    sample: int | None = None
+    verdict: Literal["pass", "fail", "not enough data", "not applicable"]
+    missing: str | None = None
+    """What is missing, and how long it will take at today's rate."""
+
+
+class StateView(Wire):
+    """Flags and state at one version."""
+
+    version: Version
+    phase: str
+    percentage: Percentage
+    previous_phase: str | None = None
+    started_at: Moment | None = None
+    initiated_by: str | None = None
+    is_rollback_available: bool
+    held: bool = False
+    locked: str | None = None
+    proposal: str | None = None
+    flags: dict[str, Any]
+
+
+class ControlReply(Wire):
+    """The answer to a command or query."""
+
+    command_id: str
+    name: str
+    verdict: Literal["accepted", "refused"]
+    code: str
+    """Short, stable, for programs: `ok`, `unchanged`, `gates`, `range`, `forbidden` ..."""
+    text: str
+    """For people: what was asked, what is allowed, how to go on."""
+    problems: tuple[str, ...] = ()
+    version: Version | None = None
+    """In force after the command."""
+    state: StateView | None = None
+    gates: tuple[GateView, ...] = ()
+    data: dict[str, Any] | None = None
+    """What a query asked for."""
+    at: Moment
+
+
+_COMMAND: Final[TypeAdapter[Command]] = TypeAdapter(Annotated[Command, Field(discriminator="name")])
+_QUERY: Final[TypeAdapter[Query]] = TypeAdapter(Annotated[Query, Field(discriminator="name")])
+
+
+def decode_command(body: bytes, name: str) -> Command:
+    """Read a command that was published as `control.command.<name>`.
+
+    Raises:
+        DecodeError: anything else; it carries the command id where one can be recovered.
+    """
+    command: Command = _decode(_COMMAND, body, name)
+    return command
+
+
+def decode_query(body: bytes, name: str) -> Query:
+    """Read a query that was published as `control.query.<name>`. Raises as `decode_command`."""
+    query: Query = _decode(_QUERY, body, name)
+    return query
+
+
+def _decode(adapter: TypeAdapter[Any], body: bytes, name: str) -> Any:
+    data = read_object(body)
+    ident = data.get("commandId", data.get("command_id"))
+    known = ident if isinstance(ident, str) and 0 < len(ident) <= 128 else None  # noqa: PLR2004 - MessageId
+    if data.setdefault("name", name) != name:
+        problem = f"name: expected {name!r} as in the routing key, got {data['name']!r:.60}"
+        raise DecodeError("name and routing key differ", known, (problem,))
+    try:
+        return adapter.validate_python(data)
+    except ValidationError as error:
+        problems = tuple(
+            f"{'.'.join(map(str, each['loc'][1:])) or 'name'}: {each['msg']}"
+            for each in error.errors(include_url=False, include_context=False, include_input=False)
+        )
+        raise DecodeError(f"not understood: {problems[0]}", known, problems) from None

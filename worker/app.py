@@ -25,7 +25,9 @@ from worker.broker.unrouted import UnroutedWatch
 from worker.broker.wakeups import Wakeups
 from worker.clock import SystemClock
 from worker.control.accounts import AccountWatch
+from worker.control.follow import Follower
 from worker.control.sync import Sync, seed
+from worker.control_services import Around, control_services
 from worker.domain import flags, tariff
 from worker.domain.message import Lane, OnUnknown
 from worker.domain.phases import Role
@@ -66,7 +68,6 @@ from worker.web.server import WebServer
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from worker.domain.flags import Snapshot
     from worker.handlers.middleware import GiveUp, Handler
     from worker.ports import Provider
     from worker.providers.guard import ProviderGuard
@@ -142,8 +143,23 @@ def build(cfg: Settings) -> Process:
     )
     announcer = Announcer(base.publisher, stores.records)
     unsent = Unsent()
-    sync = _sync(base, accounts, stores, health, unsent, book)
+    follower = Follower(accounts.guards, book, stores.slots, base.background)
+    sync = _sync(base, accounts, stores, health, unsent, follower)
     send = _send(base, accounts, stores, book, announcer, sync, unsent)
+    steering = control_services(
+        Around(
+            cfg=cfg,
+            clock=base.clock,
+            background=base.background,
+            publisher=base.publisher,
+            alerts=base.alerts,
+            sync=sync,
+            guards=accounts.guards,
+            target=accounts.providers[Role.TARGET],
+            normalise=send.understanding.normalise,
+            replica=base.replica,
+        )
+    )
     matcher = Matcher(stores.due, stores.reports, announcer, base.clock)
     sweeper = _sweeper(base, accounts, stores, book, announcer, matcher)
     health.on_return(sweeper.store_was_away)
@@ -187,6 +203,7 @@ def build(cfg: Settings) -> Process:
                 base.clock,
                 replica=base.replica,
             ),
+            *steering,
             _account_watch(base, accounts, sync),
             sweeper,
             UnroutedWatch(base.consuming, base.background, _untaken(base.alerts)),
@@ -280,21 +297,17 @@ async def _set_up(base: _Base, stores: _Stores) -> None:
     if await stores.log.last() is None:  # later starts must not depend on the file
         document = json.loads(base.cfg.flags_file.read_text(encoding="utf-8"))
         read, percentage = flags.parse(document, base.cfg.target.id, base.cfg.legacy.id)
-        await seed(stores.log, read, percentage, user="worker")
+        await seed(stores.log, read, percentage, user="worker", now=base.clock.now())
 
 
-def _sync(  # noqa: PLR0917 - as above
+def _sync(  # noqa: PLR0917 - what a replica goes by and says of itself
     base: _Base,
     accounts: _Accounts,
     stores: _Stores,
     health: StoreHealth,
     unsent: Unsent,
-    book: Book,
+    follower: Follower,
 ) -> Sync:
-    def applied(snapshot: Snapshot) -> None:
-        book.slow_ms = snapshot.flags.thresholds.max_response_ms
-        stores.slots.retention_days = snapshot.flags.migration.metrics_retention_days
-
     def beat(applied: int | None) -> Heartbeat:
         return Heartbeat(
             replica=base.replica,
@@ -314,8 +327,8 @@ def _sync(  # noqa: PLR0917 - as above
         background=base.background,
         max_age_s=base.cfg.snapshot_max_age_s,
         beat=beat,
-        applied=applied,
         stale=lambda stale: health.met("state not verified" if stale else None),
+        swapped=follower,
     )
 
 

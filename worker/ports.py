@@ -406,6 +406,18 @@ class Publisher(Protocol):
         ...
 
 
+class Replier(Protocol):
+    """Answers to control commands, and the wake-up of every replica."""
+
+    async def reply(self, user: str, ident: str, body: bytes) -> None:
+        """Publish to `reply.<user>.<ident>`; nobody bound is logged, never an error."""
+        ...
+
+    async def announce_state(self, body: bytes) -> None:
+        """Publish `control.state`."""
+        ...
+
+
 class Broadcast(Protocol):
     """Publishing of metric events: best effort, never in anybody's way."""
 
@@ -471,14 +483,22 @@ class Heartbeat:
     consuming: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """A heartbeat as read."""
+
+    heartbeat: Heartbeat
+    age_s: float
+
+
 class ControlLog(Protocol):
     """The append-only log whose last entry is what is in force. Methods raise `StoreAway`."""
 
-    async def last(self) -> Snapshot | None:
-        """State after the last entry; None: the log is empty."""
+    async def last(self) -> tuple[int, Snapshot] | None:
+        """Number of the last entry and the state after it; None: the log is empty."""
         ...
 
-    async def append(self, entry: LogEntry) -> Snapshot:
+    async def append(self, entry: LogEntry) -> None:
         """Append under compare-and-set.
 
         Raises:
@@ -486,17 +506,42 @@ class ControlLog(Protocol):
         """
         ...
 
+    async def find(self, user: str, command_id: str) -> LogEntry | None:
+        """The entry of a command; None: never decided."""
+        ...
+
+    async def history(self, limit: int, before: int | None) -> list[LogEntry]:
+        """Entries, newest first; only those numbered below `before`."""
+        ...
+
+    async def state_at(self, version: int) -> Snapshot | None:
+        """The state of a version; None: there was none."""
+        ...
+
+    async def known_good(self, for_s: float) -> Snapshot | None:
+        """The last version but the present one that was in force for that long, seconds."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
     """One decision, as appended. `after` differs from `before` only where the state changed."""
 
+    number: int
+    """Its place in the log: the last one read, plus one."""
     user: str
     command_id: str
     command: Mapping[str, object]
+    verdict: str
+    """`accepted` or `refused`."""
     before: Snapshot | None
     after: Snapshot
-    reason: str
+    reply: Mapping[str, object]
+    """What was answered; a redelivered command gets it again."""
+    evidence: Mapping[str, object]
+    """What the decision was made on."""
+    at: datetime | None = None
+    """Set by the log on reading."""
 
 
 class Clash(Exception):  # noqa: N818 - a result of compare-and-set, not a failure
@@ -516,6 +561,10 @@ class Replicas(Protocol):
 
     async def live(self) -> int:
         """Replicas whose heartbeat is under 5 s old, by the server's clock; at least 1."""
+        ...
+
+    async def list(self) -> list[Beat]:
+        """The live ones, with the age of their heartbeat."""
         ...
 
     async def leave(self, replica: str) -> None:

@@ -16,6 +16,7 @@ from pydantic import (
     AfterValidator,
     AliasChoices,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PositiveFloat,
@@ -25,6 +26,8 @@ from pydantic import (
     model_validator,
 )
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
+
+from worker.domain.effects import Rank
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -64,6 +67,20 @@ def _http_or_none(value: str) -> str:
 AmqpUrl = Annotated[SecretStr, AfterValidator(_amqp)]
 MongoUrl = Annotated[SecretStr, AfterValidator(_mongo)]
 HttpUrl = Annotated[str, AfterValidator(_http)]
+
+
+def _rank(value: object) -> object:
+    """Roles in any case; `Admin` and `SMS_Admin` are what the replaced system called them."""
+    plain = str(value).lower()
+    return Rank.ADMINISTRATOR if plain in ("admin", "sms_admin") else plain
+
+
+BrokerUser = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]+$")]
+RankName = Annotated[Rank, BeforeValidator(_rank)]
+
+
+def _default_roles() -> dict[str, Rank]:
+    return {"administrator": Rank.ADMINISTRATOR, "observer": Rank.OBSERVER}
 
 
 class _Environment(EnvSettingsSource):
@@ -212,6 +229,8 @@ class Settings(MessageSettings):
     """A lease outlives the longest provider deadline by that much."""
     snapshot_max_age_s: PositiveFloat = 5.0
     drain_grace_s: PositiveFloat = 45.0
+    roles: dict[BrokerUser, RankName] = Field(default_factory=_default_roles)
+    """Who may steer: role (observer, operator, administrator) by broker user, as a JSON object."""
     store_timeout_s: PositiveFloat = 5.0
 
     report_deadline_s: PositiveFloat = 48 * 3600.0

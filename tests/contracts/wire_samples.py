@@ -17,6 +17,24 @@ FULL = LEAST | {
 ATTEMPT = {"provider": "africastalking", "attempt": 2}
 REPORT = ATTEMPT | {"status": "Success", "matchedBy": "reference"}
 COUNTS = {"accepted": 3, "unknown": 1, "cost": {"ZMW": "0.7500"}, "durationMsSum": 812.5}
+ASKED = {"commandId": "c-1", "issuedAt": AT, "reason": "because"}
+MORE = {
+    control.SetPercentage: {"percentage": 30},
+    control.Rollback: {"leaving": "GradualMigration"},
+    control.Approve: {"proposal": 7},
+    control.Reject: {"proposal": 7},
+    control.SetFlags: {"flags": {"SmsFeatureFlags": {"EnableLegacy": True}}},
+    control.SetUserOverride: {"user": "u-7", "provider": "legacy"},
+    control.ClearUserOverride: {"user": "u-7"},
+    control.SetBranchOverride: {"branch": 12, "provider": "target"},
+    control.ClearBranchOverride: {"branch": 12},
+    control.EnableProvider: {"provider": "legacy"},
+    control.DisableProvider: {"provider": "legacy"},
+    control.ResetBreaker: {"provider": "target"},
+    control.Backup: {"label": "before friday"},
+    control.Restore: {"to": "last-known-good"},
+}
+PLAIN_QUERIES = (control.Status, control.Health, control.Comparison, control.History)
 
 SAMPLES = {
     "SendSms.least": (SendSms, {"messageId": "m-1", "to": "+260977123456", "text": "Hello"}),
@@ -116,6 +134,62 @@ SAMPLES = {
             "reason": "the store does not answer",
             "evidence": {"seconds": "5"},
             "suggestedCommand": "sms-worker ctl status",
+        },
+    ),
+    **{
+        f"{model.__name__}.least": (model, ASKED | MORE.get(model, {}))
+        for model in control.COMMANDS
+    },
+    **{model.__name__: (model, {"commandId": "q-1"}) for model in PLAIN_QUERIES},
+    "Explain": (
+        control.Explain,
+        {"commandId": "q-1", "to": "0977123456", "userId": "u-7", "branchId": 12},
+    ),
+    "Advance.full": (
+        control.Advance,
+        ASKED | {"at": 5, "dryRun": True, "overrideGates": "a drill", "expectedVersion": 7},
+    ),
+    "ControlReply.least": (
+        control.ControlReply,
+        {
+            "commandId": "c-1",
+            "name": "step",
+            "verdict": "refused",
+            "code": "version",
+            "text": "step: expected version 7, 8 is in force; look at the status and ask again",
+            "at": AT,
+        },
+    ),
+    "ControlReply.full": (
+        control.ControlReply,
+        {
+            "commandId": "c-1",
+            "name": "advance",
+            "verdict": "accepted",
+            "code": "ok",
+            "text": "advance: now GradualMigration at 25 %",
+            "version": 8,
+            "state": {
+                "version": 8,
+                "phase": "GradualMigration",
+                "percentage": 25,
+                "previousPhase": "ParallelSetup",
+                "startedAt": AT,
+                "initiatedBy": "administrator",
+                "isRollbackAvailable": True,
+                "flags": {"SmsFeatureFlags": {"EnableLegacy": True}},
+            },
+            "gates": [
+                {
+                    "gate": "success",
+                    "required": ">= 95 %",
+                    "measured": "nothing",
+                    "sample": 0,
+                    "verdict": "not enough data",
+                    "missing": "100 outcomes; none come at present",
+                }
+            ],
+            "at": AT,
         },
     ),
     "StateAnnouncement": (

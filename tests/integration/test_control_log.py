@@ -1,20 +1,22 @@
-"""The control log on the real store: one insert is compare-and-set and history."""
+"""The control log, over the real store and over the stand-in of the unit tests alike."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.fakes import snapshot
+from tests.unit.control_fakes import MemoryLog
+from tests.unit.fakes import EPOCH, HandClock, snapshot
 from worker.clock import SystemClock
 from worker.control.sync import seed
-from worker.domain.flags import Flags, MigrationSettings, Snapshot, Thresholds
-from worker.domain.phases import Phase, Role
-from worker.ports import Clash, LogEntry, StoreAway
+from worker.domain.flags import Flags, Lock, MigrationSettings, Proposal, Snapshot, Thresholds
+from worker.domain.phases import DEFAULT_RULES, Phase, Role, Rules
+from worker.ports import Clash, ControlLog, LogEntry, StoreAway
 from worker.store import control_log, indexes
 from worker.store.client import Database
 from worker.store.control_log import ControlLogStore
@@ -30,82 +32,157 @@ RICH = Flags(
     user_overrides=MappingProxyType({"a.b$c": Role.TARGET, "": Role.LEGACY, "$set": Role.TARGET}),
     branch_overrides=MappingProxyType({7: Role.TARGET, -(2**40): Role.LEGACY}),
     migration=MigrationSettings(auto_advance=True, notify=("a@b", "c@d"), metrics_retention_days=7),
+    phases=MappingProxyType({**DEFAULT_RULES, Phase.PARALLEL_SETUP: Rules(2, 1, 9, (2, 9))}),
+)
+STATE = replace(
+    FIRST,
+    flags=RICH,
+    version=2,
+    percentage=33,
+    phase=Phase.GRADUAL_MIGRATION,
+    legacy_retired=True,
+    held=True,
+    lock=Lock(EPOCH + timedelta(hours=1), "too many errors"),
+    proposal=Proposal(2, "ann", Phase.LEGACY_DEPRECATION, 75, EPOCH),
+    breaker_resets=MappingProxyType({Role.TARGET: 3}),
+    last_percentages=MappingProxyType({Phase.PARALLEL_SETUP: 5}),
+    backups=MappingProxyType({"before.$friday": 1}),
+    started_at=EPOCH,
+    since=EPOCH,
+    initiated_by="ann",
+    previous_phase=Phase.PARALLEL_SETUP,
+    notes="why not",
 )
 
 
 @pytest.fixture
-async def database_here(mongo_url: str, database_name: str) -> AsyncIterator[Database]:
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture(params=["memory", "store"])
+async def log(
+    request: pytest.FixtureRequest, clock: HandClock, mongo_url: str, database_name: str
+) -> AsyncIterator[ControlLog]:
+    if request.param == "memory":
+        yield MemoryLog(clock)
+        return
     opened = Database(mongo_url, database_name, timeout_s=5)
     await indexes.create(opened)
-    yield opened
+    yield ControlLogStore(opened[control_log.COLLECTION], clock)
     await opened.db.client.drop_database(database_name)
     await opened.close()
 
 
-@pytest.fixture
-def log(database_here: Database) -> ControlLogStore:
-    return ControlLogStore(database_here[control_log.COLLECTION], SystemClock())
+def entry(
+    number: int, before: Snapshot | None, after: Snapshot, command: str | None = None
+) -> LogEntry:
+    return LogEntry(
+        number,
+        "ann",
+        command or f"c-{number}",
+        {"name": "test"},
+        "accepted",
+        before,
+        after,
+        {"code": "ok"},
+        {"gates": []},
+    )
 
 
-def entry(before: Snapshot | None, after: Snapshot, command: str = "c-1") -> LogEntry:
-    return LogEntry("ann", command, {"name": "test"}, before, after, "because")
+def version(number: int, percentage: int = 1) -> Snapshot:
+    return replace(FIRST, version=number, percentage=percentage)
 
 
-async def test_an_empty_log_has_no_state(log: ControlLogStore) -> None:
+async def test_an_empty_log_has_no_state(log: ControlLog) -> None:
     assert await log.last() is None
 
 
-async def test_state_comes_back_as_it_was_appended(log: ControlLogStore) -> None:
-    rich = replace(FIRST, flags=RICH, version=2, percentage=33, phase=Phase.GRADUAL_MIGRATION)
-    await log.append(entry(None, FIRST))
-    assert await log.append(entry(FIRST, rich, "c-2")) == rich
-    assert await log.last() == rich
+async def test_state_comes_back_as_it_was_appended(log: ControlLog) -> None:
+    await log.append(entry(1, None, FIRST))
+    await log.append(entry(2, FIRST, STATE))
+    assert await log.last() == (2, STATE)
 
 
-async def test_entries_are_numbered_and_keep_what_was_before(
-    log: ControlLogStore, database_here: Database
+async def test_an_entry_comes_back_with_all_it_was_decided_on(
+    log: ControlLog, clock: HandClock
 ) -> None:
-    second = replace(FIRST, version=2, percentage=1)
-    await log.append(entry(None, FIRST))
-    await log.append(entry(FIRST, second, "c-2"))
-    one, two = await database_here[control_log.COLLECTION].find().sort("_id").to_list(None)
-    assert (one["_id"], two["_id"], one["before"]) == (1, 2, None)
-    assert two["before"] == one["after"]
-    assert (two["user"], two["command"], two["reason"]) == ("ann", {"name": "test"}, "because")
-
-
-async def test_an_entry_on_a_state_that_changed_clashes(log: ControlLogStore) -> None:
-    second = replace(FIRST, version=2)
-    await log.append(entry(None, FIRST))
-    await log.append(entry(FIRST, second, "c-2"))
-    with pytest.raises(Clash):
-        await log.append(entry(FIRST, replace(FIRST, version=2, percentage=5), "c-3"))
-    assert await log.last() == second
-
-
-async def test_one_command_is_appended_once(log: ControlLogStore) -> None:
-    second, third = replace(FIRST, version=2), replace(FIRST, version=3)
-    await log.append(entry(None, FIRST))
-    await log.append(entry(FIRST, second, "c-2"))
-    with pytest.raises(Clash):
-        await log.append(entry(second, third, "c-2"))
-    assert await log.last() == second
-
-
-async def test_of_many_at_once_one_is_appended(log: ControlLogStore) -> None:
-    await log.append(entry(None, FIRST))
-    rivals = [
-        log.append(entry(FIRST, replace(FIRST, version=2, percentage=n), f"r-{n}"))
-        for n in range(20)
+    await log.append(entry(1, None, FIRST))
+    await log.append(entry(2, FIRST, STATE))
+    assert await log.history(9, None) == [
+        replace(entry(2, FIRST, STATE), at=clock.now()),
+        replace(entry(1, None, FIRST), at=clock.now()),
     ]
+
+
+async def test_history_pages_backwards(log: ControlLog) -> None:
+    await log.append(entry(1, None, FIRST))
+    for number in (2, 3, 4):
+        await log.append(entry(number, FIRST, FIRST))
+    assert [found.number for found in await log.history(2, None)] == [4, 3]
+    assert [found.number for found in await log.history(2, 3)] == [2, 1]
+
+
+async def test_an_entry_on_a_state_that_changed_clashes(log: ControlLog) -> None:
+    await log.append(entry(1, None, FIRST))
+    await log.append(entry(2, FIRST, version(2)))
+    with pytest.raises(Clash):
+        await log.append(entry(2, FIRST, version(2, 5), "c-3"))
+    assert await log.last() == (2, version(2))
+
+
+async def test_one_command_is_appended_once(log: ControlLog) -> None:
+    await log.append(entry(1, None, FIRST))
+    await log.append(entry(2, FIRST, version(2)))
+    with pytest.raises(Clash):
+        await log.append(entry(3, version(2), version(3), "c-2"))
+    assert await log.last() == (2, version(2))
+
+
+async def test_a_command_is_found_by_its_user_and_id(log: ControlLog) -> None:
+    await log.append(entry(1, None, FIRST))
+    found = await log.find("ann", "c-1")
+    assert found is not None
+    assert found.reply == {"code": "ok"}
+    assert await log.find("bob", "c-1") is None
+    assert await log.find("ann", "c-9") is None
+
+
+async def test_the_state_of_a_version_is_that_of_its_change(log: ControlLog) -> None:
+    await log.append(entry(1, None, FIRST))
+    await log.append(entry(2, FIRST, FIRST))  # a refusal raises nothing
+    await log.append(entry(3, FIRST, version(2)))
+    assert await log.state_at(1) == FIRST
+    assert await log.state_at(2) == version(2)
+    assert await log.state_at(3) is None
+
+
+async def test_known_good_is_the_last_version_that_stood_long_enough(
+    log: ControlLog, clock: HandClock
+) -> None:
+    for number, minutes in ((1, 45), (2, 31), (3, 5), (4, 60)):
+        before = version(number - 1) if number > 1 else None
+        await log.append(entry(number, before, version(number)))
+        clock.advance(minutes * 60)
+    assert await log.known_good(1800) == version(2)
+    assert await log.known_good(3600) is None
+
+
+async def test_of_many_at_once_one_is_appended(log: ControlLog) -> None:
+    await log.append(entry(1, None, FIRST))
+    rivals = [log.append(entry(2, FIRST, version(2, n), f"r-{n}")) for n in range(20)]
     ends = await asyncio.gather(*rivals, return_exceptions=True)
-    (winner,) = (end for end in ends if isinstance(end, Snapshot))
     assert sum(isinstance(end, Clash) for end in ends) == 19
-    assert await log.last() == winner
+    last = await log.last()
+    assert last is not None
+    assert last[1].percentage == ends.index(None)
 
 
-async def test_of_many_first_starts_one_seeds_and_all_agree(log: ControlLogStore) -> None:
-    found = await asyncio.gather(*(seed(log, Flags(), 25, user="worker") for _ in range(10)))
+async def test_of_many_first_starts_one_seeds_and_all_agree(
+    log: ControlLog, clock: HandClock
+) -> None:
+    starts = (seed(log, Flags(), 25, user="worker", now=clock.now()) for _ in range(10))
+    found = await asyncio.gather(*starts)
     assert found == [found[0]] * 10
     assert (found[0].phase, found[0].percentage) == (Phase.GRADUAL_MIGRATION, 25)
 
@@ -113,7 +190,7 @@ async def test_of_many_first_starts_one_seeds_and_all_agree(log: ControlLogStore
 async def test_a_store_that_is_away_says_so() -> None:
     away = Database("mongodb://127.0.0.1:1/?directConnection=true", "away", timeout_s=0.2)
     log = ControlLogStore(away[control_log.COLLECTION], SystemClock())
-    for asked in (log.last(), log.append(entry(None, FIRST))):
+    for asked in (log.last(), log.append(entry(1, None, FIRST)), log.find("ann", "c")):
         with pytest.raises(StoreAway):
             await asked
     await away.close()

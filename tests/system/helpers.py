@@ -12,20 +12,18 @@ import asyncio
 import itertools
 import json
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import aiohttp
 from inbox import Inbox
 from pymongo import AsyncMongoClient
+from steering import Steering
 from waiting import new_number, until
 
 from contracts.names import RETRY_TIERS, Exchange, Queue, retry_queue
-from worker.clock import SystemClock
+from worker.cli.client import ControlClient
 from worker.local.stack import Stack
-from worker.ports import LogEntry
-from worker.store import control_log
-from worker.store.control_log import ControlLogStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping
@@ -71,6 +69,7 @@ class System:
         dead: what came to `sms.dead`.
         http: for the simulators' control ports and health checks.
         store: the workers' database.
+        steer: an administrator.
     """
 
     stack: Stack
@@ -78,6 +77,7 @@ class System:
     dead: Inbox
     http: aiohttp.ClientSession
     store: Any
+    steer: Steering
     sent: dict[str, Sent] = field(default_factory=dict)
 
     @classmethod
@@ -90,8 +90,9 @@ class System:
             Inbox(stack.amqp["worker"], str(Queue.DEAD)) as dead,
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as http,
             AsyncMongoClient(stack.mongo_url, tz_aware=True) as mongo,
+            ControlClient(stack.amqp["administrator"]) as administrator,
         ):
-            yield cls(stack, events, dead, http, mongo["sms"])
+            yield cls(stack, events, dead, http, mongo["sms"], Steering(administrator))
 
     # --- upstream --------------------------------------------------------------------------
 
@@ -167,21 +168,14 @@ class System:
     # --- state, replicas and store -----------------------------------------------------------
 
     async def put(self, phase: Phase, percentage: int) -> None:
-        """Put a state in force and wait until every live replica goes by it."""
-        log = ControlLogStore(self.store[control_log.COLLECTION], SystemClock())
-        before = await log.last()
-        assert before is not None
-        after = replace(before, version=before.version + 1, phase=phase, percentage=percentage)
-        command = {"name": "test", "phase": str(phase), "percentage": percentage}
-        await log.append(
-            LogEntry("test", f"test-{after.version}", command, before, after, "a test")
-        )
+        """Bring a state about by commands; returns when every live replica goes by it."""
+        version = await self.steer.to(phase, percentage)
 
         async def applied() -> bool:
             live = await self._live()
-            return bool(live) and all(each["applied"] == after.version for each in live)
+            return bool(live) and all((each["applied"] or 0) >= version for each in live)
 
-        await until(applied, 10, lambda: f"version {after.version} in force")
+        await until(applied, 10, lambda: f"version {version} in force")
 
     async def _live(self) -> list[dict[str, Any]]:
         fresh = {"$expr": {"$gt": [{"$add": ["$at", 3000]}, "$$NOW"]}}

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from fakes import Guard, HandClock, quietly, snapshot
+from fakes import EPOCH, Guard, HandClock, quietly, snapshot
 
 from worker.control.sync import Sync, seed
 from worker.domain.flags import Flags, Snapshot
@@ -29,19 +29,18 @@ class Log:
         self.reads = 0
         self.first_by_another: Snapshot | None = None
 
-    async def last(self) -> Snapshot | None:
+    async def last(self) -> tuple[int, Snapshot] | None:
         self.reads += 1
         if self.away:
             raise StoreAway("test")
-        return self.standing
+        return (self.reads, self.standing) if self.standing else None
 
-    async def append(self, entry: LogEntry) -> Snapshot:
+    async def append(self, entry: LogEntry) -> None:
         if self.first_by_another is not None:
             self.standing = self.first_by_another
             raise Clash
         self.entries.append(entry)
         self.standing = entry.after
-        return entry.after
 
 
 class Replicas:
@@ -80,7 +79,7 @@ class Bench:
         self.log = Log(standing or snapshot(25))
         self.replicas, self.followed, self.guard = Replicas(), Followed(), Guard("at")
         self.told: list[bool] = []
-        self.applied: list[Snapshot] = []
+        self.swaps: list[tuple[Snapshot | None, Snapshot]] = []
         self.background = Background()
         self.sync = Sync(
             log=self.log,
@@ -91,8 +90,8 @@ class Bench:
             background=self.background,
             max_age_s=5.0,
             beat=lambda applied: Heartbeat("us", applied, None, {}, 0, consuming=True),
-            applied=self.applied.append,
             stale=self.told.append,
+            swapped=lambda *swap: self.swaps.append(swap),
         )
 
     async def woken(self) -> None:
@@ -215,7 +214,7 @@ async def test_an_emptied_log_goes_stale(bench: Bench) -> None:
 async def test_the_age_counts_from_before_the_read(bench: Bench) -> None:
     real = bench.log.last
 
-    async def slow() -> Snapshot | None:
+    async def slow() -> tuple[int, Snapshot] | None:
         bench.clock.advance(6)
         return await real()
 
@@ -268,7 +267,7 @@ async def test_a_clean_end_takes_the_heartbeat_away(away: bool) -> None:  # noqa
 )
 async def test_the_first_start_seeds_the_log(percentage: int, phase: Phase) -> None:
     log = Log()
-    found = await seed(log, Flags(), percentage, user="worker")
+    found = await seed(log, Flags(), percentage, user="worker", now=EPOCH)
     (entry,) = log.entries
     assert (found.phase, found.percentage, found.version) == (phase, percentage, 1)
     assert (entry.before, entry.after, entry.user) == (None, found, "worker")
@@ -276,14 +275,14 @@ async def test_the_first_start_seeds_the_log(percentage: int, phase: Phase) -> N
 
 async def test_later_starts_ignore_the_file() -> None:
     log = Log(snapshot(50, version=9))
-    assert await seed(log, Flags(), 0, user="worker") == snapshot(50, version=9)
+    assert await seed(log, Flags(), 0, user="worker", now=EPOCH) == snapshot(50, version=9)
     assert log.entries == []
 
 
 async def test_of_two_first_starts_one_seeds() -> None:
     log = Log()
     log.first_by_another = snapshot(1)
-    assert await seed(log, Flags(), 0, user="worker") == snapshot(1)
+    assert await seed(log, Flags(), 0, user="worker", now=EPOCH) == snapshot(1)
 
 
 async def test_a_waiter_that_is_cancelled_leaves_the_others_waiting(bench: Bench) -> None:

@@ -43,9 +43,13 @@ class Link:
         url: `amqp://` or `amqps://`, with credentials.
         name: shown in the broker's management views.
         background: runs the keeper; its death ends the process.
+        heartbeat_s: a dead peer is noticed after twice that.
     """
 
-    def __init__(self, url: str, name: str, background: Background) -> None:
+    def __init__(
+        self, url: str, name: str, background: Background, *, heartbeat_s: int = HEARTBEAT_S
+    ) -> None:
+        self._heartbeat_s = heartbeat_s
         self._background = background
         self._url = url
         self._name = name
@@ -95,7 +99,7 @@ class Link:
 
     async def _connect(self) -> None:
         connection = aio_pika.Connection(
-            make_url(self._url, heartbeat=HEARTBEAT_S),
+            make_url(self._url, heartbeat=self._heartbeat_s),
             client_properties={"connection_name": self._name},
         )
         try:

@@ -26,7 +26,7 @@ from aio_pika.exceptions import DeliveryError, PublishError
 from pamqp.commands import Basic
 
 from contracts.commands import own_message_id
-from contracts.names import Exchange, Header, retry_key
+from contracts.names import Exchange, Header, Key, retry_key
 from worker.broker.leniency import portable
 from worker.broker.link import BROKEN, reraise_own_cancel
 
@@ -92,6 +92,41 @@ class AmqpPublisher:
         about = {**headers, Header.REASON: reason, Header.SOURCE: incoming.queue}
         properties = _copied(incoming, about)
         await self._publish(Exchange.DEAD, incoming.queue, incoming.body, properties)
+
+    async def reply(self, user: str, ident: str, body: bytes) -> None:
+        """See `Replier.reply`. Tried once: who misses it sends the same command id again."""
+        properties = Basic.Properties(
+            content_type="application/json",
+            message_type="ControlReply.v1",
+            correlation_id=ident,
+        )
+        key = f"reply.{user}.{ident}"
+        try:
+            async with asyncio.timeout(CONFIRM_TIMEOUT_S):
+                channel = await self._open()
+                await channel.basic_publish(
+                    body,
+                    exchange=Exchange.REPLIES,
+                    routing_key=key,
+                    properties=properties,
+                    mandatory=True,
+                )
+        except BROKEN as error:  # an unroutable one too
+            reraise_own_cancel()
+            _log.warning("reply not taken", key=key, error=type(error).__name__)
+
+    async def announce_state(self, body: bytes) -> None:
+        """See `Replier.announce_state`. Tried once: replicas re-read every second anyway."""
+        properties = Basic.Properties(content_type="application/json", message_type=Key.STATE)
+        try:
+            async with asyncio.timeout(CONFIRM_TIMEOUT_S):
+                channel = await self._open()
+                await channel.basic_publish(
+                    body, exchange=Exchange.STATE, routing_key=Key.STATE, properties=properties
+                )
+        except BROKEN as error:
+            reraise_own_cancel()
+            _log.warning("state not announced", error=type(error).__name__)
 
     def metric(self, key: str, body: bytes) -> None:
         """See `Broadcast.metric`."""

@@ -1,6 +1,7 @@
 """Command line: one module a group of commands.
 
-Rules: a command is thin; what it does lives below. Exit codes: 0 done, 1 failed, 2 wrong usage.
+Rules: a command is thin; what it does lives below. Exit codes: 0 done, 1 failed, 2 wrong
+usage; of `ctl` also 3, no answer.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ import typer
 
 from worker.cli import (
     contracts,
+    ctl,
     dead,
     demo,
     local,
     run,
     send,
     simulate,
-    state,
     topology,
     unrouted,
 )
@@ -35,7 +36,7 @@ app.add_typer(local.app, name="local")
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(topology.app, name="topology")
 app.add_typer(contracts.app, name="contracts")
-app.add_typer(state.app, name="state")
+app.add_typer(ctl.app, name="ctl")
 app.add_typer(dead.app, name="dead")
 app.command("unrouted")(unrouted.unrouted)
 

@@ -21,6 +21,7 @@ from worker.ports import Clash, Heartbeat, LogEntry, StoreAway
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from datetime import datetime
 
     from worker.ports import Clock, ControlLog, Guard, Replicas
     from worker.service import Background
@@ -37,7 +38,9 @@ class Followed(Protocol):
         ...
 
 
-async def seed(log: ControlLog, flags: Flags, percentage: int, *, user: str) -> Snapshot:
+async def seed(
+    log: ControlLog, flags: Flags, percentage: int, *, user: str, now: datetime
+) -> Snapshot:
     """State in force; on the very first start, entry 1 is appended from the flags file.
 
     A seed percentage above 0 starts in the first phase whose range holds it; later starts ignore
@@ -46,26 +49,33 @@ async def seed(log: ControlLog, flags: Flags, percentage: int, *, user: str) -> 
     while True:
         standing = await log.last()
         if standing is not None:
-            return standing
+            return standing[1]
         first = Snapshot(
             version=1,
             lineage=str(uuid4()),
             phase=_phase_of(percentage),
             percentage=percentage,
             flags=flags,
+            started_at=now,
+            since=now,
+            initiated_by=user,
         )
         entry = LogEntry(
+            number=1,
             user=user,
             command_id=f"seed-{first.lineage}",
-            command={"name": "seed"},
+            command={"name": "seed", "reason": "first start"},
+            verdict="accepted",
             before=None,
             after=first,
-            reason="first start",
+            reply={},
+            evidence={},
         )
         try:
-            return await log.append(entry)
+            await log.append(entry)
         except Clash:
             continue  # another replica was first: its entry stands
+        return first
 
 
 def _phase_of(percentage: int) -> Phase:
@@ -89,8 +99,8 @@ class Sync:
         background: runs the loop; its death ends the process.
         max_age_s: age of the last verification after which nothing is sent.
         beat: our heartbeat, given the applied version.
-        applied: told of each snapshot that comes into force here.
         stale: told when the snapshot goes stale (True) and is fresh again (False).
+        swapped: told of each swap (the one before, if any, and the new one).
     """
 
     def __init__(
@@ -105,7 +115,7 @@ class Sync:
         max_age_s: float,
         beat: Callable[[int | None], Heartbeat],
         stale: Callable[[bool], None],
-        applied: Callable[[Snapshot], None],
+        swapped: Callable[[Snapshot | None, Snapshot], None],
     ) -> None:
         self._log = log
         self._replicas = replicas
@@ -116,7 +126,7 @@ class Sync:
         self._max_age_s = max_age_s
         self._beat = beat
         self._stale = stale
-        self._applied = applied
+        self._swapped = swapped
         self._current: Snapshot | None = None
         self._verified = float("-inf")
         self._refreshed = asyncio.Event()
@@ -184,7 +194,7 @@ class Sync:
         began = self._clock.monotonic()
         found = await self._log.last()
         if found is not None:
-            self._swap(found)
+            self._swap(found[1])
         for followed in self._followed:
             await followed.follow()
         if found is not None:  # by an old list of opt-outs nothing is sent either
@@ -204,7 +214,7 @@ class Sync:
             _log.error("older state ignored", got=found.version, have=current.version)
             return
         self._current = found
-        self._applied(found)
+        self._swapped(current, found)
         _log.info(
             "state in force",
             version=found.version,

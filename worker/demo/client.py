@@ -1,4 +1,4 @@
-"""The outside world on the broker: a publishing service and a dashboard.
+"""The outside world on the broker: a publishing service, a dashboard, an administrator.
 
 Rules: written against the documented contract alone; names are spelled out, nothing of the worker
 or of `contracts` is imported, each has its own login and its own queue.
@@ -6,14 +6,17 @@ or of `contracts` is imported, each has its own login and its own queue.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Self
 from uuid import uuid4
 
 import aio_pika
 
 from worker.demo.facts import SENT, SETTLES, UNKNOWN, Change, Published, Told
+from worker.demo.waiting import FactMissing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,24 +28,30 @@ if TYPE_CHECKING:
 
 
 _CONFIRM_WITHIN_S: Final = 15.0
+_ANSWER_WITHIN_S: Final = 20.0
+_RESEND_AFTER_S: Final = 2.0
 
 
 class _Login:
     """A connection with a queue of its own, bound to one exchange."""
 
-    def __init__(self, url: str, user: str, exchange: str) -> None:
+    def __init__(
+        self, url: str, user: str, exchange: str, key: str = "#", kind: str = "own"
+    ) -> None:
         self._url = url
         self._user = user
         self._exchange = exchange
+        self._key = key
+        self._kind = kind
         self._connection: AbstractConnection | None = None
         self.channel: AbstractChannel | None = None
 
     async def __aenter__(self) -> Self:
         self._connection = await aio_pika.connect(self._url, timeout=10)
         self.channel = await self._connection.channel(on_return_raises=True)
-        name = f"sms.own.{self._user}.demo-{uuid4()}"
+        name = f"sms.{self._kind}.{self._user}.demo-{uuid4()}"
         queue = await self.channel.declare_queue(name, exclusive=True, auto_delete=True)
-        await queue.bind(self._exchange, "#")
+        await queue.bind(self._exchange, self._key)
         await queue.consume(self._receive, no_ack=True)
         return self
 
@@ -144,6 +153,62 @@ class Dashboard(_Login):
         change = Change(event["provider"], event["replica"], event["to"], at, event["reason"])
         self.changes.append(change)
         self._told(change)
+
+
+class Administrator(_Login):
+    """Steers by commands, and asks.
+
+    Args:
+        url: its login.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._session = uuid4().hex
+        user = "administrator"
+        super().__init__(url, user, "sms.replies", f"reply.{user}.{self._session}", "reply")
+        self._replies: dict[str, asyncio.Future[dict[str, Any]]] = {}
+
+    async def command(self, name: str, reason: str, **fields: Any) -> dict[str, Any]:
+        """Have it carried out; returns the reply, accepted or not. Raises `FactMissing`."""
+        issued = datetime.now(UTC).isoformat()
+        body = {"name": name, "issuedAt": issued, "reason": reason, **fields}
+        return await self._ask(f"control.command.{name}", body)
+
+    async def query(self, name: str) -> dict[str, Any]:
+        """Ask; returns the reply. Raises `FactMissing`."""
+        return await self._ask(f"control.query.{name}", {"name": name})
+
+    async def _ask(self, key: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Publish, and the same again where nobody answers in time: the id makes it once only."""
+        ident = str(uuid4())
+        reply: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._replies[ident] = reply
+        deadline = time.monotonic() + _ANSWER_WITHIN_S
+        while not reply.done():
+            if time.monotonic() > deadline:
+                raise FactMissing(f"not within {_ANSWER_WITHIN_S:g} s: an answer to {key}")
+            await self._publish(key, {**body, "commandId": ident})
+            await asyncio.wait({reply}, timeout=_RESEND_AFTER_S)
+        return reply.result()
+
+    async def _publish(self, key: str, body: dict[str, Any]) -> None:
+        assert self.channel is not None  # noqa: S101 - entered
+        exchange = await self.channel.get_exchange("sms.control", ensure=False)
+        message = aio_pika.Message(
+            json.dumps(body).encode(),
+            message_id=body["commandId"],
+            correlation_id=self._session,
+            user_id=self._user,
+            content_type="application/json",
+            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        )
+        await exchange.publish(message, key, mandatory=True, timeout=_CONFIRM_WITHIN_S)
+
+    def took(self, event: dict[str, Any], at: float) -> None:  # noqa: ARG002 - of the base
+        """Hand a reply to whoever waits for it."""
+        waiting = self._replies.pop(event["commandId"], None)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(event)
 
 
 async def dead_letters(url: str, prefix: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
-from worker.demo.client import Dashboard, Upstream, dead_letters
+from worker.demo.client import Administrator, Dashboard, Upstream, dead_letters
 from worker.demo.facts import DELIVERED, LEGACY, SENT, TARGET, Facts
 from worker.demo.messages import plan
 from worker.demo.scenes import WORKERS, Pace, Story
@@ -80,7 +80,9 @@ async def _play(stack: Stack, screen: Screen, pace: Pace) -> Facts:
         http = await opened.enter_async_context(aiohttp.ClientSession())
         upstream = await opened.enter_async_context(Upstream(stack.amqp["upstream"], prefix))
         dashboard = await opened.enter_async_context(Dashboard(stack.amqp["dashboard"], told))
-        steering = Steering(stack.mongo_url)
+        login = Administrator(stack.amqp["administrator"])
+        administrator = await opened.enter_async_context(login)
+        steering = Steering(administrator, stack.mongo_url)
         opened.push_async_callback(steering.close)
         traffic = Traffic(upstream, plan(run_id), pace.rate_per_s)
         simulators = Simulators(http, controls)

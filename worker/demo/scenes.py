@@ -1,4 +1,4 @@
-"""The story: shares first, then faults, then a killed worker; traffic never pauses.
+"""The story: shares first, then faults, a killed worker, and back; traffic never pauses.
 
 Rules: a scene ends when its facts are there, never because time is up; a fact that does not come
 within its deadline ends the story and breaks a promise. A share counts from the moment every live
@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from worker.demo.facts import LEGACY, TARGET, Kill, Scene
-from worker.demo.waiting import until, until_asked
-from worker.domain.phases import Phase
+from worker.demo.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,12 +30,13 @@ _KILL_IN_FLIGHT: Final = 16
 _SLOW: Final = {"latency_ms": 1000}
 """Taken at once, answered late: whoever dies meanwhile cannot know."""
 
-SHARES: Final[tuple[tuple[str, str, Phase, int], ...]] = (
-    ("legacy alone", "0%", Phase.NOT_STARTED, 0),
-    ("1 % moved", "1%", Phase.PARALLEL_SETUP, 1),
-    ("25 % moved", "25%", Phase.GRADUAL_MIGRATION, 25),
-    ("100 % moved", "100%", Phase.COMPLETE_MIGRATION, 100),
+SHARES: Final[tuple[tuple[str, str, int, int], ...]] = (
+    ("legacy alone", "0%", 0, 0),
+    ("1 % moved", "1%", 1, 1),
+    ("25 % moved", "25%", 1, 25),
+    ("100 % moved", "100%", 2, 100),
 )
+"""Name, label, how many times to advance, and the percentage that must be in force then."""
 Fault = tuple[str, str, tuple["Mapping[str, Any]", ...]]
 """Name, label, and what the provider does."""
 FAULTS: Final[tuple[Fault, ...]] = (
@@ -94,7 +94,7 @@ class Story:
     kill: Kill | None = None
 
     async def tell(self) -> None:
-        """From legacy alone to a killed worker; raises `FactMissing`."""
+        """From legacy alone to a killed worker and back to legacy; raises `FactMissing`."""
         for share in SHARES:
             await self._share(*share)
         await self._broken_command()
@@ -102,17 +102,21 @@ class Story:
             await self._fault(*fault)
         await self._hang()
         await self._kill()
+        await self._back()
         self.screen.title("everything is published: waiting until all of it is settled")
 
-    async def _share(self, name: str, label: str, phase: Phase, percentage: int) -> None:
-        self.screen.title(f"{name}: phase {phase}")
-        version = await self.steering.put(phase, percentage)
-        await until_asked(
-            lambda: self.steering.in_force(version, WORKERS), f"version {version} in force"
-        )
+    async def _share(self, name: str, label: str, advances: int, percentage: int) -> None:
+        self.screen.title(name)
+        for _ in range(advances):
+            self.screen.say(await self.steering.advance())
+        await self.steering.applied(WORKERS)
         self.traffic.check()
         if not self.scenes:
             self.traffic.start()
+        await self._judged(name, label, percentage)
+
+    async def _judged(self, name: str, label: str, percentage: int) -> None:
+        """From now on every number's side is judged."""
         began, before = time.monotonic(), dict(self.upstream.sent_by)
         await self._settled(self.pace.share_messages)
         self.scenes.append(Scene(name, label, began, time.monotonic(), percentage))
@@ -178,6 +182,12 @@ class Story:
         await self.stack.add_replica()
         await self._settled(self.pace.fault_messages)
         self.scenes.append(Scene("a worker is killed", "kill", began, time.monotonic()))
+
+    async def _back(self) -> None:
+        self.screen.title("emergency rollback, in mid-traffic")
+        took_s = await self.steering.emergency_rollback(WORKERS)
+        self.screen.say(f"every worker goes by it, and holds nothing older, after {took_s:.1f} s")
+        await self._judged("back on legacy", "back", 0)
 
     async def _settled(self, count: int) -> None:
         """Let so many messages be published from now on, and wait until these are settled."""

@@ -1,58 +1,75 @@
-"""Puts phase and percentage in force, and asks the database what is still under way.
+"""Steers as an administrator does, and asks the database what is still under way.
 
-Rules: an entry in the control log, like any command; in force when every live worker says so.
+Rules: real commands with a real login, refusals are failures of the story. The gates are overridden
+with a reason, because the demo cannot wait half an hour at each percentage; that is on record. A
+change counts when every live worker says that it goes by it and holds nothing older.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+import time
 from typing import TYPE_CHECKING, Any, Final
-from uuid import uuid4
 
-from worker.clock import SystemClock
+from worker.demo.waiting import FactMissing, until_asked
 from worker.domain.message import State
-from worker.ports import LogEntry
-from worker.store import control_log, messages, replicas
+from worker.store import messages
 from worker.store.client import Database
-from worker.store.control_log import ControlLogStore
 
 if TYPE_CHECKING:
-    from worker.domain.phases import Phase
+    from worker.demo.client import Administrator
 
+REASON: Final = "the demo"
+OVERRIDE: Final = "the demo cannot wait for the minimum time at each percentage"
 _TIMEOUT_S: Final = 5.0
 _OPEN: Final = (str(State.SUBMITTING), str(State.WAITING))
 
 
 class Steering:
-    """An administrator at the store.
+    """An administrator, and a look into the store.
 
     Args:
-        mongo_url: where.
+        administrator: connected.
+        mongo_url: of the workers' store.
         name: of the database.
     """
 
-    def __init__(self, mongo_url: str, name: str = "sms") -> None:
+    def __init__(self, administrator: Administrator, mongo_url: str, name: str = "sms") -> None:
+        self._administrator = administrator
         self._database = Database(mongo_url, name, timeout_s=_TIMEOUT_S)
 
     async def close(self) -> None:
         """Close the sockets."""
         await self._database.close()
 
-    async def put(self, phase: Phase, percentage: int) -> int:
-        """Append what shall be in force; returns its version."""
-        log = ControlLogStore(self._database[control_log.COLLECTION], SystemClock())
-        before = await log.last()
-        if before is None:
-            raise LookupError("nothing is in force: no worker has started yet")
-        after = replace(before, version=before.version + 1, phase=phase, percentage=percentage)
-        command = {"name": "demo", "phase": str(phase), "percentage": percentage}
-        entry = LogEntry("demo", uuid4().hex, command, before, after, "the demo")
-        return (await log.append(entry)).version
+    async def advance(self) -> str:
+        """To the next phase, in spite of the gates; returns what the worker answered."""
+        return await self._accepted("advance", overrideGates=OVERRIDE)
 
-    async def in_force(self, version: int, replicas_wanted: int) -> bool:
-        """Whether so many live workers go by that version, and nobody by an older one."""
-        applied = [each.get("applied") or 0 for each in await self._live()]
-        return len(applied) >= replicas_wanted and min(applied) >= version
+    async def emergency_rollback(self, replicas_wanted: int) -> float:
+        """All traffic to legacy; returns the seconds until every worker went by it."""
+        began = time.monotonic()
+        await self._accepted("emergency-rollback")
+        await self.applied(replicas_wanted)
+        return time.monotonic() - began
+
+    async def applied(self, replicas_wanted: int) -> None:
+        """Wait until so many live workers go by what is in force, and nobody by anything older."""
+
+        async def seen() -> bool:
+            reply = await self._administrator.query("status")
+            replicas = (reply.get("data") or {}).get("replicas", [])
+            version = reply.get("version", 0)
+            return len(replicas) >= replicas_wanted and all(
+                _follows(each, version) for each in replicas
+            )
+
+        await until_asked(seen, "every worker goes by what is in force")
+
+    async def _accepted(self, name: str, **fields: Any) -> str:
+        reply = await self._administrator.command(name, REASON, **fields)
+        if reply["verdict"] != "accepted":
+            raise FactMissing(f"{name} accepted: {reply['text']}")
+        return str(reply["text"])
 
     async def under_way(self, prefix: str) -> int:
         """Messages with a call or a retry under way, or an event to publish."""
@@ -63,8 +80,7 @@ class Steering:
         count: int = await self._database[messages.COLLECTION].count_documents(query)
         return count
 
-    async def _live(self) -> list[dict[str, Any]]:
-        fresh = {"$gt": [{"$add": ["$at", replicas.ALIVE_MS]}, "$$NOW"]}
-        cursor = self._database[replicas.COLLECTION].find({"$expr": fresh})
-        found: list[dict[str, Any]] = await cursor.to_list(None)
-        return found
+
+def _follows(replica: dict[str, Any], version: int) -> bool:
+    applied, oldest = replica.get("applied") or 0, replica.get("oldestUnsent")
+    return applied >= version and (oldest is None or oldest >= version)

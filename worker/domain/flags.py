@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from worker.domain.phases import PERCENTAGES, Phase, Role
+from worker.domain.phases import DEFAULT_RULES, PERCENTAGES, Phase, Role, Rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
 MAX_OVERRIDES: Final = 1_000
 _FULL: Final = 100.0
@@ -46,6 +47,8 @@ class MigrationSettings:
     health_interval_min: float = 5.0
     minimum_phase_min: float = 30.0
     require_approval: bool = True
+    four_eyes: bool = False
+    """Manual upward moves want a second person too."""
     notify: tuple[str, ...] = ()
     metrics_retention_days: int = 30
 
@@ -61,10 +64,36 @@ class Flags:
     user_overrides: Mapping[str, Role] = field(default_factory=lambda: _EMPTY)
     branch_overrides: Mapping[int, Role] = field(default_factory=lambda: _EMPTY)
     migration: MigrationSettings = field(default_factory=MigrationSettings)
+    phases: Mapping[Phase, Rules] = field(default_factory=lambda: DEFAULT_RULES)
 
     def enabled(self, role: Role) -> bool:
         """Whether the provider in that role may be chosen at all."""
         return self.target_enabled if role is Role.TARGET else self.legacy_enabled
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """Set by automatic rollbacks and step-backs only; forbids upward moves."""
+
+    until: datetime | None
+    """None: until a person lifts it."""
+    reason: str
+
+    def holds(self, now: datetime) -> bool:
+        """Whether it still forbids."""
+        return self.until is None or now < self.until
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """An upward move that waits for a second person."""
+
+    number: int
+    """Version it was made at: names it."""
+    by: str
+    phase: Phase
+    percentage: int
+    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +107,32 @@ class Snapshot:
     phase: Phase
     percentage: int
     flags: Flags
+    legacy_retired: bool = False
+    """The fallback has ended; rollback is unavailable until legacy is enabled again."""
+    held: bool = False
+    """Automation does not move up."""
+    lock: Lock | None = None
+    proposal: Proposal | None = None
+    breaker_resets: Mapping[Role, int] = field(default_factory=lambda: _EMPTY)
+    """Counts resets asked for; a replica that sees one more resets its breaker."""
+    last_percentages: Mapping[Phase, int] = field(default_factory=lambda: _EMPTY)
+    """Percentage at which each phase was left last."""
+    backups: Mapping[str, int] = field(default_factory=lambda: _EMPTY)
+    """Version by name."""
+    started_at: datetime | None = None
+    """When the phase began."""
+    since: datetime | None = None
+    """When the present percentage began."""
+    initiated_by: str = ""
+    previous_phase: Phase | None = None
+    notes: str = ""
+    """Reason of the last change."""
+
+    @property
+    def rollback_available(self) -> bool:
+        """Whether there is anything to go back to."""
+        back = self.flags.legacy_enabled and not self.legacy_retired
+        return back and self.phase is not Phase.NOT_STARTED
 
 
 def role_named(name: object, target_id: str, legacy_id: str) -> Role | None:
@@ -147,6 +202,7 @@ def _migration(reader: _Reader, section: dict[str, Any]) -> MigrationSettings:
         health_interval_min=reader.number(section, "HealthCheckIntervalMinutes", 5.0, 0.1, 1_440.0),
         minimum_phase_min=reader.number(section, "MinimumPhaseTimeMinutes", 30.0, 0.0, year_min),
         require_approval=reader.boolean(section, "RequireApprovalForAdvance", default=True),
+        four_eyes=reader.boolean(section, "FourEyes", default=False),
         notify=reader.strings(section, "NotificationRecipients"),
         metrics_retention_days=reader.integer(
             section, "MetricsRetentionDays", 30, range(1, year_days)

@@ -6,14 +6,11 @@ heartbeat is a fact about the last five seconds, never a lock.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from pymongo.errors import PyMongoError
 
-from worker.ports import StoreAway
-
-if TYPE_CHECKING:
-    from worker.ports import Heartbeat
+from worker.ports import Beat, Heartbeat, StoreAway
 
 COLLECTION: Final = "replicas"
 ALIVE_MS: Final = 5_000
@@ -52,9 +49,35 @@ class ReplicaStore:
             raise StoreAway(type(error).__name__) from error
         return max(count, 1)
 
+    async def list(self) -> list[Beat]:
+        """See `Replicas.list`."""
+        age = {"$divide": [{"$subtract": ["$$NOW", "$at"]}, 1000]}
+        pipeline = [
+            {"$match": {"$expr": {"$gt": [{"$add": ["$at", ALIVE_MS]}, "$$NOW"]}}},
+            {"$addFields": {"age": age}},
+            {"$sort": {"_id": 1}},
+        ]
+        try:
+            found = await self._collection.aggregate(pipeline).to_list(None)
+        except PyMongoError as error:
+            raise StoreAway(type(error).__name__) from error
+        return [_beat(document) for document in found]
+
     async def leave(self, replica: str) -> None:
         """See `Replicas.leave`."""
         try:
             await self._collection.delete_one({"_id": replica})
         except PyMongoError as error:
             raise StoreAway(type(error).__name__) from error
+
+
+def _beat(document: dict[str, Any]) -> Beat:
+    heartbeat = Heartbeat(
+        replica=document["_id"],
+        applied=document["applied"],
+        oldest_unsent=document["oldestUnsent"],
+        breakers=document["breakers"],
+        in_hand=document["inHand"],
+        consuming=document["consuming"],
+    )
+    return Beat(heartbeat, document["age"])

@@ -24,6 +24,8 @@ from bson import Decimal128
 from pymongo import ASCENDING, IndexModel, ReplaceOne
 from pymongo.errors import PyMongoError
 
+from worker.ports import StoreAway
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -128,6 +130,9 @@ class SlotStore:
 
         Returns:
             Sums by name; what never occurred is absent.
+
+        Raises:
+            StoreAway: the store did not answer.
         """
         pipeline = [
             {"$match": {"provider": provider, "span": SPAN_S, "at": {"$gte": since, "$lt": until}}},
@@ -135,15 +140,26 @@ class SlotStore:
             {"$unwind": "$counts"},
             {"$group": {"_id": "$counts.k", "sum": {"$sum": "$counts.v"}}},
         ]
-        rows = self._slots.aggregate(pipeline)
-        return {row["_id"]: _from_bson(row["sum"]) async for row in rows}
+        try:
+            rows = await self._slots.aggregate(pipeline).to_list(None)
+        except PyMongoError as error:
+            raise StoreAway(type(error).__name__) from error
+        return {row["_id"]: _from_bson(row["sum"]) for row in rows}
 
     async def retain(self, days: int) -> None:
-        """Keep every document, old ones too, for that many days after its slot or day."""
+        """Keep every document, old ones too, for that many days after its slot or day.
+
+        Raises:
+            StoreAway: the store did not do all of it in time; what it did stays done.
+        """
         self.retention_days = days
         for collection, field in ((self._slots, "$at"), (self._daily, "$day")):
             expire_at = {"$add": [field, days * 86_400_000]}
-            await collection.update_many({}, [{"$set": {"expireAt": expire_at}}])
+            others = {"$expr": {"$ne": ["$expireAt", expire_at]}}  # so that a repeat goes on
+            try:
+                await collection.update_many(others, [{"$set": {"expireAt": expire_at}}])
+            except PyMongoError as error:
+                raise StoreAway(type(error).__name__) from error
 
     def _slot(self, row: SlotRow) -> ReplaceOne[Any]:
         ident = f"{self._owner}:{row.provider}:{SPAN_S}:{int(row.at.timestamp())}"

@@ -36,6 +36,18 @@ class Alerts:
         self._clock = clock
         self._replica = replica
         self._open: dict[tuple[str, str | None], uuid.UUID] = {}
+        self._reasons: dict[tuple[str, str | None], str] = {}
+
+    def standing(self) -> list[str]:
+        """What was raised and is not over, one line each."""
+        return [
+            f"{code}{f' ({provider})' if provider else ''}: {reason}"
+            for (code, provider), reason in self._reasons.items()
+        ]
+
+    def told(self, code: str, reason: str, *, severity: Severity = "info") -> None:
+        """Something happened that has no end: each time is told."""
+        self._tell(uuid.uuid4(), (code, None), reason, severity, None)
 
     def raised(
         self,
@@ -53,11 +65,13 @@ class Alerts:
         since = self._clock.now().isoformat()
         ident = uuid.uuid5(_NAMESPACE, f"{code}|{provider}|{self._replica}|{since}")
         self._open[key] = ident
+        self._reasons[key] = reason
         self._tell(ident, key, reason, severity, suggested_command)
 
     def over(self, code: str, reason: str, *, provider: str | None = None) -> None:
         """It ended; told only where it was raised."""
         ident = self._open.pop((code, provider), None)
+        self._reasons.pop((code, provider), None)
         if ident is not None:
             self._tell(ident, (code, provider), f"over: {reason}", "info", None)
 

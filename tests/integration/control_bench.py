@@ -1,0 +1,217 @@
+"""Replicas that take commands and queries, each on its own connections to the real servers."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import aio_pika
+from pydantic import SecretStr
+
+from tests.system.steering import Steering
+from tests.unit.fakes import Guard
+from worker.broker.link import Link
+from worker.broker.publisher import AmqpPublisher
+from worker.broker.wakeups import Wakeups
+from worker.cli.client import ControlClient
+from worker.clock import SystemClock
+from worker.control.sync import Sync, seed
+from worker.control_services import Around, control_services
+from worker.domain.flags import Flags
+from worker.domain.phases import Role
+from worker.numbers import normaliser
+from worker.ports import AccountHealth, Heartbeat
+from worker.runtime import Steps
+from worker.service import Background
+from worker.settings import ProviderKind, ProviderSettings, Settings
+from worker.store import control_log, indexes, replicas
+from worker.store.client import Database
+from worker.store.control_log import ControlLogStore
+from worker.store.replicas import ReplicaStore
+from worker.telemetry.alerts import Alerts
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from aio_pika.abc import AbstractConnection
+
+    from worker.ports import LogEntry
+
+
+class Target:
+    """A target whose account call the test decides on."""
+
+    id = "africastalking"
+    gives_reports = True
+    healthy = True
+
+    async def check(self) -> AccountHealth:
+        return AccountHealth(self.healthy, "fine" if self.healthy else "401")
+
+
+@dataclass
+class Replica:
+    """One process's share of the steering."""
+
+    name: str
+    sync: Sync
+    services: tuple[Any, ...]
+    background: Background
+    dead: bool = False
+
+    async def kill(self) -> None:
+        """Die without draining: what is unacknowledged is delivered elsewhere."""
+        self.dead = True
+        await self.background.stop()
+        for service in reversed(self.services):
+            if isinstance(service, Link | Steps):
+                await service.stop()
+
+    async def stop(self) -> None:
+        """End in an orderly way."""
+        if self.dead:
+            return
+        for service in reversed(self.services):
+            await service.drain()
+        for service in reversed(self.services):
+            await service.stop()
+        await self.background.stop()
+
+
+@dataclass
+class Bench:
+    """Replicas, an administrator, and the log as stored."""
+
+    replicas: list[Replica]
+    log: ControlLogStore
+    database: Database
+    steer: Steering
+    target: Target
+    alerts: list[tuple[str, bytes]]
+
+    async def entries(self) -> list[LogEntry]:
+        """The whole log, oldest first, without the seed."""
+        return (await self.log.history(200, None))[::-1][1:]
+
+
+def settings(amqp: str, mongo: str, database: str) -> Settings:
+    account = {"kind": ProviderKind.HTTP, "preset": "json-basic", "base_url": "http://127.0.0.1:9"}
+    return Settings(
+        AMQP_URL=SecretStr(amqp),
+        MONGO_URL=SecretStr(mongo),
+        hash_key=SecretStr("a key for tests"),
+        mongo_database=database,
+        target=ProviderSettings(id="africastalking", **account),
+        legacy=ProviderSettings(id="legacy", **account),
+    )
+
+
+async def replica(cfg: Settings, number: int, target: Target, alerts: Any) -> Replica:
+    """Start one replica."""
+    background, clock, name = Background(), SystemClock(), f"r-{number}"
+    amqp = cfg.amqp_url.get_secret_value()
+    publishing = Link(amqp, f"test publish {name}", background)
+    consuming = Link(amqp, f"test consume {name}", background)
+    publisher = AmqpPublisher(publishing)
+    publisher.metric = lambda key, body: alerts.append((key, body))
+    database = Database(cfg.mongo_url.get_secret_value(), cfg.mongo_database, timeout_s=5)
+    guards = {Role.TARGET: Guard("africastalking"), Role.LEGACY: Guard("legacy")}
+    sync = Sync(
+        log=ControlLogStore(database[control_log.COLLECTION], clock),
+        replicas=ReplicaStore(database[replicas.COLLECTION]),
+        followed=(),
+        guards=guards.values(),
+        clock=clock,
+        background=background,
+        max_age_s=5.0,
+        beat=lambda applied: Heartbeat(name, applied, None, {"legacy": "closed"}, 0, True),  # noqa: FBT003 - consuming
+        stale=lambda _: None,
+        swapped=lambda *_: None,
+    )
+    around = Around(
+        cfg=cfg,
+        clock=clock,
+        background=background,
+        publisher=publisher,
+        alerts=Alerts(publisher, clock, name),
+        sync=sync,
+        guards=MappingProxyType(guards),
+        target=target,
+        normalise=normaliser("ZM", frozenset({"ZM"}), strict=True),
+        replica=name,
+    )
+    services = (
+        publishing,
+        consuming,
+        publisher,
+        Steps(stop=database.close),
+        sync,
+        Wakeups(consuming, background, "sms.state", "control.state", sync.wake),
+        *control_services(around),
+    )
+    for service in services:
+        await service.start()
+    return Replica(name, sync, services, background)
+
+
+@asynccontextmanager
+async def bench(
+    amqp_url: Callable[[str], str],
+    mongo_url: str,
+    database_name: str,
+    *,
+    count: int = 2,
+    through: str | None = None,
+) -> AsyncIterator[Bench]:
+    """Replicas on an empty database, steered by the administrator.
+
+    Args:
+        amqp_url: by user.
+        mongo_url: of the server.
+        database_name: nobody else's.
+        count: of replicas.
+        through: address by which the replicas reach the store, where it is another.
+    """
+    database = Database(mongo_url, database_name, timeout_s=5)
+    await indexes.create(database)
+    log = ControlLogStore(database[control_log.COLLECTION], SystemClock())
+    await seed(log, Flags(), 0, user="worker", now=SystemClock().now())
+    cfg = settings(amqp_url("worker"), through or mongo_url, database_name)
+    target, alerts = Target(), []
+    started = [await replica(cfg, number, target, alerts) for number in range(1, count + 1)]
+    try:
+        async with ControlClient(amqp_url("administrator")) as client:
+            yield Bench(started, log, database, Steering(client), target, alerts)
+    finally:
+        for each in started:
+            await each.stop()
+        await database.db.client.drop_database(database_name)
+        await database.close()
+
+
+async def publish(
+    connection: AbstractConnection,
+    key: str,
+    body: bytes,
+    *,
+    exchange: str = "sms.control",
+    **properties: Any,
+) -> None:
+    """Publish as it is, confirmed."""
+    channel = await connection.channel()
+    where = await channel.get_exchange(exchange, ensure=False)
+    await where.publish(aio_pika.Message(body, **properties), key, mandatory=False)
+    await channel.close()
+
+
+async def until(fact: Callable[[], Any], within_s: float = 10.0) -> None:
+    """Wait for a fact; it may be asynchronous."""
+    async with asyncio.timeout(within_s):
+        while True:
+            found = fact()
+            if await found if asyncio.iscoroutine(found) else found:
+                return
+            await asyncio.sleep(0.01)

@@ -1,0 +1,145 @@
+"""How replies look on a terminal.
+
+Rules: readable at 80 columns, wrapped and never cut: what is shown is what was said. Piped output
+has no control code. Refusals go to standard error, tables to standard output; with `--json` there
+is the reply as it came and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import TextIO
+
+    from rich.console import RenderableType
+
+    from contracts.control import ControlReply, GateView
+
+WIDTH: Final = 80
+_STYLE: Final = {"pass": "green", "fail": "bold red", "not enough data": "yellow"}
+
+
+def console(file: TextIO | None = None) -> Console:
+    """As wide as the terminal; of 80 columns where there is none."""
+    found = Console(file=file or sys.stdout, highlight=False, emoji=False, markup=False)
+    if not found.is_terminal:
+        found.width = WIDTH
+    return found
+
+
+def show(*parts: RenderableType) -> None:
+    """Print to standard output; no line ends in blanks where it is piped."""
+    screen = console()
+    if screen.is_terminal:
+        screen.print(*parts, sep="\n")
+        return
+    with screen.capture() as captured:
+        screen.print(*parts, sep="\n")
+    for line in captured.get().splitlines():
+        typer.echo(line.rstrip())
+
+
+def print_reply(reply: ControlReply, *, as_json: bool) -> None:
+    """Print what was answered."""
+    if as_json:
+        print_json(reply)
+        return
+    refused = reply.verdict == "refused"
+    several = len(reply.problems) > 1
+    lines = (f"{reply.name}: {reply.code}", *reply.problems) if several else (reply.text,)
+    for line in filter(None, lines):
+        typer.echo(line, err=refused)
+    if reply.gates:
+        show(gate_table(reply.gates))
+    if not refused and reply.version is not None and reply.code != "dry-run":
+        typer.echo(f"version {reply.version}")
+
+
+def print_json(reply: ControlReply) -> None:
+    """Print a reply as it crossed the wire, on one line."""
+    typer.echo(reply.model_dump_json(by_alias=True, exclude_none=True))
+
+
+def gate_table(gates: Sequence[GateView]) -> Table:
+    """Required, measured, sample and verdict of each gate, and what is missing."""
+    found = table("gate", "required", "measured", "sample", "verdict")
+    for each in gates:
+        verdict = each.verdict + (f": {each.missing}" if each.missing else "")
+        style = _STYLE.get(each.verdict, "")
+        sample = "-" if each.sample is None else str(each.sample)
+        found.add_row(each.gate, each.required, each.measured, sample, Text(verdict, style=style))
+    return found
+
+
+def table(*columns: str, title: str | None = None) -> Table:
+    """An empty table without lines."""
+    found = Table(box=None, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    for name in columns:
+        found.add_column(name, overflow="fold", header_style="dim")
+    return found
+
+
+def facts(pairs: Iterable[tuple[str, Any]]) -> Table:
+    """Names and values, one pair a line."""
+    found = Table(box=None, show_header=False, pad_edge=False)
+    found.add_column(style="dim", no_wrap=True)
+    found.add_column(overflow="fold")
+    for name, value in pairs:
+        found.add_row(name, Text(plain(value)))
+    return found
+
+
+def side_by_side(columns: Mapping[str, Mapping[str, Any]], title: str | None = None) -> Table:
+    """One column a thing (a provider), one row a figure."""
+    found = table("", *columns, title=title)
+    names = dict.fromkeys(name for figures in columns.values() for name in figures)
+    for name in names:
+        cells = (plain(figures.get(name)) for figures in columns.values())
+        found.add_row(words(name), *map(Text, cells))
+    return found
+
+
+def words(name: str) -> str:
+    """`successRate` -> `success rate`."""
+    return "".join(f" {char.lower()}" if char.isupper() else char for char in name).strip()
+
+
+def plain(value: Any) -> str:
+    """A value as people write it."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.2f}".rstrip("0").rstrip(".")
+    if isinstance(value, list | tuple):
+        return ", ".join(map(plain, value)) or "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{words(str(key))} {plain(each)}" for key, each in value.items()) or "-"
+    return str(value)
+
+
+def differences(before: Any, after: Any, path: str = "") -> Iterable[str]:
+    """What differs between two documents, one line a value: `path: before -> after`."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for name in dict.fromkeys((*before, *after)):
+            where = f"{path}.{name}" if path else name
+            yield from differences(before.get(name, _ABSENT), after.get(name, _ABSENT), where)
+    elif before != after:
+        yield f"{path}: {_value(before)} -> {_value(after)}"
+
+
+_ABSENT: Final = object()
+
+
+def _value(value: object) -> str:
+    return "(absent)" if value is _ABSENT else json.dumps(value, ensure_ascii=False)

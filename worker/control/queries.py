@@ -1,0 +1,183 @@
+"""Control queries: what is in force, how both providers do, what was decided, which way one goes.
+
+Rules: a query changes nothing and is not recorded; its own queue, so that a slow one never stands
+before an emergency. Any rank may ask. With the store away, status still says what this replica goes
+by and that the rest is missing; what needs the store is refused in so many words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from contracts.codec import DecodeError
+from contracts.control import (
+    Comparison,
+    ControlReply,
+    Explain,
+    Health,
+    History,
+    Status,
+    decode_query,
+)
+from worker.control import trust, views
+from worker.domain import recipient, routing
+from worker.domain.effects import place
+from worker.domain.steering import gates_of, next_up
+from worker.numbers import NotANumber
+from worker.ports import Settlement, StoreAway
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from contracts.control import Query
+    from worker.domain.effects import Rank
+    from worker.domain.flags import Snapshot
+    from worker.domain.gates import Gate, Measures
+    from worker.domain.phases import Role
+    from worker.ports import Clock, ControlLog, Guard, Incoming, Replicas, Replier, Snapshots
+
+PREFIX: Final = "control.query."
+_STATUS_HOURS: Final = 1.0
+_COMPARED: Final = ("successRate", "errorRate", "p50Ms", "p95Ms", "meanMs", "deliveryRate")
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class QueryHandler:
+    """Handles deliveries from `sms.control.query`.
+
+    Args:
+        log: the control log.
+        replicas: heartbeats.
+        snapshots: what this replica goes by, for when the store is away and for `explain`.
+        figures: of a provider over the last so many hours, by name. Raises `StoreAway`.
+        measures: what the next gates are asked of. Raises `StoreAway`.
+        alerts: what is wrong at present, as this replica sees it.
+        guards: breakers by role.
+        normalise: a number as people write it -> E.164, or why not.
+        replier: answers.
+        ranks: rank by broker user.
+        clock: time.
+    """
+
+    log: ControlLog
+    replicas: Replicas
+    snapshots: Snapshots
+    figures: Callable[[str, float], Awaitable[dict[str, Any]]]
+    measures: Callable[[Snapshot], Awaitable[Measures]]
+    alerts: Callable[[], list[str]]
+    guards: Mapping[Role, Guard]
+    normalise: Callable[[str], str | NotANumber]
+    replier: Replier
+    ranks: Mapping[str, Rank]
+    clock: Clock
+
+    async def __call__(self, incoming: Incoming) -> Settlement:
+        """Answer one query."""
+        name = trust.name(incoming, PREFIX)
+        try:
+            reply = await self._answer(incoming, decode_query(incoming.body, name))
+        except DecodeError as error:
+            reply = trust.not_understood(name, error, self.clock.now())
+        await trust.answer(self.replier, incoming, reply)
+        return Settlement.ACK
+
+    async def _answer(self, incoming: Incoming, query: Query) -> ControlReply:
+        user = trust.user(incoming)
+        problem = trust.problem(incoming, PREFIX)
+        if problem is None and user not in self.ranks:
+            problem = f"{user} has no role; whoever runs the worker gives one in SMS_ROLES"
+        if problem is not None:
+            _log.warning("query refused", user=user, problem=problem)
+            return self._refuse(query, "forbidden", problem)
+        try:
+            return await self._look(query)
+        except StoreAway as away:
+            return self._refuse(query, "store unavailable", f"store unavailable ({away})")
+
+    async def _look(self, query: Query) -> ControlReply:
+        match query:
+            case Status():
+                return await self._status(query)
+            case Health():
+                data: dict[str, Any] = {"hours": query.hours, **await self._figures(query.hours)}
+            case Comparison():
+                figures = await self._figures(query.hours)
+                compared = _compared(*figures["providers"].values())
+                data = {"hours": query.hours, **figures, "difference": compared}
+            case History():
+                found = await self.log.history(query.limit, query.before)
+                data = {"entries": [views.entry(each) for each in found]}
+            case Explain():
+                return self._explain(query)
+        return views.answer(query, data, self.snapshots.current, self.clock.now())
+
+    # --- status ----------------------------------------------------------------------------
+
+    async def _status(self, query: Status) -> ControlReply:
+        """The log's last state is the truth; where it cannot be read, this replica's."""
+        try:
+            last = await self.log.last()
+            state = last[1] if last else None
+            following, gates = await self._next(state)
+            data = {
+                "next": following,
+                "replicas": [views.beat(each) for each in await self.replicas.list()],
+                **await self._figures(_STATUS_HOURS),
+                "alerts": self.alerts(),
+            }
+        except StoreAway as away:
+            state, gates = self.snapshots.current, ()
+            missing = f"store unavailable ({away}): replicas, figures and gates are not known"
+            data = {"alerts": [missing, *self.alerts()]}
+        return views.answer(query, data, state, self.clock.now(), gates)
+
+    async def _next(self, state: Snapshot | None) -> tuple[dict[str, Any] | None, tuple[Gate, ...]]:
+        """The next move upwards, and its gates as they stand."""
+        now = self.clock.now()
+        following = next_up(state, now) if state else None
+        if state is None or following is None:
+            return None, ()
+        name, wanted = following
+        gates = gates_of(state, wanted, await self.measures(state), now)
+        shut = [gate.name for gate in gates if not gate.open]
+        return {"command": name, "to": place(wanted), "shut": shut}, gates
+
+    async def _figures(self, hours: float) -> dict[str, Any]:
+        ids = [guard.provider_id for guard in self.guards.values()]
+        return {"providers": {ident: await self.figures(ident, hours) for ident in ids}}
+
+    # --- explain ---------------------------------------------------------------------------
+
+    def _explain(self, query: Explain) -> ControlReply:
+        state = self.snapshots.current
+        to = self.normalise(query.to)
+        if state is None:
+            return self._refuse(query, "store unavailable", "nothing is in force yet")
+        if isinstance(to, NotANumber):
+            return self._refuse(query, "invalid", f"to: {to.problem} ({recipient.mask(query.to)})")
+        blocked = frozenset(role for role, guard in self.guards.items() if not guard.passable())
+        found = routing.decide(to, query.user_id, query.branch_id, state, blocked)
+        data = {
+            "number": to,
+            "bucket": routing.bucket(to),
+            "way": [self.guards[role].provider_id for role in found.candidates],
+            "passedOver": [self.guards[role].provider_id for role in found.skipped],
+            "reason": found.reason,
+        }
+        return views.answer(query, data, state, self.clock.now())
+
+    def _refuse(self, query: Query, code: str, text: str) -> ControlReply:
+        return views.unrecorded(query, code, f"{query.name}: {text}", self.clock.now())
+
+
+def _compared(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, float]:
+    """First minus second, of what both have."""
+    return {
+        name: round(first[name] - second[name], 3)
+        for name in _COMPARED
+        if first.get(name) is not None and second.get(name) is not None
+    }

@@ -1,0 +1,142 @@
+"""The services that take commands and queries: composed apart from the sending of messages.
+
+Rules: a connection of its own with a short heartbeat, and a store client of its own with a short
+deadline: neither a busy lane nor a slow store stands before an emergency. One delivery at a time.
+Never held back with the lanes: a rollback must come through while nothing else may.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from contracts.names import Queue
+from worker.broker.consumer import Consumer
+from worker.broker.link import Link
+from worker.control import commands, queries
+from worker.control.orders import Providers
+from worker.control.trust import bounded
+from worker.domain.effects import place
+from worker.domain.flags import MigrationSettings
+from worker.domain.steering import share
+from worker.handlers.middleware import logged
+from worker.measuring import Measuring
+from worker.runtime import Steps
+from worker.store import control_log, replicas
+from worker.store.client import Database
+from worker.store.control_log import ControlLogStore
+from worker.store.replicas import ReplicaStore
+from worker.store.slots import SlotStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from worker.broker.publisher import AmqpPublisher
+    from worker.clock import SystemClock
+    from worker.control.sync import Sync
+    from worker.domain.flags import Snapshot
+    from worker.domain.phases import Role
+    from worker.handlers.middleware import Handler
+    from worker.numbers import NotANumber
+    from worker.ports import Guard, Provider
+    from worker.service import Background, Service
+    from worker.settings import Settings
+    from worker.telemetry.alerts import Alerts
+
+HEARTBEAT_S: Final = 5
+STORE_TIMEOUT_S: Final = 2.0
+GRACE_S: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What the rest of the process lends."""
+
+    cfg: Settings
+    clock: SystemClock
+    background: Background
+    publisher: AmqpPublisher
+    alerts: Alerts
+    sync: Sync
+    guards: Mapping[Role, Guard]
+    target: Provider
+    normalise: Callable[[str], str | NotANumber]
+    replica: str
+
+
+def control_services(around: Around) -> tuple[Service, ...]:
+    """Connection, store client and both consumers, in start order."""
+    cfg, replica = around.cfg, around.replica
+    link = Link(
+        cfg.amqp_url.get_secret_value(),
+        f"sms-worker control {replica[:8]}",
+        around.background,
+        heartbeat_s=HEARTBEAT_S,
+    )
+    database = Database(
+        cfg.mongo_url.get_secret_value(), cfg.mongo_database, timeout_s=STORE_TIMEOUT_S
+    )
+    log = ControlLogStore(database[control_log.COLLECTION], around.clock)
+    days = MigrationSettings().metrics_retention_days  # read-only here: the other one writes
+    slots = SlotStore(database, replica, retention_days=days)
+    measuring = Measuring(slots, around.target, around.clock)
+    answering = _queries(around, log, ReplicaStore(database[replicas.COLLECTION]), measuring)
+    return (
+        link,
+        Steps(stop=database.close),
+        _consumer(around, link, Queue.CONTROL_QUERY, answering),
+        _consumer(around, link, Queue.CONTROL_COMMAND, _commands(around, log, measuring)),
+    )
+
+
+def _commands(
+    around: Around, log: ControlLogStore, measuring: Measuring
+) -> commands.CommandHandler:
+    def changed(before: Snapshot, after: Snapshot, user: str) -> None:
+        around.sync.wake()
+        if (place(before), share(before)) != (place(after), share(after)):
+            text = f"{user}: {place(before)} -> {place(after)}: {after.notes}"
+            around.alerts.told("state", text)
+
+    return commands.CommandHandler(
+        log=log,
+        replier=around.publisher,
+        measures=measuring.since_change,
+        ranks=around.cfg.roles,
+        providers=Providers(around.cfg.target.id, around.cfg.legacy.id),
+        changed=changed,
+        suspicious=lambda text: around.alerts.told("control-refused", text, severity="warning"),
+        clock=around.clock,
+    )
+
+
+def _queries(
+    around: Around, log: ControlLogStore, beats: ReplicaStore, measuring: Measuring
+) -> queries.QueryHandler:
+    return queries.QueryHandler(
+        log=log,
+        replicas=beats,
+        snapshots=around.sync,
+        figures=measuring.figures,
+        measures=measuring.since_change,
+        alerts=around.alerts.standing,
+        guards=around.guards,
+        normalise=around.normalise,
+        replier=around.publisher,
+        ranks=around.cfg.roles,
+        clock=around.clock,
+    )
+
+
+def _consumer(around: Around, link: Link, queue: Queue, handler: Handler) -> Consumer:
+    def gave_up(text: str) -> None:
+        around.alerts.told("control-failed", text, severity="critical")
+
+    return Consumer(
+        link,
+        around.background,
+        queue,
+        prefetch=1,
+        handler=logged(bounded(handler, gave_up)),
+        grace_s=GRACE_S,
+    )

@@ -1,0 +1,156 @@
+"""Gates: what an upward move has to show.
+
+Rules: a gate says what was required, what was measured, on which sample, and the verdict; "not
+enough data" is a verdict of its own and never a pass. Silence is neither success nor failure.
+From a share of 0 there is no evidence yet: only the lock and the account call are asked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from worker.domain.phases import Requirements
+
+MINIMUM_SAMPLE = 100
+"""Outcomes before a rate means anything."""
+
+
+class Verdict(StrEnum):
+    """What became of a gate."""
+
+    PASS = "pass"  # noqa: S105 - a verdict
+    FAIL = "fail"
+    NOT_ENOUGH = "not enough data"
+    NOT_APPLICABLE = "not applicable"
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One gate and its verdict."""
+
+    name: str
+    required: str
+    measured: str
+    verdict: Verdict
+    sample: int | None = None
+    missing: str | None = None
+    """What is missing, and how long it takes at the measured rate."""
+
+    @property
+    def open(self) -> bool:
+        """Whether it lets a move through."""
+        return self.verdict in (Verdict.PASS, Verdict.NOT_APPLICABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """The target as measured since the present percentage began."""
+
+    accepted: int = 0
+    errors: int = 0
+    p95_ms: float | None = None
+    delivered: int = 0
+    judged: int = 0
+    """Accepted attempts judged at the delivery age."""
+    gives_reports: bool = True
+    over_s: float = 0.0
+    """Time measured over, seconds."""
+    account_ok: bool = False
+    account_reason: str = "not asked yet"
+
+    @property
+    def outcomes(self) -> int:
+        """Accepted and errors: what the rates are of."""
+        return self.accepted + self.errors
+
+
+def lock_gate(locked: str | None) -> Gate:
+    """No lock."""
+    if locked is None:
+        return Gate("lock", "none", "none", Verdict.PASS)
+    missing = "an administrator lifts it with `unlock`"
+    return Gate("lock", "none", locked, Verdict.FAIL, missing=missing)
+
+
+def account_gate(measures: Measures) -> Gate:
+    """The target's account call succeeds."""
+    verdict = Verdict.PASS if measures.account_ok else Verdict.FAIL
+    return Gate("account", "the account call succeeds", measures.account_reason, verdict)
+
+
+def time_gate(since: datetime | None, now: datetime, minimum: timedelta) -> Gate:
+    """Minimum time at the present percentage."""
+    required = f"{minimum.total_seconds() / 60:g} min at the present percentage"
+    if since is None:
+        return Gate("time", required, "not known", Verdict.NOT_ENOUGH)
+    passed = now - since
+    measured = f"{passed.total_seconds() / 60:.1f} min"
+    if passed >= minimum:
+        return Gate("time", required, measured, Verdict.PASS)
+    left = (minimum - passed).total_seconds() / 60
+    return Gate("time", required, measured, Verdict.FAIL, missing=f"{left:.1f} min")
+
+
+def requirement_gates(wanted: Requirements, measures: Measures) -> tuple[Gate, ...]:
+    """Success, errors, response and delivery of the target."""
+    success = _rate(measures.accepted, measures.outcomes)
+    errors = _rate(measures.errors, measures.outcomes)
+    return (
+        _sampled(
+            "success", f">= {wanted.min_success_rate:g} %", success, measures.outcomes, measures,
+            good=success is not None and success >= wanted.min_success_rate,
+        ),
+        _sampled(
+            "errors", f"<= {wanted.max_error_rate:g} %", errors, measures.outcomes, measures,
+            good=errors is not None and errors <= wanted.max_error_rate,
+        ),
+        _response(wanted, measures),
+        _delivery(wanted, measures),
+    )  # fmt: skip
+
+
+def _response(wanted: Requirements, measures: Measures) -> Gate:
+    required = f"p95 <= {wanted.max_p95_ms / 1000:g} s"
+    value = measures.p95_ms
+    measured = "nothing" if value is None else f"{value / 1000:.2f} s"
+    if value is None or measures.accepted < MINIMUM_SAMPLE:
+        missing = _missing(measures.accepted, measures)
+        return Gate("response", required, measured, Verdict.NOT_ENOUGH, measures.accepted, missing)
+    verdict = Verdict.PASS if value <= wanted.max_p95_ms else Verdict.FAIL
+    return Gate("response", required, measured, verdict, measures.accepted)
+
+
+def _delivery(wanted: Requirements, measures: Measures) -> Gate:
+    required = f">= {wanted.min_delivery_rate:g} % delivered"
+    if not measures.gives_reports:
+        return Gate("delivery", required, "no reports", Verdict.NOT_APPLICABLE)
+    rate = _rate(measures.delivered, measures.judged)
+    good = rate is not None and rate >= wanted.min_delivery_rate
+    return _sampled("delivery", required, rate, measures.judged, measures, good=good)
+
+
+def _sampled(
+    name: str, required: str, rate: float | None, sample: int, measures: Measures, *, good: bool
+) -> Gate:
+    measured = "nothing" if rate is None else f"{rate:.2f} %"
+    if sample < MINIMUM_SAMPLE:
+        missing = _missing(sample, measures)
+        return Gate(name, required, measured, Verdict.NOT_ENOUGH, sample, missing)
+    return Gate(name, required, measured, Verdict.PASS if good else Verdict.FAIL, sample)
+
+
+def _missing(sample: int, measures: Measures) -> str:
+    left = MINIMUM_SAMPLE - sample
+    if not sample or not measures.over_s:
+        return f"{left} outcomes; none come at present"
+    minutes = left * measures.over_s / sample / 60
+    return f"{left} outcomes, about {minutes:.1f} min at the present rate"
+
+
+def _rate(part: int, whole: int) -> float | None:
+    return 100.0 * part / whole if whole else None

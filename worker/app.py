@@ -8,29 +8,25 @@ last and drain first.
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-from uuid import uuid4
 
 import yaml
 
 from contracts.names import Exchange, Key, Queue
-from worker.broker import topology
 from worker.broker.consumer import Consumer
 from worker.broker.link import Link
-from worker.broker.publisher import AmqpPublisher
 from worker.broker.unrouted import UnroutedWatch
 from worker.broker.wakeups import Wakeups
 from worker.clock import SystemClock
 from worker.control.accounts import AccountWatch
 from worker.control.follow import Follower
-from worker.control.sync import Sync, seed
+from worker.control.sync import Sync
 from worker.control_services import Around, control_services
 from worker.domain import flags, tariff
 from worker.domain.message import Lane, OnUnknown
 from worker.domain.phases import Role
+from worker.foundation import Accounts, Base, Stores, accounts_of, base_of, set_up, stores_of
 from worker.handlers.announce import Announcer
 from worker.handlers.choose import Chooser
 from worker.handlers.hybrid import Hybrid
@@ -44,165 +40,56 @@ from worker.handlers.understand import Understanding
 from worker.handlers.unrouted import UnroutedHandler
 from worker.numbers import normaliser
 from worker.ports import Heartbeat
-from worker.providers import registry
-from worker.runtime import Lanes, Process, Steps, StoreHealth, Together
+from worker.runtime import Process, Steps, StoreHealth, Together
 from worker.service import Background
-from worker.store import control_log, indexes, messages, replicas, reports, suppressions
-from worker.store.client import Database
-from worker.store.control_log import ControlLogStore
-from worker.store.due import DueStore
-from worker.store.messages import MessageStore, Retention
-from worker.store.replicas import ReplicaStore
-from worker.store.reports import ReportStore
-from worker.store.slots import SlotStore
-from worker.store.suppressions import SuppressionStore
-from worker.telemetry.alerts import Alerts
 from worker.telemetry.metrics import Book
 from worker.telemetry.publisher import MetricsPublisher
-from worker.telemetry.tracing import TracedProvider, Tracing, console_exporter
 from worker.web.health import health_app
 from worker.web.outlet import ReportOutlet
 from worker.web.reports import Webhook
 from worker.web.server import WebServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from worker.handlers.middleware import GiveUp, Handler
-    from worker.ports import Provider
-    from worker.providers.guard import ProviderGuard
-    from worker.settings import MessageSettings, ProviderSettings, Settings, WebhookSettings
+    from worker.settings import MessageSettings, Settings, WebhookSettings
+    from worker.telemetry.alerts import Alerts
 
 REPORT_PREFETCH: Final = 64
-_RETENTION_DAYS: Final = flags.MigrationSettings().metrics_retention_days
-"""Until the first snapshot says otherwise."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Base:
-    """What everything else is built on."""
-
-    cfg: Settings
-    clock: SystemClock
-    background: Background
-    replica: str
-    consuming: Link
-    publishing: Link
-    publisher: AmqpPublisher
-    database: Database
-    alerts: Alerts
-    tracing: Tracing
-    lanes: Lanes
-
-
-@dataclass(frozen=True, slots=True)
-class _Accounts:
-    """The providers by role: settings, adapter, and what stands in front of it."""
-
-    settings: Mapping[Role, ProviderSettings]
-    providers: Mapping[Role, Provider]
-    guards: Mapping[Role, ProviderGuard]
-
-    def reporting(self) -> frozenset[str]:
-        """Ids of those that give delivery reports."""
-        return frozenset(p.id for p in self.providers.values() if p.gives_reports)
-
-    async def close(self) -> None:
-        """End account checks, close connections."""
-        for guard in self.guards.values():
-            await guard.close()
-        for provider in self.providers.values():
-            await provider.close()
-
-
-@dataclass(frozen=True, slots=True)
-class _Stores:
-    """The collections, each behind its port."""
-
-    log: ControlLogStore
-    records: MessageStore
-    due: DueStore
-    reports: ReportStore
-    suppressions: SuppressionStore
-    replicas: ReplicaStore
-    slots: SlotStore
-    references: list[str]
-    """Of attempts just accepted, on their way to the sweeper."""
 
 
 def build(cfg: Settings) -> Process:
     """Build one worker from its settings."""
-    base = _base(cfg)
-    accounts = _accounts(base)
+    base = base_of(cfg)
+    accounts = accounts_of(base)
     health = StoreHealth(base.lanes, base.alerts)
-    stores = _stores(base, health)
-    book = Book(
-        base.clock,
-        [settings.id for settings in accounts.settings.values()],
-        slow_ms=flags.Thresholds().max_response_ms,
-    )
+    stores = stores_of(base, health)
+    book = _book(base, accounts)
     announcer = Announcer(base.publisher, stores.records)
     unsent = Unsent()
     follower = Follower(accounts.guards, book, stores.slots, base.background)
     sync = _sync(base, accounts, stores, health, unsent, follower)
     send = _send(base, accounts, stores, book, announcer, sync, unsent)
-    steering = control_services(
-        Around(
-            cfg=cfg,
-            clock=base.clock,
-            background=base.background,
-            publisher=base.publisher,
-            alerts=base.alerts,
-            sync=sync,
-            guards=accounts.guards,
-            target=accounts.providers[Role.TARGET],
-            normalise=send.understanding.normalise,
-            replica=base.replica,
-        )
-    )
+    steering = control_services(_around(base, accounts, sync, send))
     matcher = Matcher(stores.due, stores.reports, announcer, base.clock)
     sweeper = _sweeper(base, accounts, stores, book, announcer, matcher)
     health.on_return(sweeper.store_was_away)
     report = _report(base, accounts, stores, matcher, send.understanding)
-    base.lanes.consumers = {
-        Lane.TRANSACTIONAL: _consumer(
-            base, Queue.TRANSACTIONAL, cfg.prefetch_transactional, send, send.give_up
-        ),
-        Lane.BULK: _consumer(base, Queue.BULK, cfg.prefetch_bulk, send, send.give_up),
-    }
-    checks = {
-        "store": health.check,
-        "state": lambda: (sync.is_fresh(), "verified within its age" if sync.is_fresh() else "old"),
-        "suppressions": lambda: (stores.suppressions.loaded, "loaded once at start"),
-        "broker": lambda: (base.consuming.is_up and base.publishing.is_up, "both connections"),
-        **base.lanes.checks(),
-    }
+    base.lanes.consumers = _lane_consumers(base, send)
     return Process(
         services=(
-            WebServer(
-                health_app(checks),
-                base.background,
-                host=cfg.private_host,
-                port=cfg.private_port,
-                name="health",
-            ),
+            _health_server(base, stores, sync, health),
             base.tracing,
             base.consuming,
             base.publishing,
-            Steps(start=lambda: _set_up(base, stores), stop=base.database.close),
+            Steps(start=lambda: set_up(base, stores), stop=base.database.close),
             Steps(stop=accounts.close),
             base.publisher,
             stores.records,
             sync,
             Wakeups(base.consuming, base.background, Exchange.STATE, Key.STATE, sync.wake),
-            MetricsPublisher(
-                book,
-                base.publisher,
-                stores.slots,
-                base.background,
-                base.clock,
-                replica=base.replica,
-            ),
+            _metrics(base, stores, book),
             *steering,
             _account_watch(base, accounts, sync),
             sweeper,
@@ -218,92 +105,66 @@ def build(cfg: Settings) -> Process:
     )
 
 
-def _base(cfg: Settings) -> _Base:
-    clock, replica, amqp = SystemClock(), uuid4().hex, cfg.amqp_url.get_secret_value()
-    background = Background()
-    publishing = Link(amqp, f"sms-worker publish {replica[:8]}", background)
-    publisher = AmqpPublisher(publishing)
-    exporter = console_exporter() if cfg.trace_ratio else None
-    return _Base(
-        cfg=cfg,
-        clock=clock,
-        background=background,
-        replica=replica,
-        consuming=Link(amqp, f"sms-worker consume {replica[:8]}", background),
-        publishing=publishing,
-        publisher=publisher,
-        database=Database(
-            cfg.mongo_url.get_secret_value(), cfg.mongo_database, timeout_s=cfg.store_timeout_s
-        ),
-        alerts=Alerts(publisher, clock, replica),
-        tracing=Tracing(exporter, ratio=cfg.trace_ratio, replica=replica),
-        lanes=Lanes(),
+def _book(base: Base, accounts: Accounts) -> Book:
+    providers = [settings.id for settings in accounts.settings.values()]
+    return Book(base.clock, providers, slow_ms=flags.Thresholds().max_response_ms)
+
+
+def _metrics(base: Base, stores: Stores, book: Book) -> MetricsPublisher:
+    return MetricsPublisher(
+        book, base.publisher, stores.slots, base.background, base.clock, replica=base.replica
     )
 
 
-def _accounts(base: _Base) -> _Accounts:
-    settings = {Role.TARGET: base.cfg.target, Role.LEGACY: base.cfg.legacy}
-    providers = {role: _provider(base, account) for role, account in settings.items()}
-    guards = {
-        role: registry.guard(providers[role], account, base.clock, base.alerts.breaker_changed)
-        for role, account in settings.items()
+def _around(base: Base, accounts: Accounts, sync: Sync, send: SendHandler) -> Around:
+    return Around(
+        cfg=base.cfg,
+        clock=base.clock,
+        background=base.background,
+        publisher=base.publisher,
+        alerts=base.alerts,
+        sync=sync,
+        guards=accounts.guards,
+        target=accounts.providers[Role.TARGET],
+        normalise=send.understanding.normalise,
+        replica=base.replica,
+    )
+
+
+def _lane_consumers(base: Base, send: SendHandler) -> dict[Lane, Consumer]:
+    cfg = base.cfg
+    lanes = {
+        Lane.TRANSACTIONAL: (Queue.TRANSACTIONAL, cfg.prefetch_transactional),
+        Lane.BULK: (Queue.BULK, cfg.prefetch_bulk),
     }
-    return _Accounts(settings, providers, guards)
+    return {
+        lane: _consumer(base, queue, prefetch, send, send.give_up)
+        for lane, (queue, prefetch) in lanes.items()
+    }
 
 
-def _provider(base: _Base, account: ProviderSettings) -> Provider:
-    provider = registry.build(account)
-    return TracedProvider(provider, base.tracing) if base.tracing.records else provider
-
-
-def _stores(base: _Base, health: StoreHealth) -> _Stores:
-    cfg, database, clock = base.cfg, base.database, base.clock
-    references: list[str] = []
-    records = database[messages.COLLECTION]
-    retention = Retention(
-        delivery_age_s=cfg.delivery_age_s,
-        report_deadline_s=cfg.report_deadline_s,
-        keep_s=cfg.keep_records_s,
+def _health_server(base: Base, stores: Stores, sync: Sync, health: StoreHealth) -> WebServer:
+    checks = {
+        "store": health.check,
+        "state": lambda: (sync.is_fresh(), "verified within its age" if sync.is_fresh() else "old"),
+        "suppressions": lambda: (stores.suppressions.loaded, "loaded once at start"),
+        "broker": lambda: (base.consuming.is_up and base.publishing.is_up, "both connections"),
+        **base.lanes.checks(),
+    }
+    cfg = base.cfg
+    return WebServer(
+        health_app(checks),
+        base.background,
+        host=cfg.private_host,
+        port=cfg.private_port,
+        name="health",
     )
-    return _Stores(
-        log=ControlLogStore(database[control_log.COLLECTION], clock),
-        records=MessageStore(
-            records,
-            owner=base.replica,
-            lease_s=cfg.lease_s,
-            retention=retention,
-            clock=clock,
-            trouble=health.met,
-            referenced=references.append,
-            background=base.background,
-        ),
-        due=DueStore(records, clock, report_deadline_s=cfg.report_deadline_s),
-        reports=ReportStore(database[reports.COLLECTION], clock, keep_s=cfg.keep_records_s),
-        suppressions=SuppressionStore(database[suppressions.COLLECTION], health.met),
-        replicas=ReplicaStore(database[replicas.COLLECTION]),
-        slots=SlotStore(database, base.replica, retention_days=_RETENTION_DAYS),
-        references=references,
-    )
-
-
-async def _set_up(base: _Base, stores: _Stores) -> None:
-    """Declare the topology, create indexes, seed the control log: each idempotent."""
-    await base.database.ping()
-    channel = await base.consuming.channel()
-    await topology.apply(channel)
-    await channel.close()
-    await indexes.create(base.database)
-    await stores.slots.create_indexes()
-    if await stores.log.last() is None:  # later starts must not depend on the file
-        document = json.loads(base.cfg.flags_file.read_text(encoding="utf-8"))
-        read, percentage = flags.parse(document, base.cfg.target.id, base.cfg.legacy.id)
-        await seed(stores.log, read, percentage, user="worker", now=base.clock.now())
 
 
 def _sync(  # noqa: PLR0917 - what a replica goes by and says of itself
-    base: _Base,
-    accounts: _Accounts,
-    stores: _Stores,
+    base: Base,
+    accounts: Accounts,
+    stores: Stores,
     health: StoreHealth,
     unsent: Unsent,
     follower: Follower,
@@ -333,9 +194,9 @@ def _sync(  # noqa: PLR0917 - what a replica goes by and says of itself
 
 
 def _send(  # noqa: PLR0917 - what a message's life needs, once, in the order it is built
-    base: _Base,
-    accounts: _Accounts,
-    stores: _Stores,
+    base: Base,
+    accounts: Accounts,
+    stores: Stores,
     book: Book,
     announcer: Announcer,
     sync: Sync,
@@ -392,9 +253,9 @@ def _tariff(cfg: Settings) -> tariff.Tariff:
 
 
 def _sweeper(  # noqa: PLR0917 - as above
-    base: _Base,
-    accounts: _Accounts,
-    stores: _Stores,
+    base: Base,
+    accounts: Accounts,
+    stores: Stores,
     book: Book,
     announcer: Announcer,
     matcher: Matcher,
@@ -415,9 +276,9 @@ def _sweeper(  # noqa: PLR0917 - as above
 
 
 def _report(
-    base: _Base,
-    accounts: _Accounts,
-    stores: _Stores,
+    base: Base,
+    accounts: Accounts,
+    stores: Stores,
     matcher: Matcher,
     understood: Understanding,
 ) -> ReportHandler:
@@ -434,7 +295,7 @@ def _report(
 
 
 def _consumer(
-    base: _Base, queue: Queue, prefetch: int, handler: Handler, give_up: GiveUp
+    base: Base, queue: Queue, prefetch: int, handler: Handler, give_up: GiveUp
 ) -> Consumer:
     """A queue and its handler, wrapped from the inside out."""
     wrapped = bounded_errors(handler, give_up=give_up, publisher=base.publisher, clock=base.clock)
@@ -447,7 +308,7 @@ def _consumer(
     )
 
 
-def _inner(base: _Base, queue: Queue, handler: Handler) -> Consumer:
+def _inner(base: Base, queue: Queue, handler: Handler) -> Consumer:
     """A queue no retry tier leads back to: the broker repeats what fails, a bounded time."""
     return Consumer(
         base.consuming,
@@ -476,7 +337,7 @@ def _untaken(alerts: Alerts) -> Callable[[int], None]:
     return counted
 
 
-def _account_watch(base: _Base, accounts: _Accounts, sync: Sync) -> AccountWatch:
+def _account_watch(base: Base, accounts: Accounts, sync: Sync) -> AccountWatch:
     def interval_s() -> float:
         snapshot = sync.current
         settings = snapshot.flags.migration if snapshot else flags.MigrationSettings()

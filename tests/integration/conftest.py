@@ -15,15 +15,16 @@ import aio_pika
 import pytest
 
 from contracts.names import RETRY_TIERS, Queue, retry_queue
-from worker.broker import topology
+from tests.integration.servers import apply_topology, running_broker
 from worker.local.addresses import given_broker
-from worker.local.broker import Broker
 from worker.local.database import Database
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from aio_pika.abc import AbstractConnection
+
+    from worker.local.broker import Broker
 
 
 @dataclass(frozen=True)
@@ -39,22 +40,11 @@ async def broker(
 ) -> AsyncIterator[Broker | GivenBroker]:
     """The broker, with users, permissions, policies and topology."""
     if urls := given_broker(os.environ, print):
-        await _apply_topology(urls["worker"])
+        await apply_topology(urls["worker"])
         yield GivenBroker(urls)
         return
-    node = Broker(tmp_path_factory.mktemp("broker"))
-    try:
-        await node.start()
-        await _apply_topology(node.urls["worker"])
+    async with running_broker(tmp_path_factory.mktemp("broker")) as node:
         yield node
-    finally:
-        await node.stop()
-
-
-async def _apply_topology(url: str) -> None:
-    connection = await aio_pika.connect(url)
-    async with connection, connection.channel() as channel:
-        await topology.apply(channel)
 
 
 @pytest.fixture(scope="session")

@@ -590,7 +590,7 @@ async def test_a_command_with_an_unknown_key_is_rejected_by_name(world: World) -
     (letter,) = await world.dead(ident)
     assert (letter["source"], letter["reason"]) == (
         Queue.UNROUTED_COMMANDS,
-        "no such key: send.otp",
+        f"no such key: send.otp: {event['problems'][0]}",
     )
 
 

@@ -16,6 +16,7 @@ from aiormq.exceptions import AuthenticationError, ProbableAuthenticationError
 from pymongo import AsyncMongoClient
 
 from contracts.names import Queue
+from worker.local.database import Database
 from worker.local.process import LocalError, answers
 from worker.local.record import StackRecord, read_record
 from worker.local.stack import Stack
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from worker.local.broker import Broker
-    from worker.local.database import Database
 
 ROOT = Path(__file__).parents[2]
 WITHIN_S = 60.0
@@ -100,19 +100,20 @@ async def test_the_database_takes_majority_writes(mongo_url: str, database_name:
         await client.drop_database(database_name)
 
 
-async def test_the_database_keeps_its_data_when_killed(
-    database: Database | None, mongo_url: str, database_name: str
-) -> None:
-    if database is None:
-        pytest.skip("the environment gives the database: not ours to kill")
-    async with AsyncMongoClient(mongo_url, w="majority", journal=True) as client:
-        await client[database_name].get_collection("x").insert_one({"_id": 1})
-    await database.kill()
+async def test_the_database_keeps_its_data_when_killed(tmp_path: Path) -> None:
+    database = Database(tmp_path)
     await database.start()
-    assert database.url == mongo_url
-    async with AsyncMongoClient(mongo_url) as client:
-        assert await client[database_name].get_collection("x").count_documents({}) == 1
-        await client.drop_database(database_name)
+    try:
+        url = database.url
+        async with AsyncMongoClient(url, w="majority", journal=True) as client:
+            await client["kept"].get_collection("x").insert_one({"_id": 1})
+        await database.kill()
+        await database.start()
+        assert database.url == url
+        async with AsyncMongoClient(url) as client:
+            assert await client["kept"].get_collection("x").count_documents({}) == 1
+    finally:
+        await database.stop()
 
 
 @pytest.fixture(scope="module")

@@ -18,12 +18,11 @@ from tests.unit.fakes import quietly
 from worker.broker import leniency
 from worker.broker.link import Link
 from worker.broker.publisher import AmqpPublisher
-from worker.local.broker import Broker
 from worker.ports import Event, Incoming
 from worker.service import Background
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Callable
 
     from aio_pika.abc import AbstractIncomingMessage, AbstractQueue
 
@@ -296,60 +295,6 @@ async def test_a_stopped_publisher_may_be_stopped_again(link: Link) -> None:
     await made.start()
     await made.stop()
     await made.stop()
-
-
-# --- a broker that goes away ---------------------------------------------------------------------
-
-
-async def test_a_restart_of_the_broker_loses_no_event(
-    broker: Any, amqp_url: Callable[[str], str]
-) -> None:
-    if not isinstance(broker, Broker):
-        pytest.skip("the broker is somebody else's")
-    queue = "sms.own.worker.lasting"
-    await _on(amqp_url, lambda channel: _declare(channel, queue))
-    link = Link(amqp_url("worker"), "through a restart", Background())
-    await link.start()
-    publisher = AmqpPublisher(link)
-    await publisher.start()
-    confirmed: list[str] = []
-
-    async def publish(ident: str) -> None:
-        await publisher.event(event(ident))
-        confirmed.append(ident)
-
-    async def steadily() -> None:
-        for n in range(100):
-            await publish(f"e-{n}")
-
-    lanes = [asyncio.create_task(steadily())]
-    await until(lambda: len(confirmed) >= 10)
-    # Not SIGKILL: 3.10.8 does not recover quorum queues declared in the second before it.
-    await broker.restart()
-    async with asyncio.timeout(60):
-        await asyncio.gather(*lanes)
-    found: set[str | None] = set()
-
-    async def read(channel: Any) -> None:
-        kept = await channel.get_queue(queue, ensure=False)
-        while len(found) < 100:
-            found.update(message.message_id for message in await taken(kept))
-        await kept.delete(if_unused=False, if_empty=False)
-
-    await _on(amqp_url, read)
-    await publisher.stop()
-    await link.stop()
-    assert found == set(confirmed)
-
-
-async def _on(amqp_url: Callable[[str], str], work: Callable[[Any], Awaitable[None]]) -> None:
-    async with await aio_pika.connect(amqp_url("worker")) as connection:
-        await work(await connection.channel())
-
-
-async def _declare(channel: Any, name: str) -> None:
-    queue = await channel.declare_queue(name, durable=True, arguments={"x-queue-type": "quorum"})
-    await queue.bind(Exchange.EVENTS.value, "#")
 
 
 # --- what no publisher can do to us --------------------------------------------------------------

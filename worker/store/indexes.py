@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 from pymongo import ASCENDING, IndexModel
 
-from worker.store import control_log, messages, reports, suppressions
+from worker.store import control_log, messages, replicas, reports, suppressions
 
 if TYPE_CHECKING:
     from worker.store.client import Database
 
+_FORGOTTEN_S: Final = 3_600
+"""Age at which the heartbeat of a killed process is removed; it is dead to everybody after 5 s."""
 _EXPIRY: Final = IndexModel([("expireAt", ASCENDING)], expireAfterSeconds=0)
 
 
@@ -39,6 +41,9 @@ async def create(database: Database) -> None:
     )
     await database[control_log.COLLECTION].create_indexes(
         [IndexModel([("user", ASCENDING), ("commandId", ASCENDING)], unique=True)]
+    )
+    await database[replicas.COLLECTION].create_indexes(
+        [IndexModel([("at", ASCENDING)], expireAfterSeconds=_FORGOTTEN_S)]
     )
     await database[suppressions.COLLECTION].create_indexes([IndexModel([("at", ASCENDING)])])
     await database[reports.COLLECTION].create_indexes(

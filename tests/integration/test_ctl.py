@@ -370,7 +370,7 @@ async def test_flags_apply_shows_the_difference_and_sends_the_version_it_was_mad
     file.write_text(json.dumps(document))
     result = await ctl("flags", "apply", str(file), *SURE)
     assert result.stdout.splitlines()[:2] == [
-        "SmsFeatureFlags.EnableLegacy: true -> (absent)",
+        "SmsFeatureFlags.EnableLegacy: true -> (default)",
         "MigrationSettings.MinimumPhaseTimeMinutes: 30.0 -> 10",
     ]
     assert "90 is not applied, 25 stays" in result.stderr

@@ -157,17 +157,21 @@ def plain(value: Any) -> str:
 
 
 def differences(before: Any, after: Any, path: str = "") -> Iterable[str]:
-    """What differs between two documents, one line a value: `path: before -> after`."""
+    """What differs between two documents, one line a value: `path: before -> after`.
+
+    What the new one leaves out gets its default.
+    """
     if isinstance(before, dict) and isinstance(after, dict):
         for name in dict.fromkeys((*before, *after)):
             where = f"{path}.{name}" if path else name
             yield from differences(before.get(name, _ABSENT), after.get(name, _ABSENT), where)
     elif before != after or isinstance(before, bool) is not isinstance(after, bool):
-        yield f"{path}: {_value(before)} -> {_value(after)}"
+        new = "(default)" if after is _ABSENT else _value(after)
+        yield f"{path}: {_value(before) if before is not _ABSENT else '(absent)'} -> {new}"
 
 
 _ABSENT: Final = object()
 
 
 def _value(value: object) -> str:
-    return "(absent)" if value is _ABSENT else json.dumps(value, ensure_ascii=False)
+    return "{...}" if isinstance(value, dict) and value else json.dumps(value, ensure_ascii=False)

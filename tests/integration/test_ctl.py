@@ -13,20 +13,20 @@ import subprocess
 import sys
 import termios
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from control_side import FLAGS, GATES, ControlSide, replica, state
 from typer.testing import CliRunner
 
-from contracts.control import Status
+from contracts.control import Status, decode_command
 from tests.integration.proxy import Proxy
 from worker.cli import app
 from worker.cli.client import ControlClient
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
 
     from click.testing import Result
 
@@ -370,7 +370,7 @@ async def test_flags_apply_shows_the_difference_and_sends_the_version_it_was_mad
     file.write_text(json.dumps(document))
     result = await ctl("flags", "apply", str(file), *SURE)
     assert result.stdout.splitlines()[:2] == [
-        "SmsFeatureFlags.EnableLegacy: true -> (absent)",
+        "SmsFeatureFlags.EnableLegacy: true -> (default)",
         "MigrationSettings.MinimumPhaseTimeMinutes: 30.0 -> 10",
     ]
     assert "90 is not applied, 25 stays" in result.stderr
@@ -479,3 +479,34 @@ async def test_a_lost_connection_costs_no_answer(
             reply = await client.ask(Status(command_id="second"), 10)
     assert reply.command_id == "second"
     assert len(side.named("status")) >= 2
+
+
+# --- without the command line ----------------------------------------------------------------
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+@pytest.mark.parametrize(("verdict", "code"), [("accepted", 0), ("refused", 1)])
+async def test_the_program_in_the_readme_is_answered(
+    side: ControlSide, amqp_url: Callable[[str], str], tmp_path: Path, verdict: str, code: int
+) -> None:
+    shown = re.search(
+        r"<!-- example: steer.py -->\n```python\n(.*?)```", README.read_text(), re.DOTALL
+    )
+    assert shown is not None
+    (tmp_path / "steer.py").write_text(shown[1])
+    side.answers["set-percentage"] = {"verdict": verdict, "text": "as you wish"}
+    side.deaf = 1
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(tmp_path / "steer.py"),
+        "40",
+        env={"AMQP_URL": amqp_url("administrator")},
+        stdout=subprocess.PIPE,
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), 20)
+    assert output.decode() == f"{verdict} ok as you wish\n"
+    assert process.returncode == code
+    first, again = side.named("set-percentage")
+    assert first.raw == again.raw
+    decode_command(first.raw, "set-percentage")

@@ -67,6 +67,7 @@ def good() -> Facts:
             Scene("down", "down", 5.0, 7.0, opens_breaker=True),
         ),
         kill=Kill(8.5, frozenset({"k"})),
+        rollback_s=1.0,
     )
 
 
@@ -222,6 +223,11 @@ def test_faults_that_the_target_carried_itself_show_no_fallback() -> None:
         good(), taken=tuple(replace(e, provider=TARGET) if e.id == "c" else e for e in good().taken)
     )
     assert row(facts, "fallback").holds is False
+
+
+@pytest.mark.parametrize("took_s", [None, 10.0])
+def test_a_rollback_that_was_slow_or_never_came_fails(took_s: float | None) -> None:
+    assert row(replace(good(), rollback_s=took_s), "rolled back on every worker").holds is False
 
 
 def test_a_kill_that_hit_no_call_fails() -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from worker.control import views
 from worker.domain.flags import MAX_OVERRIDES, Flags, FlagsError, parse, role_named
-from worker.domain.phases import Role
+from worker.domain.phases import DEFAULT_RULES, Phase, Role, Rules
 
 SHIPPED = json.loads(Path("deploy/flags.json").read_text(encoding="utf-8"))
 
@@ -144,6 +146,51 @@ def test_overrides_cannot_be_changed_afterwards() -> None:
     read, _ = flags(changed("SmsFeatureFlags", UserOverrides={"ann": "legacy"}))
     with pytest.raises(TypeError):
         read.user_overrides["ann"] = Role.TARGET  # type: ignore[index]
+
+
+def test_phases_are_configuration_and_what_is_not_given_stays() -> None:
+    read, _ = parse(
+        {
+            "Phases": {
+                "ParallelSetup": {"Entry": 2, "High": 10, "Steps": [2, 10]},
+                "GradualMigration": {"Requirements": {"MinSuccessRate": 99}},
+            }
+        },
+        "at-1",
+        "old",
+    )
+    assert read.phases[Phase.PARALLEL_SETUP] == Rules(2, 0, 10, (2, 10))
+    gradual, default = (rules[Phase.GRADUAL_MIGRATION] for rules in (read.phases, DEFAULT_RULES))
+    assert gradual.requirements == replace(default.requirements, min_success_rate=99.0)
+    assert replace(gradual, requirements=default.requirements) == default
+
+
+def test_flags_come_back_from_the_document_they_are_shown_as() -> None:
+    read, _ = parse({"Phases": {"ParallelSetup": {"High": 9, "Steps": [9]}}}, "at-1", "old")
+    assert parse(views.document(read, 3), "at-1", "old") == (read, 3)
+
+
+def test_wrong_phases_are_named_with_their_field_all_at_once() -> None:
+    with pytest.raises(FlagsError) as caught:
+        parse(
+            {
+                "Phases": {
+                    "ParallelSetup": {"Entry": 6, "Steps": [5, 1]},
+                    "GradualMigration": {"High": 101, "Requirements": {"MaxP95Ms": 0}},
+                    "NotStarted": {"Entry": 0},
+                    "LegacyDeprecation": {"Steps": "all", "Stepps": []},
+                }
+            },
+            "at-1",
+            "old",
+        )
+    found = caught.value.problems
+    for named in (
+        *("ParallelSetup.Entry", "ParallelSetup.Steps", "GradualMigration.High"),
+        *("GradualMigration.MaxP95Ms", "LegacyDeprecation.Steps", "Phases.NotStarted"),
+        "LegacyDeprecation.Stepps",
+    ):
+        assert any(problem.startswith(f"{named}:") for problem in found), (named, found)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from worker.domain.effects import Rank
 from worker.settings import ProviderKind, ProviderSettings, RuleBy, Settings, WebhookSettings
 
 ENVIRONMENT = {
@@ -48,6 +49,22 @@ def test_the_environment_is_enough(read: Any) -> None:
     found = read()
     assert (found.target.kind, found.legacy.preset) == (ProviderKind.AFRICASTALKING, "kannel")
     assert found.mongo_database == "sms"
+
+
+def test_roles_are_given_by_broker_user_and_old_names_mean_the_same(read: Any) -> None:
+    assert read().roles == {"administrator": Rank.ADMINISTRATOR, "observer": Rank.OBSERVER}
+    given = '{"ann": "Admin", "ben": "SMS_Admin", "oda": "operator", "eve": "Observer"}'
+    assert read(SMS_ROLES=given).roles == {
+        "ann": Rank.ADMINISTRATOR,
+        "ben": Rank.ADMINISTRATOR,
+        "oda": Rank.OPERATOR,
+        "eve": Rank.OBSERVER,
+    }
+
+
+@pytest.mark.parametrize("given", ['{"ann": "king"}', '{"Ann Smith": "observer"}', "ann"])
+def test_roles_that_do_not_exist_are_refused(read: Any, given: str) -> None:
+    assert "roles" in problems(read, SMS_ROLES=given).lower()
 
 
 def test_nested_and_json_values_are_read(read: Any) -> None:

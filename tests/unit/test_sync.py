@@ -149,6 +149,37 @@ async def test_the_state_is_read_again_without_a_wake_up(
     await until(lambda: bench.log.reads >= reads + 3)
 
 
+async def test_a_wake_up_that_comes_while_a_round_is_under_way_begins_another(
+    bench: Bench,
+) -> None:
+    real, woken = bench.replicas.beat, False
+
+    async def slow(heartbeat: Heartbeat) -> None:
+        nonlocal woken
+        await real(heartbeat)
+        if not woken:  # the state changed after it was read, and a wake-up said so
+            woken = True
+            bench.log.standing = snapshot(50, version=2)
+            bench.sync.wake()
+
+    bench.replicas.beat = slow  # type: ignore[method-assign]
+    bench.sync.wake()
+    await until(lambda: woken)
+    async with asyncio.timeout(0.5):  # well before the second is over
+        while bench.sync.current != snapshot(50, version=2):  # noqa: ASYNC110 - a turn of the loop is all it takes
+            await asyncio.sleep(0)
+
+
+async def test_each_swap_is_told_with_what_was_before(bench: Bench) -> None:
+    bench.log.standing = snapshot(50, version=2)
+    await bench.woken()
+    await bench.woken()
+    assert bench.swaps == [
+        (None, snapshot(25)),
+        (snapshot(25), snapshot(50, version=2)),
+    ]
+
+
 async def test_the_same_state_is_the_same_object(bench: Bench) -> None:
     before = bench.sync.current
     bench.log.standing = snapshot(25)

@@ -21,13 +21,14 @@ DIRECTORY = Path(".local")
 
 def amqp_url(user: str) -> str:
     """Address of the broker with the login of `user`."""
-    for name in (f"AMQP_URL_{user.upper()}", "AMQP_URL"):
+    own = "AMQP_URL_" + user.upper().replace("-", "_")
+    for name in (own, "AMQP_URL"):
         if os.environ.get(name):
             return os.environ[name]
     record = read_record(DIRECTORY)
     if record is not None and user in record.amqp:
         return record.amqp[user]
-    raise _refused(f"AMQP_URL_{user.upper()}", "address of the broker")
+    raise _refused(own, "address of the broker")
 
 
 def mongo_url() -> str:

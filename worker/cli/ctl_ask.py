@@ -22,7 +22,7 @@ from contracts.control import ControlCommand, Status
 from worker.cli.addresses import amqp_url
 from worker.cli.client import ControlClient, NoAnswer, NotAllowed
 from worker.cli.ctl_options import Moving, Raising
-from worker.cli.ctl_views import print_reply
+from worker.cli.ctl_views import clean, print_reply
 from worker.cli.ctl_wait import applied_by_all
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ USAGE: Final = 2
 NO_ANSWER: Final = 3
 _OPEN: Final = ("pass", "not applicable")
 _DRY_RUN_REASON: Final = "dry run"
+_SPELLED: Final = {"command_id": "--id", "reason": "--reason", "override_gates": "--override-gates"}
 T = TypeVar("T", bound="ControlCommand | ControlQuery")
 
 
@@ -128,7 +129,8 @@ def build(kind: type[T], **fields: Any) -> T:
         return kind(**fields)
     except ValidationError as error:
         for each in error.errors(include_url=False, include_context=False, include_input=False):
-            typer.echo(f"{'.'.join(map(str, each['loc']))}: {each['msg']}", err=True)
+            where = ".".join(map(str, each["loc"]))
+            typer.echo(f"{_SPELLED.get(where, where)}: {each['msg']}", err=True)
         raise typer.Exit(USAGE) from None
 
 
@@ -156,7 +158,7 @@ def _failures(command_id: str = "") -> Iterator[None]:
 
 def fail(text: str, code: int) -> NoReturn:
     """End the program with a line on standard error."""
-    typer.echo(text, err=True)
+    typer.echo(clean(text), err=True)
     raise typer.Exit(code)
 
 

@@ -27,7 +27,7 @@ from contracts.control import (
 )
 from worker.cli.ctl_ask import ACCEPTED, USAGE, carry_out, fail, in_force
 from worker.cli.ctl_options import Asking, Changing, Raising, options
-from worker.cli.ctl_views import differences
+from worker.cli.ctl_views import clean, differences
 
 Provider = Annotated[str, typer.Argument(metavar="PROVIDER", help="Its id, `target` or `legacy`.")]
 User = Annotated[str, typer.Argument(metavar="USER", help="As in `userId`.")]
@@ -59,7 +59,7 @@ def flags_apply(
     seen = in_force(given)
     changed = list(differences(_without_share(seen.flags), _without_share(document)))
     for line in changed or ["no difference"]:
-        typer.echo(line, err=given.as_json)
+        typer.echo(clean(line), err=given.as_json)
     _say_share(document, seen.percentage)
     if not changed:
         raise typer.Exit(ACCEPTED)

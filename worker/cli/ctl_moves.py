@@ -81,7 +81,9 @@ def emergency_rollback(given: Moving) -> None:
 @options(Moving)
 def approve(given: Moving, *, proposal: Proposal) -> None:
     """Carry out a proposal somebody else made."""
-    carry_out(given, Approve, f"carry out proposal {proposal}", proposal=proposal)
+    seen = None if given.yes else in_force(given)  # whoever is asked sees what it is
+    which = f"{proposal}" if seen is None else f"{proposal} (waiting: {seen.proposal or 'none'})"
+    carry_out(given, Approve, f"carry out proposal {which}", seen=seen, proposal=proposal)
 
 
 @options(Changing)

@@ -23,6 +23,7 @@ from worker.cli.ctl_views import (
     console,
     facts,
     gate_table,
+    line,
     plain,
     print_json,
     show,
@@ -54,14 +55,15 @@ def status_parts(reply: ControlReply) -> Iterator[RenderableType]:
         yield facts((words(name), value) for name, value in rest.items())
     if providers := data.get("providers"):
         yield Text()
-        yield side_by_side(providers, "providers")
+        shown = side_by_side(providers, "providers in the last hour", only_some=True)
+        yield shown if shown.row_count else Text("no traffic in the last hour")
     yield Text()
     yield _replicas(data.get("replicas") or [], reply.version)
     yield from _next(data.get("next"), reply.gates)
 
 
 def _state(state: StateView) -> Iterator[RenderableType]:
-    yield Text(f"{state.phase}  {state.percentage} %", style="bold")
+    yield line(f"{state.phase}  {state.percentage} %", "bold")
     since = f"{state.started_at:%Y-%m-%d %H:%M:%S} UTC" if state.started_at else None
     pairs = [
         ("version", state.version),
@@ -88,12 +90,18 @@ def _replicas(replicas: Sequence[Mapping[str, Any]], version: int | None) -> Ren
         age = each.get("ageS")
         found.add_row(
             str(each.get("replica", ""))[:8],  # of a UUID; --json has it whole
-            Text(plain(applied) + (" (behind)" if late else ""), style="yellow" if late else ""),
+            line(plain(applied) + (" (behind)" if late else ""), "yellow" if late else ""),
             *map(plain, cells),
-            plain(each.get("breakers")),
+            _breakers(each.get("breakers") or {}),
             "-" if age is None else f"{age:.1f} s ago",
         )
     return found
+
+
+def _breakers(states: Mapping[str, str]) -> str:
+    """Those that are not closed: they are what one looks for."""
+    other = [f"{name} {state}" for name, state in states.items() if state != "closed"]
+    return ", ".join(other) or "all closed"
 
 
 def _next(
@@ -104,8 +112,8 @@ def _next(
         return
     shut = plain(following.get("shut") or "nothing; it may go")
     yield Text()
-    yield Text(f"next: {following.get('command')} to {following.get('to')}", style="bold")
-    yield Text(f"missing: {shut}")
+    yield line(f"next: {following.get('command')} to {following.get('to')}", "bold")
+    yield line(f"missing: {shut}")
     if gates:
         yield gate_table(gates)
 
@@ -114,7 +122,7 @@ def answer_parts(reply: ControlReply) -> Iterator[RenderableType]:
     """Whatever a query answered: providers side by side, the rest line by line."""
     data = reply.data or {}
     if reply.text:
-        yield Text(reply.text)
+        yield line(reply.text)
     flat = {name: value for name, value in data.items() if not _is_columns(value)}
     if flat:
         yield facts((words(name), value) for name, value in flat.items())
@@ -138,14 +146,14 @@ def history_parts(entry: Mapping[str, Any]) -> Iterator[RenderableType]:
     verdict = entry.get("verdict")
     change = f"{entry.get('from') or 'nothing'} -> {entry.get('to')}"
     head = f"{entry.get('number')}  {at}  {entry.get('user')}  {command.get('name')}"
-    yield Text(f"{head}  {verdict}", style="" if verdict == "accepted" else "yellow")
-    yield Text(f"    {change}, version {entry.get('version')}")
+    yield line(f"{head}  {verdict}", "" if verdict == "accepted" else "yellow")
+    yield line(f"    {change}, version {entry.get('version')}")
     if reason := command.get("reason"):
-        yield Text(f"    reason: {reason}")
+        yield line(f"    reason: {reason}")
     if override := command.get("overrideGates"):
-        yield Text(f"    gates overridden: {override}")
+        yield line(f"    gates overridden: {override}")
     if verdict != "accepted" and entry.get("text"):
-        yield Text(f"    {entry['text']}")
+        yield line(f"    {entry['text']}")
 
 
 async def watch(client: ControlClient, every_s: float, within_s: float, *, as_json: bool) -> None:
@@ -171,14 +179,14 @@ async def watch(client: ControlClient, every_s: float, within_s: float, *, as_js
 def _screen(last: ControlReply | None, trouble: str | None) -> Iterator[RenderableType]:
     now = datetime.now(UTC)
     if last is None:
-        yield Text(trouble or "asking")
+        yield line(trouble or "asking")
         return
     if trouble is not None:
-        yield Text(f"NOT RENEWED since {last.at:%H:%M:%S} UTC: {trouble}", style="bold red")
+        yield line(f"NOT RENEWED since {last.at:%H:%M:%S} UTC: {trouble}", "bold red")
     else:
-        yield Text(f"{now:%H:%M:%S} UTC", style="dim")
+        yield line(f"{now:%H:%M:%S} UTC", "dim")
     if last.verdict == "refused":
-        yield Text(f"{last.code}: {last.text}", style="bold red")
+        yield line(f"{last.code}: {last.text}", "bold red")
         return
     yield from status_parts(last)
 

@@ -44,8 +44,8 @@ def show(*parts: RenderableType) -> None:
         return
     with screen.capture() as captured:
         screen.print(*parts, sep="\n")
-    for line in captured.get().splitlines():
-        typer.echo(line.rstrip())
+    for shown in captured.get().splitlines():
+        typer.echo(shown.rstrip())
 
 
 def print_reply(reply: ControlReply, *, as_json: bool) -> None:
@@ -56,8 +56,8 @@ def print_reply(reply: ControlReply, *, as_json: bool) -> None:
     refused = reply.verdict == "refused"
     several = len(reply.problems) > 1
     lines = (f"{reply.name}: {reply.code}", *reply.problems) if several else (reply.text,)
-    for line in filter(None, lines):
-        typer.echo(line, err=refused)
+    for each in filter(None, lines):
+        typer.echo(clean(each), err=refused)
     if reply.gates:
         show(gate_table(reply.gates))
     if not refused and reply.version is not None and reply.code != "dry-run":
@@ -76,7 +76,8 @@ def gate_table(gates: Sequence[GateView]) -> Table:
         verdict = each.verdict + (f": {each.missing}" if each.missing else "")
         style = _STYLE.get(each.verdict, "")
         sample = "-" if each.sample is None else str(each.sample)
-        found.add_row(each.gate, each.required, each.measured, sample, Text(verdict, style=style))
+        told = map(clean, (each.gate, each.required, each.measured))
+        found.add_row(*told, sample, line(verdict, style))
     return found
 
 
@@ -98,14 +99,41 @@ def facts(pairs: Iterable[tuple[str, Any]]) -> Table:
     return found
 
 
-def side_by_side(columns: Mapping[str, Mapping[str, Any]], title: str | None = None) -> Table:
-    """One column a thing (a provider), one row a figure."""
+def side_by_side(
+    columns: Mapping[str, Mapping[str, Any]], title: str | None = None, *, only_some: bool = False
+) -> Table:
+    """One column a thing (a provider), one row a figure.
+
+    Args:
+        columns: figures by name; a group of figures becomes a row each.
+        title: above it.
+        only_some: leave out what is nothing in every column.
+    """
     found = table("", *columns, title=title)
-    names = dict.fromkeys(name for figures in columns.values() for name in figures)
-    for name in names:
-        cells = (plain(figures.get(name)) for figures in columns.values())
-        found.add_row(words(name), *map(Text, cells))
+    flat = [dict(_flat(figures)) for figures in columns.values()]
+    for name in dict.fromkeys(name for figures in flat for name in figures):
+        values = [figures.get(name) for figures in flat]
+        if any(values) or not only_some:
+            found.add_row(name, *(Text(plain(value)) for value in values))
     return found
+
+
+def _flat(figures: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, Any]]:
+    for name, value in figures.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{before}{words(name)}: ")
+        else:
+            yield before + words(name), value
+
+
+def clean(text: str) -> str:
+    """Without control characters: what others wrote must not steer a terminal."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def line(text: str, style: str = "") -> Text:
+    """A line of text that others may have written."""
+    return Text(clean(text), style=style)
 
 
 def words(name: str) -> str:
@@ -125,21 +153,25 @@ def plain(value: Any) -> str:
         return ", ".join(map(plain, value)) or "none"
     if isinstance(value, dict):
         return ", ".join(f"{words(str(key))} {plain(each)}" for key, each in value.items()) or "-"
-    return str(value)
+    return clean(str(value))
 
 
 def differences(before: Any, after: Any, path: str = "") -> Iterable[str]:
-    """What differs between two documents, one line a value: `path: before -> after`."""
+    """What differs between two documents, one line a value: `path: before -> after`.
+
+    What the new one leaves out gets its default.
+    """
     if isinstance(before, dict) and isinstance(after, dict):
         for name in dict.fromkeys((*before, *after)):
             where = f"{path}.{name}" if path else name
             yield from differences(before.get(name, _ABSENT), after.get(name, _ABSENT), where)
-    elif before != after:
-        yield f"{path}: {_value(before)} -> {_value(after)}"
+    elif before != after or isinstance(before, bool) is not isinstance(after, bool):
+        new = "(default)" if after is _ABSENT else _value(after)
+        yield f"{path}: {_value(before) if before is not _ABSENT else '(absent)'} -> {new}"
 
 
 _ABSENT: Final = object()
 
 
 def _value(value: object) -> str:
-    return "(absent)" if value is _ABSENT else json.dumps(value, ensure_ascii=False)
+    return "{...}" if isinstance(value, dict) and value else json.dumps(value, ensure_ascii=False)

@@ -175,12 +175,12 @@ class Sync:
 
     async def _follow(self) -> None:
         while True:
-            self._wake.clear()
             try:
                 async with asyncio.timeout(EVERY_S):
                     await self._wake.wait()
             except TimeoutError:
                 pass  # the second is over: the ordinary case
+            self._wake.clear()  # before the read: a wake-up that comes after it begins another
             try:
                 await self._round()
             except StoreAway as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from contracts.control import ControlReply, GateView, StateView
+from worker.domain import phase_settings
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -139,6 +140,7 @@ def document(flags: Flags, percentage: int) -> dict[str, Any]:
             "NotificationRecipients": list(migration.notify),
             "MetricsRetentionDays": migration.metrics_retention_days,
         },
+        "Phases": phase_settings.document(flags.phases),
     }
 
 

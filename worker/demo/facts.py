@@ -107,5 +107,7 @@ class Facts:
     """Ids of commands that were published broken on purpose."""
     scenes: tuple[Scene, ...] = ()
     kill: Kill | None = None
+    rollback_s: float | None = None
+    """From the emergency rollback until every worker went by it, as their heartbeats told."""
     broke_off: str | None = None
     """Why the story did not reach its end."""

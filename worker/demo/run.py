@@ -99,6 +99,7 @@ async def _play(stack: Stack, screen: Screen, pace: Pace) -> Facts:
             broken=frozenset(story.broken),
             scenes=tuple(story.scenes),
             kill=story.kill,
+            rollback_s=story.rollback_s,
             broke_off=broke_off,
         )
 

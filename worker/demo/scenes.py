@@ -92,6 +92,7 @@ class Story:
     scenes: list[Scene] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
     kill: Kill | None = None
+    rollback_s: float | None = None
 
     async def tell(self) -> None:
         """From legacy alone to a killed worker and back to legacy; raises `FactMissing`."""
@@ -185,8 +186,8 @@ class Story:
 
     async def _back(self) -> None:
         self.screen.title("emergency rollback, in mid-traffic")
-        took_s = await self.steering.emergency_rollback(WORKERS)
-        self.screen.say(f"every worker goes by it, and holds nothing older, after {took_s:.1f} s")
+        self.rollback_s = await self.steering.emergency_rollback(WORKERS)
+        self.screen.say("every worker goes by it and holds nothing older")
         await self._judged("back on legacy", "back", 0)
 
     async def _settled(self, count: int) -> None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 LONGEST_GAP_S: Final = 10.0
 """A provider that hangs costs its deadline (3 s); the rest is room for a slow machine."""
+LONGEST_ROLLBACK_S: Final = 10.0
+"""Heartbeats come every second, and a call under way that was decided before may take its 3 s."""
 LEAST_DELIVERED: Final = 0.99
 P95_ROOM_S: Final = 2.0
 """A noisy machine must not break it; what breaks it is a message that waited for a retry."""
@@ -56,6 +58,7 @@ def judge(facts: Facts) -> list[Row]:
         _breaker(facts),
         _fallback(seen),
         _killed(seen),
+        _rolled_back(facts),
         _dead_letters(seen),
         _gap(facts),
         _delivered(seen),
@@ -189,6 +192,13 @@ def _killed(seen: Seen) -> Row:
         f"{len(orphaned)} of {len(flying)} in flight",
         bool(orphaned),
     )
+
+
+def _rolled_back(facts: Facts) -> Row:
+    promise = f"rolled back on every worker, under {LONGEST_ROLLBACK_S:g} s"
+    took_s = facts.rollback_s
+    measured = "no rollback" if took_s is None else f"{took_s:.1f} s, by heartbeats"
+    return Row(promise, measured, took_s is not None and took_s < LONGEST_ROLLBACK_S)
 
 
 def _dead_letters(seen: Seen) -> Row:

@@ -172,6 +172,13 @@ def _unlock(_order: Order, state: Snapshot, _now: datetime) -> Snapshot:
 def _set_flags(order: Order, state: Snapshot, _now: datetime) -> Snapshot:
     if order.flags is None:
         raise Refused("invalid", "set-flags: expected a flags document")
+    if not order.flags.phases[state.phase].allows(state.percentage):
+        rules = order.flags.phases[state.phase]
+        raise Refused(
+            "range",
+            f"set-flags: expected a range of {state.phase} that holds the present "
+            f"{state.percentage} %, got {rules.low} to {rules.high}; move the percentage first",
+        )
     retired = state.legacy_retired and not order.flags.legacy_enabled
     return replace(state, flags=order.flags, legacy_retired=retired)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from worker.domain import phase_settings
 from worker.domain.phases import DEFAULT_RULES, PERCENTAGES, Phase, Role, Rules
 
 if TYPE_CHECKING:
@@ -161,6 +162,7 @@ def parse(document: Mapping[str, Any], target_id: str, legacy_id: str) -> tuple[
     rest = dict(document)
     features = reader.section(rest, "SmsFeatureFlags")
     migration = reader.section(rest, "MigrationSettings")
+    phases = reader.section(rest, "Phases")
     reader.problems.extend(f"{name}: unknown section" for name in rest)
     flags = Flags(
         target_enabled=reader.boolean(features, "EnableAfricasTalking", default=True),
@@ -170,6 +172,7 @@ def parse(document: Mapping[str, Any], target_id: str, legacy_id: str) -> tuple[
         user_overrides=reader.overrides(features, "UserOverrides", str),
         branch_overrides=reader.overrides(features, "BranchOverrides", _branch),
         migration=_migration(reader, migration),
+        phases=phase_settings.read(reader, phases),
     )
     percentage = reader.integer(features, "AfricasTalkingTrafficPercentage", 0, PERCENTAGES)
     reader.nothing_left()
@@ -252,6 +255,14 @@ class _Reader:
         fits = isinstance(value, int) and not isinstance(value, bool) and value in allowed
         expected = f"a whole number from {allowed.start} to {allowed.stop - 1}"
         return int(self._expect(fits, name, expected, value, default))
+
+    def integers(
+        self, section: dict[str, Any], name: str, default: tuple[int, ...], allowed: range
+    ) -> tuple[int, ...]:
+        value = section.pop(name, list(default))
+        fits = isinstance(value, list) and all(type(v) is int and v in allowed for v in value)
+        expected = f"a list of whole numbers from {allowed.start} to {allowed.stop - 1}"
+        return tuple(self._expect(fits, name, expected, value, default))
 
     def strings(self, section: dict[str, Any], name: str) -> tuple[str, ...]:
         value = section.pop(name, [])

@@ -7,13 +7,13 @@ here. Consumers ignore unknown fields, and unknown values of the open strings (`
 
 | event | means | what comes after it |
 |---|---|---|
-| sms.sent | a provider took it | delivered, undelivered or unreported |
+| sms.sent | a provider took it | delivered, undelivered, unreported; nothing without reports |
 | sms.delivered | the provider reports that it arrived | nothing |
 | sms.undelivered | the provider reports that it did not arrive | nothing |
 | sms.failed | given up after every attempt was proved not sent | nothing |
 | sms.expired | not sent before `expiresAt` | nothing |
 | sms.rejected | refused before any attempt: invalid, or the recipient opted out | nothing |
-| sms.unknown | it may have left; nobody sends it again | sent (proved by a report) or unreported |
+| sms.unknown | it may have left | sent (by a report or resend), failed (late proof), unreported |
 | sms.unreported | no report came before the deadline | at most a late report |
 """
 

@@ -51,7 +51,7 @@ async def test_both_replicas_are_in_step_within_a_second(healthy: System) -> Non
     for percentage in (10, 25, 50):
         version = await healthy.steer.to(Phase.GRADUAL_MIGRATION, percentage)
         async with asyncio.timeout(1):
-            while [each["applied"] for each in await replicas(healthy)] != [version] * 2:  # noqa: ASYNC110 - a deadline of its own
+            while [each["applied"] for each in await replicas(healthy)] != [version] * 2:
                 await asyncio.sleep(0.02)
 
 

@@ -114,6 +114,6 @@ async def test_retention_waits_for_the_store(bench: Bench, monkeypatch: pytest.M
     changed = replace(FIRST.flags, migration=MigrationSettings(metrics_retention_days=7))
     bench.follow(FIRST, replace(FIRST, version=2, flags=changed))
     async with asyncio.timeout(5):
-        while not bench.slots.retained:  # noqa: ASYNC110 - a turn of the loop is all it takes
+        while not bench.slots.retained:
             await asyncio.sleep(0)
     assert bench.slots.retained == [7]

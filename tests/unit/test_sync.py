@@ -166,7 +166,7 @@ async def test_a_wake_up_that_comes_while_a_round_is_under_way_begins_another(
     bench.sync.wake()
     await until(lambda: woken)
     async with asyncio.timeout(0.5):  # well before the second is over
-        while bench.sync.current != snapshot(50, version=2):  # noqa: ASYNC110 - a turn of the loop is all it takes
+        while bench.sync.current != snapshot(50, version=2):
             await asyncio.sleep(0)
 
 

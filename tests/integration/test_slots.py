@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from worker.ports import StoreAway
 from worker.store.client import Database
 from worker.store.slots import SlotStore
 
@@ -175,4 +176,13 @@ async def test_expiry_is_the_databases_work(
 async def test_store_that_is_away_answers_false() -> None:
     away = Database("mongodb://127.0.0.1:1/?directConnection=true", "x", timeout_s=0.2)
     assert not await SlotStore(away, "owner", retention_days=1).write([Slot({"accepted": 1})], [])
+    await away.close()
+
+
+async def test_a_store_that_is_away_says_so() -> None:
+    away = Database("mongodb://127.0.0.1:1/?directConnection=true", "away", timeout_s=0.2)
+    store = SlotStore(away, "owner-1", retention_days=30)
+    for asked in (total(store), store.retain(7)):
+        with pytest.raises(StoreAway):
+            await asked
     await away.close()

@@ -107,3 +107,50 @@ async def accepted(system: System) -> int:
     reply = await system.steer.ask(control.Health)
     assert reply.data is not None
     return reply.data["providers"]["africastalking"]["accepted"]
+
+
+async def in_step(system: System, version: int, within_s: float) -> None:
+    """Every replica goes by the version, by its own heartbeat."""
+    async with asyncio.timeout(within_s):
+        while True:
+            reply = await system.steer.ask(control.Status)
+            applied = [each["applied"] for each in (reply.data or {}).get("replicas", [])]
+            if len(applied) == len(system.workers()) and set(applied) == {version}:
+                return
+            await asyncio.sleep(0.05)
+
+
+async def test_with_the_store_stopped_upwards_is_refused_and_downwards_is_done_when_it_is_back(
+    half: System,
+) -> None:
+    await half.send_many((f"away-{n}", "bulk") for n in range(60))
+    await half.stack.database.stop()
+    try:
+        up = command(control.Advance, override_gates="a test")
+        reply = await half.steer.client.ask(up, WITHIN_S)
+        assert (reply.verdict, reply.code) == ("refused", "store unavailable")
+        down = asyncio.create_task(half.steer.do(control.EmergencyRollback))
+        await asyncio.sleep(2)
+        assert not down.done()
+    finally:
+        await half.stack.database.start()
+    done = await down
+    assert done.state is not None
+    assert done.state.phase == "Rollback"
+    await in_step(half, done.version, 5)
+    names = [name for name in half.sent if name.startswith("away-")]
+    await until(lambda: all(half.events.first(n, "sms.sent") for n in names), WITHIN_S)
+    assert sorted(taken["key"] for taken in half.taken() if taken["key"] in names) == sorted(names)
+    again = await half.steer.client.ask(up, WITHIN_S)
+    assert (again.verdict, again.code) == ("accepted", "ok")
+
+
+async def test_a_command_given_while_the_broker_restarts_is_done_once(half: System) -> None:
+    restarting = asyncio.create_task(half.stack.broker.restart())
+    asked = command(control.EmergencyRollback)
+    reply = await half.steer.client.ask(asked, 60)
+    await restarting
+    assert reply.verdict == "accepted"
+    await in_step(half, reply.version, 10)
+    found = await half.store["control_log"].count_documents({"commandId": asked.command_id})
+    assert found == 1

@@ -161,6 +161,8 @@ async def test_wrong_flags_list_every_problem_and_change_nothing(bench: Bench) -
         *("MetricsRetentionDays", "More"),
     ):
         assert any(named in problem for problem in reply.problems), named
+        assert named in reply.text
+    assert not any(problem.startswith("set-flags") for problem in reply.problems)
     assert bench.state.version == 1
 
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 def reply(command: Command, ruling: Ruling, after: Snapshot, at: datetime) -> ControlReply:
     """The answer to a command."""
-    problems = tuple(ruling.text.split("; ")) if ruling.code == "invalid" else ()
+    said = ruling.text.removeprefix(f"{command.name}: ")
+    problems = tuple(said.split("; ")) if ruling.code == "invalid" else ()
     return ControlReply(
         command_id=command.command_id,
         name=command.name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from account import Account
@@ -15,7 +15,7 @@ from contracts.names import Queue
 from worker.domain.phases import Phase
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from account import Events
     from helpers import Sent
@@ -74,16 +74,23 @@ def taken_twice(_: Sent, __: Events, takers: Sequence[str]) -> bool:
 
 
 async def unready(system: System) -> None:
-    """Wait until every replica says that it is not ready, and why."""
+    """Wait until every replica says that the store is away and that it takes nothing more."""
 
     async def says() -> bool:
         answers = [await system.ready(name) for name, _ in system.workers()]
-        return all(status == 503 for status, _ in answers)
+        return all(status == 503 and holds_back(body) for status, body in answers)
 
-    await until(says, 15, lambda: "every /ready is 503")
-    for name, _ in system.workers():
-        _, body = await system.ready(name)
-        assert "store" in str(body)
+    async def nobody_consumes() -> bool:
+        lanes = (Queue.TRANSACTIONAL, Queue.BULK)
+        return not any([await system.dead.consumers(str(lane)) for lane in lanes])
+
+    await until(says, 15, lambda: under_way(system))
+    await until(nobody_consumes, 10, lambda: under_way(system))
+
+
+def holds_back(body: Mapping[str, Any]) -> bool:
+    """The store is away, and for it both lanes are held back."""
+    return not any(body["checks"][name]["ok"] for name in ("store", *LANES))
 
 
 async def all_ready(system: System) -> None:

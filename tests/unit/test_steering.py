@@ -15,7 +15,7 @@ from worker.domain import routing
 from worker.domain.effects import MAX_BACKUPS, Order, Rank
 from worker.domain.flags import MAX_OVERRIDES, Flags, Lock, MigrationSettings, Proposal, Snapshot
 from worker.domain.gates import Measures, Verdict
-from worker.domain.phases import Phase, Role, picture
+from worker.domain.phases import DEFAULT_RULES, Phase, Role, picture
 from worker.domain.steering import Ruling, decide, next_up, raises, share
 
 NOW = EPOCH + timedelta(days=1)
@@ -360,3 +360,42 @@ def test_the_picture_has_every_move_between_phases() -> None:
     drawn = picture()
     assert "NotStarted --> ParallelSetup: advance" in drawn
     assert "CompleteMigration --> Rollback: emergency-rollback" in drawn
+
+
+# --- the rest of the refusals --------------------------------------------------------------------
+
+
+def test_legacy_is_retired_at_the_full_share_alone() -> None:
+    ruling = ruled("retire-legacy", state(95, Phase.COMPLETE_MIGRATION))
+    assert (ruling.code, ruling.text) == ("range", "retire-legacy: expected 100 %, got 95 %")
+
+
+def test_flags_are_set_from_a_document() -> None:
+    assert ruled("set-flags", state()).code == "invalid"
+
+
+def test_flags_that_exclude_the_present_percentage_are_refused() -> None:
+    narrow = replace(DEFAULT_RULES[Phase.GRADUAL_MIGRATION], low=50)
+    phases = MappingProxyType({**DEFAULT_RULES, Phase.GRADUAL_MIGRATION: narrow})
+    ruling = ruled("set-flags", state(25), flags=flags(phases=phases))
+    assert ruling.code == "range"
+    assert "move the percentage first" in ruling.text
+
+
+def test_a_breaker_reset_that_names_nobody_changes_nothing() -> None:
+    assert ruled("reset-breaker", state()).after is None
+
+
+def test_how_long_a_percentage_stood_must_be_known() -> None:
+    assert verdicts(ruled("step", state(since=None)))["time"] is Verdict.NOT_ENOUGH
+
+
+def test_a_small_sample_says_how_long_it_takes_to_grow() -> None:
+    ruling = ruled("step", state(), replace(FINE, accepted=50, over_s=300.0))
+    assert "50 outcomes, about 5.0 min at the present rate" in ruling.text
+
+
+def test_with_four_eyes_what_raises_by_an_override_is_refused() -> None:
+    standing = state(flags=FOUR)
+    ruling = ruled("set-user-override", standing, user="ann", provider=Role.TARGET)
+    assert ruling.code == "four-eyes"

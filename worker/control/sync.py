@@ -129,6 +129,7 @@ class Sync:
         self._swapped = swapped
         self._current: Snapshot | None = None
         self._verified = float("-inf")
+        self._expiry: asyncio.TimerHandle | None = None
         self._refreshed = asyncio.Event()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -161,6 +162,8 @@ class Sync:
         """Stop following and take our heartbeat away. Idempotent."""
         if self._task is None:
             return
+        if self._expiry is not None:
+            self._expiry.cancel()
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         self._task = None
@@ -200,10 +203,22 @@ class Sync:
         if found is not None:  # by an old list of opt-outs nothing is sent either
             self._verified = began
             self._refreshed.set()
+            self._watch_age()
         await self._replicas.beat(self._beat(self._current.version if self._current else None))
         live = await self._replicas.live()
         for guard in self._guards:
             guard.share_between(live)
+
+    def _watch_age(self) -> None:
+        """Say that the snapshot went stale when it does, not when a hanging store times out."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+        loop = asyncio.get_running_loop()
+        self._expiry = loop.call_later(self._max_age_s, self._say_if_stale)
+
+    def _say_if_stale(self) -> None:
+        if not self.is_fresh():
+            self._stale(True)  # noqa: FBT003 - the callback's one argument
 
     def _swap(self, found: Snapshot) -> None:
         current = self._current

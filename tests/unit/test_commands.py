@@ -171,6 +171,7 @@ async def test_an_upward_command_older_than_thirty_seconds_is_refused(bench: Ben
     bench.clock.advance(31)
     await bench.handle(late)
     assert bench.told.last.code == "stale"
+    assert len(bench.told.suspicions) == 1
     late = asked(bench.clock, control.EmergencyRollback, "c-2")
     bench.clock.advance(86_400)
     await bench.handle(late)

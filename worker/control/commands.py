@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "control.command."
 RETRY_S: Final = 0.2
+_SUSPICIOUS: Final = frozenset({"forbidden", "stale"})
+"""Refusals of who asked, how it came, or when it was issued: a person must know."""
 _log = structlog.get_logger(__name__)
 
 
@@ -78,7 +80,7 @@ class CommandHandler:
             _log.warning("command not understood", user=user, name=name, reason=error.reason)
         else:
             reply = await self._decided(command, user, refusal)
-        if reply.code == "forbidden":
+        if reply.code in _SUSPICIOUS:
             self.suspicious(reply.text)
         await trust.answer(self.replier, incoming, reply)
         return Settlement.ACK

@@ -202,8 +202,10 @@ def _check(consumer: Consumer) -> Callable[[], tuple[bool, str]]:
         held = consumer.held_by
         if held == {"breakers"}:
             return True, "paused: every breaker is open"
-        if held:
+        if held and not consumer.consuming:
             return False, f"held back: {', '.join(sorted(held))}"
+        if held:
+            return False, "not held back yet: the broker still delivers"
         return consumer.consuming, "consuming" if consumer.consuming else "not consuming"
 
     return check

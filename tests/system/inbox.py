@@ -102,12 +102,6 @@ class Inbox:
         found = await channel.queue_declare(queue, passive=True)
         return found.message_count or 0
 
-    async def consumers(self, queue: str) -> int:
-        """Who takes from a queue now; asked as `ready` is."""
-        channel = await self._publishing.get_underlay_channel()
-        found = await channel.queue_declare(queue, passive=True)
-        return found.consumer_count or 0
-
     def of(self, message_id: str) -> list[dict[str, Any]]:
         """What came of a message, each fact once."""
         return self._by_message.get(message_id, [])

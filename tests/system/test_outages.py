@@ -80,12 +80,7 @@ async def unready(system: System) -> None:
         answers = [await system.ready(name) for name, _ in system.workers()]
         return all(status == 503 and holds_back(body) for status, body in answers)
 
-    async def nobody_consumes() -> bool:
-        lanes = (Queue.TRANSACTIONAL, Queue.BULK)
-        return not any([await system.dead.consumers(str(lane)) for lane in lanes])
-
     await until(says, 15, lambda: under_way(system))
-    await until(nobody_consumes, 10, lambda: under_way(system))
 
 
 def holds_back(body: Mapping[str, Any]) -> bool:

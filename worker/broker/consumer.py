@@ -188,10 +188,10 @@ class Consumer:
             tag = await queue.consume(self._take)
         self._consuming.set()
         await _first(self._changed.wait(), gone.wait())
-        self._consuming.clear()
         if not gone.is_set():
             async with asyncio.timeout(OPERATION_TIMEOUT_S):
                 await queue.cancel(tag)
+        self._consuming.clear()  # only now: until the broker confirms it may still deliver
 
     async def _take(self, message: AbstractIncomingMessage) -> None:
         task = asyncio.get_running_loop().create_task(self._handle(message))

@@ -16,7 +16,7 @@ Rules:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
 from worker.domain.message import Attempt, Lane, Lease, OnUnknown, Record, Result, State
@@ -251,7 +251,7 @@ class Hybrid:
         stands = await self.messages.settle(lease, to.state, finished, to.events, lane=lane)
         if stands is not None:
             return await self._lost(lease, finished, stands)
-        return replace(to, attempts=lease.epoch)
+        return Settled(to.state, to.events, to.reason, lease.epoch)
 
     async def _lost(
         self, base: Lease | Record | None, finished: Finished | None, stands: Record

@@ -68,7 +68,8 @@ class SendHandler:
         understood = self.understanding.of(incoming, self.clock.now())
         if isinstance(understood, Refusal):
             return await self.refuse(incoming, understood)
-        structlog.contextvars.bind_contextvars(message_id=understood.id, lane=str(understood.lane))
+        if understood.id != incoming.message_id:  # else it is bound already
+            structlog.contextvars.bind_contextvars(message_id=understood.id)
         looked = incoming.redelivered or _is_copy(incoming)
         while understood.id in self.running:
             looked = True

@@ -63,7 +63,7 @@ class AfricasTalking:
         same = httpx.Headers(self._client.headers)
         same["Accept"] = "application/json"
         same["Content-Type"] = "application/x-www-form-urlencoded"
-        self._same_headers = same.multi_items()
+        self._same_headers = same.raw
 
     @property
     def id(self) -> str:
@@ -88,9 +88,9 @@ class AfricasTalking:
         }
         if sender := sms.sender_id or self._settings.sender_id:
             form["from"] = sender
-        headers = [*self._same_headers, ("apiKey", self._key())]
+        headers = [*self._same_headers, (b"apiKey", self._key().encode())]
         if sms.traceparent:
-            headers.append(("traceparent", sms.traceparent))
+            headers.append((b"traceparent", sms.traceparent.encode()))
         return httpx.Request("POST", self._send_url, headers=headers, content=urlencode(form))
 
     def _headers(self) -> dict[str, str]:

@@ -6,8 +6,8 @@ libraries say in free text is treated as if it held all three. Exceptions carry 
 and frames, never local variables. Importing this configures nothing; `configure` is called once,
 by the composition root.
 
-Fields on every line: `timestamp` (UTC), `level`, `event`, `replica`; `message_id` and `queue` inside
-a message (bound with `structlog.contextvars`, which tasks inherit).
+Fields on every line: `timestamp` (UTC), `level`, `event`, `replica`; `message_id` and `queue`
+inside a message (bound with `structlog.contextvars`, which tasks inherit).
 """
 
 from __future__ import annotations

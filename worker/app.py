@@ -126,6 +126,7 @@ def _around(base: Base, accounts: Accounts, sync: Sync, send: SendHandler) -> Ar
         sync=sync,
         guards=accounts.guards,
         target=accounts.providers[Role.TARGET],
+        legacy=accounts.providers[Role.LEGACY],
         normalise=send.understanding.normalise,
         replica=base.replica,
     )

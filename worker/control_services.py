@@ -14,6 +14,7 @@ from contracts.names import Queue
 from worker.broker.consumer import Consumer
 from worker.broker.link import Link
 from worker.control import commands, queries
+from worker.control.monitor import Monitor
 from worker.control.orders import Providers
 from worker.control.trust import bounded
 from worker.domain.effects import place
@@ -23,8 +24,10 @@ from worker.handlers.middleware import logged
 from worker.measuring import Measuring
 from worker.runtime import Steps
 from worker.store import control_log, replicas
+from worker.store import evidence as store_evidence
 from worker.store.client import Database
 from worker.store.control_log import ControlLogStore
+from worker.store.evidence import EvidenceStore
 from worker.store.replicas import ReplicaStore
 from worker.store.slots import SlotStore
 
@@ -60,6 +63,7 @@ class Around:
     sync: Sync
     guards: Mapping[Role, Guard]
     target: Provider
+    legacy: Provider
     normalise: Callable[[str], str | NotANumber]
     replica: str
 
@@ -79,13 +83,31 @@ def control_services(around: Around) -> tuple[Service, ...]:
     log = ControlLogStore(database[control_log.COLLECTION], around.clock)
     days = MigrationSettings().metrics_retention_days  # read-only here: the other one writes
     slots = SlotStore(database, replica, retention_days=days)
-    measuring = Measuring(slots, around.target, around.clock)
-    answering = _queries(around, log, ReplicaStore(database[replicas.COLLECTION]), measuring)
+    evidence = EvidenceStore(database[store_evidence.COLLECTION])
+    measuring = Measuring(slots, around.target, around.clock, evidence.known)
+    beats = ReplicaStore(database[replicas.COLLECTION])
+    answering = _queries(around, log, beats, measuring)
+    monitor = Monitor(
+        log=log,
+        slots=slots,
+        checkpoints=evidence,
+        replicas=beats,
+        measuring=measuring,
+        target=around.target,
+        legacy=around.legacy,
+        replier=around.publisher,
+        alerts=around.alerts,
+        wake=around.sync.wake,
+        clock=around.clock,
+        background=around.background,
+        delivery_age_s=cfg.delivery_age_s,
+    )
     return (
         link,
         Steps(stop=database.close),
         _consumer(around, link, Queue.CONTROL_QUERY, answering),
         _consumer(around, link, Queue.CONTROL_COMMAND, _commands(around, log, measuring)),
+        monitor,
     )
 
 

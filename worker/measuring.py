@@ -13,12 +13,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from worker.domain.gates import Measures
+from worker.domain.judgement import Window
 from worker.domain.steering import share
 from worker.telemetry.tally import Tally, percentile
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from datetime import datetime
 
+    from worker.domain.evidence import Evidence
     from worker.domain.flags import Snapshot
     from worker.ports import Clock, Provider
     from worker.store.slots import SlotStore
@@ -33,10 +36,18 @@ class Measuring:
         slots: sums of every replica.
         target: asked for its account where nothing can have been measured yet.
         clock: time.
+        evidence: what the monitor knows, by lineage.
     """
 
-    def __init__(self, slots: SlotStore, target: Provider, clock: Clock) -> None:
+    def __init__(
+        self,
+        slots: SlotStore,
+        target: Provider,
+        clock: Clock,
+        evidence: Callable[[str], Awaitable[Evidence | None]],
+    ) -> None:
         self._slots = slots
+        self._evidence = evidence
         self._target = target
         self._clock = clock
 
@@ -55,7 +66,14 @@ class Measuring:
             judged=tally.delivered + tally.undelivered,
             gives_reports=self._target.gives_reports,
             over_s=(now - since).total_seconds(),
+            evidence=await self._evidence(state.lineage),
         )
+
+    async def window(self, minutes: float) -> Window:
+        """The target over the last minutes, for the policy `threshold`. Raises `StoreAway`."""
+        since = self._clock.now() - timedelta(minutes=minutes)
+        tally = await self._tally(self._target.id, since)
+        return Window(tally.accepted, tally.errors, tally.p95_ms)
 
     async def figures(self, provider: str, hours: float) -> dict[str, Any]:
         """A provider's figures over the last hours, by name. Raises `StoreAway`."""

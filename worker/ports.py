@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from worker.domain.delivery import OptOut, Report, StoredReport
+    from worker.domain.evidence import Evidence
     from worker.domain.flags import Snapshot
     from worker.domain.message import Attempt, Lane, Lease, Message, Record, State, StoredEvent
     from worker.domain.outcome import AccountFault, Money, Outcome
@@ -544,6 +545,20 @@ class LogEntry:
     """Set by the log on reading."""
 
 
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The evidence as the last tick left it. Shared by all monitors."""
+
+    tick: int
+    """Number of the tick: whoever writes the next one wins it."""
+    at: datetime
+    evidence: Evidence
+    counted: Mapping[str, Mapping[str, int]]
+    """What of recent slots was counted, by provider and slot: late writes count once, and do."""
+    holding: str | None = None
+    """Why automation holds, as of that tick."""
+
+
 class Clash(Exception):  # noqa: N818 - a result of compare-and-set, not a failure
     """Another entry took the place in the control log."""
 
@@ -603,8 +618,14 @@ class Meter(Protocol):
         """Count a candidate passed over because its breaker is open."""
         ...
 
-    def judged(self, provider: str, *, delivered: bool, eligible: bool) -> None:
-        """Count an accepted attempt judged at the delivery age."""
+    def judged(
+        self, provider: str, *, delivered: bool, eligible: bool, reported: bool = True
+    ) -> None:
+        """Count an accepted attempt judged at the delivery age.
+
+        `reported`: a final report came; without one, delivery is as good as undelivered, but
+        reports may be what is missing.
+        """
         ...
 
 

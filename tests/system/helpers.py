@@ -92,7 +92,11 @@ class System:
             AsyncMongoClient(stack.mongo_url, tz_aware=True) as mongo,
             ControlClient(stack.amqp["administrator"]) as administrator,
         ):
-            yield cls(stack, events, dead, http, mongo["sms"], Steering(administrator))
+            steer = Steering(administrator)
+            await steer.automation(
+                rolls_back=False
+            )  # faults are the tests' own, and so is the share
+            yield cls(stack, events, dead, http, mongo["sms"], steer)
 
     # --- upstream --------------------------------------------------------------------------
 

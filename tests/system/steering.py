@@ -56,6 +56,13 @@ class Steering:
         assert reply.verdict == "accepted", reply
         return reply
 
+    async def automation(self, *, rolls_back: bool) -> None:
+        """Whether the monitor may go down by itself."""
+        state = (await self.ask(control.Status)).state
+        assert state is not None
+        state.flags["SmsFeatureFlags"]["EnableAutomaticRollback"] = rolls_back
+        await self.do(control.SetFlags, flags=state.flags)
+
     async def to(self, phase: Phase, percentage: int) -> int:
         """Move to a phase and percentage; returns the version in force."""
         state = (await self.ask(control.Status)).state

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from contracts.codec import encode
 from contracts.control import ControlCommand, ControlReply, StateAnnouncement
@@ -14,6 +14,7 @@ from tests.unit.fakes import snapshot
 from worker.control.commands import CommandHandler
 from worker.control.orders import Providers
 from worker.domain.effects import Rank
+from worker.domain.evidence import Evidence
 from worker.domain.gates import Measures
 from worker.domain.phases import Phase
 from worker.ports import Clash, Clock, Incoming, LogEntry, StoreAway
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from worker.domain.flags import Snapshot
+
+PROVEN: Final = Evidence(
+    low=((9.0,) * 5,) * 3, no_worse=((9.0,) * 4,) * 3, counted=((1.0, 500.0, 1.0, 500.0),) * 3
+)
+"""Everything an advance asks for is proved."""
 
 
 class MemoryLog:

@@ -110,8 +110,10 @@ class Meter:
         del recipient_hash
         self.passed_over.append((provider, eligible))
 
-    def judged(self, provider: str, *, delivered: bool, eligible: bool) -> None:
-        del eligible
+    def judged(
+        self, provider: str, *, delivered: bool, eligible: bool, reported: bool = True
+    ) -> None:
+        del eligible, reported
         self.judgements.append((provider, delivered))
 
 

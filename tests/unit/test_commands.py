@@ -7,7 +7,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from control_fakes import MemoryLog, Told, asked, begun, handler
+from control_fakes import PROVEN, MemoryLog, Told, asked, begun, handler
 from fakes import HandClock
 
 from contracts import control
@@ -16,7 +16,13 @@ from worker.domain.phases import Phase
 from worker.ports import Settlement
 
 FINE = Measures(
-    accepted=10_000, errors=0, p95_ms=150.0, delivered=5_000, judged=5_000, account_ok=True
+    evidence=PROVEN,
+    accepted=10_000,
+    errors=0,
+    p95_ms=150.0,
+    delivered=5_000,
+    judged=5_000,
+    account_ok=True,
 )
 
 
@@ -45,11 +51,11 @@ async def bench() -> Bench:
 async def test_a_command_is_decided_recorded_announced_and_answered(bench: Bench) -> None:
     reply = await bench.take(control.Step, correlation_id="s-1")
     assert (reply.verdict, reply.code, reply.version) == ("accepted", "ok", 2)
-    assert (reply.state.percentage, len(reply.gates)) == (50, 6)
+    assert (reply.state.percentage, len(reply.gates)) == (50, 14)
     entry = bench.log.entries[-1]
     assert (entry.user, entry.command["name"], entry.verdict) == ("ann", "step", "accepted")
     assert entry.command["reason"] == "because"
-    assert len(entry.evidence["gates"]) == 6
+    assert len(entry.evidence["gates"]) == 14
     assert bench.told.announced == [2]
     assert bench.told.replies[-1][:2] == ("ann", "s-1")
     ((before, after, user),) = bench.told.changes

@@ -68,6 +68,7 @@ def good() -> Facts:
         ),
         kill=Kill(8.5, frozenset({"k"})),
         rollback_s=1.0,
+        automatic_s=12.0,
     )
 
 
@@ -228,6 +229,13 @@ def test_faults_that_the_target_carried_itself_show_no_fallback() -> None:
 @pytest.mark.parametrize("took_s", [None, 10.0])
 def test_a_rollback_that_was_slow_or_never_came_fails(took_s: float | None) -> None:
     assert row(replace(good(), rollback_s=took_s), "rolled back on every worker").holds is False
+
+
+@pytest.mark.parametrize("took_s", [None, 31.0])
+def test_an_automatic_rollback_that_came_late_or_never_breaks_its_promise(
+    took_s: float | None,
+) -> None:
+    assert row(replace(good(), automatic_s=took_s), "rolled back by itself").holds is False
 
 
 def test_a_kill_that_hit_no_call_fails() -> None:

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from control_fakes import MemoryLog, Told, asked, begun, handler
+from control_fakes import PROVEN, MemoryLog, Told, asked, begun, handler
 from fakes import HandClock
 
 from contracts import control
@@ -27,7 +27,13 @@ if TYPE_CHECKING:
 
 SCHEDULES, BATCHES = 1_000, 20
 FINE = Measures(
-    accepted=10_000, errors=0, p95_ms=150.0, delivered=5_000, judged=5_000, account_ok=True
+    evidence=PROVEN,
+    accepted=10_000,
+    errors=0,
+    p95_ms=150.0,
+    delivered=5_000,
+    judged=5_000,
+    account_ok=True,
 )
 SURE = {"override_gates": "a test"}
 

@@ -9,10 +9,12 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
+from control_fakes import PROVEN
 from fakes import EPOCH, snapshot
 
 from worker.domain import routing
 from worker.domain.effects import MAX_BACKUPS, Order, Rank
+from worker.domain.evidence import Signal
 from worker.domain.flags import MAX_OVERRIDES, Flags, Lock, MigrationSettings, Proposal, Snapshot
 from worker.domain.gates import Measures, Verdict
 from worker.domain.phases import DEFAULT_RULES, Phase, Role, picture
@@ -20,7 +22,13 @@ from worker.domain.steering import Ruling, decide, next_up, raises, share
 
 NOW = EPOCH + timedelta(days=1)
 FINE = Measures(
-    accepted=10_000, errors=0, p95_ms=150.0, delivered=5_000, judged=5_000, account_ok=True
+    evidence=PROVEN,
+    accepted=10_000,
+    errors=0,
+    p95_ms=150.0,
+    delivered=5_000,
+    judged=5_000,
+    account_ok=True,
 )
 NOTHING = Measures()
 
@@ -54,7 +62,17 @@ def verdicts(ruling: Ruling) -> dict[str, Verdict]:
 
 def test_a_step_up_shows_its_gates_and_is_stamped() -> None:
     ruling = ruled("step", state())
-    assert set(verdicts(ruling)) == {"lock", "time", "success", "errors", "response", "delivery"}
+    assert set(verdicts(ruling)) == {
+        "lock",
+        "time",
+        "success",
+        "errors",
+        "response",
+        "delivery",
+        "alarm",
+        "assignment",
+        *(f"{signal} {what}" for signal in Signal for what in ("proof", "comparison")),
+    }
     after = ruling.after
     assert after is not None
     assert (after.percentage, after.version, after.since) == (50, 9, NOW)

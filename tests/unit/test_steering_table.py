@@ -7,6 +7,7 @@ from datetime import timedelta
 from types import MappingProxyType
 
 import pytest
+from control_fakes import PROVEN
 from fakes import EPOCH, snapshot
 
 from worker.domain.effects import Order, Rank
@@ -17,7 +18,13 @@ from worker.domain.steering import EFFECTS, Ruling, decide
 
 NOW = EPOCH + timedelta(days=1)
 FINE = Measures(
-    accepted=10_000, errors=0, p95_ms=150.0, delivered=5_000, judged=5_000, account_ok=True
+    evidence=PROVEN,
+    accepted=10_000,
+    errors=0,
+    p95_ms=150.0,
+    delivered=5_000,
+    judged=5_000,
+    account_ok=True,
 )
 STANDS = {
     Phase.NOT_STARTED: 0,

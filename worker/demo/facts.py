@@ -107,6 +107,8 @@ class Facts:
     """Ids of commands that were published broken on purpose."""
     scenes: tuple[Scene, ...] = ()
     kill: Kill | None = None
+    automatic_s: float | None = None
+    """Of the automatic rollback: from the first failure until every worker was at 0 %."""
     rollback_s: float | None = None
     """From the emergency rollback until every worker went by it, as their heartbeats told."""
     broke_off: str | None = None

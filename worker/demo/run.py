@@ -100,6 +100,7 @@ async def _play(stack: Stack, screen: Screen, pace: Pace) -> Facts:
             scenes=tuple(story.scenes),
             kill=story.kill,
             rollback_s=story.rollback_s,
+            automatic_s=story.automatic_s,
             broke_off=broke_off,
         )
 

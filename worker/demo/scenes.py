@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from worker.demo.facts import LEGACY, TARGET, Kill, Scene
-from worker.demo.waiting import until
+from worker.demo.waiting import until, until_asked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,9 +93,12 @@ class Story:
     broken: set[str] = field(default_factory=set)
     kill: Kill | None = None
     rollback_s: float | None = None
+    automatic_s: float | None = None
+    """From the first failure to every worker back at 0 %, by the monitor alone."""
 
     async def tell(self) -> None:
         """From legacy alone to a killed worker and back to legacy; raises `FactMissing`."""
+        await self.steering.automation(rolls_back=False)  # the faults are to be seen whole
         for share in SHARES:
             await self._share(*share)
         await self._broken_command()
@@ -104,6 +107,7 @@ class Story:
         await self._hang()
         await self._kill()
         await self._back()
+        await self._automatic()
         self.screen.title("everything is published: waiting until all of it is settled")
 
     async def _share(self, name: str, label: str, advances: int, percentage: int) -> None:
@@ -189,6 +193,29 @@ class Story:
         self.rollback_s = await self.steering.emergency_rollback(WORKERS)
         self.screen.say("every worker goes by it and holds nothing older")
         await self._judged("back on legacy", "back", 0)
+
+    async def _automatic(self) -> None:
+        self.screen.title("25 % again; Africa's Talking fails, and nobody is there")
+        await self.steering.automation(rolls_back=True)
+        for _ in range(2):
+            self.screen.say(await self.steering.advance())
+        await self.steering.applied(WORKERS)
+        await self._settled(self.pace.share_messages)
+        began = time.monotonic()
+        await self.simulators.fault(TARGET, {"do": "unreachable"})
+        text: str | None = None
+
+        async def gone() -> bool:
+            nonlocal text
+            text = await self.steering.rolled_back()
+            return text is not None
+
+        await until_asked(gone, "the automatic rollback")
+        await self.steering.applied(WORKERS)
+        self.automatic_s = time.monotonic() - began
+        self.screen.say(str(text))
+        await self.simulators.heal(TARGET)
+        await self._settled(self.pace.fault_messages)
 
     async def _settled(self, count: int) -> None:
         """Let so many messages be published from now on, and wait until these are settled."""

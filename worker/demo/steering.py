@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from worker.demo.waiting import FactMissing, until_asked
 from worker.domain.message import State
+from worker.domain.steering import AUTOMATIC
 from worker.store import messages
 from worker.store.client import Database
 
@@ -51,6 +52,25 @@ class Steering:
         await self._accepted("emergency-rollback")
         await self.applied(replicas_wanted)
         return time.monotonic() - began
+
+    async def automation(self, *, rolls_back: bool) -> None:
+        """Whether the monitor may go down by itself."""
+        flags = (await self._administrator.query("status"))["state"]["flags"]
+        flags["SmsFeatureFlags"]["EnableAutomaticRollback"] = rolls_back
+        await self._accepted("set-flags", flags=flags)
+
+    async def rolled_back(self) -> str | None:
+        """What the monitor wrote of its rollback into the log; None: it made none."""
+        reply = await self._administrator.query("history")
+        entries = (reply.get("data") or {}).get("entries", [])
+        return next(
+            (
+                str(each["text"])
+                for each in entries
+                if each["user"] == AUTOMATIC and each["code"] == "automatic-rollback"
+            ),
+            None,
+        )
 
     async def applied(self, replicas_wanted: int) -> None:
         """Wait until so many live workers go by what is in force, and nobody by anything older."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 LONGEST_GAP_S: Final = 10.0
 """A provider that hangs costs its deadline (3 s); the rest is room for a slow machine."""
+LONGEST_AUTOMATIC_S: Final = 30.0
 LONGEST_ROLLBACK_S: Final = 10.0
 """Heartbeats come every second, and a call under way that was decided before may take its 3 s."""
 LEAST_DELIVERED: Final = 0.99
@@ -59,6 +60,7 @@ def judge(facts: Facts) -> list[Row]:
         _fallback(seen),
         _killed(seen),
         _rolled_back(facts),
+        _automatic(facts),
         _dead_letters(seen),
         _gap(facts),
         _delivered(seen),
@@ -153,7 +155,9 @@ def _breaker(facts: Facts) -> Row:
         for scene in faults
         if any(each.to == "open" and scene.began <= each.at <= scene.ended for each in target)
     ]
-    last = {each.replica: each.to for each in target}
+    until = max((scene.ended for scene in facts.scenes), default=0.0)
+    # After the automatic rollback nothing goes there: a breaker open then has nobody to probe for.
+    last = {each.replica: each.to for each in target if each.at <= until}
     closed = all(state == "closed" for state in last.values())
     return Row(
         "breaker opened in each fault and closed",
@@ -199,6 +203,13 @@ def _rolled_back(facts: Facts) -> Row:
     took_s = facts.rollback_s
     measured = "no rollback" if took_s is None else f"{took_s:.1f} s, by heartbeats"
     return Row(promise, measured, took_s is not None and took_s < LONGEST_ROLLBACK_S)
+
+
+def _automatic(facts: Facts) -> Row:
+    promise = f"rolled back by itself, under {LONGEST_AUTOMATIC_S:g} s"
+    took_s = facts.automatic_s
+    measured = "no rollback" if took_s is None else f"{took_s:.1f} s from the first failure"
+    return Row(promise, measured, took_s is not None and took_s < LONGEST_AUTOMATIC_S)
 
 
 def _dead_letters(seen: Seen) -> Row:

@@ -8,6 +8,7 @@ named in any case and spelling ("AfricasTalking", "africas-talking", "target").
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,11 +16,12 @@ from worker.domain import phase_settings
 from worker.domain.phases import DEFAULT_RULES, PERCENTAGES, Phase, Role, Rules
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
 MAX_OVERRIDES: Final = 1_000
 _FULL: Final = 100.0
+_SAMPLES: Final = range(1, 1_000_001)
 _EMPTY: Final[Mapping[Any, Any]] = MappingProxyType({})
 
 
@@ -38,6 +40,19 @@ class Thresholds:
     max_error_rate: float = 5.0
     min_success_rate: float = 90.0
     max_response_ms: float = 5_000.0
+    window_min: float = 5.0
+    """Of the policy `threshold` alone: minutes the rates are taken over."""
+    minimum_sample: int = 100
+    """Of the policy `threshold` alone: outcomes within the window before it judges."""
+
+
+class RollbackPolicy(StrEnum):
+    """What makes the monitor go down. Set by administrators."""
+
+    EVIDENCE = "evidence"
+    """Detectors with a bounded rate of false alarms (`domain.evidence`)."""
+    THRESHOLD = "threshold"
+    """Rates within a window against `Thresholds`, as the replaced system had it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +62,10 @@ class MigrationSettings:
     auto_advance: bool = False
     health_interval_min: float = 5.0
     minimum_phase_min: float = 30.0
+    soak_min: float = 60.0
+    """Minimum time from a share of 90 % on, where legacy is too small to compare with."""
+    minimum_sample: int = 100
+    """Outcomes before a rate of the phase requirements means anything."""
     require_approval: bool = True
     four_eyes: bool = False
     """Manual upward moves want a second person too."""
@@ -61,6 +80,7 @@ class Flags:
     target_enabled: bool = True
     legacy_enabled: bool = True
     automatic_rollback: bool = True
+    rollback_policy: RollbackPolicy = RollbackPolicy.EVIDENCE
     thresholds: Thresholds = field(default_factory=Thresholds)
     user_overrides: Mapping[str, Role] = field(default_factory=lambda: _EMPTY)
     branch_overrides: Mapping[int, Role] = field(default_factory=lambda: _EMPTY)
@@ -128,6 +148,10 @@ class Snapshot:
     previous_phase: Phase | None = None
     notes: str = ""
     """Reason of the last change."""
+    proven: tuple[int, ...] = ()
+    """Shares whose gates passed in this migration, rising: where a step back may go."""
+    automatic_downs: tuple[datetime, ...] = ()
+    """When automation went down of late: each lock is longer than the one before."""
 
     @property
     def rollback_available(self) -> bool:
@@ -168,6 +192,9 @@ def parse(document: Mapping[str, Any], target_id: str, legacy_id: str) -> tuple[
         target_enabled=reader.boolean(features, "EnableAfricasTalking", default=True),
         legacy_enabled=reader.boolean(features, "EnableLegacy", default=True),
         automatic_rollback=reader.boolean(features, "EnableAutomaticRollback", default=True),
+        rollback_policy=RollbackPolicy(
+            reader.choice(features, "RollbackPolicy", RollbackPolicy.EVIDENCE, RollbackPolicy)
+        ),
         thresholds=_thresholds(reader, features),
         user_overrides=reader.overrides(features, "UserOverrides", str),
         branch_overrides=reader.overrides(features, "BranchOverrides", _branch),
@@ -189,6 +216,8 @@ def _thresholds(reader: _Reader, features: dict[str, Any]) -> Thresholds:
         max_error_rate=reader.number(section, "MaxErrorRate", 5.0, 0.0, _FULL),
         min_success_rate=reader.number(section, "MinSuccessRate", 90.0, 0.0, _FULL),
         max_response_ms=reader.number(section, "MaxResponseTimeMs", 5_000.0, 1.0, 600_000.0),
+        window_min=reader.number(section, "WindowMinutes", 5.0, 0.5, 1_440.0),
+        minimum_sample=reader.integer(section, "MinimumSample", 100, _SAMPLES),
     )
     if found.max_error_rate > _FULL - found.min_success_rate:
         reader.problems.append(
@@ -204,6 +233,8 @@ def _migration(reader: _Reader, section: dict[str, Any]) -> MigrationSettings:
         auto_advance=reader.boolean(section, "AutoAdvanceEnabled", default=False),
         health_interval_min=reader.number(section, "HealthCheckIntervalMinutes", 5.0, 0.1, 1_440.0),
         minimum_phase_min=reader.number(section, "MinimumPhaseTimeMinutes", 30.0, 0.0, year_min),
+        soak_min=reader.number(section, "SoakTimeMinutes", 60.0, 0.0, year_min),
+        minimum_sample=reader.integer(section, "MinimumSample", 100, _SAMPLES),
         require_approval=reader.boolean(section, "RequireApprovalForAdvance", default=True),
         four_eyes=reader.boolean(section, "FourEyes", default=False),
         notify=reader.strings(section, "NotificationRecipients"),
@@ -263,6 +294,12 @@ class _Reader:
         fits = isinstance(value, list) and all(type(v) is int and v in allowed for v in value)
         expected = f"a list of whole numbers from {allowed.start} to {allowed.stop - 1}"
         return tuple(self._expect(fits, name, expected, value, default))
+
+    def choice(
+        self, section: dict[str, Any], name: str, default: str, allowed: Iterable[str]
+    ) -> str:
+        value, words = section.pop(name, default), [str(each) for each in allowed]
+        return str(self._expect(value in words, name, " or ".join(words), value, default))
 
     def strings(self, section: dict[str, Any], name: str) -> tuple[str, ...]:
         value = section.pop(name, [])

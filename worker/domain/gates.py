@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
+    from worker.domain.evidence import Evidence
     from worker.domain.phases import Requirements
 
 MINIMUM_SAMPLE = 100
@@ -62,6 +63,8 @@ class Measures:
     """Time measured over, seconds."""
     account_ok: bool = False
     account_reason: str = "not asked yet"
+    evidence: Evidence | None = None
+    """What the monitor knows; None: it has not looked yet."""
 
     @property
     def outcomes(self) -> int:
@@ -96,56 +99,67 @@ def time_gate(since: datetime | None, now: datetime, minimum: timedelta) -> Gate
     return Gate("time", required, measured, Verdict.FAIL, missing=f"{left:.1f} min")
 
 
-def requirement_gates(wanted: Requirements, measures: Measures) -> tuple[Gate, ...]:
-    """Success, errors, response and delivery of the target."""
+def requirement_gates(
+    wanted: Requirements, measures: Measures, minimum: int = MINIMUM_SAMPLE
+) -> tuple[Gate, ...]:
+    """Success, errors, response and delivery of the target, on a minimum of outcomes each."""
     success = _rate(measures.accepted, measures.outcomes)
     errors = _rate(measures.errors, measures.outcomes)
     return (
         _sampled(
             "success", f">= {wanted.min_success_rate:g} %", success, measures.outcomes, measures,
+            minimum,
             good=success is not None and success >= wanted.min_success_rate,
         ),
         _sampled(
             "errors", f"<= {wanted.max_error_rate:g} %", errors, measures.outcomes, measures,
+            minimum,
             good=errors is not None and errors <= wanted.max_error_rate,
         ),
-        _response(wanted, measures),
-        _delivery(wanted, measures),
+        _response(wanted, measures, minimum),
+        _delivery(wanted, measures, minimum),
     )  # fmt: skip
 
 
-def _response(wanted: Requirements, measures: Measures) -> Gate:
+def _response(wanted: Requirements, measures: Measures, minimum: int) -> Gate:
     required = f"p95 <= {wanted.max_p95_ms / 1000:g} s"
     value = measures.p95_ms
     measured = "nothing" if value is None else f"{value / 1000:.2f} s"
-    if value is None or measures.accepted < MINIMUM_SAMPLE:
-        missing = _missing(measures.accepted, measures)
+    if value is None or measures.accepted < minimum:
+        missing = _missing(measures.accepted, measures, minimum)
         return Gate("response", required, measured, Verdict.NOT_ENOUGH, measures.accepted, missing)
     verdict = Verdict.PASS if value <= wanted.max_p95_ms else Verdict.FAIL
     return Gate("response", required, measured, verdict, measures.accepted)
 
 
-def _delivery(wanted: Requirements, measures: Measures) -> Gate:
+def _delivery(wanted: Requirements, measures: Measures, minimum: int) -> Gate:
     required = f">= {wanted.min_delivery_rate:g} % delivered"
     if not measures.gives_reports:
         return Gate("delivery", required, "no reports", Verdict.NOT_APPLICABLE)
     rate = _rate(measures.delivered, measures.judged)
     good = rate is not None and rate >= wanted.min_delivery_rate
-    return _sampled("delivery", required, rate, measures.judged, measures, good=good)
+    return _sampled("delivery", required, rate, measures.judged, measures, minimum, good=good)
 
 
-def _sampled(
-    name: str, required: str, rate: float | None, sample: int, measures: Measures, *, good: bool
+def _sampled(  # noqa: PLR0917 - one row of the table
+    name: str,
+    required: str,
+    rate: float | None,
+    sample: int,
+    measures: Measures,
+    minimum: int,
+    *,
+    good: bool,
 ) -> Gate:
     measured = "nothing" if rate is None else f"{rate:.2f} %"
-    if sample < MINIMUM_SAMPLE:
-        missing = _missing(sample, measures)
+    if sample < minimum:
+        missing = _missing(sample, measures, minimum)
         return Gate(name, required, measured, Verdict.NOT_ENOUGH, sample, missing)
     return Gate(name, required, measured, Verdict.PASS if good else Verdict.FAIL, sample)
 
 
-def _missing(sample: int, measures: Measures) -> str:
-    left = MINIMUM_SAMPLE - sample
+def _missing(sample: int, measures: Measures, minimum: int) -> str:
+    left = minimum - sample
     if not sample or not measures.over_s:
         return f"{left} outcomes; none come at present"
     minutes = left * measures.over_s / sample / 60

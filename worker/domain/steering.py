@@ -19,6 +19,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from worker.domain.effects import EFFECTS, Order, Rank, Refused, place
+from worker.domain.evidence_gates import SOAK_FROM, evidence_gates
 from worker.domain.flags import Proposal, Snapshot
 from worker.domain.gates import (
     Gate,
@@ -40,6 +41,8 @@ DOWNWARD: Final = frozenset({"rollback", "emergency-rollback", "hold"})
 """Orders that wait for the store instead of being answered that it is away."""
 RELATIVE: Final = frozenset({"advance", "step"})
 """Orders whose meaning depends on the state they were given for."""
+AUTOMATIC: Final = "(monitor)"
+"""Who decided, in the log, where nobody did. No broker user can be called that."""
 _FULL: Final = 100
 _OPERATORS: Final = frozenset({"hold", "rollback", "emergency-rollback", "set-percentage", "step"})
 _WITHIN_PHASE: Final = frozenset({"set-percentage", "step"})
@@ -133,10 +136,18 @@ def _rule(
             "missing, or override the gates with a reason"
         )
         return Ruling(False, "gates", text, gates=gates)  # noqa: FBT003 - accepted
-    if upward and state.flags.migration.four_eyes and order.name != "approve":
+    if upward and order.name != "approve" and _wants_a_second(order, state):
         return _propose(order, state, wanted, gates, now)
     after = _stamped(order, state, wanted, now)
+    if upward and not shut and share(state):
+        after = replace(after, proven=tuple(sorted({*state.proven, share(state)})))
     return Ruling(True, "ok", f"{order.name}: now {place(after)}", after, gates)  # noqa: FBT003 - accepted
+
+
+def _wants_a_second(order: Order, state: Snapshot) -> bool:
+    """Whether the move is only proposed: a person approves what automation wants."""
+    settings = state.flags.migration
+    return settings.require_approval if order.by == AUTOMATIC else settings.four_eyes
 
 
 def next_up(state: Snapshot, now: datetime) -> tuple[str, Snapshot] | None:
@@ -157,10 +168,14 @@ def gates_of(
     lock = lock_gate(state.lock.reason if held and state.lock else None)
     if share(state) == 0:
         return (lock, account_gate(measures))
-    minimum = timedelta(minutes=state.flags.migration.minimum_phase_min)
+    settings = state.flags.migration
+    soak = settings.soak_min if share(state) >= SOAK_FROM else 0.0
+    minimum = timedelta(minutes=max(settings.minimum_phase_min, soak))
     requirements = wanted.flags.phases[wanted.phase].requirements
-    asked = requirement_gates(requirements, measures) if requirements else ()
-    return (lock, time_gate(state.since, now, minimum), *asked)
+    sample = settings.minimum_sample
+    asked = requirement_gates(requirements, measures, sample) if requirements else ()
+    proofs = evidence_gates(measures, share(state))
+    return (lock, time_gate(state.since, now, minimum), *asked, *proofs)
 
 
 def _names(gates: list[Gate]) -> str:
@@ -195,6 +210,7 @@ def _stamped(order: Order, state: Snapshot, wanted: Snapshot, now: datetime) -> 
         previous_phase=state.phase if moved else state.previous_phase,
         started_at=now if moved else state.started_at,
         since=now if moved or shifted else state.since,
+        proven=() if wanted.phase in LEGACY_ALONE else state.proven,
         last_percentages=MappingProxyType(last) if moved else state.last_percentages,
     )
 

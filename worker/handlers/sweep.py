@@ -142,7 +142,12 @@ class Sweeper:
         attempt = _accepted(record)
         if attempt is not None and attempt.provider in self._reporting:
             delivered = attempt.delivery is Delivery.DELIVERED
-            self._meter.judged(attempt.provider, delivered=delivered, eligible=attempt.eligible)
+            self._meter.judged(
+                attempt.provider,
+                delivered=delivered,
+                eligible=attempt.eligible,
+                reported=attempt.delivery in FINAL,
+            )
 
     async def _unreported(self, record: Record) -> None:
         attempt = _accepted(record) or record.attempts[-1]

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any, Final
 from pymongo import DESCENDING
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
-from worker.domain.flags import Flags, Lock, MigrationSettings, Proposal, Snapshot, Thresholds
+from worker.domain.flags import (
+    Flags,
+    Lock,
+    MigrationSettings,
+    Proposal,
+    RollbackPolicy,
+    Snapshot,
+    Thresholds,
+)
 from worker.domain.phases import Phase, Requirements, Role, Rules
 from worker.ports import Clash, LogEntry, StoreAway
 
@@ -124,6 +132,7 @@ def of_snapshot(value: Snapshot) -> Document:
             "targetEnabled": flags.target_enabled,
             "legacyEnabled": flags.legacy_enabled,
             "automaticRollback": flags.automatic_rollback,
+            "rollbackPolicy": str(flags.rollback_policy),
             "thresholds": _fields(flags.thresholds),
             "migration": {**_fields(flags.migration), "notify": list(flags.migration.notify)},
             "phases": {str(phase): _rules(rules) for phase, rules in flags.phases.items()},
@@ -143,6 +152,8 @@ def of_snapshot(value: Snapshot) -> Document:
         "initiatedBy": value.initiated_by,
         "previousPhase": str(value.previous_phase) if value.previous_phase else None,
         "notes": value.notes,
+        "proven": list(value.proven),
+        "automaticDowns": list(value.automatic_downs),
     }
 
 
@@ -167,6 +178,8 @@ def snapshot(document: Document) -> Snapshot:
         initiated_by=document["initiatedBy"],
         previous_phase=Phase(previous) if previous else None,
         notes=document["notes"],
+        proven=tuple(document.get("proven", ())),  # entries from before evidence have neither
+        automatic_downs=tuple(document.get("automaticDowns", ())),
     )
 
 
@@ -177,6 +190,7 @@ def _flags(document: Document) -> Flags:
         target_enabled=stored["targetEnabled"],
         legacy_enabled=stored["legacyEnabled"],
         automatic_rollback=stored["automaticRollback"],
+        rollback_policy=RollbackPolicy(stored.get("rollbackPolicy", RollbackPolicy.EVIDENCE)),
         thresholds=Thresholds(**stored["thresholds"]),
         user_overrides=_frozen((k, Role(v)) for k, v in document["userOverrides"]),
         branch_overrides=_frozen((k, Role(v)) for k, v in document["branchOverrides"]),

@@ -103,7 +103,8 @@ class SlotStore:
         """Create what is missing. Idempotent."""
         expiry = IndexModel([("expireAt", ASCENDING)], expireAfterSeconds=0)
         by_time = [("provider", ASCENDING), ("span", ASCENDING), ("at", ASCENDING)]
-        await self._slots.create_indexes([IndexModel(by_time), expiry])
+        newest = IndexModel([("span", ASCENDING), ("at", ASCENDING)])
+        await self._slots.create_indexes([IndexModel(by_time), newest, expiry])
         by_day = [("day", ASCENDING), ("provider", ASCENDING)]
         await self._daily.create_indexes([IndexModel(by_day), expiry])
 
@@ -145,6 +146,33 @@ class SlotStore:
         except PyMongoError as error:
             raise StoreAway(type(error).__name__) from error
         return {row["_id"]: _from_bson(row["sum"]) for row in rows}
+
+    async def recent(
+        self, since: datetime, names: Sequence[str]
+    ) -> list[tuple[str, int, dict[str, int]]]:
+        """Slots that begin at or after `since`, summed over replicas.
+
+        Returns:
+            Provider, start in seconds since the epoch, and the sums of the counters named.
+
+        Raises:
+            StoreAway: the store did not answer.
+        """
+        sums = {name: {"$sum": f"$counts.{name}"} for name in names}
+        group = {"_id": {"provider": "$provider", "at": "$at"}, **sums}
+        match = {"span": SPAN_S, "at": {"$gte": since}}
+        try:
+            rows = await self._slots.aggregate([{"$match": match}, {"$group": group}]).to_list(None)
+        except PyMongoError as error:
+            raise StoreAway(type(error).__name__) from error
+        return [
+            (
+                row["_id"]["provider"],
+                int(row["_id"]["at"].timestamp()),
+                {name: int(row[name]) for name in names},
+            )
+            for row in rows
+        ]
 
     async def retain(self, days: int) -> None:
         """Keep every document, old ones too, for that many days after its slot or day.

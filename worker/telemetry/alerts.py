@@ -45,9 +45,17 @@ class Alerts:
             for (code, provider), reason in self._reasons.items()
         ]
 
-    def told(self, code: str, reason: str, *, severity: Severity = "info") -> None:
+    def told(
+        self,
+        code: str,
+        reason: str,
+        *,
+        severity: Severity = "info",
+        suggested_command: str | None = None,
+        evidence: dict[str, str] | None = None,
+    ) -> None:
         """Something happened that has no end: each time is told."""
-        self._tell(uuid.uuid4(), (code, None), reason, severity, None)
+        self._tell(uuid.uuid4(), (code, None), reason, severity, suggested_command, evidence)
 
     def raised(
         self,
@@ -57,6 +65,7 @@ class Alerts:
         severity: Severity = "critical",
         provider: str | None = None,
         suggested_command: str | None = None,
+        evidence: dict[str, str] | None = None,
     ) -> None:
         """Something began; told once until `over`."""
         key = (code, provider)
@@ -66,7 +75,7 @@ class Alerts:
         ident = uuid.uuid5(_NAMESPACE, f"{code}|{provider}|{self._replica}|{since}")
         self._open[key] = ident
         self._reasons[key] = reason
-        self._tell(ident, key, reason, severity, suggested_command)
+        self._tell(ident, key, reason, severity, suggested_command, evidence)
 
     def over(self, code: str, reason: str, *, provider: str | None = None) -> None:
         """It ended; told only where it was raised."""
@@ -90,13 +99,14 @@ class Alerts:
         )
         self._broadcast.metric(metric.event, encode(metric))
 
-    def _tell(
+    def _tell(  # noqa: PLR0917 - what an alert is made of
         self,
         ident: uuid.UUID,
         about: tuple[str, str | None],
         reason: str,
         severity: Severity,
         suggested_command: str | None,
+        evidence: dict[str, str] | None = None,
     ) -> None:
         code, provider = about
         _log.warning("alert", code=code, reason=reason, severity=severity, provider=provider)
@@ -108,6 +118,7 @@ class Alerts:
             reason=reason,
             provider=provider,
             replica=self._replica,
+            evidence=evidence,
             suggested_command=suggested_command,
         )
         self._broadcast.metric(alert.event, encode(alert))

@@ -126,7 +126,9 @@ class Book:
             tally.skipped += 1
             tally.eligible_failed += failed
 
-    def judged(self, provider: str, *, delivered: bool, eligible: bool) -> None:
+    def judged(
+        self, provider: str, *, delivered: bool, eligible: bool, reported: bool = True
+    ) -> None:
         """Count an accepted attempt judged at the delivery age, in the slot of the judgement."""
         for tally in self._open(provider):
             if delivered:
@@ -135,6 +137,7 @@ class Book:
             else:
                 tally.undelivered += 1
                 tally.eligible_undelivered += eligible
+                tally.eligible_unreported += eligible and not reported
 
     @property
     def providers(self) -> tuple[str, ...]:

@@ -38,11 +38,13 @@ COUNTERS: Final = (
     "eligible_slow",
     "eligible_delivered",
     "eligible_undelivered",
+    "eligible_unreported",
 )
 """Whole-number counters of a tally.
 
 `fallback` counts attempts made after another candidate was proved not to have sent; `segments` and
-`duration_us` (microseconds) sum over accepted attempts alone.
+`duration_us` (microseconds) sum over accepted attempts alone; `eligible_unreported` are those of
+`eligible_undelivered` for which no final report came at all.
 """
 
 _PUBLISHED: Final = tuple(name for name in COUNTERS if name in Counts.model_fields)
@@ -75,6 +77,7 @@ class Tally:
     eligible_slow: int
     eligible_delivered: int
     eligible_undelivered: int
+    eligible_unreported: int
 
     def __init__(self) -> None:
         for name in COUNTERS:

@@ -1,0 +1,152 @@
+"""The bars of the evidence, on seeded traffic that drives the engine itself."""
+
+from __future__ import annotations
+
+import math
+import random
+import statistics
+
+import pytest
+
+from tests.seeded import DAY, poisson, tick
+from worker.domain import evidence
+from worker.domain.evidence import (
+    TICK_S,
+    Evidence,
+    Judged,
+    Seen,
+    Setting,
+    Side,
+    Signal,
+    Tick,
+    observe,
+)
+
+RUNS = 40
+
+
+def blamed_after(seed: int, split: int, target: float, legacy: float) -> float:
+    """Messages of the target until it is blamed."""
+    rng, known, setting, sent = (
+        random.Random(seed),
+        Evidence(),
+        Setting(split, 0.0, automatic=False),
+        0.0,
+    )
+    for at in range(2 * DAY):
+        seen = tick(rng, at, split, target, legacy)
+        known = observe(known, seen, setting)
+        sent += seen.target.failed.total
+        if evidence.relative_alarm(known, Signal.FAILED):
+            return sent
+    return math.inf
+
+
+@pytest.mark.parametrize(
+    ("split", "failing", "messages"), [(1, 1.0, 12), (1, 0.5, 30), (1, 0.1, 350), (5, 0.1, 350)]
+)
+def test_trouble_of_the_target_is_found_after(split: int, failing: float, messages: int) -> None:
+    found = [blamed_after(seed, split, failing, 0.02) for seed in range(RUNS)]
+    assert statistics.median(found) <= messages
+
+
+@pytest.mark.parametrize(("split", "minutes"), [(5, 12), (25, 3), (50, 3), (98, 3)])
+def test_common_trouble_is_seen_as_common(split: int, minutes: int) -> None:
+    setting, seen_after = Setting(split, 0.0, automatic=False), []
+    for seed in range(RUNS):
+        rng, known, first = random.Random(seed), Evidence(), math.inf
+        for at in range(360):
+            bad = 0.15 if 180 <= at < 300 else 0.02
+            known = observe(known, tick(rng, at, split, bad, bad), setting)
+            assert not evidence.relative_alarm(known, Signal.FAILED)
+            if evidence.absolute_alarm(known, Signal.FAILED):
+                assert not evidence.legacy_is_good(known)
+                first = min(first, (at - 180) * TICK_S / 60)
+        seen_after.append(first)
+    assert statistics.median(seen_after) <= minutes
+
+
+def test_accepted_but_not_delivered_is_found_within_a_quarter_of_an_hour() -> None:
+    setting, minutes = Setting(5, 0.0, automatic=False), []
+    for seed in range(RUNS):
+        rng, known = random.Random(seed), Evidence()
+        for at in range(1_000):
+            ours, theirs = poisson(rng, 5.0), poisson(rng, 95.0)
+            lost = sum(rng.random() < 0.6 for _ in range(ours))
+            few = sum(rng.random() < 0.02 for _ in range(theirs))
+            known = observe(
+                known,
+                Tick(
+                    at * TICK_S,
+                    Side(judged=Judged(lost, ours, ours - lost)),
+                    Side(judged=Judged(few, theirs, theirs - few)),
+                ),
+                setting,
+            )
+            if evidence.relative_alarm(known, Signal.UNDELIVERED):
+                break
+        minutes.append(known.at / 60)
+    assert max(minutes) <= 15
+
+
+@pytest.mark.parametrize("missing", ["both", "target"])
+def test_a_day_of_missing_receipts_is_no_evidence(missing: str) -> None:
+    known, setting = Evidence(), Setting(25, 0.0, automatic=False)
+    there = Judged(2, 75, 74)
+    for at in range(DAY):
+        legacy = Judged(75, 75, 0) if missing == "both" else there
+        tick_ = Tick(at * TICK_S, Side(judged=Judged(25, 25, 0)), Side(judged=legacy))
+        known = observe(known, tick_, setting)
+    assert known.unreported == (True, missing == "both")
+    assert not evidence.relative_alarm(known, Signal.UNDELIVERED)
+    assert not evidence.absolute_alarm(known, Signal.UNDELIVERED)
+    assert evidence.low_proof(known, Signal.UNDELIVERED) < evidence.PROOF
+
+
+def test_a_day_of_silence_changes_nothing() -> None:
+    known, setting = (
+        observe(Evidence(), Tick(0.0, Side(), Side()), Setting(25, 0.0, automatic=False)),
+        Setting(25, 0.0, automatic=False),
+    )
+    for at in range(1, DAY):
+        after = observe(known, Tick(at * TICK_S, Side(), Side()), setting)
+    assert (after.relative, after.absolute, after.low) == (
+        known.relative, known.absolute, known.low,
+    )  # fmt: skip
+
+
+def test_a_target_without_a_failure_is_proved_in_about_a_hundred_messages() -> None:
+    known, setting, sent = Evidence(), Setting(25, 0.0, automatic=False), 0
+    while evidence.low_proof(known, Signal.FAILED) < evidence.PROOF:
+        known = observe(known, Tick(sent * TICK_S, Side(Seen(0, 1)), Side(Seen(0, 3))), setting)
+        sent += 1
+    assert 60 <= sent <= 110
+
+
+def test_a_change_of_the_share_resets_the_proofs_and_keeps_the_detectors() -> None:
+    known = observe(
+        Evidence(),
+        Tick(1.0, Side(Seen(3, 10)), Side(Seen(0, 90))),
+        Setting(10, 0.0, automatic=False),
+    )
+    after = observe(known, Tick(11.0, Side(), Side()), Setting(25, 5.0, automatic=False))
+    assert after.relative[0][0] > 0.0
+    assert after.low[0] == Evidence().low[0]
+
+
+def test_after_an_automatic_move_nothing_is_acted_on_twice() -> None:
+    known = observe(
+        Evidence(),
+        Tick(1.0, Side(Seen(90, 100)), Side(Seen(0, 90))),
+        Setting(10, 0.0, automatic=False),
+    )
+    after = observe(known, Tick(11.0, Side(), Side()), Setting(5, 5.0, automatic=True))
+    assert evidence.relative_alarm(known, Signal.FAILED)
+    assert after.relative == Evidence().relative
+
+
+def test_a_share_that_is_not_the_configured_one_is_noticed() -> None:
+    rng, known, setting = random.Random(1), Evidence(), Setting(5, 0.0, automatic=False)
+    for at in range(60):
+        known = observe(known, tick(rng, at, 25, 0.02, 0.02), setting)
+    assert evidence.misassigned(known)

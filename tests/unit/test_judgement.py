@@ -1,0 +1,124 @@
+"""The decision table, the way down, the lock, and replay."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+
+import pytest
+
+from worker.domain import judgement
+from worker.domain.evidence import METHOD, Evidence, Seen, Setting, Side, Tick, observe
+from worker.domain.flags import Flags, Snapshot
+from worker.domain.judgement import AUTOMATIC, Action, Window, judge, judge_window, went_down
+from worker.domain.phases import Phase
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+STATE = Snapshot(
+    version=7,
+    lineage="l",
+    phase=Phase.GRADUAL_MIGRATION,
+    percentage=25,
+    flags=Flags(),
+    since=NOW - timedelta(hours=1),
+    proven=(5, 10, 25),
+)
+WORSE = ((50.0,) * 6, (0.0,) * 6, (0.0,) * 6)
+BAD = (((50.0,) * 5,) * 2, ((0.0,) * 5,), ((0.0,) * 5,))
+
+
+@pytest.mark.parametrize(
+    ("known", "action"),
+    [
+        (Evidence(), Action.GO_ON),
+        (Evidence(relative=WORSE, absolute=BAD), Action.ROLL_BACK),
+        (Evidence(relative=WORSE), Action.STEP_BACK),
+        (Evidence(absolute=BAD), Action.HOLD),
+        (Evidence(absolute=BAD, legacy_good=(5.0,) * 5), Action.ROLL_BACK),
+        (Evidence(relative=WORSE, absolute=BAD, legacy_bad=(50.0,) * 5), Action.HOLD),
+        (Evidence(at=100.0, breaker_since=30.0, legacy_answers=True), Action.STEP_BACK),
+        (Evidence(at=100.0, breaker_since=30.0), Action.HOLD),
+        (Evidence(at=80.0, breaker_since=30.0, legacy_answers=True), Action.GO_ON),
+    ],
+)
+def test_the_decision_table(known: Evidence, action: Action) -> None:
+    assert judge(known, STATE).action is action
+
+
+def test_common_trouble_is_called_so() -> None:
+    assert "hold: common trouble" in judge(Evidence(absolute=BAD), STATE).reason
+
+
+def test_a_breaker_open_at_half_of_the_traffic_rolls_back() -> None:
+    state = replace(STATE, percentage=50)
+    known = Evidence(at=100.0, breaker_since=30.0, legacy_answers=True)
+    assert judge(known, state).action is Action.ROLL_BACK
+
+
+def test_without_a_way_back_it_holds() -> None:
+    state = replace(STATE, legacy_retired=True)
+    assert judge(Evidence(relative=WORSE, absolute=BAD), state).action is Action.HOLD
+
+
+def test_a_step_back_goes_to_the_last_proven_share_and_locks() -> None:
+    after = went_down(judge(Evidence(relative=WORSE), STATE), STATE, NOW)
+    assert (after.phase, after.percentage) == (Phase.GRADUAL_MIGRATION, 10)
+    assert after.lock is not None
+    assert after.lock.until == NOW + timedelta(minutes=30)
+    assert (after.version, after.initiated_by) == (8, AUTOMATIC)
+
+
+def test_a_step_back_without_a_proven_share_is_a_rollback() -> None:
+    state = replace(STATE, proven=())
+    assert judge(Evidence(relative=WORSE), state).action is Action.ROLL_BACK
+
+
+def test_a_rollback_leaves_legacy_alone() -> None:
+    found = judge(Evidence(relative=WORSE, absolute=BAD), STATE)
+    after = went_down(found, STATE, NOW)
+    assert (after.phase, after.percentage, after.proven) == (Phase.ROLLBACK, 0, ())
+    assert after.last_percentages == MappingProxyType({Phase.GRADUAL_MIGRATION: 25})
+
+
+def test_each_lock_is_twice_the_last_and_the_third_in_a_week_waits_for_a_person() -> None:
+    second = judgement.lock_after((NOW - timedelta(days=1), NOW), "x", NOW)
+    third = judgement.lock_after((NOW - timedelta(days=6), NOW - timedelta(days=1), NOW), "x", NOW)
+    old = tuple(NOW - timedelta(days=8 + n) for n in range(9))
+    assert second.until == NOW + timedelta(hours=1)
+    assert third.until is None
+    assert judgement.lock_after((*old, NOW), "x", NOW).until == NOW + timedelta(hours=24)
+
+
+@pytest.mark.parametrize(
+    ("window", "action"),
+    [
+        (Window(95, 6), Action.ROLL_BACK),
+        (Window(96, 4), Action.GO_ON),
+        (Window(10, 80), Action.GO_ON),
+        (Window(100, 0, 6_000.0), Action.ROLL_BACK),
+    ],
+)
+def test_the_policy_threshold_judges_rates_on_its_sample(window: Window, action: Action) -> None:
+    assert judge_window(window, STATE).action is action
+
+
+def test_a_recorded_decision_replays_bit_for_bit() -> None:
+    setting, before = Setting(25, 1.0, automatic=False), Evidence(since=1.0)
+    for at in range(5):
+        given = Tick(at * 10.0, Side(Seen(at, 11)), Side(Seen(1, 37)), Seen(1, 37))
+        before = observe(before, given, setting)
+    tick = Tick(60.0, Side(Seen(17, 31)), Side(Seen(1, 70)), Seen(1, 70))
+    after = observe(before, tick, setting)
+    recorded = {
+        "method": METHOD,
+        "before": judgement.document(before),
+        "tick": judgement.document(tick),
+        "setting": judgement.document(setting),
+    }
+    assert judgement.replay(recorded, STATE) == (judge(after, STATE), after)
+
+
+def test_what_another_method_recorded_is_not_replayed() -> None:
+    with pytest.raises(ValueError, match="method 0"):
+        judgement.replay({"method": 0}, STATE)

@@ -1,0 +1,475 @@
+"""Evidence: is the target worse than legacy, is it bad in itself, has it proved itself?
+
+Rules: pure and incremental: `observe` takes what became known in one tick and returns new evidence;
+the same ticks give the same numbers, bit for bit, so every decision can be replayed. Everything is
+a sum of logarithms (nats). Silence adds nothing; what is not known is never counted as zero.
+
+Three signals (failed, slow, undelivered), and for each two detectors and two proofs:
+
+- The relative detector blames only the target. Among the events (failures) of a tick, the one that
+  is the target's has probability theta(r) = s r / (1 - s + s r), where s is the target's share of
+  the outcomes known in that tick and r the ratio of the risks. It asks how much better r in
+  `WORSE` explains the events than r = `TOLERATED` (Lindon & Malek 2022, arXiv 2011.03567). No base
+  rate is needed, and the split may change in mid-stream.
+- The absolute detector compares the rate itself with a bound p0.
+- Both are e-detectors of the CUSUM kind (Shin, Ramdas & Rinaldo 2022, arXiv 2203.03532): each
+  alternative's likelihood ratio starts anew from 1 with each tick, and the mean over the
+  alternatives raises the alarm. The mean time to a false alarm is at least the level, in ticks.
+- A proof is the same likelihood ratio the other way round and without starting anew, an e-process:
+  under "still as bad as tolerated" it passes 20 with a probability of at most 1/20, however often
+  one looks (Ville's inequality). It is reset at each change of the share.
+
+The budget of false alarms is one in `BUDGET_TICKS` for alarms that move traffic (relative) and one
+for those that only hold (absolute), each shared between its detectors by `_PART`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+METHOD: Final = 1
+"""Rises with every change that would replay to other numbers."""
+TICK_S: Final = 10.0
+BUDGET_TICKS: Final = 259_200.0
+"""Ticks of 10 s in 30 days."""
+TOLERATED: Final = 1.5
+"""Risk of the target over that of legacy that nobody acts on."""
+WORSE: Final = (2.0, 3.0, 5.0, 10.0, 25.0, 50.0)
+BETTER: Final = (0.5, 0.75, 1.0, 1.2)
+HIGHER: Final = (1.6, 2.4, 4.0, 8.0, 16.0)
+LOWER: Final = (0.04, 0.1, 0.2, 0.4, 0.6)
+NEGLIGIBLE: Final = 0.1
+"""A rate proved below this part of its bound needs no comparison: there is nothing to compare."""
+PROOF: Final = math.log(20.0)
+"""Evidence an advance asks for: alpha 0.05."""
+BREACH: Final = math.log(1_000.0)
+"""Evidence that the share realised is not the one configured: alpha 0.001."""
+HEALTHY: Final = math.log(20.0)
+MISSING_AFTER: Final = 100
+"""Judged attempts without a single report before the reports themselves are missing."""
+_SMALLEST: Final = 0.000_5
+_HEADROOM: Final = math.log(100.0)
+"""How far above its level a detector is followed: trouble that is over must be seen to be over."""
+_SKEW: Final = (2.0, 4.0, 8.0)
+_SETTLE_S: Final = 60.0
+"""Messages assigned before a change of the share are still under way that long."""
+
+Logs = tuple[float, ...]
+
+
+class Signal(IntEnum):
+    """What an attempt can show; the order of everything kept by signal."""
+
+    FAILED = 0
+    SLOW = 1
+    UNDELIVERED = 2
+
+    def __str__(self) -> str:
+        """The word people read."""
+        return self.name.lower()
+
+
+_PART: Final = (
+    (0.5, 0.25, 0.25),  # relative, by signal
+    (0.25, 0.25, 0.25),  # absolute, by signal and bound: failures have two bounds
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Eligible outcomes of one provider that became known, and the events among them."""
+
+    events: float = 0
+    total: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Accepted eligible attempts judged at the delivery age."""
+
+    undelivered: float = 0
+    total: float = 0
+    reported: float = 0
+    """With any final report: what shows that reports come at all."""
+
+
+NOTHING: Final = Seen()
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One provider in one tick."""
+
+    failed: Seen = NOTHING
+    slow: Seen = NOTHING
+    judged: Judged = field(default_factory=Judged)
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """What became known since the tick before."""
+
+    at: float
+    """Seconds since the epoch."""
+    target: Side
+    legacy: Side
+    legacy_all: Seen = NOTHING
+    """Every attempt at legacy, fallbacks and probes too: whether there is a way back."""
+    breaker_open: bool = False
+    """The target's breaker is not closed on most replicas."""
+    legacy_answers: bool = False
+    """Legacy's breaker is closed on most replicas, and its account call succeeded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What the outcomes are held against: from the flags and state in force."""
+
+    share: int
+    """The target's share, per cent."""
+    since: float | None
+    """When that share began, seconds since the epoch."""
+    automatic: bool
+    """The share was set by an automatic rollback or step back."""
+    bounds: tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]] = (
+        (0.05, 0.10), (0.05,), (0.02,),
+    )  # fmt: skip
+    """p0 by signal."""
+    reports: tuple[bool, bool] = (True, True)
+    """Whether target and legacy give delivery reports at all."""
+    delivery_age_s: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known so far. Logarithms of likelihood ratios, one an alternative."""
+
+    at: float = 0.0
+    since: float | None = None
+    """Of the share the proofs are about."""
+    relative: tuple[Logs, ...] = ((0.0,) * len(WORSE),) * 3
+    """Detectors by signal."""
+    absolute: tuple[tuple[Logs, ...], ...] = (((0.0,) * 5,) * 2, ((0.0,) * 5,), ((0.0,) * 5,))
+    """Detectors by signal and bound."""
+    no_worse: tuple[Logs, ...] = ((0.0,) * len(BETTER),) * 3
+    """Proofs by signal: the ratio of risks is below `TOLERATED`."""
+    low: tuple[Logs, ...] = ((0.0,) * len(LOWER),) * 3
+    """Proofs by signal: the rate is below its first bound."""
+    negligible: tuple[Logs, ...] = ((0.0,) * len(LOWER),) * 3
+    """Proofs by signal: the rate is below `NEGLIGIBLE` times its first bound."""
+    skew: Logs = (0.0,) * (2 * len(_SKEW))
+    """The share realised is not the one configured."""
+    counted: tuple[tuple[float, float, float, float], ...] = ((0.0, 0.0, 0.0, 0.0),) * 3
+    """By signal since the share began: events and outcomes of the target, then of legacy."""
+    waiting: tuple[Judged, Judged] = field(default_factory=lambda: (Judged(), Judged()))
+    """Judged without any report yet, of target and legacy: counted once one comes."""
+    unreported: tuple[bool, bool] = (False, False)
+    """Reports are missing altogether, of target and legacy."""
+    legacy_bad: Logs = (0.0,) * 5
+    """Detector: legacy fails more than the second bound."""
+    legacy_good: Logs = (0.0,) * len(LOWER)
+    """Proof: legacy kept its bound since the target's own detector last stood at its floor."""
+    breaker_since: float | None = None
+    """Since when the target's breaker is open on most replicas."""
+    legacy_answers: bool = False
+    """As of the last tick."""
+
+
+@cache
+def level(*, relative: bool, signal: Signal, budget: float = BUDGET_TICKS) -> float:
+    """The evidence at which a detector alarms, nats."""
+    return math.log(budget / _PART[0 if relative else 1][signal])
+
+
+def strength(logs: Sequence[float]) -> float:
+    """Logarithm of the mean of the likelihood ratios."""
+    top = max(logs)
+    return top + math.log(math.fsum(math.exp(log - top) for log in logs) / len(logs))
+
+
+# --- one tick ------------------------------------------------------------------------------
+
+
+def observe(before: Evidence, tick: Tick, setting: Setting) -> Evidence:
+    """Take one tick into the evidence."""
+    known = _for_share(before, setting)
+    pairs, known = _pairs(known, tick, setting)
+    absolute = tuple(
+        _absolute(known.absolute[s], pairs[s][0], setting.bounds[s], s) for s in Signal
+    )
+    return replace(
+        known,
+        at=tick.at,
+        relative=tuple(_relative(known.relative[s], pairs[s], s) for s in Signal),
+        absolute=absolute,
+        no_worse=tuple(
+            _plus(known.no_worse[s], ratio_gains(*pairs[s], BETTER)) for s in Signal
+        ),
+        low=tuple(
+            _plus(known.low[s], rate_gains(pairs[s][0], setting.bounds[s][0], LOWER))
+            for s in Signal
+        ),
+        negligible=tuple(
+            _plus(
+                known.negligible[s],
+                rate_gains(pairs[s][0], NEGLIGIBLE * setting.bounds[s][0], LOWER),
+            )
+            for s in Signal
+        ),
+        skew=_skewed(known.skew, tick, setting),
+        counted=tuple(_counted(known.counted[s], *pairs[s]) for s in Signal),
+        legacy_bad=_detected(
+            known.legacy_bad,
+            rate_gains(tick.legacy_all, setting.bounds[Signal.FAILED][-1], HIGHER),
+            level(relative=False, signal=Signal.FAILED),
+        ),
+        legacy_good=_legacy_good(known, absolute[Signal.FAILED], tick, setting),
+        breaker_since=(known.breaker_since or tick.at) if tick.breaker_open else None,
+        legacy_answers=tick.legacy_answers,
+    )  # fmt: skip
+
+
+def _for_share(known: Evidence, setting: Setting) -> Evidence:
+    """What still counts under the share in force.
+
+    Detectors outlive a change of the share; after an automatic move, and at a share of 0, what was
+    acted on must not be acted on again.
+    """
+    same = known.since == setting.since
+    if setting.share and same:
+        return known
+    fresh = Evidence(
+        since=setting.since,
+        waiting=known.waiting,
+        unreported=known.unreported,
+        legacy_bad=known.legacy_bad,
+        breaker_since=known.breaker_since if setting.share and not setting.automatic else None,
+    )
+    if setting.automatic or not setting.share:
+        return fresh
+    return replace(
+        fresh,
+        relative=known.relative,
+        absolute=known.absolute,
+        legacy_good=known.legacy_good,
+    )
+
+
+def _pairs(
+    known: Evidence, tick: Tick, setting: Setting
+) -> tuple[tuple[tuple[Seen, Seen], ...], Evidence]:
+    """Outcomes of target and legacy by signal; delivery only as far as reports come."""
+    target, theirs, ours_missing = _released(
+        known.waiting[0], tick.target.judged, missing=known.unreported[0]
+    )
+    legacy, also, legacy_missing = _released(
+        known.waiting[1], tick.legacy.judged, missing=known.unreported[1]
+    )
+    after = replace(known, waiting=(theirs, also), unreported=(ours_missing, legacy_missing))
+    settled = setting.since is None or tick.at >= setting.since + setting.delivery_age_s
+    if not setting.reports[0] or (setting.automatic and not settled):
+        target = legacy = NOTHING  # what is judged now was accepted before we acted
+    elif not setting.reports[1]:
+        legacy = NOTHING
+    if not setting.share:
+        return ((NOTHING, NOTHING),) * 3, after
+    return (
+        (tick.target.failed, tick.legacy.failed),
+        (tick.target.slow, tick.legacy.slow),
+        (target, legacy),
+    ), after
+
+
+def _released(waiting: Judged, judged: Judged, *, missing: bool) -> tuple[Seen, Judged, bool]:
+    """What may be counted, what goes on waiting for a first report, whether reports are missing."""
+    if not judged.total:
+        return NOTHING, waiting, missing
+    undelivered = waiting.undelivered + judged.undelivered
+    total = waiting.total + judged.total
+    if judged.reported:
+        return Seen(undelivered, total), Judged(), False
+    if missing or total > MISSING_AFTER:
+        return NOTHING, Judged(), True
+    return NOTHING, Judged(undelivered, total), False
+
+
+def _relative(logs: Logs, pair: tuple[Seen, Seen], signal: Signal) -> Logs:
+    return _detected(logs, ratio_gains(*pair, WORSE), level(relative=True, signal=signal))
+
+
+def _absolute(
+    by_bound: tuple[Logs, ...], seen: Seen, bounds: tuple[float, ...], signal: Signal
+) -> tuple[Logs, ...]:
+    top = level(relative=False, signal=signal)
+    return tuple(
+        _detected(logs, rate_gains(seen, bound, HIGHER), top)
+        for logs, bound in zip(by_bound, bounds, strict=True)
+    )
+
+
+def _detected(logs: Logs, gains: Logs | None, top: float) -> Logs:
+    """One tick of an e-detector: from 1 where it fell below, bounded above."""
+    if gains is None:
+        return logs
+    highest = top + _HEADROOM
+    return tuple(min(highest, max(0.0, log) + gain) for log, gain in zip(logs, gains, strict=True))
+
+
+def _plus(logs: Logs, gains: Logs | None) -> Logs:
+    if gains is None:
+        return logs
+    return tuple(log + gain for log, gain in zip(logs, gains, strict=True))
+
+
+def ratio_gains(target: Seen, legacy: Seen, ratios: tuple[float, ...]) -> Logs | None:
+    """Gain of each ratio of risks over `TOLERATED`, nats; None: the tick says nothing.
+
+    Counts may be fractions: then these are expected gains.
+    """
+    events = target.events + legacy.events
+    if not events or not target.total or not legacy.total:
+        return None
+    share = target.total / (target.total + legacy.total)
+    base = 1.0 - share + share * TOLERATED
+    return tuple(
+        events * math.log(base / (1.0 - share + share * ratio))
+        + target.events * math.log(ratio / TOLERATED)
+        for ratio in ratios
+    )
+
+
+def rate_gains(seen: Seen, bound: float, factors: tuple[float, ...]) -> Logs | None:
+    """Gain of each rate `bound * factor` over the bound, nats; None: nothing was seen."""
+    if not seen.total:
+        return None
+    good = seen.total - seen.events
+    return tuple(
+        seen.events * on_event + good * otherwise for on_event, otherwise in _odds(bound, factors)
+    )
+
+
+@cache
+def _odds(bound: float, factors: tuple[float, ...]) -> tuple[tuple[float, float], ...]:
+    """Logarithms of q/p0 and (1-q)/(1-p0); an alternative that is no probability gains nothing."""
+    p0 = min(max(bound, _SMALLEST), 1.0 - _SMALLEST)
+    return tuple(
+        (math.log(factor), math.log((1.0 - p0 * factor) / (1.0 - p0)))
+        if p0 * factor < 1.0
+        else (0.0, 0.0)
+        for factor in factors
+    )
+
+
+def _skewed(logs: Logs, tick: Tick, setting: Setting) -> Logs:
+    """The share realised, held against the one configured; within `TOLERATED` odds all is well.
+
+    A few busy numbers move the share of messages a little off the share of numbers: hence odds.
+    """
+    settling = setting.since is not None and tick.at < setting.since + _SETTLE_S
+    target, legacy = tick.target.failed.total, tick.legacy.failed.total
+    if settling or not 0 < setting.share < 100 or not target + legacy:  # noqa: PLR2004 - per cent
+        return logs
+    odds = setting.share / (100.0 - setting.share)
+    gains = [
+        target * math.log(_chance(odds * to) / _chance(odds * edge))
+        + legacy * math.log((1.0 - _chance(odds * to)) / (1.0 - _chance(odds * edge)))
+        for to, edge in _skews()
+    ]
+    return tuple(log + gain for log, gain in zip(logs, gains, strict=True))
+
+
+def _skews() -> Iterable[tuple[float, float]]:
+    for skew in _SKEW:
+        yield skew, TOLERATED
+        yield 1.0 / skew, 1.0 / TOLERATED
+
+
+def _chance(odds: float) -> float:
+    return odds / (1.0 + odds)
+
+
+def _legacy_good(known: Evidence, absolute: tuple[Logs, ...], tick: Tick, setting: Setting) -> Logs:
+    """Whether legacy does well in the very time in which the target does not."""
+    if all(strength(logs) <= 0.0 for logs in absolute):
+        return Evidence().legacy_good
+    gains = rate_gains(tick.legacy_all, setting.bounds[Signal.FAILED][0], LOWER)
+    logs = _plus(known.legacy_good, gains)
+    return tuple(min(BREACH, log) for log in logs)
+
+
+def _counted(
+    sums: tuple[float, float, float, float], target: Seen, legacy: Seen
+) -> tuple[float, float, float, float]:
+    return (
+        sums[0] + target.events,
+        sums[1] + target.total,
+        sums[2] + legacy.events,
+        sums[3] + legacy.total,
+    )
+
+
+# --- what it says --------------------------------------------------------------------------
+
+
+def relative_alarm(known: Evidence, signal: Signal) -> bool:
+    """The target is worse than legacy."""
+    return strength(known.relative[signal]) >= level(relative=True, signal=signal)
+
+
+def absolute_alarm(known: Evidence, signal: Signal) -> bool:
+    """The target is bad in itself."""
+    return absolute_strength(known, signal) >= level(relative=False, signal=signal)
+
+
+def absolute_strength(known: Evidence, signal: Signal) -> float:
+    """The stronger of a signal's absolute detectors, nats."""
+    return max(strength(logs) for logs in known.absolute[signal])
+
+
+def suspicious(known: Evidence) -> tuple[str, ...]:
+    """Detectors above the root of their level: no time to advance."""
+    found = []
+    for signal in Signal:
+        for name, value, relative in (
+            ("worse than legacy", strength(known.relative[signal]), True),
+            ("bad in itself", absolute_strength(known, signal), False),
+        ):
+            if value >= level(relative=relative, signal=signal) / 2.0:
+                found.append(f"{signal}: {name}")
+    return tuple(found)
+
+
+def legacy_is_bad(known: Evidence) -> bool:
+    """Legacy fails more than the second bound: no place to go back to."""
+    return strength(known.legacy_bad) >= level(relative=False, signal=Signal.FAILED)
+
+
+def legacy_is_good(known: Evidence) -> bool:
+    """Legacy was proved good in the time of the target's trouble."""
+    return strength(known.legacy_good) >= HEALTHY
+
+
+def misassigned(known: Evidence) -> bool:
+    """The share realised is not the one configured."""
+    return strength(known.skew) >= BREACH
+
+
+def low_proof(known: Evidence, signal: Signal) -> float:
+    """Evidence that the target keeps its bound, nats."""
+    return strength(known.low[signal])
+
+
+def no_worse_proof(known: Evidence, signal: Signal) -> float:
+    """Evidence that the target is no worse than legacy, or too good to compare, nats.
+
+    The mean of both is an e-process of "worse, and not negligible".
+    """
+    both = strength(known.no_worse[signal]), strength(known.negligible[signal])
+    return strength(both)

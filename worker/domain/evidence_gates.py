@@ -1,0 +1,132 @@
+"""Gates on the evidence: no suspicion, proofs of what the share can prove, the share as configured.
+
+Rules: silence is no proof. What is missing is said in messages of the target and in the time they
+take at the rate of late. The relative proof is asked for where there is enough of both providers
+to compare (`COMPARE_FROM` to `SOAK_FROM` per cent); above it a soak time takes its place.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+from worker.domain import evidence
+from worker.domain.evidence import PROOF, Evidence, Seen, Signal
+from worker.domain.gates import Gate, Verdict
+
+if TYPE_CHECKING:
+    from worker.domain.evidence import Logs
+    from worker.domain.gates import Measures
+
+COMPARE_FROM: Final = 5
+SOAK_FROM: Final = 90
+_TOO_MANY: Final = 10_000_000
+
+
+def evidence_gates(measures: Measures, share: int) -> tuple[Gate, ...]:
+    """What an advance from this share has to have proved."""
+    known = measures.evidence or Evidence()
+    found = [_alarm(known), _assignment(known)]
+    for signal in Signal:
+        if signal is Signal.UNDELIVERED and not measures.gives_reports:
+            found.append(_gate(f"{signal} proof", "no reports", Verdict.NOT_APPLICABLE))
+            continue
+        found.append(_low(known, signal, measures))
+        if COMPARE_FROM <= share < SOAK_FROM:
+            found.append(_no_worse(known, signal, measures, share))
+    return tuple(found)
+
+
+def _alarm(known: Evidence) -> Gate:
+    suspects = evidence.suspicious(known)
+    verdict = Verdict.FAIL if suspects else Verdict.PASS
+    return Gate("alarm", "no detector above half its level", ", ".join(suspects) or "none", verdict)
+
+
+def _assignment(known: Evidence) -> Gate:
+    wrong = evidence.misassigned(known)
+    measured = "another share" if wrong else "as configured"
+    return Gate("assignment", "the share realised is the one configured", measured,
+                Verdict.FAIL if wrong else Verdict.PASS)  # fmt: skip
+
+
+def _low(known: Evidence, signal: Signal, measures: Measures) -> Gate:
+    value = evidence.low_proof(known, signal)
+    events, total, _, _ = known.counted[signal]
+    gains = evidence.rate_gains(Seen(events / total, 1.0), _BOUND[signal], evidence.LOWER) if (
+        total
+    ) else None  # fmt: skip
+    return _proof(f"{signal} proof", "proved below its bound (20 to 1)", value, known, signal,
+                  measures, messages_until(known.low[signal], gains, PROOF))  # fmt: skip
+
+
+def _no_worse(known: Evidence, signal: Signal, measures: Measures, share: int) -> Gate:
+    value = evidence.no_worse_proof(known, signal)
+    events, total, theirs, of = known.counted[signal]
+    left: float | None = None
+    if total and of:
+        others = (100.0 - share) / share
+        gains = evidence.ratio_gains(
+            Seen(events / total, 1.0), Seen(others * theirs / of, others), evidence.BETTER
+        )
+        left = messages_until(known.no_worse[signal], gains, PROOF)
+        few = evidence.rate_gains(
+            Seen(events / total, 1.0), evidence.NEGLIGIBLE * _BOUND[signal], evidence.LOWER
+        )
+        either = (left, messages_until(known.negligible[signal], few, PROOF + math.log(2.0)))
+        left = min((n for n in either if n is not None), default=None)
+    return _proof(f"{signal} comparison", "proved no worse than legacy (20 to 1)", value, known,
+                  signal, measures, left)  # fmt: skip
+
+
+_BOUND: Final = {Signal.FAILED: 0.05, Signal.SLOW: 0.05, Signal.UNDELIVERED: 0.02}
+"""For the forecast alone; what is proved is held against the bounds in force."""
+
+
+def _proof(  # noqa: PLR0917 - one row of the table
+    name: str, required: str, value: float, known: Evidence, signal: Signal,
+    measures: Measures, left: float | None,
+) -> Gate:  # fmt: skip
+    total = known.counted[signal][1]
+    if signal is Signal.UNDELIVERED and known.unreported[0]:
+        missing = "reports of the target are missing altogether; see that they reach the webhook"
+        return Gate(name, required, "no reports come", Verdict.NOT_ENOUGH, int(total), missing)
+    odds = math.exp(min(value, 20.0))
+    measured = f"{odds:.3g} to 1" if total else "nothing"
+    if value >= PROOF:
+        return Gate(name, required, measured, Verdict.PASS, int(total))
+    return Gate(name, required, measured, Verdict.NOT_ENOUGH, int(total),
+                _missing(left, total, measures.over_s))  # fmt: skip
+
+
+def _missing(left: float | None, total: float, over_s: float) -> str:
+    if not total or not over_s:
+        return "outcomes of the target; none come at present"
+    if left is None:
+        return "not to be proved at the rate of failures seen so far"
+    minutes = left * over_s / total / 60
+    return f"about {left:.0f} messages of the target, {minutes:.0f} min at the present rate"
+
+
+def messages_until(logs: Logs, gains: Logs | None, wanted: float) -> float | None:
+    """Messages until the mean likelihood ratio passes `wanted` at these gains; None: never."""
+    if gains is None:
+        return None
+
+    def after(messages: float) -> float:
+        moved = [log + messages * gain for log, gain in zip(logs, gains, strict=True)]
+        return evidence.strength(moved)
+
+    low, high = 0.0, 1.0
+    while after(high) < wanted:
+        low, high = high, high * 2
+        if high > _TOO_MANY:
+            return None
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if after(middle) < wanted else (low, middle)
+    return math.ceil(high)
+
+
+def _gate(name: str, measured: str, verdict: Verdict) -> Gate:
+    return Gate(name, "proved (20 to 1)", measured, verdict)

@@ -1,0 +1,303 @@
+"""What automation does about the evidence: the decision table.
+
+Rules: pure, and total: every evidence in every state gets a judgement with its reason. Automation
+goes down by itself, holds, or goes on; it never goes up here (`steering` asks the gates for that).
+It goes down only where legacy can take the traffic: blame without a way back is no help.
+
+| worse than legacy | bad in itself | action |
+|---|---|---|
+| alarm | alarm | roll back to 0 %, lock |
+| alarm | - | step back to the last proven share, lock; none proven: roll back |
+| - | alarm | common trouble: hold; roll back only where legacy was proved good meanwhile |
+| - | - | go on |
+
+A target breaker open for `BREAKER_S` with a healthy legacy goes down too: at `DEEP` and above all
+the way, below it by a step. Where both providers are bad, the split is held and single messages
+fail over.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from worker.domain import evidence
+from worker.domain.evidence import Evidence, Judged, Seen, Setting, Side, Signal, Tick
+from worker.domain.flags import Lock
+from worker.domain.phases import LEGACY_ALONE, Phase, Role
+from worker.domain.steering import AUTOMATIC, share
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from worker.domain.flags import Flags, Snapshot
+
+BREAKER_S: Final = 60.0
+DEEP: Final = 50
+FIRST_LOCK: Final = timedelta(minutes=30)
+LONGEST_LOCK: Final = timedelta(hours=24)
+REMEMBERED: Final = timedelta(days=30)
+"""Automatic moves further back no longer lengthen a lock."""
+WEEK: Final = timedelta(days=7)
+AT_MOST: Final = 2
+"""Automatic moves within a week after which the lock ends by itself; the next needs a person."""
+
+
+class Action(StrEnum):
+    """What automation does."""
+
+    GO_ON = "go on"
+    HOLD = "hold"
+    STEP_BACK = "step back"
+    ROLL_BACK = "roll back"
+
+    @property
+    def down(self) -> bool:
+        """Whether it takes traffic away from the target."""
+        return self in (Action.STEP_BACK, Action.ROLL_BACK)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """An action and why."""
+
+    action: Action
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The target over the window of the policy `threshold`."""
+
+    accepted: int = 0
+    errors: int = 0
+    p95_ms: float | None = None
+
+
+def setting_of(state: Snapshot, reports: Mapping[Role, bool], delivery_age_s: float) -> Setting:
+    """What the outcomes are held against under this state."""
+    flags = state.flags
+    most_errors = flags.thresholds.max_error_rate / 100.0
+    least_success = 1.0 - flags.thresholds.min_success_rate / 100.0
+    return Setting(
+        share=share(state),
+        since=state.since.timestamp() if state.since else None,
+        automatic=state.initiated_by == AUTOMATIC and state.lock is not None,
+        bounds=((most_errors, least_success), (0.05,), (_undelivered(flags, state.phase),)),
+        reports=(reports[Role.TARGET], reports[Role.LEGACY]),
+        delivery_age_s=delivery_age_s,
+    )
+
+
+def _undelivered(flags: Flags, phase: Phase) -> float:
+    """Tolerated by the requirements of the phase, or else of the next one that has any."""
+    phases = list(Phase)
+    for later in phases[phases.index(phase) :]:
+        wanted = flags.phases[later].requirements
+        if wanted is not None:
+            return 1.0 - wanted.min_delivery_rate / 100.0
+    return 0.02
+
+
+def judge(known: Evidence, state: Snapshot) -> Judgement:
+    """By the evidence."""
+    if not share(state):
+        return Judgement(Action.GO_ON, "the target has no share")
+    worse = [s for s in Signal if evidence.relative_alarm(known, s)]
+    bad = [s for s in Signal if evidence.absolute_alarm(known, s)]
+    if worse:
+        severe = bool(set(worse) & set(bad))
+        action = Action.ROLL_BACK if severe else Action.STEP_BACK
+        words = _words(worse, "worse than legacy")
+        if severe:
+            words += f" and {_words([s for s in worse if s in bad], 'bad in itself')}"
+        return _with_a_way_back(action, words, known, state)
+    if bad:
+        return _bad_in_itself(bad, known, state)
+    return _breaker(known, state)
+
+
+def _bad_in_itself(bad: list[Signal], known: Evidence, state: Snapshot) -> Judgement:
+    """Bad, and not worse than legacy as far as can be seen."""
+    words = _words(bad, "bad in itself")
+    if Signal.FAILED in bad and evidence.legacy_is_good(known):
+        words += "; legacy was proved good in the same time"
+        return _with_a_way_back(Action.ROLL_BACK, words, known, state)
+    broken = _breaker(known, state)
+    if broken.action.down:
+        return broken
+    return Judgement(Action.HOLD, f"hold: common trouble: {words}, legacy is no better")
+
+
+def _breaker(known: Evidence, state: Snapshot) -> Judgement:
+    since = known.breaker_since
+    if since is not None and known.at - since > BREAKER_S:
+        words = f"the target's breaker is open for over {BREAKER_S:g} s"
+        if not known.legacy_answers:
+            return Judgement(Action.HOLD, f"hold: {words}, and legacy does not answer either")
+        action = Action.ROLL_BACK if share(state) >= DEEP else Action.STEP_BACK
+        return _with_a_way_back(action, words, known, state)
+    if evidence.misassigned(known):
+        words = f"the share realised is not the {share(state)} % configured"
+        return Judgement(Action.HOLD, f"hold: {words}")
+    return Judgement(Action.GO_ON, "no alarm")
+
+
+def _with_a_way_back(action: Action, words: str, known: Evidence, state: Snapshot) -> Judgement:
+    if not state.rollback_available:
+        return Judgement(Action.HOLD, f"hold: {words}; legacy is not enabled: there is no way back")
+    if evidence.legacy_is_bad(known):
+        return Judgement(Action.HOLD, f"hold: common trouble: {words}, and legacy is bad too")
+    if action is Action.STEP_BACK and last_proven(state) is None:
+        return Judgement(Action.ROLL_BACK, f"{words}; no lower share was proven")
+    return Judgement(action, words)
+
+
+def _words(signals: list[Signal], what: str) -> str:
+    return f"{' and '.join(str(s) for s in signals)}: {what}"
+
+
+def judge_window(window: Window, state: Snapshot) -> Judgement:
+    """By the policy `threshold`: rates within a window, as the replaced system had it."""
+    bounds, outcomes = state.flags.thresholds, window.accepted + window.errors
+    if not share(state) or outcomes < bounds.minimum_sample:
+        return Judgement(Action.GO_ON, f"{outcomes} of {bounds.minimum_sample} outcomes")
+    errors = 100.0 * window.errors / outcomes
+    found = []
+    if errors > bounds.max_error_rate:
+        found.append(f"errors {errors:.2f} % > {bounds.max_error_rate:g} %")
+    if 100.0 - errors < bounds.min_success_rate:
+        found.append(f"success {100.0 - errors:.2f} % < {bounds.min_success_rate:g} %")
+    if window.p95_ms is not None and window.p95_ms > bounds.max_response_ms:
+        found.append(f"p95 {window.p95_ms:g} ms > {bounds.max_response_ms:g} ms")
+    if not found:
+        return Judgement(Action.GO_ON, "within the thresholds")
+    words = f"{', '.join(found)} over {bounds.window_min:g} min"
+    if not state.rollback_available:
+        return Judgement(Action.HOLD, f"hold: {words}; legacy is not enabled: there is no way back")
+    return Judgement(Action.ROLL_BACK, words)
+
+
+# --- going down ----------------------------------------------------------------------------
+
+
+def last_proven(state: Snapshot) -> int | None:
+    """The highest proven share below the present one."""
+    return max((at for at in state.proven if 0 < at < share(state)), default=None)
+
+
+def went_down(judgement: Judgement, state: Snapshot, now: datetime) -> Snapshot:
+    """The state after an automatic step back or rollback."""
+    to = last_proven(state) if judgement.action is Action.STEP_BACK else None
+    phase = Phase.ROLLBACK if to is None else _highest_phase(state, to)
+    moved = phase is not state.phase
+    last = {**state.last_percentages, state.phase: state.percentage}
+    downs = (*(at for at in state.automatic_downs if now - at < REMEMBERED), now)
+    return replace(
+        state,
+        version=state.version + 1,
+        phase=phase,
+        percentage=to or 0,
+        proposal=None,
+        lock=lock_after(downs, judgement.reason, now),
+        initiated_by=AUTOMATIC,
+        notes=judgement.reason,
+        previous_phase=state.phase if moved else state.previous_phase,
+        started_at=now if moved else state.started_at,
+        since=now,
+        last_percentages=MappingProxyType(last) if moved else state.last_percentages,
+        proven=tuple(at for at in state.proven if to is not None and at < share(state)),
+        automatic_downs=downs,
+    )
+
+
+def _highest_phase(state: Snapshot, percentage: int) -> Phase:
+    """The highest phase, not above the present one, whose range holds the share."""
+    phases = list(Phase)
+    until = phases[: phases.index(state.phase) + 1]
+    fitting = [
+        phase
+        for phase in until
+        if phase not in LEGACY_ALONE
+        and state.flags.phases[phase].low <= percentage <= state.flags.phases[phase].high
+    ]
+    return fitting[-1] if fitting else Phase.ROLLBACK
+
+
+def lock_after(downs: tuple[datetime, ...], reason: str, now: datetime) -> Lock:
+    """30 min, doubling, at most 24 h; the third within a week waits for a person."""
+    if sum(now - at < WEEK for at in downs) > AT_MOST:
+        return Lock(None, f"third automatic move within 7 days ({reason}): a person must unlock")
+    length = min(LONGEST_LOCK, FIRST_LOCK * 2 ** (len(downs) - 1))
+    until = now + length
+    return Lock(until, f"until {until:%Y-%m-%d %H:%M:%S} UTC: {reason}")
+
+
+# --- what is stored ------------------------------------------------------------------------
+
+
+def shown(known: Evidence) -> dict[str, str]:
+    """The evidence for people: alarms at 0.0 and above, in nats over the level."""
+    found: dict[str, str] = {}
+    for signal in Signal:
+        events, total, theirs, of = known.counted[signal]
+        rel = evidence.strength(known.relative[signal])
+        own = evidence.absolute_strength(known, signal)
+        rel_level = evidence.level(relative=True, signal=signal)
+        own_level = evidence.level(relative=False, signal=signal)
+        found[str(signal)] = (
+            f"target {events:g} of {total:g}, legacy {theirs:g} of {of:g}; "
+            f"worse than legacy {rel:.1f} (alarm at {rel_level:.1f}), "
+            f"bad in itself {own:.1f} (alarm at {own_level:.1f})"
+        )
+    return found
+
+
+def moment(at: float) -> datetime:
+    """Seconds since the epoch as a time."""
+    return datetime.fromtimestamp(at, UTC)
+
+
+def replay(recorded: Mapping[str, Any], state: Snapshot) -> tuple[Judgement, Evidence]:
+    """Decide again on what was recorded with a decision, in the state it was made in.
+
+    Raises:
+        ValueError: it was recorded by another method.
+    """
+    if recorded["method"] != evidence.METHOD:
+        raise ValueError(f"recorded by method {recorded['method']}, this is {evidence.METHOD}")
+    given = recorded["setting"]
+    setting = Setting(**{name: _frozen(value) for name, value in given.items()})
+    known = evidence.observe(restored(recorded["before"]), _tick(recorded["tick"]), setting)
+    return judge(known, state), known
+
+
+def restored(stored: Mapping[str, Any]) -> Evidence:
+    """Evidence from what `document` made of it."""
+    fields = {name: _frozen(value) for name, value in stored.items()}
+    fields["waiting"] = tuple(Judged(**each) for each in stored["waiting"])
+    return Evidence(**fields)
+
+
+def _tick(stored: Mapping[str, Any]) -> Tick:
+    fields = dict(stored)
+    for name in ("target", "legacy"):
+        side = stored[name]
+        fields[name] = Side(Seen(**side["failed"]), Seen(**side["slow"]), Judged(**side["judged"]))
+    return Tick(**{**fields, "legacy_all": Seen(**stored["legacy_all"])})
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(each) for each in value) if isinstance(value, list) else value
+
+
+def document(value: Any) -> Any:
+    """Evidence, ticks and settings as plain data; floats stay what they are."""
+    if hasattr(value, "__slots__"):
+        return {name: document(getattr(value, name)) for name in value.__slots__}
+    if isinstance(value, tuple):
+        return [document(each) for each in value]
+    return value

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from worker.domain.evidence import TICK_S, Seen, Side, Tick
+from worker.domain.planning import poisson
 
 if TYPE_CHECKING:
     import random
 
 DAY = 8_640
 """Ticks."""
-
-
-def poisson(rng: random.Random, mean: float) -> int:
-    if mean > 30:
-        return max(0, round(rng.gauss(mean, math.sqrt(mean))))
-    left, count = math.exp(-mean), 0
-    product = rng.random()
-    while product > left:
-        product *= rng.random()
-        count += 1
-    return count
 
 
 def side(rng: random.Random, messages: float, failing: float) -> Side:

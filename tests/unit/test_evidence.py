@@ -8,7 +8,7 @@ import statistics
 
 import pytest
 
-from tests.seeded import DAY, poisson, tick
+from tests.seeded import DAY, tick
 from worker.domain import evidence
 from worker.domain.evidence import (
     TICK_S,
@@ -21,6 +21,7 @@ from worker.domain.evidence import (
     Tick,
     observe,
 )
+from worker.domain.planning import poisson
 
 RUNS = 40
 

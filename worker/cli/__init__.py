@@ -13,7 +13,9 @@ from worker.cli import (
     ctl,
     dead,
     demo,
+    evidence,
     local,
+    plan,
     run,
     send,
     simulate,
@@ -38,6 +40,8 @@ app.add_typer(topology.app, name="topology")
 app.add_typer(contracts.app, name="contracts")
 app.add_typer(ctl.app, name="ctl")
 app.add_typer(dead.app, name="dead")
+app.add_typer(evidence.app, name="evidence")
+app.command("plan")(plan.plan)
 app.command("unrouted")(unrouted.unrouted)
 
 

@@ -175,4 +175,5 @@ def entry(found: LogEntry) -> dict[str, Any]:
         "to": f"{found.after.phase} {found.after.percentage} %",
         "version": found.after.version,
         "gates": found.evidence.get("gates", []),
+        "evidence": found.evidence.get("shown", {}),
     }

@@ -1,0 +1,78 @@
+"""`sms-worker evidence`: make recorded automatic decisions again, and compare bit for bit.
+
+Rules: reads the control log and changes nothing. A decision of another method version cannot be
+replayed and is counted as differing: silence would be a claim.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from worker.cli.addresses import mongo_url
+from worker.clock import SystemClock
+from worker.domain import judgement
+from worker.domain.flags import RollbackPolicy
+from worker.domain.steering import AUTOMATIC
+from worker.ports import StoreAway
+from worker.store import control_log
+from worker.store.client import Database
+from worker.store.control_log import ControlLogStore
+
+if TYPE_CHECKING:
+    from worker.ports import LogEntry
+
+app = typer.Typer(help="What automation decided, and on what.", no_args_is_help=True)
+_TIMEOUT_S: Final = 10.0
+
+
+@app.command()
+def replay(
+    limit: Annotated[int, typer.Option(min=1, help="The newest so many entries of the log.")] = (
+        10_000
+    ),
+    database: Annotated[str, typer.Option(help="Name of the database.")] = "sms",
+) -> None:
+    """Replay every automatic decision in the control log; exit code 1 if any differs."""
+    try:
+        entries = asyncio.run(_entries(database, limit))
+    except StoreAway as away:
+        typer.echo(f"the database: {away}", err=True)
+        raise typer.Exit(1) from None
+    differing = 0
+    for entry in entries:
+        problem = differs(entry)
+        differing += problem is not None
+        typer.echo(f"{entry.number:>6}  {entry.command['name']:<22}  {problem or 'the same'}")
+    typer.echo(f"{len(entries) - differing} of {len(entries)} decisions reproduced bit for bit")
+    if differing:
+        raise typer.Exit(1)
+
+
+def differs(entry: LogEntry) -> str | None:
+    """What comes out otherwise than recorded; None: nothing."""
+    state = entry.before
+    if state is None or state.flags.rollback_policy is RollbackPolicy.THRESHOLD:
+        return "made on a window of rates: its figures stand in the reason"
+    try:
+        found, known = judgement.replay(entry.evidence, state)
+    except ValueError as error:
+        return str(error)
+    if judgement.document(known) != entry.evidence["after"]:
+        return "other evidence"
+    acted = found.action is not judgement.Action.GO_ON
+    if acted and found.reason not in str(entry.reply["text"]):
+        return f"other reason: {found.reason}"
+    return None
+
+
+async def _entries(name: str, limit: int) -> list[LogEntry]:
+    database = Database(mongo_url(), name, timeout_s=_TIMEOUT_S)
+    try:
+        log = ControlLogStore(database[control_log.COLLECTION], SystemClock())
+        found = await log.history(limit, None)
+    finally:
+        await database.close()
+    return [entry for entry in reversed(found) if entry.user == AUTOMATIC]

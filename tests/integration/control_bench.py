@@ -140,6 +140,7 @@ async def replica(cfg: Settings, number: int, target: Target, alerts: Any) -> Re
         sync=sync,
         guards=MappingProxyType(guards),
         target=target,
+        legacy=target,
         normalise=normaliser("ZM", frozenset({"ZM"}), strict=True),
         replica=name,
     )

@@ -56,7 +56,7 @@ def _low(known: Evidence, signal: Signal, measures: Measures) -> Gate:
     gains = evidence.rate_gains(Seen(events / total, 1.0), _BOUND[signal], evidence.LOWER) if (
         total
     ) else None  # fmt: skip
-    return _proof(f"{signal} proof", "proved below its bound (20 to 1)", value, known, signal,
+    return _proof(f"{signal} proof", "below its bound, 20 to 1", value, known, signal,
                   measures, messages_until(known.low[signal], gains, PROOF))  # fmt: skip
 
 
@@ -75,7 +75,7 @@ def _no_worse(known: Evidence, signal: Signal, measures: Measures, share: int) -
         )
         either = (left, messages_until(known.negligible[signal], few, PROOF + math.log(2.0)))
         left = min((n for n in either if n is not None), default=None)
-    return _proof(f"{signal} comparison", "proved no worse than legacy (20 to 1)", value, known,
+    return _proof(f"{signal} comparison", "no worse than legacy, 20 to 1", value, known,
                   signal, measures, left)  # fmt: skip
 
 
@@ -101,11 +101,11 @@ def _proof(  # noqa: PLR0917 - one row of the table
 
 def _missing(left: float | None, total: float, over_s: float) -> str:
     if not total or not over_s:
-        return "outcomes of the target; none come at present"
+        return "outcomes; none come at present"
     if left is None:
         return "not to be proved at the rate of failures seen so far"
     minutes = left * over_s / total / 60
-    return f"about {left:.0f} messages of the target, {minutes:.0f} min at the present rate"
+    return f"about {left:.0f} messages, {minutes:.0f} min at the present rate"
 
 
 def messages_until(logs: Logs, gains: Logs | None, wanted: float) -> float | None:

@@ -2,7 +2,8 @@
 
 Rules: figures are sums, so that any number of replicas add up; every message carries both what was
 added since the last one and the sum since the process started, so a lost message costs nothing. A
-new `since` means that the sums began anew. Best effort: published without confirm.
+new `since` means that the sums began anew. Reports over all replicas: `contracts.health`. Best
+effort: published without confirm.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from uuid import UUID
 
 from pydantic import Field
 
-from contracts.model import Amount, Currency, Moment, Wire
+from contracts.health import ComparisonMetric, HealthMetric
+from contracts.model import Amount, Count, Currency, Moment, Wire
 
 DURATION_BOUNDS_MS: Final = (
     10, 25, 50, 75, 100, 150, 200, 300, 400, 500, 750,
@@ -22,8 +24,6 @@ DURATION_BOUNDS_MS: Final = (
 longer. The response times that phases ask for (2 s, 3 s) are bounds. Never changes."""
 
 BUCKETS: Final = len(DURATION_BOUNDS_MS) + 1
-
-Count = Annotated[int, Field(strict=True, ge=0)]
 
 
 def _no_calls() -> tuple[int, ...]:
@@ -114,4 +114,6 @@ class AlertMetric(Wire):
     """A command line an administrator may want to run."""
 
 
-METRICS: Final[tuple[type[Wire], ...]] = (ProviderMetric, BreakerMetric, AlertMetric)
+METRICS: Final[tuple[type[Wire], ...]] = (
+    ProviderMetric, BreakerMetric, AlertMetric, HealthMetric, ComparisonMetric,
+)  # fmt: skip

@@ -106,5 +106,8 @@ Line = Annotated[
 ]
 """1 to 128 characters of any script without control characters or line breaks."""
 
+Count = Annotated[int, Field(strict=True, ge=0)]
+"""How many."""
+
 Int64 = Annotated[int, Field(strict=True, ge=-INT64, lt=INT64)]
 """A signed 64-bit integer; `1.0`, `"1"` and `true` are none."""

@@ -16,9 +16,12 @@ from worker.broker.link import Link
 from worker.control import commands, queries
 from worker.control.monitor import Monitor
 from worker.control.orders import Providers
+from worker.control.reporting import Reporting
 from worker.control.trust import bounded
 from worker.domain.effects import place
 from worker.domain.flags import MigrationSettings
+from worker.domain.health import Subject
+from worker.domain.phases import Role
 from worker.domain.steering import share
 from worker.handlers.middleware import logged
 from worker.measuring import Measuring
@@ -38,7 +41,6 @@ if TYPE_CHECKING:
     from worker.clock import SystemClock
     from worker.control.sync import Sync
     from worker.domain.flags import Snapshot
-    from worker.domain.phases import Role
     from worker.handlers.middleware import Handler
     from worker.numbers import NotANumber
     from worker.ports import Guard, Provider
@@ -86,7 +88,8 @@ def control_services(around: Around) -> tuple[Service, ...]:
     evidence = EvidenceStore(database[store_evidence.COLLECTION])
     measuring = Measuring(slots, around.target, around.clock, evidence.known)
     beats = ReplicaStore(database[replicas.COLLECTION])
-    answering = _queries(around, log, beats, measuring)
+    reporting = _reporting(around, measuring)
+    answering = _queries(around, log, beats, measuring, reporting)
     monitor = Monitor(
         log=log,
         slots=slots,
@@ -132,14 +135,31 @@ def _commands(
     )
 
 
+def _reporting(around: Around, measuring: Measuring) -> Reporting:
+    target, legacy = around.target, around.legacy
+    return Reporting(
+        sums=measuring.sums,
+        target=Subject(target.id, Role.TARGET, target.gives_reports),
+        legacy=Subject(legacy.id, Role.LEGACY, legacy.gives_reports),
+        snapshots=around.sync,
+        broadcast=around.publisher,
+        clock=around.clock,
+    )
+
+
 def _queries(
-    around: Around, log: ControlLogStore, beats: ReplicaStore, measuring: Measuring
+    around: Around,
+    log: ControlLogStore,
+    beats: ReplicaStore,
+    measuring: Measuring,
+    reporting: Reporting,
 ) -> queries.QueryHandler:
     return queries.QueryHandler(
         log=log,
         replicas=beats,
         snapshots=around.sync,
         figures=measuring.figures,
+        reporting=reporting,
         measures=measuring.since_change,
         alerts=around.alerts.standing,
         guards=around.guards,

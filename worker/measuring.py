@@ -18,7 +18,7 @@ from worker.domain.steering import share
 from worker.telemetry.tally import Tally, percentile
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
     from datetime import datetime
 
     from worker.domain.evidence import Evidence
@@ -75,9 +75,18 @@ class Measuring:
         tally = await self._tally(self._target.id, since)
         return Window(tally.accepted, tally.errors, tally.p95_ms)
 
-    async def figures(self, provider: str, hours: float) -> dict[str, Any]:
-        """A provider's figures over the last hours, by name. Raises `StoreAway`."""
-        return figures(await self._tally(provider, self._clock.now() - timedelta(hours=hours)))
+    async def sums(
+        self, providers: Sequence[str], since: datetime, until: datetime
+    ) -> dict[str, Tally]:
+        """What providers did in [since, until), by id. Raises `StoreAway`."""
+        found = await self._slots.sum(since, until)
+        return {provider: Tally.of(found.get(provider, {})) for provider in providers}
+
+    async def figures(self, providers: Sequence[str], hours: float) -> dict[str, dict[str, Any]]:
+        """Figures of providers over the last hours, by id and name. Raises `StoreAway`."""
+        now = self._clock.now()
+        found = await self.sums(providers, now - timedelta(hours=hours), now)
+        return {provider: figures(tally) for provider, tally in found.items()}
 
     async def _account(self) -> Measures:
         try:
@@ -89,7 +98,7 @@ class Measuring:
         return Measures(account_ok=health.ok, account_reason=health.reason)
 
     async def _tally(self, provider: str, since: datetime) -> Tally:
-        return Tally.of(await self._slots.sum(provider, since, self._clock.now()))
+        return (await self.sums([provider], since, self._clock.now()))[provider]
 
 
 def figures(tally: Tally) -> dict[str, Any]:

@@ -605,6 +605,8 @@ class Measured:
     eligible: bool
     recipient_hash: str
     fallback: bool
+    probe: bool = False
+    """A validation message: counted apart."""
 
 
 class Meter(Protocol):
@@ -619,12 +621,18 @@ class Meter(Protocol):
         ...
 
     def judged(
-        self, provider: str, *, delivered: bool, eligible: bool, reported: bool = True
+        self,
+        provider: str,
+        *,
+        delivered: bool,
+        eligible: bool,
+        reported: bool = True,
+        probe: bool = False,
     ) -> None:
         """Count an accepted attempt judged at the delivery age.
 
         `reported`: a final report came; without one, delivery is as good as undelivered, but
-        reports may be what is missing.
+        reports may be what is missing. `probe`: a validation message, counted apart.
         """
         ...
 

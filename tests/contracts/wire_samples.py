@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contracts import control, events, metrics, reports
+from contracts import control, events, health, metrics, reports
 from contracts.commands import SendSms
 
 AT = "2026-03-01T08:30:00.250000Z"
@@ -33,6 +33,43 @@ MORE = {
     control.ResetBreaker: {"provider": "target"},
     control.Backup: {"label": "before friday"},
     control.Restore: {"to": "last-known-good"},
+}
+PERIOD = {"at": AT, "since": AT, "until": AT, "hours": 1.0}
+NOTHING = {"count": 0, "sample": 0}
+HEALTH = {
+    "role": "target",
+    "attempts": 210,
+    "accepted": 196,
+    "refused": 6,
+    "wrongRecipient": 4,
+    "successRate": {"percent": 98.0, "low": 94.97, "high": 99.22, "count": 196, "sample": 200},
+    "errorRate": {"percent": 2.0, "low": 0.78, "high": 5.03, "count": 4, "sample": 200},
+    "errorsByClass": {"provider": 1, "account": 0, "unknown": 2, "skipped": 1},
+    "fallbackRate": {"percent": 0.957, "low": 0.26, "high": 3.42, "count": 2, "sample": 209},
+    "p50Ms": 100.0,
+    "p95Ms": 7500.0,
+    "p99Ms": 10000.0,
+    "meanMs": 812.5,
+    "deliveryRate": {"percent": 90.0, "low": 83.2, "high": 94.2, "count": 90, "sample": 100},
+    "segments": 240,
+    "cost": {"ZMW": {"total": "156.8000", "perMessage": "0.8", "perDelivered": "0.888889"}},
+    "validation": {"successRate": NOTHING, "deliveryRate": NOTHING},
+    "issues": ["response p95 7500 ms is above 5000 ms (MaxResponseTimeMs), of 196 accepted calls"],
+    "missing": [],
+}
+IDLE = {
+    "role": "legacy",
+    "attempts": 0,
+    "accepted": 0,
+    "refused": 0,
+    "wrongRecipient": 0,
+    "successRate": NOTHING,
+    "errorRate": NOTHING,
+    "errorsByClass": {},
+    "fallbackRate": NOTHING,
+    "segments": 0,
+    "validation": {"successRate": NOTHING},
+    "missing": ["delivery rate: not applicable, the provider gives no reports"],
 }
 PLAIN_QUERIES = (control.Status, control.Health, control.Comparison, control.History)
 
@@ -134,6 +171,47 @@ SAMPLES = {
             "reason": "the store does not answer",
             "evidence": {"seconds": "5"},
             "suggestedCommand": "sms-worker ctl status",
+        },
+    ),
+    "HealthMetric": (
+        health.HealthMetric,
+        PERIOD | {"providers": {"africastalking": HEALTH, "legacy": IDLE}},
+    ),
+    "ComparisonMetric.least": (
+        health.ComparisonMetric,
+        PERIOD
+        | {
+            "target": "africastalking",
+            "legacy": "legacy",
+            "providers": {"africastalking": HEALTH, "legacy": IDLE},
+            "difference": {},
+            "savingsUnknown": "legacy: no message was accepted in the period",
+        },
+    ),
+    "ComparisonMetric.full": (
+        health.ComparisonMetric,
+        PERIOD
+        | {
+            "target": "africastalking",
+            "legacy": "legacy",
+            "providers": {"africastalking": HEALTH, "legacy": HEALTH | {"role": "legacy"}},
+            "difference": {
+                "successRate": {"points": -0.5, "low": -2.9, "high": 1.9},
+                "errorRate": {"points": 0.5, "low": -1.9, "high": 2.9},
+                "deliveryRate": {"points": 1.25, "low": -6.0, "high": 8.5},
+                "p50Ms": -50.0,
+                "p95Ms": 0.0,
+                "p99Ms": 0.0,
+                "meanMs": -12.5,
+                "cost": {"ZMW": {"perMessage": "-0.2", "perDelivered": "-0.233333"}},
+            },
+            "savings": {
+                "currency": "ZMW",
+                "messages": 784,
+                "perMessage": "0.2",
+                "actual": "39.2",
+                "projected": "156.8",
+            },
         },
     ),
     **{

@@ -52,6 +52,12 @@ class Target:
         return AccountHealth(self.healthy, "fine" if self.healthy else "401")
 
 
+class Legacy(Target):
+    """The other provider."""
+
+    id = "legacy"
+
+
 @dataclass
 class Replica:
     """One process's share of the steering."""
@@ -140,7 +146,7 @@ async def replica(cfg: Settings, number: int, target: Target, alerts: Any) -> Re
         sync=sync,
         guards=MappingProxyType(guards),
         target=target,
-        legacy=target,
+        legacy=Legacy(),
         normalise=normaliser("ZM", frozenset({"ZM"}), strict=True),
         replica=name,
     )

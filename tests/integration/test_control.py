@@ -243,12 +243,27 @@ async def test_figures_are_sums_over_the_slots_of_all_replicas(two: Bench) -> No
     await two.database["slots"].insert_many(rows)
     reply = await two.steer.ask(control.Health, hours=1)
     found = reply.data["providers"]["africastalking"]
-    assert (found["accepted"], found["errors"], found["successRate"]) == (196, 4, 98.0)
-    assert (found["p95Ms"], found["meanMs"], found["deliveryRate"]) == (100.0, 100.0, 90.0)
+    assert (found["accepted"], found["successRate"]["percent"]) == (196, 98.0)
+    assert (found["p95Ms"], found["meanMs"]) == (100.0, 100.0)
+    assert (found["deliveryRate"]["percent"], found["deliveryRate"]["sample"]) == (90.0, 100)
     assert found["errorsByClass"]["skipped"] == 2
     compared = await two.steer.ask(control.Comparison, hours=1)
-    assert compared.data["difference"] == {}
-    assert "successRate" not in compared.data["providers"]["legacy"]
+    assert compared.data["providers"]["africastalking"] == found
+    assert compared.data["difference"] == {"cost": {}}
+    assert compared.data["providers"]["legacy"]["successRate"] == {"count": 0, "sample": 0}
+    shown = (await two.steer.ask(control.Status)).data["providers"]["africastalking"]
+    assert (shown["accepted"], shown["errors"], shown["successRate"]) == (196, 4, 98.0)
+
+
+@pytest.mark.parametrize("query", [control.Health, control.Comparison])
+async def test_a_period_longer_than_metrics_are_kept_is_refused_by_name(
+    two: Bench, query: type[control.Health | control.Comparison]
+) -> None:
+    reply = await two.steer.ask(query, hours=24 * 30 + 1)
+    assert (reply.verdict, reply.code) == ("refused", "invalid")
+    assert "at most 720 hours" in reply.text
+    assert "MetricsRetentionDays" in reply.text
+    assert (await two.steer.ask(query, hours=24 * 30)).verdict == "accepted"
 
 
 async def test_history_is_newest_first_and_pages(two: Bench) -> None:

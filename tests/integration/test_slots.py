@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from worker.ports import StoreAway
+from worker.domain.outcome import Accepted, Money
+from worker.ports import Measured, StoreAway
 from worker.store.client import Database
-from worker.store.slots import SlotStore
+from worker.store.slots import SlotStore, covering
+from worker.telemetry.metrics import Book
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -26,6 +29,7 @@ class Slot:
     counts: dict[str, int | Decimal]
     at: datetime = SLOT
     provider: str = "target"
+    span: int = 10
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ async def store(db: Database) -> SlotStore:
 
 
 async def total(store: SlotStore, provider: str = "target") -> dict[str, int | Decimal]:
-    return await store.sum(provider, SLOT - HOUR, SLOT + HOUR)
+    return (await store.sum(SLOT, SLOT + timedelta(minutes=9))).get(provider, {})
 
 
 async def test_sum_of_nothing_is_empty(store: SlotStore) -> None:
@@ -86,27 +90,110 @@ async def test_slots_and_owners_add_up(store: SlotStore, db: Database) -> None:
 
 async def test_providers_are_summed_apart(store: SlotStore) -> None:
     await store.write([Slot({"accepted": 1}), Slot({"accepted": 2}, provider="legacy")], [])
-    assert await total(store, "legacy") == {"accepted": 2}
+    assert await store.sum(SLOT, NEXT) == {"target": {"accepted": 1}, "legacy": {"accepted": 2}}
 
 
 async def test_period_includes_its_start_and_excludes_its_end(store: SlotStore) -> None:
     await store.write([Slot({"accepted": 1}), Slot({"accepted": 2}, at=NEXT)], [])
-    assert await store.sum("target", SLOT, NEXT) == {"accepted": 1}
+    assert await store.sum(SLOT, NEXT) == {"target": {"accepted": 1}}
 
 
-async def test_rolled_up_slots_are_not_summed_with_the_fine_ones(
+async def test_a_period_in_which_no_slot_begins_sums_to_nothing(store: SlotStore) -> None:
+    await store.write([Slot({"accepted": 1})], [])
+    assert await store.sum(SLOT + timedelta(seconds=1), SLOT + timedelta(seconds=9)) == {}
+
+
+class Time:
+    """A clock that is set."""
+
+    at = SLOT
+
+    def now(self) -> datetime:
+        return self.at
+
+    def monotonic(self) -> float:
+        return self.at.timestamp()
+
+
+ATTEMPT = Measured(
+    provider="target",
+    outcome=Accepted("id", cost=Money(Decimal("0.8"), "ZMW")),
+    duration_ms=120.0,
+    lane="bulk",
+    message_type="Standard",
+    branch_id=None,
+    segments=1,
+    cost=None,
+    eligible=True,
+    recipient_hash="a",
+    fallback=False,
+)
+
+
+async def history(db: Database, moments: list[datetime], times: int) -> None:
+    """What three processes, one after the other, write who count so often at each moment."""
+    for owner, part in enumerate((moments[::3], moments[1::3], moments[2::3])):
+        store, clock = SlotStore(db, f"owner-{owner}", retention_days=30), Time()
+        book = Book(clock, ["target"], slow_ms=3_000)
+        for number, clock.at in enumerate(part):
+            for _ in range(times):
+                book.attempt(ATTEMPT)
+            if number % 20 == 0:
+                assert await store.write(book.take().slots, [])
+        while rows := book.take().slots:
+            assert await store.write(rows, [])
+
+
+def scattered() -> list[datetime]:
+    """Moments over three days, in order."""
+    random = Random(4)
+    return sorted(SLOT + timedelta(seconds=random.randrange(3 * 86_400)) for _ in range(120))
+
+
+async def test_any_period_sums_what_was_counted_in_its_slots(
     store: SlotStore, db: Database
 ) -> None:
-    await store.write([Slot({"accepted": 1})], [])
-    rolled = {
-        "_id": "up",
-        "provider": "target",
-        "span": 3600,
-        "at": SLOT,
-        "counts": {"accepted": 1},
-    }
-    await db["slots"].insert_one(rolled)
-    assert await total(store) == {"accepted": 1}
+    moments = scattered()
+    await history(db, moments, 2)
+    begun = [moment.replace(second=moment.second // 10 * 10) for moment in moments]
+    random = Random(5)
+    for _ in range(25):
+        since, until = sorted(
+            SLOT + timedelta(seconds=random.randrange(-3_600, 4 * 86_400)) for _ in range(2)
+        )
+        counted = 2 * sum(since <= moment < until for moment in begun)
+        found = (await store.sum(since, until)).get("target", {})
+        assert found.get("accepted", 0) == counted
+        assert found.get("cost:ZMW", 0) == counted * Decimal("0.8")
+
+
+async def examined(db: Database, since: datetime, until: datetime) -> int:
+    """Documents the server looks at to sum a period."""
+    asked = {"find": "slots", "filter": covering(since, until)}
+    plan = await db.db.command("explain", asked, verbosity="executionStats")
+    return plan["executionStats"]["totalDocsExamined"]
+
+
+@pytest.mark.usefixtures("store")
+async def test_documents_read_do_not_grow_with_the_traffic(db: Database) -> None:
+    moments = [SLOT + timedelta(minutes=n) for n in range(300)]
+    period = (SLOT + timedelta(minutes=7), SLOT + timedelta(hours=4, minutes=7))
+    await history(db, moments, 1)
+    few = await examined(db, *period)
+    await db["slots"].delete_many({})
+    await history(db, moments, 50)
+    assert await examined(db, *period) == few > 0
+
+
+@pytest.mark.usefixtures("store")
+async def test_documents_read_are_those_of_the_pieces_alone(db: Database) -> None:
+    moments = [SLOT + timedelta(minutes=n) for n in range(2 * 1_440)]
+    await history(db, moments, 1)
+    hours = await examined(db, SLOT, SLOT + timedelta(hours=10))
+    days = await examined(db, SLOT + timedelta(hours=12), SLOT + timedelta(hours=36))
+    ends = await examined(db, SLOT + timedelta(minutes=7), SLOT + timedelta(hours=10, minutes=13))
+    assert (hours, days) == (10 * 3, 1 * 3)
+    assert ends == 3 + 5 * 3 + 9 * 3 + 1 * 3 + 3
 
 
 async def test_money_is_exact(store: SlotStore) -> None:
@@ -124,14 +211,10 @@ async def test_counts_beyond_32_bits_add_up(store: SlotStore) -> None:
 
 @pytest.mark.usefixtures("store")
 async def test_sum_uses_the_index(db: Database) -> None:
-    plan = await db.db.command(
-        "explain",
-        {
-            "find": "slots",
-            "filter": {"provider": "p", "span": 10, "at": {"$gte": SLOT, "$lt": NEXT}},
-        },
-    )
+    since, until = SLOT - timedelta(days=2, seconds=10), SLOT + timedelta(hours=1, seconds=10)
+    plan = await db.db.command("explain", {"find": "slots", "filter": covering(since, until)})
     assert "IXSCAN" in str(plan["queryPlanner"]["winningPlan"])
+    assert "COLLSCAN" not in str(plan["queryPlanner"]["winningPlan"])
 
 
 async def test_days_are_kept_by_branch_and_type(store: SlotStore, db: Database) -> None:
@@ -171,6 +254,18 @@ async def test_expiry_is_the_databases_work(
     await store.create_indexes()
     indexes: dict[str, Any] = await db[collection].index_information()
     assert indexes["expireAt_1"]["expireAfterSeconds"] == 0
+
+
+async def test_recent_slots_are_summed_over_replicas_and_only_the_short_ones(
+    store: SlotStore, db: Database
+) -> None:
+    other = SlotStore(db, "owner-2", retention_days=30)
+    await store.write([Slot({"accepted": 1, "unknown": 2}), Slot({"accepted": 9}, span=600)], [])
+    await other.write([Slot({"accepted": 3}), Slot({"accepted": 5}, at=SLOT - HOUR)], [])
+    at = int(SLOT.timestamp())
+    assert await store.recent(SLOT, ["accepted", "skipped"]) == [
+        ("target", at, {"accepted": 4, "skipped": 0})
+    ]
 
 
 async def test_store_that_is_away_answers_false() -> None:

@@ -111,9 +111,15 @@ class Meter:
         self.passed_over.append((provider, eligible))
 
     def judged(
-        self, provider: str, *, delivered: bool, eligible: bool, reported: bool = True
+        self,
+        provider: str,
+        *,
+        delivered: bool,
+        eligible: bool,
+        reported: bool = True,
+        probe: bool = False,
     ) -> None:
-        del eligible, reported
+        del eligible, reported, probe
         self.judgements.append((provider, delivered))
 
 

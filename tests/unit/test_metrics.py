@@ -22,15 +22,18 @@ from worker.domain.outcome import (
     Refused,
     Unknown,
 )
+from worker.domain.periods import SLOT_S, SPANS
 from worker.ports import Measured
 from worker.service import Background
 from worker.telemetry import metrics
-from worker.telemetry.metrics import Book, DayRow, SlotRow
+from worker.telemetry.metrics import Book, DayRow
 from worker.telemetry.publisher import MetricsPublisher
 from worker.telemetry.tally import COUNTERS, Tally, percentile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from worker.telemetry.slots import SlotRow
 
 START = datetime(2026, 3, 1, 12, 0, 3, tzinfo=UTC)
 SLOT = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
@@ -96,7 +99,7 @@ def counts(tally: Tally) -> dict[str, int | Decimal]:
 @pytest.mark.parametrize(
     ("outcome", "expected"),
     [
-        (ACCEPTED, {"accepted": 1, "segments": 1, "eligible_ok": 1}),
+        (ACCEPTED, {"accepted": 1, "segments": 1, "unpriced": 1, "eligible_ok": 1}),
         (REFUSED, {"refused": 1}),
         (NOT_SENT[Blame.PROVIDER], {"not_sent_provider": 1, "eligible_failed": 1}),
         (NOT_SENT[Blame.ACCOUNT], {"not_sent_account": 1, "eligible_failed": 1}),
@@ -139,6 +142,7 @@ def test_ineligible_attempt_is_no_evidence(book: Book) -> None:
     assert counts(book.total("target")) == {
         "accepted": 1,
         "segments": 1,
+        "unpriced": 1,
         "unknown": 1,
         "skipped": 1,
     }
@@ -154,6 +158,54 @@ def test_judgement_counts_delivery(book: Book) -> None:
         "eligible_delivered": 1,
         "eligible_undelivered": 1,
     }
+
+
+def test_no_report_at_all_is_told_from_a_failed_one(book: Book) -> None:
+    book.judged("target", delivered=False, eligible=True, reported=True)
+    book.judged("target", delivered=False, eligible=True, reported=False)
+    book.judged("target", delivered=False, eligible=False, reported=False)
+    total = book.total("target")
+    assert (total.undelivered, total.eligible_undelivered, total.eligible_unreported) == (3, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected"),
+    [
+        (ACCEPTED, {"probe_accepted": 1}),
+        (UNKNOWN, {"probe_errors": 1}),
+        (NOT_SENT[Blame.ACCOUNT], {"probe_errors": 1}),
+        (REFUSED, {}),
+    ],
+)
+def test_validation_message_counts_apart(
+    book: Book, outcome: Outcome, expected: dict[str, int]
+) -> None:
+    book.attempt(measured(outcome, eligible=False, probe=True, fallback=True))
+    assert book.total("target").counts() == expected
+
+
+def test_validation_message_is_judged_apart(book: Book) -> None:
+    book.judged("target", delivered=True, eligible=False, probe=True)
+    book.judged("target", delivered=False, eligible=False, probe=True)
+    assert counts(book.total("target")) == {"probe_delivered": 1, "probe_undelivered": 1}
+
+
+def test_validation_message_costs_in_its_day(book: Book) -> None:
+    cost = Money(Decimal("0.5"), "ZMW")
+    probe = {"message_type": "Validation", "probe": True, "eligible": False}
+    book.attempt(measured(cost=cost, segments=2, **probe))
+    (row,) = book.take().days
+    assert (row.message_type, row.counts["segments"], row.counts["cost:ZMW"]) == (
+        "Validation", 2, Decimal("0.5"),
+    )  # fmt: skip
+    assert book.total("target").cost == {}
+
+
+def test_accepted_of_unknown_price_are_counted(book: Book) -> None:
+    book.attempt(measured())
+    book.attempt(measured(cost=Money(Decimal(0), "ZMW")))
+    book.attempt(measured(UNKNOWN))
+    assert (book.total("target").accepted, book.total("target").unpriced) == (2, 1)
 
 
 def test_fallback_is_counted(book: Book) -> None:
@@ -288,7 +340,9 @@ def test_sum_and_difference_undo_each_other(book: Book) -> None:
 
 
 def slots(book: Book) -> dict[tuple[str, datetime], int | Decimal]:
-    return {(row.provider, row.at): row.counts.get("accepted", 0) for row in book.take().slots}
+    """Accepted in the slots of 10 s."""
+    rows = [row for row in book.take().slots if row.span == SLOT_S]
+    return {(row.provider, row.at): row.counts.get("accepted", 0) for row in rows}
 
 
 def test_slot_is_cumulative_and_taken_only_when_changed(book: Book) -> None:
@@ -311,7 +365,7 @@ def test_rows_put_back_are_taken_again_as_they_stand_then(book: Book) -> None:
     book.put_back(book.take())
     book.attempt(measured())
     changes = book.take()
-    assert [row.counts["accepted"] for row in changes.slots] == [2]
+    assert [row.counts["accepted"] for row in changes.slots] == [2] * len(SPANS)
     assert [row.counts["accepted"] for row in changes.days] == [2]
 
 
@@ -320,7 +374,7 @@ def test_stored_slot_and_day_are_forgotten_once_over(book: Book, time: Time) -> 
     book.take()
     time.pass_by(86_400)
     book.take()
-    assert (book._slots, book._days) == ({}, {})
+    assert (book._slots._closed, book._slots._dirty, book._days) == ({}, set(), {})
 
 
 def test_slot_not_stored_yet_is_kept_however_old(book: Book, time: Time) -> None:
@@ -467,7 +521,7 @@ async def test_rows_the_store_refused_are_written_again(
     book.attempt(measured())
     for _ in range(3):
         await publisher.store()
-    assert [row.counts["accepted"] for row in shelf.slots] == [1, 1]
+    assert [row.counts["accepted"] for row in shelf.slots] == [1, 1] * len(SPANS)
 
 
 async def test_started_publisher_ticks(make: Callable[..., MetricsPublisher]) -> None:
@@ -490,7 +544,7 @@ async def test_stop_publishes_and_stores_what_is_left(
     await publisher.stop()
     await publisher.stop()
     assert max(metric.total.accepted for metric in wire.metrics) == 1
-    assert len(shelf.slots) == 1
+    assert {row.span for row in shelf.slots} == set(SPANS)
 
 
 async def test_stop_is_safe_when_never_started(make: Callable[..., MetricsPublisher]) -> None:

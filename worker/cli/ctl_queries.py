@@ -18,13 +18,18 @@ from worker.cli.addresses import amqp_url
 from worker.cli.client import ControlClient, NotAllowed
 from worker.cli.ctl_ask import REFUSED, fail, query
 from worker.cli.ctl_options import Asking, options
+from worker.cli.ctl_reports import comparison_parts, health_parts
 from worker.cli.ctl_screen import answer_parts, history_parts, status_parts, watch
 from worker.cli.ctl_views import print_json, show
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+    from rich.console import RenderableType
 
     from contracts.control import ControlReply
+
+    Parts = Callable[[ControlReply], Iterable[RenderableType]]
 
 Hours = Annotated[float, typer.Option(min=0.01, max=24 * 366, help="Period up to now.")]
 _PAGE = 200
@@ -65,14 +70,14 @@ def _watch(given: Asking, every: float) -> None:
 
 @options(Asking)
 def health(given: Asking, *, hours: Hours = 1.0) -> None:
-    """Show the figures of both providers over a period."""
-    _print(given, query(given, Health, hours=hours))
+    """Show how both providers did over a period, what is out of bounds, what is not known."""
+    _print(given, query(given, Health, hours=hours), health_parts)
 
 
 @options(Asking)
 def comparison(given: Asking, *, hours: Hours = 1.0) -> None:
-    """Show both providers side by side over a period."""
-    _print(given, query(given, Comparison, hours=hours))
+    """Show target against legacy over a period: differences, cost, and what is saved."""
+    _print(given, query(given, Comparison, hours=hours), comparison_parts)
 
 
 @options(Asking)
@@ -84,7 +89,7 @@ def explain(
     branch: Annotated[int | None, typer.Option(help="branchId of the message.")] = None,
 ) -> None:
     """Show which way a message would go now, and why."""
-    _print(given, query(given, Explain, to=to, user_id=user, branch_id=branch))
+    _print(given, query(given, Explain, to=to, user_id=user, branch_id=branch), answer_parts)
 
 
 @options(Asking)
@@ -116,11 +121,11 @@ def _entries(given: Asking, wanted: int) -> Iterator[dict[str, Any]]:
         before = page[-1]["number"]
 
 
-def _print(given: Asking, reply: ControlReply) -> None:
+def _print(given: Asking, reply: ControlReply, parts: Parts) -> None:
     if given.as_json:
         print_json(reply)
     else:
-        show(*answer_parts(reply))
+        show(*parts(reply))
 
 
 def register(app: typer.Typer) -> None:

@@ -30,9 +30,10 @@ from worker.numbers import NotANumber
 from worker.ports import Settlement, StoreAway
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from contracts.control import Query
+    from worker.control.reporting import Reporting
     from worker.domain.effects import Rank
     from worker.domain.flags import Snapshot
     from worker.domain.gates import Gate, Measures
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "control.query."
 _STATUS_HOURS: Final = 1.0
-_COMPARED: Final = ("successRate", "errorRate", "p50Ms", "p95Ms", "meanMs", "deliveryRate")
 _log = structlog.get_logger(__name__)
 
 
@@ -53,7 +53,8 @@ class QueryHandler:
         log: the control log.
         replicas: heartbeats.
         snapshots: what this replica goes by, for when the store is away and for `explain`.
-        figures: of a provider over the last so many hours, by name. Raises `StoreAway`.
+        figures: of providers over the last so many hours, by id and name. Raises `StoreAway`.
+        reporting: health and comparison.
         measures: what the next gates are asked of. Raises `StoreAway`.
         alerts: what is wrong at present, as this replica sees it.
         guards: breakers by role.
@@ -66,7 +67,8 @@ class QueryHandler:
     log: ControlLog
     replicas: Replicas
     snapshots: Snapshots
-    figures: Callable[[str, float], Awaitable[dict[str, Any]]]
+    figures: Callable[[Sequence[str], float], Awaitable[dict[str, dict[str, Any]]]]
+    reporting: Reporting
     measures: Callable[[Snapshot], Awaitable[Measures]]
     alerts: Callable[[], list[str]]
     guards: Mapping[Role, Guard]
@@ -102,18 +104,14 @@ class QueryHandler:
         match query:
             case Status():
                 return await self._status(query)
-            case Health():
-                data: dict[str, Any] = {"hours": query.hours, **await self._figures(query.hours)}
-            case Comparison():
-                figures = await self._figures(query.hours)
-                compared = _compared(*figures["providers"].values())
-                data = {"hours": query.hours, **figures, "difference": compared}
+            case Health() | Comparison():
+                return await self._report(query)
             case History():
                 found = await self.log.history(query.limit, query.before)
                 data = {"entries": [views.entry(each) for each in found]}
+                return views.answer(query, data, self.snapshots.current, self.clock.now())
             case Explain():
                 return self._explain(query)
-        return views.answer(query, data, self.snapshots.current, self.clock.now())
 
     # --- status ----------------------------------------------------------------------------
 
@@ -126,7 +124,7 @@ class QueryHandler:
             data = {
                 "next": following,
                 "replicas": [views.beat(each) for each in await self.replicas.list()],
-                **await self._figures(_STATUS_HOURS),
+                "providers": await self.figures(self._providers(), _STATUS_HOURS),
                 "alerts": self.alerts(),
             }
         except StoreAway as away:
@@ -146,9 +144,21 @@ class QueryHandler:
         shut = [gate.name for gate in gates if not gate.open]
         return {"command": name, "to": place(wanted), "shut": shut}, gates
 
-    async def _figures(self, hours: float) -> dict[str, Any]:
-        ids = [guard.provider_id for guard in self.guards.values()]
-        return {"providers": {ident: await self.figures(ident, hours) for ident in ids}}
+    def _providers(self) -> list[str]:
+        return [guard.provider_id for guard in self.guards.values()]
+
+    # --- health and comparison -------------------------------------------------------------
+
+    async def _report(self, query: Health | Comparison) -> ControlReply:
+        """What is published as a metric, as the answer."""
+        state = self.snapshots.current
+        if state is not None and query.hours > 24 * state.flags.migration.metrics_retention_days:
+            kept = state.flags.migration.metrics_retention_days
+            text = f"hours: metrics are kept for {kept} days, so at most {24 * kept} hours"
+            return self._refuse(query, "invalid", f"{text} (MetricsRetentionDays)")
+        wanted = isinstance(query, Health)
+        made = self.reporting.health if wanted else self.reporting.comparison
+        return views.answer(query, views.report(await made(query.hours)), state, self.clock.now())
 
     # --- explain ---------------------------------------------------------------------------
 
@@ -172,12 +182,3 @@ class QueryHandler:
 
     def _refuse(self, query: Query, code: str, text: str) -> ControlReply:
         return views.unrecorded(query, code, f"{query.name}: {text}", self.clock.now())
-
-
-def _compared(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, float]:
-    """First minus second, of what both have."""
-    return {
-        name: round(first[name] - second[name], 3)
-        for name in _COMPARED
-        if first.get(name) is not None and second.get(name) is not None
-    }

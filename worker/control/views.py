@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from contracts.control import Command, ControlQuery
+    from contracts.health import ComparisonMetric, HealthMetric
     from worker.domain.flags import Flags, Snapshot
     from worker.domain.gates import Gate
     from worker.domain.steering import Ruling
@@ -148,6 +149,11 @@ def document(flags: Flags, percentage: int) -> dict[str, Any]:
         },
         "Phases": phase_settings.document(flags.phases),
     }
+
+
+def report(found: HealthMetric | ComparisonMetric) -> dict[str, Any]:
+    """A metric as the answer to a query: the same fields, but for its name."""
+    return found.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"event"})
 
 
 def recorded(command: Command) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Final
 from worker.domain import evidence
 from worker.domain.evidence import Evidence, Judged, Seen, Setting, Side, Signal, Tick
 from worker.domain.flags import Lock
-from worker.domain.phases import LEGACY_ALONE, Phase, Role
+from worker.domain.phases import LEGACY_ALONE, Phase, Role, requirements_at
 from worker.domain.steering import AUTOMATIC, share
 
 if TYPE_CHECKING:
@@ -93,13 +93,9 @@ def setting_of(state: Snapshot, reports: Mapping[Role, bool], delivery_age_s: fl
 
 
 def _undelivered(flags: Flags, phase: Phase) -> float:
-    """Tolerated by the requirements of the phase, or else of the next one that has any."""
-    phases = list(Phase)
-    for later in phases[phases.index(phase) :]:
-        wanted = flags.phases[later].requirements
-        if wanted is not None:
-            return 1.0 - wanted.min_delivery_rate / 100.0
-    return 0.02
+    """Tolerated by what the phases require."""
+    wanted = requirements_at(flags.phases, phase)
+    return 0.02 if wanted is None else 1.0 - wanted.min_delivery_rate / 100.0
 
 
 def judge(known: Evidence, state: Snapshot) -> Judgement:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -23,6 +23,10 @@ class Blame(StrEnum):
     """Ours with that provider: credentials, balance, configured sender id."""
     RECIPIENT = "recipient"
     """The number on this route; says nothing about the provider's health."""
+
+
+NO_CURRENCY: Final = "XXX"
+"""ISO 4217's code for what is in no currency: stands for names that are none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,6 +132,13 @@ DEFAULT_RULES: Final[Mapping[Phase, Rules]] = MappingProxyType(
 )
 
 
+def requirements_at(rules: Mapping[Phase, Rules], phase: Phase) -> Requirements | None:
+    """What a phase asked for to enter, or else the next one that asks anything."""
+    phases = list(Phase)
+    later = (rules[each].requirements for each in phases[phases.index(phase) :])
+    return next((wanted for wanted in later if wanted is not None), None)
+
+
 def picture() -> str:
     """The table as a mermaid state diagram."""
     shown = (Move.ADVANCE, Move.ROLLBACK, Move.EMERGENCY_ROLLBACK)

@@ -2,8 +2,9 @@
 
 Rules: counting is synchronous, touches memory alone and never fails; a metric is never a reason for
 a message to wait. Slots and days hold cumulative sums of this process (owner), so writing one twice
-counts nothing twice, and a write that failed is simply made again. Memory is bounded: slots and
-days leave once they are stored and over, rows of a day and remembered recipients have a limit.
+counts nothing twice, and a write that failed is simply made again. Memory is bounded: slots
+(`telemetry.slots`) and days leave once they are stored and over, rows of a day and remembered
+recipients have a limit.
 
 Evidence counts at most one failure a recipient and hour: five retries to one dead number must never
 roll a migration back.
@@ -16,6 +17,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Final
 
 from worker.domain.outcome import Accepted
+from worker.telemetry.slots import SlotRow, Slots
 from worker.telemetry.tally import Tally, add_cost, cost_counts, counts_as_failure
 
 if TYPE_CHECKING:
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 
     from worker.ports import Clock, Measured
 
-SLOT_S: Final = 10
 MAX_ROWS_A_DAY: Final = 5_000
 """Combinations of provider, branch and message type kept apart; further ones share a row."""
 MAX_REMEMBERED: Final = 50_000
@@ -53,17 +54,6 @@ class Day:
 
 
 @dataclass(frozen=True, slots=True)
-class SlotRow:
-    """Cumulative sums of one provider in one slot, as they stand."""
-
-    provider: str
-    at: datetime
-    """Start of the slot, UTC."""
-    counts: Mapping[str, int | Decimal]
-    """`Tally.counts`."""
-
-
-@dataclass(frozen=True, slots=True)
 class DayRow:
     """Cumulative sums of one day, provider, branch and message type, as they stand."""
 
@@ -83,7 +73,6 @@ class Changes:
     days: Sequence[DayRow]
 
 
-_SlotKey = tuple[str, int]
 _DayKey = tuple[str, date, int | None, str]
 
 
@@ -99,11 +88,9 @@ class Book:
     def __init__(self, clock: Clock, providers: Iterable[str], *, slow_ms: float) -> None:
         self.slow_ms = slow_ms
         self._clock = clock
-        self._totals = {provider: Tally() for provider in providers}
-        self._reported = {provider: Tally() for provider in self._totals}
-        self._slots: dict[_SlotKey, Tally] = {}
+        self._slots = Slots(providers)
+        self._reported: dict[str, Tally] = {}
         self._days: dict[_DayKey, Day] = {}
-        self._dirty_slots: set[_SlotKey] = set()
         self._dirty_days: set[_DayKey] = set()
         self._hour = _FirstOfHour()
         self._now = 0
@@ -111,42 +98,48 @@ class Book:
     def attempt(self, measured: Measured) -> None:
         """Count one finished attempt."""
         failure = counts_as_failure(measured.outcome)
-        ok, failed, slow = self._evidence(measured, failure=failure)
-        for tally in self._open(measured.provider):
-            tally.attempt(measured)
-            tally.eligible_ok += ok
-            tally.eligible_failed += failed
-            tally.eligible_slow += slow
+        tally = self._slots.open(measured.provider, self._tick())
+        tally.attempt(measured)
+        if measured.eligible and failure is not None:
+            self._evidence(tally, measured, failure=failure)
         self._count_day(measured, failure=failure)
 
     def skipped(self, provider: str, *, eligible: bool, recipient_hash: str) -> None:
         """Count a candidate passed over because its breaker is open."""
-        failed = eligible and self._first("failed", provider, recipient_hash)
-        for tally in self._open(provider):
-            tally.skipped += 1
-            tally.eligible_failed += failed
+        tally = self._slots.open(provider, self._tick())
+        tally.skipped += 1
+        tally.eligible_failed += eligible and self._first("failed", provider, recipient_hash)
 
     def judged(
-        self, provider: str, *, delivered: bool, eligible: bool, reported: bool = True
+        self,
+        provider: str,
+        *,
+        delivered: bool,
+        eligible: bool,
+        reported: bool = True,
+        probe: bool = False,
     ) -> None:
         """Count an accepted attempt judged at the delivery age, in the slot of the judgement."""
-        for tally in self._open(provider):
-            if delivered:
-                tally.delivered += 1
-                tally.eligible_delivered += eligible
-            else:
-                tally.undelivered += 1
-                tally.eligible_undelivered += eligible
-                tally.eligible_unreported += eligible and not reported
+        tally = self._slots.open(provider, self._tick())
+        if probe:
+            tally.probe_delivered += delivered
+            tally.probe_undelivered += not delivered
+        elif delivered:
+            tally.delivered += 1
+            tally.eligible_delivered += eligible
+        else:
+            tally.undelivered += 1
+            tally.eligible_undelivered += eligible
+            tally.eligible_unreported += eligible and not reported
 
     @property
     def providers(self) -> tuple[str, ...]:
         """Ids of every provider reported."""
-        return tuple(self._totals)
+        return self._slots.providers
 
     def total(self, provider: str) -> Tally:
         """Sums since the process started."""
-        return self._totals.get(provider, Tally()).copy()
+        return self._slots.total(provider)
 
     def delta(self, provider: str) -> Tally:
         """Sums since the last call for this provider."""
@@ -158,32 +151,16 @@ class Book:
     def take(self, limit: int = 1_000) -> Changes:
         """Rows to store, at most `limit` of each kind; what is stored and over is forgotten."""
         self._forget()
-        slots = [self._dirty_slots.pop() for _ in range(min(limit, len(self._dirty_slots)))]
+        slots = self._slots.take(self._tick(), limit)
         days = [self._dirty_days.pop() for _ in range(min(limit, len(self._dirty_days)))]
-        return Changes(
-            [_slot_row(key, self._slots[key]) for key in slots],
-            [_day_row(key, self._days[key]) for key in days],
-        )
+        return Changes(slots, [_day_row(key, self._days[key]) for key in days])
 
     def put_back(self, changes: Changes) -> None:
         """Take rows again next time: they could not be stored. Call before the next `take`."""
-        self._dirty_slots |= {(row.provider, int(row.at.timestamp())) for row in changes.slots}
+        self._slots.put_back(changes.slots)
         self._dirty_days |= {
             (row.provider, row.day, row.branch_id, row.message_type) for row in changes.days
         }
-
-    def _open(self, provider: str) -> tuple[Tally, Tally]:
-        """Tallies an attempt counts in: the process's and the present slot's."""
-        now = self._tick()
-        key = (provider, now - now % SLOT_S)
-        slot = self._slots.get(key)
-        if slot is None:
-            slot = self._slots[key] = Tally()
-        self._dirty_slots.add(key)
-        total = self._totals.get(provider)
-        if total is None:
-            total = self._totals[provider] = Tally()
-        return total, slot
 
     def _tick(self) -> int:
         """Seconds since the epoch, never back: a slot once forgotten must not begin again."""
@@ -191,16 +168,14 @@ class Book:
         self._now = max(self._now, now)
         return self._now
 
-    def _evidence(self, measured: Measured, *, failure: bool | None) -> tuple[bool, bool, bool]:
-        if not measured.eligible or failure is None:
-            return False, False, False
+    def _evidence(self, tally: Tally, measured: Measured, *, failure: bool) -> None:
+        provider, recipient = measured.provider, measured.recipient_hash
         if failure:
-            failed = self._first("failed", measured.provider, measured.recipient_hash)
-            return False, failed, False
-        slow = measured.duration_ms > self.slow_ms and self._first(
-            "slow", measured.provider, measured.recipient_hash
-        )
-        return True, False, slow
+            tally.eligible_failed += self._first("failed", provider, recipient)
+            return
+        tally.eligible_ok += 1
+        slow = measured.duration_ms > self.slow_ms
+        tally.eligible_slow += slow and self._first("slow", provider, recipient)
 
     def _first(self, signal: str, provider: str, recipient_hash: str) -> bool:
         return self._hour.first(self._tick(), f"{signal} {provider} {recipient_hash}")
@@ -222,10 +197,7 @@ class Book:
             add_cost(sums.cost, measured.outcome.cost or measured.cost)
 
     def _forget(self) -> None:
-        now = self._tick()
-        today = datetime.fromtimestamp(now, UTC).date()
-        for key in [k for k in self._slots if k[1] + SLOT_S <= now and k not in self._dirty_slots]:
-            del self._slots[key]
+        today = datetime.fromtimestamp(self._tick(), UTC).date()
         for day in [k for k in self._days if k[1] < today and k not in self._dirty_days]:
             del self._days[day]
 
@@ -248,11 +220,6 @@ class _FirstOfHour:
         if len(self._seen) < MAX_REMEMBERED:
             self._seen.add(mark)
         return True
-
-
-def _slot_row(key: _SlotKey, tally: Tally) -> SlotRow:
-    provider, at = key
-    return SlotRow(provider, datetime.fromtimestamp(at, UTC), tally.counts())
 
 
 def _day_row(key: _DayKey, sums: Day) -> DayRow:

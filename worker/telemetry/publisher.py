@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from worker.ports import Broadcast, Clock
     from worker.service import Background
-    from worker.telemetry.metrics import Book, DayRow, SlotRow
+    from worker.telemetry.metrics import Book, DayRow
+    from worker.telemetry.slots import SlotRow
 
 EVERY_S: Final = 1.0
 

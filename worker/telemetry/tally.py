@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final, assert_never
 
 from contracts.metrics import BUCKETS, DURATION_BOUNDS_MS, Counts
-from worker.domain.outcome import Accepted, Blame, NotSent, Refused, Unknown
+from worker.domain.outcome import NO_CURRENCY, Accepted, Blame, NotSent, Refused, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,6 +30,7 @@ COUNTERS: Final = (
     "skipped",
     "fallback",
     "segments",
+    "unpriced",
     "duration_us",
     "delivered",
     "undelivered",
@@ -39,20 +40,22 @@ COUNTERS: Final = (
     "eligible_delivered",
     "eligible_undelivered",
     "eligible_unreported",
+    "probe_accepted",
+    "probe_errors",
+    "probe_delivered",
+    "probe_undelivered",
 )
 """Whole-number counters of a tally.
 
 `fallback` counts attempts made after another candidate was proved not to have sent; `segments` and
-`duration_us` (microseconds) sum over accepted attempts alone; `eligible_unreported` are those of
-`eligible_undelivered` for which no final report came at all.
+`duration_us` (microseconds) sum over accepted attempts alone, and `unpriced` are those of unknown
+cost; `eligible_unreported` are those of `eligible_undelivered` for which no final report came at
+all. Validation messages count in `probe_*` and in no other.
 """
 
 _PUBLISHED: Final = tuple(name for name in COUNTERS if name in Counts.model_fields)
 _LATENCY: Final = "latency:"
 _COST: Final = "cost:"
-
-NO_CURRENCY: Final = "XXX"
-"""ISO 4217's code for what is in no currency: stands for names that are none."""
 
 
 class Tally:
@@ -69,6 +72,7 @@ class Tally:
     skipped: int
     fallback: int
     segments: int
+    unpriced: int
     duration_us: int
     delivered: int
     undelivered: int
@@ -78,6 +82,10 @@ class Tally:
     eligible_delivered: int
     eligible_undelivered: int
     eligible_unreported: int
+    probe_accepted: int
+    probe_errors: int
+    probe_delivered: int
+    probe_undelivered: int
 
     def __init__(self) -> None:
         for name in COUNTERS:
@@ -87,6 +95,9 @@ class Tally:
 
     def attempt(self, measured: Measured) -> None:
         """Count one attempt, but for the evidence (`eligible_*`)."""
+        if measured.probe:
+            self._probe(measured.outcome)
+            return
         self.fallback += measured.fallback
         match measured.outcome:
             case Accepted(cost=cost, parts=parts):
@@ -94,6 +105,7 @@ class Tally:
                 self.segments += parts or measured.segments
                 self.duration_us += round(measured.duration_ms * 1_000)
                 self.latency[bisect_left(DURATION_BOUNDS_MS, measured.duration_ms)] += 1
+                self.unpriced += (cost or measured.cost) is None
                 add_cost(self.cost, cost or measured.cost)
             case Refused():
                 self.refused += 1
@@ -107,6 +119,11 @@ class Tally:
                 self.unknown += 1
             case _:
                 assert_never(measured.outcome)
+
+    def _probe(self, outcome: Outcome) -> None:
+        failure = counts_as_failure(outcome)
+        self.probe_accepted += failure is False
+        self.probe_errors += failure is True
 
     def counts(self) -> dict[str, int | Decimal]:
         """The sums flat, as stored: name -> number, without those of 0.
@@ -140,16 +157,12 @@ class Tally:
                 tally.cost[name.removeprefix(_COST)] = Decimal(count)
         return tally
 
-    def copy(self) -> Tally:
-        """An independent tally of the same sums."""
-        return self._combined(Tally(), 1)
-
     def since(self, earlier: Tally) -> Tally:
         """What was counted after `earlier`, an earlier copy of this tally."""
         return self._combined(earlier, -1)
 
     def plus(self, other: Tally) -> Tally:
-        """The sums over both."""
+        """The sums over both, on their own."""
         return self._combined(other, 1)
 
     def _combined(self, other: Tally, sign: int) -> Tally:
@@ -177,7 +190,11 @@ class Tally:
     @property
     def p95_ms(self) -> float | None:
         """95th percentile of accepted calls, see `percentile`."""
-        return percentile(self.latency, 0.95)
+        return self.percentile_ms(0.95)
+
+    def percentile_ms(self, share: float) -> float | None:
+        """A percentile of accepted calls, see `percentile`."""
+        return percentile(self.latency, share)
 
 
 def counts_as_failure(outcome: Outcome) -> bool | None:

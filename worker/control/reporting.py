@@ -1,0 +1,236 @@
+"""Health and comparison over a period: published each health interval, answered on request.
+
+Rules: one read of the store for both providers; whoever asks and whoever listens gets the same
+figures in the same shape. Figures are rounded here, at the edge, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+from contracts import health as wire
+from contracts.codec import encode
+from worker.domain.comparison import compare
+from worker.domain.health import bounds_of, report
+from worker.ports import StoreAway
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from datetime import datetime
+
+    from worker.domain.comparison import Comparison, Savings
+    from worker.domain.flags import Snapshot
+    from worker.domain.health import Price, Report, Subject, Sums
+    from worker.domain.rates import Difference, Rate
+    from worker.ports import Broadcast, Clock, Snapshots
+
+    SumsOf = Callable[[Sequence[str], datetime, datetime], Awaitable[Mapping[str, Sums]]]
+
+LEAST_HOURS: Final = 1.0
+"""Length of the period that is published; a longer health interval makes it longer."""
+_MONEY: Final = Decimal("0.000001")
+
+
+@dataclass(frozen=True, slots=True)
+class _Period:
+    """Both reports of a period."""
+
+    at: datetime
+    hours: float
+    target: Report
+    legacy: Report
+
+    @property
+    def since(self) -> datetime:
+        """Where it begins; it ends at `at`."""
+        return self.at - timedelta(hours=self.hours)
+
+    @property
+    def providers(self) -> dict[str, wire.ProviderHealth]:
+        """As published."""
+        return {each.subject.provider: _provider(each) for each in (self.target, self.legacy)}
+
+
+@dataclass(frozen=True, slots=True)
+class Reporting:
+    """Makes reports of both providers.
+
+    Args:
+        sums: of providers by id over [since, until). Raises `StoreAway`.
+        target: whom reports are about; so is `legacy`.
+        snapshots: what is in force: thresholds, requirements, interval.
+        broadcast: takes `metric.health` and `metric.comparison`.
+        clock: time.
+    """
+
+    sums: SumsOf
+    target: Subject
+    legacy: Subject
+    snapshots: Snapshots
+    broadcast: Broadcast
+    clock: Clock
+
+    async def health(self, hours: float) -> wire.HealthMetric:
+        """Both providers over the last hours.
+
+        Raises:
+            StoreAway: the store did not answer, or nothing is in force yet.
+        """
+        return _health(await self._period(hours))
+
+    async def comparison(self, hours: float) -> wire.ComparisonMetric:
+        """Target and legacy side by side over the last hours. Raises as `health`."""
+        return _comparison(await self._period(hours))
+
+    async def publish(self) -> None:
+        """Publish both for the last hour, or the last health interval. Raises as `health`."""
+        interval = self._state().flags.migration.health_interval_min / 60
+        period = await self._period(max(LEAST_HOURS, interval))
+        for metric in (_health(period), _comparison(period)):
+            self.broadcast.metric(metric.event, encode(metric))
+
+    async def _period(self, hours: float) -> _Period:
+        state, now = self._state(), self.clock.now()
+        both = (self.target, self.legacy)
+        ids = [subject.provider for subject in both]
+        found = await self.sums(ids, now - timedelta(hours=hours), now)
+        target, legacy = (
+            report(subject, found[subject.provider], bounds_of(state, subject.role))
+            for subject in both
+        )
+        return _Period(now, hours, target, legacy)
+
+    def _state(self) -> Snapshot:
+        state = self.snapshots.current
+        if state is None:
+            raise StoreAway("nothing is in force yet")
+        return state
+
+
+def _health(period: _Period) -> wire.HealthMetric:
+    return wire.HealthMetric(
+        at=period.at,
+        since=period.since,
+        until=period.at,
+        hours=period.hours,
+        providers=period.providers,
+    )
+
+
+def _comparison(period: _Period) -> wire.ComparisonMetric:
+    found = compare(period.target, period.legacy)
+    return wire.ComparisonMetric(
+        at=period.at,
+        since=period.since,
+        until=period.at,
+        hours=period.hours,
+        target=period.target.subject.provider,
+        legacy=period.legacy.subject.provider,
+        providers=period.providers,
+        difference=_differences(found),
+        savings=_savings(found.savings) if found.savings else None,
+        savings_unknown=found.savings_unknown,
+    )
+
+
+def _provider(found: Report) -> wire.ProviderHealth:
+    validation = found.validation
+    return wire.ProviderHealth(
+        role=found.subject.role.value,
+        attempts=found.attempts,
+        accepted=found.accepted,
+        refused=found.refused,
+        wrong_recipient=found.wrong_recipient,
+        success_rate=_rate(found.success),
+        error_rate=_rate(found.error),
+        errors_by_class=wire.ErrorsByClass(**found.errors_by_class),
+        fallback_rate=_rate(found.fallback),
+        p50_ms=_time(found.p50_ms),
+        p95_ms=_time(found.p95_ms),
+        p99_ms=_time(found.p99_ms),
+        mean_ms=_time(found.mean_ms),
+        delivery_rate=_rate(found.delivery) if found.delivery else None,
+        segments=found.segments,
+        cost={currency: _cost(price) for currency, price in found.prices.items()},
+        validation=wire.ValidationHealth(
+            success_rate=_rate(validation.success),
+            delivery_rate=_rate(validation.delivery) if validation.delivery else None,
+        ),
+        issues=found.issues,
+        missing=found.missing,
+    )
+
+
+def _rate(rate: Rate) -> wire.Rate:
+    if rate.percent is None or rate.interval is None:
+        return wire.Rate(count=rate.count, sample=rate.sample)
+    low, high = rate.interval
+    return wire.Rate(
+        percent=_rounded(rate.percent),
+        low=_rounded(low),
+        high=_rounded(high),
+        count=rate.count,
+        sample=rate.sample,
+    )
+
+
+def _cost(price: Price) -> wire.MessageCost:
+    return wire.MessageCost(
+        total=price.total,
+        per_message=_money(price.per_message),
+        per_delivered=None if price.per_delivered is None else _money(price.per_delivered),
+    )
+
+
+def _differences(found: Comparison) -> wire.Differences:
+    return wire.Differences(
+        success_rate=_points(found.success),
+        error_rate=_points(found.error),
+        delivery_rate=_points(found.delivery),
+        p50_ms=_time(found.p50_ms),
+        p95_ms=_time(found.p95_ms),
+        p99_ms=_time(found.p99_ms),
+        mean_ms=_time(found.mean_ms),
+        cost={
+            currency: wire.CostDifference(
+                per_message=_money(each.per_message),
+                per_delivered=None if each.per_delivered is None else _money(each.per_delivered),
+            )
+            for currency, each in found.prices.items()
+        },
+    )
+
+
+def _points(found: Difference | None) -> wire.RateDifference | None:
+    if found is None:
+        return None
+    return wire.RateDifference(
+        points=_rounded(found.points), low=_rounded(found.low), high=_rounded(found.high)
+    )
+
+
+def _savings(found: Savings) -> wire.CostSavings:
+    return wire.CostSavings(
+        currency=found.currency,
+        messages=found.messages,
+        per_message=_money(found.per_message),
+        actual=_money(found.actual),
+        projected=_money(found.projected),
+    )
+
+
+def _money(amount: Decimal) -> Decimal:
+    return amount.quantize(_MONEY).normalize()
+
+
+def _rounded(value: float) -> float:
+    return round(value, 3)
+
+
+def _time(value: float | None) -> float | None:
+    """Milliseconds; None beyond the last bound of the histogram."""
+    return round(value, 1) if value is not None and math.isfinite(value) else None

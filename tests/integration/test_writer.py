@@ -474,24 +474,35 @@ async def test_a_server_that_goes_away_in_mid_batch_loses_nothing(server: Server
         assert await made.settle(held) is None
         done.append(ident)
 
+    work: list[asyncio.Task[None]] = []
+
+    def in_trouble() -> bool:
+        return bool(made.troubles and made.troubles[-1] is not None)
+
+    async def flow() -> None:
+        """Until the server is missed: whenever it goes, it goes in mid-batch."""
+        while not in_trouble():
+            work.append(asyncio.create_task(live(f"m-{len(work)}")))
+            await asyncio.sleep(0.001)
+
     async with asyncio.timeout(90):
-        work = [asyncio.create_task(live(f"m-{n}")) for n in range(300)]
+        flowing = asyncio.create_task(flow())
         await _until(lambda: len(done) > 0)
         if how == "killed":
             await server.kill()
-            await _until(lambda: made.troubles and made.troubles[-1] is not None)
+            await flowing
             await server.start()
         else:
             (child,) = server.children
             assert child._id is not None
             child._id.signal(signal.SIGSTOP)
-            await _until(lambda: made.troubles and made.troubles[-1] is not None)
+            await flowing
             child._id.signal(signal.SIGCONT)
         await asyncio.gather(*work)
     found = await made.documents()
     await made.store.stop()
     await database.close()
-    assert len(found) == 300
+    assert len(found) == len(work)
     assert {(each["state"], len(each["events"])) for each in found.values()} == {("accepted", 1)}
     assert made.troubles[-1] is None
 

@@ -13,12 +13,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
-import aio_pika
 from aio_pika import DeliveryMode, Message
 
 from contracts.commands import own_message_id
 from contracts.names import Exchange, Header, Queue, retry_key
 from worker.broker.consumer import to_incoming
+from worker.broker.link import connect
 from worker.handlers.dead import dead_letter
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Ack:
 @asynccontextmanager
 async def dead_queue(url: str) -> AsyncIterator[DeadQueue]:
     """Connect and read; what was not acknowledged goes back at the end."""
-    async with await aio_pika.connect(url, timeout=TIMEOUT_S) as connection:
+    async with await connect(url, timeout_s=TIMEOUT_S) as connection:
         yield DeadQueue(await connection.channel(on_return_raises=True))
 
 

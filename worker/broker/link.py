@@ -36,6 +36,35 @@ looks like a cancellation of whoever waits for them."""
 _log = structlog.get_logger(__name__)
 
 
+async def connect(
+    url: str,
+    name: str = "sms-worker",
+    *,
+    timeout_s: float = CONNECT_TIMEOUT_S,
+    heartbeat_s: int = HEARTBEAT_S,
+) -> AbstractConnection:
+    """Open one connection, which stays closed once it is lost.
+
+    Args:
+        url: `amqp://` or `amqps://`, with credentials.
+        name: shown in the broker's management views.
+        timeout_s: for connecting, seconds.
+        heartbeat_s: a dead peer is noticed after twice that.
+
+    Raises:
+        Exception: it cannot be made (see `LOST`); nothing of it is left open.
+    """
+    connection = aio_pika.Connection(
+        make_url(url, heartbeat=heartbeat_s), client_properties={"connection_name": name}
+    )
+    try:
+        await connection.connect(timeout=timeout_s)
+    except BaseException:
+        await connection.close()  # else it closes itself when it is collected, at any time
+        raise
+    return connection
+
+
 class Link:
     """Keeps one connection open.
 
@@ -98,15 +127,7 @@ class Link:
             await asyncio.sleep(_BACKOFF_S[0])
 
     async def _connect(self) -> None:
-        connection = aio_pika.Connection(
-            make_url(self._url, heartbeat=self._heartbeat_s),
-            client_properties={"connection_name": self._name},
-        )
-        try:
-            await connection.connect(timeout=CONNECT_TIMEOUT_S)
-        except BaseException:
-            await connection.close()  # else it closes itself when it is collected, at any time
-            raise
+        connection = await connect(self._url, self._name, heartbeat_s=self._heartbeat_s)
         self._closed.clear()
         connection.close_callbacks.add(lambda *_: self._lost(connection))
         self._connection = connection

@@ -27,7 +27,7 @@ from pydantic import ValidationError
 from contracts.codec import encode
 from contracts.control import ControlCommand, ControlReply
 from contracts.names import Exchange
-from worker.broker.link import BROKEN, reraise_own_cancel
+from worker.broker.link import BROKEN, connect, reraise_own_cancel
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -138,11 +138,7 @@ class ControlClient:
         if self._channel is not None and not self._channel.is_closed:
             return self._channel
         await self._disconnect()
-        self._connection = await aio_pika.connect(
-            self._url,
-            timeout=_CONNECT_WITHIN_S,
-            client_properties={"connection_name": "sms-worker ctl"},
-        )
+        self._connection = await connect(self._url, "sms-worker ctl", timeout_s=_CONNECT_WITHIN_S)
         self._channel = await self._connection.channel(on_return_raises=True)
         # A fresh name each time: the broker may still hold the old one for a dead connection.
         name = f"sms.reply.{self.user}.{uuid4()}"

@@ -18,6 +18,7 @@ from contracts.codec import encode
 from contracts.commands import SendSms
 from contracts.events import decode_event
 from contracts.names import Exchange, Key
+from worker.broker.link import connect
 from worker.cli.addresses import amqp_url
 from worker.domain.message import Lane
 
@@ -53,7 +54,7 @@ def send(
 
 async def _send(command: SendSms, lane: Lane, wait: float) -> bool:
     url = amqp_url("upstream")
-    async with await aio_pika.connect(url) as connection:
+    async with await connect(url) as connection:
         channel = await connection.channel(on_return_raises=True)
         queue = await _own_queue(channel, urlsplit(url).username or "upstream")
         message = aio_pika.Message(

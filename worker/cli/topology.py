@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import os
 
-import aio_pika
 import typer
 from aio_pika.exceptions import AMQPError
 
+from worker.broker.link import connect
 from worker.broker.topology import DEFINITIONS_FILE, TOPOLOGY, apply
 
 app = typer.Typer(help="Exchanges, queues and bindings on the broker.", no_args_is_help=True)
@@ -47,6 +47,6 @@ def apply_command() -> None:
 
 
 async def _apply(url: str) -> None:
-    connection = await aio_pika.connect(url, timeout=10)
+    connection = await connect(url)
     async with connection, connection.channel() as channel:
         await apply(channel)

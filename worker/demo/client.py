@@ -15,6 +15,7 @@ from uuid import uuid4
 
 import aio_pika
 
+from worker.broker.link import connect
 from worker.demo.facts import SENT, SETTLES, UNKNOWN, Change, Published, Told
 from worker.demo.waiting import FactMissing
 
@@ -47,7 +48,7 @@ class _Login:
         self.channel: AbstractChannel | None = None
 
     async def __aenter__(self) -> Self:
-        self._connection = await aio_pika.connect(self._url, timeout=10)
+        self._connection = await connect(self._url)
         self.channel = await self._connection.channel(on_return_raises=True)
         name = f"sms.{self._kind}.{self._user}.demo-{uuid4()}"
         queue = await self.channel.declare_queue(name, exclusive=True, auto_delete=True)
@@ -219,7 +220,7 @@ async def dead_letters(url: str, prefix: str) -> dict[str, str]:
         prefix: of the message ids wanted.
     """
     found: dict[str, str] = {}
-    async with await aio_pika.connect(url, timeout=10) as connection:
+    async with await connect(url) as connection:
         channel = await connection.channel()
         queue = await channel.get_queue("sms.dead", ensure=False)
         # Nothing is acknowledged: the broker puts all of it back when the connection closes.

@@ -17,9 +17,9 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import aio_pika
 from aio_pika.exceptions import AMQPError
 
+from worker.broker.link import connect
 from worker.local.process import Child, LocalError, free_port
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ class Broker:
 async def _check_login(url: str) -> None:
     """Log in: definitions that could not be read leave a node without users, silently."""
     try:
-        connection = await aio_pika.connect(url, timeout=10)
+        connection = await connect(url)
         await connection.close()
     except (AMQPError, OSError) as error:
         raise LocalError(f"RabbitMQ runs but refuses its own users: {error!r}") from error

@@ -14,9 +14,8 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Any, Self
 
-import aio_pika
-
 from worker.broker import topology
+from worker.broker.link import connect
 from worker.local.addresses import given_broker
 from worker.local.broker import Broker
 from worker.local.database import Database
@@ -197,7 +196,7 @@ class Stack:
         self._say("database: ready")
 
     async def _apply_topology(self) -> None:
-        connection = await aio_pika.connect(self.amqp["worker"], timeout=10)
+        connection = await connect(self.amqp["worker"])
         async with connection, connection.channel() as channel:
             await topology.apply(channel)
         self._write()

@@ -176,6 +176,7 @@ def _sync(  # noqa: PLR0917 - what a replica goes by and says of itself
             applied=applied,
             oldest_unsent=unsent.oldest(),
             breakers={guard.provider_id: str(guard.state) for guard in accounts.guards.values()},
+            faults={g.provider_id: g.fault for g in accounts.guards.values() if g.fault},
             in_hand=base.lanes.in_hand,
             consuming=base.lanes.consuming,
         )

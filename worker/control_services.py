@@ -17,6 +17,7 @@ from worker.control import commands, queries
 from worker.control.monitor import Monitor
 from worker.control.orders import Providers
 from worker.control.reporting import Reporting
+from worker.control.ticks import Ticks
 from worker.control.trust import bounded
 from worker.domain.effects import place
 from worker.domain.flags import MigrationSettings
@@ -90,20 +91,18 @@ def control_services(around: Around) -> tuple[Service, ...]:
     beats = ReplicaStore(database[replicas.COLLECTION])
     reporting = _reporting(around, measuring)
     answering = _queries(around, log, beats, measuring, reporting)
+    ticks = Ticks(slots, beats, around.target, around.legacy, cfg.delivery_age_s)
     monitor = Monitor(
         log=log,
-        slots=slots,
+        ticks=ticks,
         checkpoints=evidence,
-        replicas=beats,
-        measuring=measuring,
-        target=around.target,
-        legacy=around.legacy,
+        figures=measuring,
+        publish=reporting.publish,
         replier=around.publisher,
         alerts=around.alerts,
         wake=around.sync.wake,
         clock=around.clock,
         background=around.background,
-        delivery_age_s=cfg.delivery_age_s,
     )
     return (
         link,

@@ -123,8 +123,11 @@ def accounts_of(base: Base) -> Accounts:
     """Both providers, each behind its guard."""
     settings = {Role.TARGET: base.cfg.target, Role.LEGACY: base.cfg.legacy}
     providers = {role: _provider(base, account) for role, account in settings.items()}
+    alerts = base.alerts
     guards = {
-        role: registry.guard(providers[role], account, base.clock, base.alerts.breaker_changed)
+        role: registry.guard(
+            providers[role], account, base.clock, alerts.breaker_changed, alerts.account_fault
+        )
         for role, account in settings.items()
     }
     return Accounts(settings, providers, guards)

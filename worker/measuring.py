@@ -69,10 +69,13 @@ class Measuring:
             evidence=await self._evidence(state.lineage),
         )
 
-    async def window(self, minutes: float) -> Window:
-        """The target over the last minutes, for the policy `threshold`. Raises `StoreAway`."""
-        since = self._clock.now() - timedelta(minutes=minutes)
-        tally = await self._tally(self._target.id, since)
+    async def window(self, state: Snapshot) -> Window:
+        """The target of late, for the policy `threshold`. Raises `StoreAway`.
+
+        Never further back than the present percentage: what was acted on is not acted on again.
+        """
+        since = self._clock.now() - timedelta(minutes=state.flags.thresholds.window_min)
+        tally = await self._tally(self._target.id, max(since, state.since or since))
         return Window(tally.accepted, tally.errors, tally.p95_ms)
 
     async def sums(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from worker.domain.delivery import OptOut, Report, StoredReport
     from worker.domain.evidence import Evidence
     from worker.domain.flags import Snapshot
+    from worker.domain.judgement import Topic
     from worker.domain.message import Attempt, Lane, Lease, Message, Record, State, StoredEvent
     from worker.domain.outcome import AccountFault, Money, Outcome
 
@@ -135,6 +136,11 @@ class Guard(Protocol):
     @property
     def state(self) -> BreakerState:
         """For events, heartbeats and status."""
+        ...
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with our account there, until the breaker closes; empty: nothing."""
         ...
 
     def passable(self) -> bool:
@@ -479,6 +485,8 @@ class Heartbeat:
     """Oldest version of any intent decided and not yet sent."""
     breakers: Mapping[str, str]
     """Breaker state by provider id."""
+    faults: Mapping[str, str]
+    """What a provider told of our account with it, by its id; absent: nothing is wrong."""
     in_hand: int
     """Deliveries not settled yet."""
     consuming: bool
@@ -557,6 +565,8 @@ class Checkpoint:
     """What of recent slots was counted, by provider and slot: late writes count once, and do."""
     holding: str | None = None
     """Why automation holds, as of that tick."""
+    topic: Topic | None = None
+    """What that is about."""
 
 
 class Clash(Exception):  # noqa: N818 - a result of compare-and-set, not a failure

@@ -133,7 +133,7 @@ async def replica(cfg: Settings, number: int, target: Target, alerts: Any) -> Re
         clock=clock,
         background=background,
         max_age_s=5.0,
-        beat=lambda applied: Heartbeat(name, applied, None, {"legacy": "closed"}, 0, True),  # noqa: FBT003 - consuming
+        beat=lambda applied: Heartbeat(name, applied, None, {"legacy": "closed"}, {}, 0, True),  # noqa: FBT003 - consuming
         stale=lambda _: None,
         swapped=lambda *_: None,
     )

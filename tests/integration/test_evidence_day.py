@@ -20,7 +20,7 @@ def test_a_day_without_a_difference_blames_nobody(split: int) -> None:
         rng, known, setting = (
             random.Random(f"{split} {seed}"),
             Evidence(),
-            Setting(split, 0.0, automatic=False),
+            Setting(split, 0.0),
         )
         for at in range(DAY):
             known = observe(known, tick(rng, at, split, 0.02, 0.02), setting)

@@ -24,7 +24,7 @@ def simulated(share: int, rate: float) -> float:
         proved = False
         while not proved:
             seen = tick(rng, 0, share, rate, rate)
-            known = observe(known, seen, Setting(share, None, automatic=False))
+            known = observe(known, seen, Setting(share, None))
             sent += seen.target.failed.total
             proved = evidence.low_proof(known, Signal.FAILED) >= PROOF and (
                 not 5 <= share < 90 or evidence.no_worse_proof(known, Signal.FAILED) >= PROOF

@@ -30,7 +30,7 @@ def store(database_here: Database) -> ReplicaStore:
 
 
 def beat(replica: str, applied: int | None = 3) -> Heartbeat:
-    return Heartbeat(replica, applied, 2, {"at": "open"}, 5, consuming=True)
+    return Heartbeat(replica, applied, 2, {"at": "open"}, {"at": "balance"}, 5, consuming=True)
 
 
 async def test_nobody_alive_counts_as_one(store: ReplicaStore) -> None:
@@ -54,6 +54,7 @@ async def test_a_heartbeat_says_what_its_replica_goes_by(
         "applied": 4,
         "oldestUnsent": 2,
         "breakers": {"at": "open"},
+        "faults": {"at": "balance"},
         "inHand": 5,
         "consuming": True,
     }

@@ -27,12 +27,17 @@ class Inbox:
 
     Args:
         url: of the login.
-        queue: `sms.own.*`: declared, bound to every event; else a queue that is there.
+        queue: `sms.own.*`: declared and bound; else a queue that is there.
+        exchange: what it is bound to.
+        key: by which key.
     """
 
-    def __init__(self, url: str, queue: str) -> None:
+    def __init__(
+        self, url: str, queue: str, exchange: str = Exchange.EVENTS, key: str = "#"
+    ) -> None:
         self._url = url
         self._queue = queue
+        self._source = exchange, key
         self._connection: AbstractRobustConnection | None = None
         self._by_message: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         self.deliveries: Counter[str] = Counter()
@@ -46,7 +51,7 @@ class Inbox:
         await self._consuming.set_qos(prefetch_count=_PREFETCH)
         if self._queue.startswith("sms.own."):
             queue = await self._consuming.declare_queue(self._queue, durable=True)
-            await queue.bind(Exchange.EVENTS, "#")
+            await queue.bind(*self._source)
         else:
             queue = await self._consuming.get_queue(self._queue, ensure=False)
         await queue.consume(self._take)

@@ -154,6 +154,7 @@ class Guard:
     probes: list[bool] = field(default_factory=list)
     """Answers of `admit`, in turn; then True."""
     is_open: bool = False
+    fault: str = ""
     due_in_s: float = 7.0
     places: int = 0
     """Released minus taken; 0 when nobody holds a place."""

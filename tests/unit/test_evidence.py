@@ -31,7 +31,7 @@ def blamed_after(seed: int, split: int, target: float, legacy: float) -> float:
     rng, known, setting, sent = (
         random.Random(seed),
         Evidence(),
-        Setting(split, 0.0, automatic=False),
+        Setting(split, 0.0),
         0.0,
     )
     for at in range(2 * DAY):
@@ -53,7 +53,7 @@ def test_trouble_of_the_target_is_found_after(split: int, failing: float, messag
 
 @pytest.mark.parametrize(("split", "minutes"), [(5, 12), (25, 3), (50, 3), (98, 3)])
 def test_common_trouble_is_seen_as_common(split: int, minutes: int) -> None:
-    setting, seen_after = Setting(split, 0.0, automatic=False), []
+    setting, seen_after = Setting(split, 0.0), []
     for seed in range(RUNS):
         rng, known, first = random.Random(seed), Evidence(), math.inf
         for at in range(360):
@@ -68,7 +68,7 @@ def test_common_trouble_is_seen_as_common(split: int, minutes: int) -> None:
 
 
 def test_accepted_but_not_delivered_is_found_within_a_quarter_of_an_hour() -> None:
-    setting, minutes = Setting(5, 0.0, automatic=False), []
+    setting, minutes = Setting(5, 0.0), []
     for seed in range(RUNS):
         rng, known = random.Random(seed), Evidence()
         for at in range(1_000):
@@ -92,7 +92,7 @@ def test_accepted_but_not_delivered_is_found_within_a_quarter_of_an_hour() -> No
 
 @pytest.mark.parametrize("missing", ["both", "target"])
 def test_a_day_of_missing_receipts_is_no_evidence(missing: str) -> None:
-    known, setting = Evidence(), Setting(25, 0.0, automatic=False)
+    known, setting = Evidence(), Setting(25, 0.0)
     there = Judged(2, 75, 74)
     for at in range(DAY):
         legacy = Judged(75, 75, 0) if missing == "both" else there
@@ -106,8 +106,8 @@ def test_a_day_of_missing_receipts_is_no_evidence(missing: str) -> None:
 
 def test_a_day_of_silence_changes_nothing() -> None:
     known, setting = (
-        observe(Evidence(), Tick(0.0, Side(), Side()), Setting(25, 0.0, automatic=False)),
-        Setting(25, 0.0, automatic=False),
+        observe(Evidence(), Tick(0.0, Side(), Side()), Setting(25, 0.0)),
+        Setting(25, 0.0),
     )
     for at in range(1, DAY):
         after = observe(known, Tick(at * TICK_S, Side(), Side()), setting)
@@ -117,7 +117,7 @@ def test_a_day_of_silence_changes_nothing() -> None:
 
 
 def test_a_target_without_a_failure_is_proved_in_about_a_hundred_messages() -> None:
-    known, setting, sent = Evidence(), Setting(25, 0.0, automatic=False), 0
+    known, setting, sent = Evidence(), Setting(25, 0.0), 0
     while evidence.low_proof(known, Signal.FAILED) < evidence.PROOF:
         known = observe(known, Tick(sent * TICK_S, Side(Seen(0, 1)), Side(Seen(0, 3))), setting)
         sent += 1
@@ -128,9 +128,9 @@ def test_a_change_of_the_share_resets_the_proofs_and_keeps_the_detectors() -> No
     known = observe(
         Evidence(),
         Tick(1.0, Side(Seen(3, 10)), Side(Seen(0, 90))),
-        Setting(10, 0.0, automatic=False),
+        Setting(10, 0.0),
     )
-    after = observe(known, Tick(11.0, Side(), Side()), Setting(25, 5.0, automatic=False))
+    after = observe(known, Tick(11.0, Side(), Side()), Setting(25, 5.0))
     assert after.relative[0][0] > 0.0
     assert after.low[0] == Evidence().low[0]
 
@@ -139,15 +139,32 @@ def test_after_an_automatic_move_nothing_is_acted_on_twice() -> None:
     known = observe(
         Evidence(),
         Tick(1.0, Side(Seen(90, 100)), Side(Seen(0, 90))),
-        Setting(10, 0.0, automatic=False),
+        Setting(10, 0.0),
     )
-    after = observe(known, Tick(11.0, Side(), Side()), Setting(5, 5.0, automatic=True))
+    after = observe(known, Tick(11.0, Side(), Side()), Setting(5, 5.0, acted=1.0))
     assert evidence.relative_alarm(known, Signal.FAILED)
     assert after.relative == Evidence().relative
 
 
 def test_a_share_that_is_not_the_configured_one_is_noticed() -> None:
-    rng, known, setting = random.Random(1), Evidence(), Setting(5, 0.0, automatic=False)
+    rng, known, setting = random.Random(1), Evidence(), Setting(5, 0.0)
     for at in range(60):
         known = observe(known, tick(rng, at, 25, 0.02, 0.02), setting)
     assert evidence.misassigned(known)
+
+
+def test_outcomes_of_the_tick_in_which_automation_acted_are_not_counted() -> None:
+    known = observe(Evidence(), Tick(1.0, Side(Seen(90, 100)), Side(Seen(0, 90))), Setting(10, 0.0))
+    under_way = Tick(11.0, Side(Seen(9, 10)), Side(Seen(0, 90)))
+    after = observe(known, under_way, Setting(5, 1.0, acted=1.0))
+    assert after.relative == Evidence().relative
+    assert after.counted == Evidence().counted
+
+
+def test_what_was_acted_on_is_forgotten_whatever_a_person_did_since() -> None:
+    known = observe(Evidence(), Tick(1.0, Side(Seen(90, 100)), Side(Seen(0, 90))), Setting(10, 0.0))
+    up_again = Setting(10, 8.0, acted=1.0)
+    after = observe(known, Tick(11.0, Side(), Side()), up_again)
+    assert after.relative == Evidence().relative
+    later = observe(after, Tick(21.0, Side(Seen(3, 9)), Side(Seen(0, 9))), up_again)
+    assert observe(later, Tick(31.0, Side(), Side()), up_again).relative == later.relative

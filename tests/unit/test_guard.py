@@ -89,12 +89,14 @@ class Bench:
         self.clock = HandClock()
         self.provider = Scripted(self.clock)
         self.reasons: list[str] = []
+        self.faults: list[str | None] = []
         values = {"id": "target", "kind": "http", "preset": "kannel", "base_url": "http://h"}
         self.guard = ProviderGuard(
             self.provider,
             ProviderSettings.model_validate(values | {"max_in_flight": 4} | settings),
             self.clock,
             lambda _id, _old, _new, reason: self.reasons.append(reason),
+            lambda _id, fault: self.faults.append(fault),
         )
 
     async def send(self, outcome: Outcome | Exception, count: int = 1) -> list[Outcome]:
@@ -201,6 +203,28 @@ async def test_refused_credentials_that_are_not_confirmed_are_a_failure_like_oth
     assert bench.guard.state is CLOSED
     await bench.send(AUTHENTICATION, 4)
     assert bench.guard.state is OPEN
+
+
+async def test_a_fault_of_the_account_is_told_once_and_stands_until_the_breaker_closes(
+    bench: Bench,
+) -> None:
+    fault = NotSent(Blame.ACCOUNT, "405", "no balance", account_fault=AccountFault.BALANCE)
+    await bench.send(fault)
+    bench.clock.seconds += bench.guard.probe_due_in()
+    await bench.send(fault)
+    assert (bench.guard.fault, bench.faults) == ("balance: no balance", ["balance: no balance"])
+    bench.clock.seconds += bench.guard.probe_due_in()
+    await bench.send(Accepted())
+    assert (bench.guard.fault, bench.faults) == ("", ["balance: no balance", None])
+
+
+async def test_credentials_refused_and_confirmed_are_told(bench: Bench) -> None:
+    bench.provider.health = AccountHealth(
+        ok=False, reason="credentials refused", fault=AccountFault.AUTHENTICATION
+    )
+    await bench.send(AUTHENTICATION)
+    await settled(bench.guard)
+    assert bench.faults == ["authentication: credentials refused"]
 
 
 async def test_one_account_call_at_a_time(bench: Bench) -> None:

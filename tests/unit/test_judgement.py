@@ -9,9 +9,18 @@ from types import MappingProxyType
 import pytest
 
 from worker.domain import judgement
-from worker.domain.evidence import METHOD, Evidence, Seen, Setting, Side, Tick, observe
+from worker.domain.evidence import Evidence
 from worker.domain.flags import Flags, Snapshot
-from worker.domain.judgement import AUTOMATIC, Action, Window, judge, judge_window, went_down
+from worker.domain.judgement import (
+    AUTOMATIC,
+    Action,
+    Topic,
+    Window,
+    judge,
+    judge_window,
+    permitted,
+    went_down,
+)
 from worker.domain.phases import Phase
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -40,6 +49,10 @@ BAD = (((50.0,) * 5,) * 2, ((0.0,) * 5,), ((0.0,) * 5,))
         (Evidence(at=100.0, breaker_since=30.0, legacy_answers=True), Action.STEP_BACK),
         (Evidence(at=100.0, breaker_since=30.0), Action.HOLD),
         (Evidence(at=80.0, breaker_since=30.0, legacy_answers=True), Action.GO_ON),
+        (Evidence(relative=WORSE, absolute=BAD, legacy_open=True), Action.HOLD),
+        (Evidence(account_fault="balance: x"), Action.HOLD),
+        (Evidence(account_fault="balance: x", relative=WORSE), Action.STEP_BACK),
+        (Evidence(skew=(50.0,) * 6), Action.HOLD),
     ],
 )
 def test_the_decision_table(known: Evidence, action: Action) -> None:
@@ -103,22 +116,22 @@ def test_the_policy_threshold_judges_rates_on_its_sample(window: Window, action:
     assert judge_window(window, STATE).action is action
 
 
-def test_a_recorded_decision_replays_bit_for_bit() -> None:
-    setting, before = Setting(25, 1.0, automatic=False), Evidence(since=1.0)
-    for at in range(5):
-        given = Tick(at * 10.0, Side(Seen(at, 11)), Side(Seen(1, 37)), Seen(1, 37))
-        before = observe(before, given, setting)
-    tick = Tick(60.0, Side(Seen(17, 31)), Side(Seen(1, 70)), Seen(1, 70))
-    after = observe(before, tick, setting)
-    recorded = {
-        "method": METHOD,
-        "before": judgement.document(before),
-        "tick": judgement.document(tick),
-        "setting": judgement.document(setting),
-    }
-    assert judgement.replay(recorded, STATE) == (judge(after, STATE), after)
+@pytest.mark.parametrize(
+    ("known", "topic"),
+    [
+        (Evidence(absolute=BAD), Topic.COMMON_TROUBLE),
+        (Evidence(at=100.0, breaker_since=30.0), Topic.COMMON_TROUBLE),
+        (Evidence(account_fault="x"), Topic.ACCOUNT),
+        (Evidence(skew=(50.0,) * 6), Topic.MISASSIGNED),
+    ],
+)
+def test_a_hold_says_what_it_is_about(known: Evidence, topic: Topic) -> None:
+    assert judge(known, STATE).topic is topic
 
 
-def test_what_another_method_recorded_is_not_replayed() -> None:
-    with pytest.raises(ValueError, match="method 0"):
-        judgement.replay({"method": 0}, STATE)
+def test_going_down_is_only_asked_for_where_automatic_rollback_is_off() -> None:
+    found = judge(Evidence(relative=WORSE), STATE)
+    off = replace(STATE, flags=Flags(automatic_rollback=False))
+    assert permitted(found, STATE) is found
+    assert permitted(found, off).topic is Topic.ROLLBACK_WANTED
+    assert permitted(judge(Evidence(), off), off).action is Action.GO_ON

@@ -89,7 +89,7 @@ class Bench:
             clock=self.clock,
             background=self.background,
             max_age_s=5.0,
-            beat=lambda applied: Heartbeat("us", applied, None, {}, 0, consuming=True),
+            beat=lambda applied: Heartbeat("us", applied, None, {}, {}, 0, consuming=True),
             stale=self.told.append,
             swapped=lambda *swap: self.swaps.append(swap),
         )

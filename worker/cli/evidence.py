@@ -13,8 +13,7 @@ import typer
 
 from worker.cli.addresses import mongo_url
 from worker.clock import SystemClock
-from worker.domain import judgement
-from worker.domain.flags import RollbackPolicy
+from worker.domain.recorded import document, replay
 from worker.domain.steering import AUTOMATIC
 from worker.ports import StoreAway
 from worker.store import control_log
@@ -28,8 +27,8 @@ app = typer.Typer(help="What automation decided, and on what.", no_args_is_help=
 _TIMEOUT_S: Final = 10.0
 
 
-@app.command()
-def replay(
+@app.command("replay")
+def replay_all(
     limit: Annotated[int, typer.Option(min=1, help="The newest so many entries of the log.")] = (
         10_000
     ),
@@ -54,18 +53,19 @@ def replay(
 def differs(entry: LogEntry) -> str | None:
     """What comes out otherwise than recorded; None: nothing."""
     state = entry.before
-    if state is None or state.flags.rollback_policy is RollbackPolicy.THRESHOLD:
-        return "made on a window of rates: its figures stand in the reason"
+    if state is None:
+        return "made in no state"
     try:
-        found, known = judgement.replay(entry.evidence, state)
+        decision, known = replay(entry.evidence, state)
     except ValueError as error:
         return str(error)
-    if judgement.document(known) != entry.evidence["after"]:
+    if document(known) != entry.evidence["after"]:
         return "other evidence"
-    acted = found.action is not judgement.Action.GO_ON
-    if acted and found.reason not in str(entry.reply["text"]):
-        return f"other reason: {found.reason}"
-    return None
+    if decision is None:
+        return "no decision"
+    if (decision.name, decision.ruling.text) != (entry.command["name"], entry.reply["text"]):
+        return f"another decision: {decision.name}: {decision.ruling.text}"
+    return None if (decision.ruling.after or state) == entry.after else "another state"
 
 
 async def _entries(name: str, limit: int) -> list[LogEntry]:

@@ -88,6 +88,7 @@ def beat(found: Beat) -> dict[str, Any]:
         "applied": said.applied,
         "oldestUnsent": said.oldest_unsent,
         "breakers": dict(said.breakers),
+        "faults": dict(said.faults),
         "inHand": said.in_hand,
         "consuming": said.consuming,
         "ageS": round(found.age_s, 1),

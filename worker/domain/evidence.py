@@ -124,8 +124,12 @@ class Tick:
     """Every attempt at legacy, fallbacks and probes too: whether there is a way back."""
     breaker_open: bool = False
     """The target's breaker is not closed on most replicas."""
+    legacy_open: bool = False
+    """So is legacy's."""
     legacy_answers: bool = False
     """Legacy's breaker is closed on most replicas, and its account call succeeded."""
+    account_fault: str = ""
+    """What is wrong with our account at the target, as any replica was told; empty: nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +140,8 @@ class Setting:
     """The target's share, per cent."""
     since: float | None
     """When that share began, seconds since the epoch."""
-    automatic: bool
-    """The share was set by an automatic rollback or step back."""
+    acted: float | None = None
+    """When automation last went down, seconds since the epoch."""
     bounds: tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]] = (
         (0.05, 0.10), (0.05,), (0.02,),
     )  # fmt: skip
@@ -178,8 +182,10 @@ class Evidence:
     """Proof: legacy kept its bound since the target's own detector last stood at its floor."""
     breaker_since: float | None = None
     """Since when the target's breaker is open on most replicas."""
+    legacy_open: bool = False
+    """As of the last tick; so are the two below."""
     legacy_answers: bool = False
-    """As of the last tick."""
+    account_fault: str = ""
 
 
 @cache
@@ -201,6 +207,8 @@ def observe(before: Evidence, tick: Tick, setting: Setting) -> Evidence:
     """Take one tick into the evidence."""
     known = _for_share(before, setting)
     pairs, known = _pairs(known, tick, setting)
+    if not setting.share or _acted_since(before, setting):
+        pairs = ((NOTHING, NOTHING),) * 3  # nobody's, or of messages that were acted on already
     absolute = tuple(
         _absolute(known.absolute[s], pairs[s][0], setting.bounds[s], s) for s in Signal
     )
@@ -232,27 +240,29 @@ def observe(before: Evidence, tick: Tick, setting: Setting) -> Evidence:
         ),
         legacy_good=_legacy_good(known, absolute[Signal.FAILED], tick, setting),
         breaker_since=(known.breaker_since or tick.at) if tick.breaker_open else None,
+        legacy_open=tick.legacy_open,
         legacy_answers=tick.legacy_answers,
+        account_fault=tick.account_fault if setting.share else "",
     )  # fmt: skip
 
 
 def _for_share(known: Evidence, setting: Setting) -> Evidence:
     """What still counts under the share in force.
 
-    Detectors outlive a change of the share; after an automatic move, and at a share of 0, what was
-    acted on must not be acted on again.
+    Detectors outlive a change of the share; at a share of 0, and where automation went down since,
+    whatever was done after that, what was acted on must not be acted on again.
     """
-    same = known.since == setting.since
-    if setting.share and same:
+    kept = setting.share > 0 and not _acted_since(known, setting)
+    if kept and known.since == setting.since:
         return known
     fresh = Evidence(
         since=setting.since,
         waiting=known.waiting,
         unreported=known.unreported,
         legacy_bad=known.legacy_bad,
-        breaker_since=known.breaker_since if setting.share and not setting.automatic else None,
+        breaker_since=known.breaker_since if kept else None,
     )
-    if setting.automatic or not setting.share:
+    if not kept:
         return fresh
     return replace(
         fresh,
@@ -260,6 +270,11 @@ def _for_share(known: Evidence, setting: Setting) -> Evidence:
         absolute=known.absolute,
         legacy_good=known.legacy_good,
     )
+
+
+def _acted_since(known: Evidence, setting: Setting) -> bool:
+    """Whether automation went down after that tick."""
+    return setting.acted is not None and known.at <= setting.acted
 
 
 def _pairs(
@@ -273,13 +288,11 @@ def _pairs(
         known.waiting[1], tick.legacy.judged, missing=known.unreported[1]
     )
     after = replace(known, waiting=(theirs, also), unreported=(ours_missing, legacy_missing))
-    settled = setting.since is None or tick.at >= setting.since + setting.delivery_age_s
-    if not setting.reports[0] or (setting.automatic and not settled):
+    settled = setting.acted is None or tick.at >= setting.acted + setting.delivery_age_s
+    if not setting.reports[0] or not settled:
         target = legacy = NOTHING  # what is judged now was accepted before we acted
     elif not setting.reports[1]:
         legacy = NOTHING
-    if not setting.share:
-        return ((NOTHING, NOTHING),) * 3, after
     return (
         (tick.target.failed, tick.legacy.failed),
         (tick.target.slow, tick.legacy.slow),

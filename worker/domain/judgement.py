@@ -13,19 +13,20 @@ It goes down only where legacy can take the traffic: blame without a way back is
 
 A target breaker open for `BREAKER_S` with a healthy legacy goes down too: at `DEEP` and above all
 the way, below it by a step. Where both providers are bad, the split is held and single messages
-fail over.
+fail over. A fault of our account with the target (credentials, balance, configured sender) holds at
+once, outside statistics. With `EnableAutomaticRollback` off, going down is only asked for.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from worker.domain import evidence
-from worker.domain.evidence import Evidence, Judged, Seen, Setting, Side, Signal, Tick
+from worker.domain.evidence import Evidence, Setting, Signal
 from worker.domain.flags import Lock
 from worker.domain.phases import LEGACY_ALONE, Phase, Role, requirements_at
 from worker.domain.steering import AUTOMATIC, share
@@ -60,12 +61,33 @@ class Action(StrEnum):
         return self in (Action.STEP_BACK, Action.ROLL_BACK)
 
 
+class Topic(StrEnum):
+    """What a hold is about: stable from tick to tick, and the code of its alert."""
+
+    COMMON_TROUBLE = "common-trouble"
+    """Bad, and legacy is no better."""
+    NO_WAY_BACK = "no-way-back"
+    """Bad, and legacy is not enabled."""
+    ROLLBACK_WANTED = "rollback-wanted"
+    """Going down is due, and `EnableAutomaticRollback` forbids it."""
+    ACCOUNT = "account-fault"
+    """The target refuses our account. The replica that was told alerts, at once."""
+    MISASSIGNED = "misassigned"
+    """The share realised is not the one configured."""
+
+
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """An action and why."""
 
     action: Action
     reason: str
+    topic: Topic | None = None
+    """Of a hold."""
+
+
+def _hold(topic: Topic, reason: str) -> Judgement:
+    return Judgement(Action.HOLD, f"hold: {reason}", topic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +107,7 @@ def setting_of(state: Snapshot, reports: Mapping[Role, bool], delivery_age_s: fl
     return Setting(
         share=share(state),
         since=state.since.timestamp() if state.since else None,
-        automatic=state.initiated_by == AUTOMATIC and state.lock is not None,
+        acted=state.automatic_downs[-1].timestamp() if state.automatic_downs else None,
         bounds=((most_errors, least_success), (0.05,), (_undelivered(flags, state.phase),)),
         reports=(reports[Role.TARGET], reports[Role.LEGACY]),
         delivery_age_s=delivery_age_s,
@@ -125,7 +147,7 @@ def _bad_in_itself(bad: list[Signal], known: Evidence, state: Snapshot) -> Judge
     broken = _breaker(known, state)
     if broken.action.down:
         return broken
-    return Judgement(Action.HOLD, f"hold: common trouble: {words}, legacy is no better")
+    return _hold(Topic.COMMON_TROUBLE, f"common trouble: {words}, legacy is no better")
 
 
 def _breaker(known: Evidence, state: Snapshot) -> Judgement:
@@ -133,23 +155,39 @@ def _breaker(known: Evidence, state: Snapshot) -> Judgement:
     if since is not None and known.at - since > BREAKER_S:
         words = f"the target's breaker is open for over {BREAKER_S:g} s"
         if not known.legacy_answers:
-            return Judgement(Action.HOLD, f"hold: {words}, and legacy does not answer either")
+            text = f"common trouble: {words}, and legacy does not answer either"
+            return _hold(Topic.COMMON_TROUBLE, text)
         action = Action.ROLL_BACK if share(state) >= DEEP else Action.STEP_BACK
         return _with_a_way_back(action, words, known, state)
+    if known.account_fault:
+        return _hold(Topic.ACCOUNT, f"the target refuses our account: {known.account_fault}")
     if evidence.misassigned(known):
         words = f"the share realised is not the {share(state)} % configured"
-        return Judgement(Action.HOLD, f"hold: {words}")
+        return _hold(Topic.MISASSIGNED, words)
     return Judgement(Action.GO_ON, "no alarm")
 
 
 def _with_a_way_back(action: Action, words: str, known: Evidence, state: Snapshot) -> Judgement:
     if not state.rollback_available:
-        return Judgement(Action.HOLD, f"hold: {words}; legacy is not enabled: there is no way back")
-    if evidence.legacy_is_bad(known):
-        return Judgement(Action.HOLD, f"hold: common trouble: {words}, and legacy is bad too")
+        return _no_way_back(words)
+    if evidence.legacy_is_bad(known) or known.legacy_open:
+        return _hold(Topic.COMMON_TROUBLE, f"common trouble: {words}, and legacy is bad too")
     if action is Action.STEP_BACK and last_proven(state) is None:
         return Judgement(Action.ROLL_BACK, f"{words}; no lower share was proven")
     return Judgement(action, words)
+
+
+def _no_way_back(words: str) -> Judgement:
+    text = f"{words}; legacy is not enabled: there is no way back"
+    return _hold(Topic.NO_WAY_BACK, text)
+
+
+def permitted(found: Judgement, state: Snapshot) -> Judgement:
+    """What is done of it: with `EnableAutomaticRollback` off, going down is only asked for."""
+    if not found.action.down or state.flags.automatic_rollback:
+        return found
+    text = f"{found.action} wanted: {found.reason}; EnableAutomaticRollback is false"
+    return _hold(Topic.ROLLBACK_WANTED, text)
 
 
 def _words(signals: list[Signal], what: str) -> str:
@@ -173,7 +211,7 @@ def judge_window(window: Window, state: Snapshot) -> Judgement:
         return Judgement(Action.GO_ON, "within the thresholds")
     words = f"{', '.join(found)} over {bounds.window_min:g} min"
     if not state.rollback_available:
-        return Judgement(Action.HOLD, f"hold: {words}; legacy is not enabled: there is no way back")
+        return _no_way_back(words)
     return Judgement(Action.ROLL_BACK, words)
 
 
@@ -230,70 +268,3 @@ def lock_after(downs: tuple[datetime, ...], reason: str, now: datetime) -> Lock:
     length = min(LONGEST_LOCK, FIRST_LOCK * 2 ** (len(downs) - 1))
     until = now + length
     return Lock(until, f"until {until:%Y-%m-%d %H:%M:%S} UTC: {reason}")
-
-
-# --- what is stored ------------------------------------------------------------------------
-
-
-def shown(known: Evidence) -> dict[str, str]:
-    """The evidence for people: alarms at 0.0 and above, in nats over the level."""
-    found: dict[str, str] = {}
-    for signal in Signal:
-        events, total, theirs, of = known.counted[signal]
-        rel = evidence.strength(known.relative[signal])
-        own = evidence.absolute_strength(known, signal)
-        rel_level = evidence.level(relative=True, signal=signal)
-        own_level = evidence.level(relative=False, signal=signal)
-        found[str(signal)] = (
-            f"target {events:g} of {total:g}, legacy {theirs:g} of {of:g}; "
-            f"worse than legacy {rel:.1f} (alarm at {rel_level:.1f}), "
-            f"bad in itself {own:.1f} (alarm at {own_level:.1f})"
-        )
-    return found
-
-
-def moment(at: float) -> datetime:
-    """Seconds since the epoch as a time."""
-    return datetime.fromtimestamp(at, UTC)
-
-
-def replay(recorded: Mapping[str, Any], state: Snapshot) -> tuple[Judgement, Evidence]:
-    """Decide again on what was recorded with a decision, in the state it was made in.
-
-    Raises:
-        ValueError: it was recorded by another method.
-    """
-    if recorded["method"] != evidence.METHOD:
-        raise ValueError(f"recorded by method {recorded['method']}, this is {evidence.METHOD}")
-    given = recorded["setting"]
-    setting = Setting(**{name: _frozen(value) for name, value in given.items()})
-    known = evidence.observe(restored(recorded["before"]), _tick(recorded["tick"]), setting)
-    return judge(known, state), known
-
-
-def restored(stored: Mapping[str, Any]) -> Evidence:
-    """Evidence from what `document` made of it."""
-    fields = {name: _frozen(value) for name, value in stored.items()}
-    fields["waiting"] = tuple(Judged(**each) for each in stored["waiting"])
-    return Evidence(**fields)
-
-
-def _tick(stored: Mapping[str, Any]) -> Tick:
-    fields = dict(stored)
-    for name in ("target", "legacy"):
-        side = stored[name]
-        fields[name] = Side(Seen(**side["failed"]), Seen(**side["slow"]), Judged(**side["judged"]))
-    return Tick(**{**fields, "legacy_all": Seen(**stored["legacy_all"])})
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(each) for each in value) if isinstance(value, list) else value
-
-
-def document(value: Any) -> Any:
-    """Evidence, ticks and settings as plain data; floats stay what they are."""
-    if hasattr(value, "__slots__"):
-        return {name: document(getattr(value, name)) for name in value.__slots__}
-    if isinstance(value, tuple):
-        return [document(each) for each in value]
-    return value

@@ -73,7 +73,7 @@ def _run(seed: int, share: int, a_tick: float, rate: float, bound: float) -> flo
     """Messages of the target until its proofs are complete, in one seeded run."""
     rng = random.Random(f"plan {seed} {share}")  # noqa: S311 - no secret
     bounds = ((bound, 2.0 * bound), (bound,), (bound,))
-    setting, known, sent = Setting(share, None, automatic=False, bounds=bounds), Evidence(), 0.0
+    setting, known, sent = Setting(share, None, bounds=bounds), Evidence(), 0.0
     compared = COMPARE_FROM <= share < SOAK_FROM
     while sent < _ENDLESS:
         ours = max(1.0, a_tick * share / 100.0, sent * _GROWTH)

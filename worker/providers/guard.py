@@ -5,8 +5,9 @@ Rules:
   waiting, so that nothing comes between the decision and the intent.
 - The outcome is captured here and returned whatever the breaker makes of it.
 - Refused calls and the recipient's faults say nothing about the provider; a request to slow down
-  pauses the limiter. Faults of the account open the breaker at once; a refused credential only when
-  the account call confirms it, which runs in a task of its own beside the traffic.
+  pauses the limiter. Faults of the account open the breaker at once and are told; a refused
+  credential only when the account call confirms it, which runs in a task of its own beside the
+  traffic. The fault stands until the breaker closes.
 - An adapter that raises has broken its promise after the call may have begun: `Unknown`.
 - A cancelled call gives its probe back and teaches the breaker nothing.
 """
@@ -28,14 +29,20 @@ from worker.domain.outcome import (
     Refused,
     Unknown,
 )
+from worker.ports import BreakerState
 from worker.providers.breaker import Breaker, Call, Mark
 from worker.providers.limiter import Limiter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from worker.domain.message import Lane
-    from worker.ports import BreakerState, Clock, Provider, Sms
+    from worker.ports import Clock, Provider, Sms
     from worker.providers.breaker import OnChange
     from worker.settings import ProviderSettings
+
+    OnFault = Callable[[str, str | None], None]
+    """`on_fault(provider_id, fault)`; synchronous, must not block."""
 
 _log = structlog.get_logger(__name__)
 
@@ -61,13 +68,23 @@ class ProviderGuard:
         settings: limits and breaker of the account.
         clock: monotonic time.
         on_change: told of every change of the breaker's state.
+        on_fault: told of a fault of the account, and with None that it is over.
     """
 
     def __init__(
-        self, provider: Provider, settings: ProviderSettings, clock: Clock, on_change: OnChange
+        self,
+        provider: Provider,
+        settings: ProviderSettings,
+        clock: Clock,
+        on_change: OnChange,
+        on_fault: OnFault,
     ) -> None:
         self.provider = provider
-        self.breaker = Breaker(provider.id, settings.breaker, clock, on_change)
+        self.breaker = Breaker(provider.id, settings.breaker, clock, self._changed)
+        self.fault = ""
+        """See `Guard.fault`."""
+        self._on_change = on_change
+        self._on_fault = on_fault
         self.limiter = Limiter(settings.max_in_flight, settings.rate_per_s, clock)
         self.clock = clock
         self._confirming: asyncio.Task[None] | None = None
@@ -123,7 +140,20 @@ class ProviderGuard:
         if outcome.account_fault is AccountFault.AUTHENTICATION:
             self._confirm(call)
         elif outcome.account_fault is not None:
-            self.breaker.trip(call, f"{outcome.account_fault}: {outcome.reason}")
+            self._faulty(call, f"{outcome.account_fault}: {outcome.reason}")
+
+    def _faulty(self, call: Call, fault: str) -> None:
+        """Every further message would fare the same."""
+        self.breaker.trip(call, fault)
+        if self.breaker.state is not BreakerState.CLOSED and not self.fault:
+            self.fault = fault
+            self._on_fault(self.provider_id, fault)
+
+    def _changed(self, provider_id: str, old: BreakerState, new: BreakerState, reason: str) -> None:
+        if new is BreakerState.CLOSED and self.fault:
+            self.fault = ""
+            self._on_fault(provider_id, None)
+        self._on_change(provider_id, old, new, reason)
 
     def _confirm(self, call: Call) -> None:
         """Ask for the account once, however many calls were refused meanwhile."""
@@ -136,7 +166,7 @@ class ProviderGuard:
     async def _trip_if_confirmed(self, call: Call) -> None:
         health = await self.provider.check()
         if health.fault is AccountFault.AUTHENTICATION:
-            self.breaker.trip(call, f"{health.fault}: {health.reason}")
+            self._faulty(call, f"{health.fault}: {health.reason}")
 
 
 def _whereabouts(error: Exception) -> dict[str, str]:

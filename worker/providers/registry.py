@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from worker.ports import Clock, Provider
     from worker.providers.breaker import OnChange
+    from worker.providers.guard import OnFault
     from worker.settings import ProviderSettings
 
 ADAPTERS: Final[Mapping[ProviderKind, Callable[[ProviderSettings], Provider]]] = {
@@ -36,7 +37,11 @@ def build(settings: ProviderSettings) -> Provider:
 
 
 def guard(
-    provider: Provider, settings: ProviderSettings, clock: Clock, on_change: OnChange
+    provider: Provider,
+    settings: ProviderSettings,
+    clock: Clock,
+    on_change: OnChange,
+    on_fault: OnFault,
 ) -> ProviderGuard:
     """The breaker and limits in front of a provider."""
-    return ProviderGuard(provider, settings, clock, on_change)
+    return ProviderGuard(provider, settings, clock, on_change, on_fault)

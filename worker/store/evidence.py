@@ -3,7 +3,7 @@
 Rules: whoever writes tick n + 1 over tick n owns it; everybody else reads it. No leader is needed
 for there to be one sequence of ticks.
 
-    evidence  {_id: lineage, tick, at, evidence, counted, holding}
+    evidence  {_id: lineage, tick, at, evidence, counted, holding, topic}
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
-from worker.domain.judgement import document, restored
+from worker.domain.judgement import Topic
+from worker.domain.recorded import document, restored
 from worker.ports import Checkpoint, StoreAway
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class EvidenceStore:
             evidence=restored(found["evidence"]),
             counted=found["counted"],
             holding=found["holding"],
+            topic=Topic(found["topic"]) if found.get("topic") else None,
         )
 
     async def known(self, lineage: str) -> Evidence | None:
@@ -56,6 +58,7 @@ class EvidenceStore:
             "evidence": document(made.evidence),
             "counted": made.counted,
             "holding": made.holding,
+            "topic": str(made.topic) if made.topic else None,
         }
         try:
             if made.tick == 1:

@@ -28,6 +28,7 @@ class ReplicaStore:
             "applied": heartbeat.applied,
             "oldestUnsent": heartbeat.oldest_unsent,
             "breakers": dict(heartbeat.breakers),
+            "faults": dict(heartbeat.faults),
             "inHand": heartbeat.in_hand,
             "consuming": heartbeat.consuming,
         }
@@ -77,6 +78,7 @@ def _beat(document: dict[str, Any]) -> Beat:
         applied=document["applied"],
         oldest_unsent=document["oldestUnsent"],
         breakers=document["breakers"],
+        faults=document.get("faults", {}),  # a replica of an earlier version has none
         in_hand=document["inHand"],
         consuming=document["consuming"],
     )

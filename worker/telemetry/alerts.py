@@ -99,6 +99,18 @@ class Alerts:
         )
         self._broadcast.metric(metric.event, encode(metric))
 
+    def account_fault(self, provider: str, fault: str | None) -> None:
+        """A provider refuses our account for every message; None: it takes messages again."""
+        if fault is None:
+            self.over("account-fault", "messages are taken again", provider=provider)
+            return
+        self.raised(
+            "account-fault",
+            f"{fault}: every message would fare the same, the breaker is open",
+            provider=provider,
+            suggested_command=f"sms-worker ctl reset-breaker {provider} -r 'put right'",
+        )
+
     def _tell(  # noqa: PLR0917 - what an alert is made of
         self,
         ident: uuid.UUID,

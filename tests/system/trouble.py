@@ -1,0 +1,160 @@
+"""Trouble at a quarter of 100 messages a second, and what automation makes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from account import Account
+from waiting import until
+
+from contracts import control
+from worker.clock import SystemClock
+from worker.domain.phases import Phase
+from worker.domain.steering import AUTOMATIC
+from worker.ports import LogEntry
+from worker.store import control_log
+from worker.store.control_log import ControlLogStore
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from helpers import System
+
+RATE: Final = 100
+SHARE: Final = 25
+PROVEN: Final = (5, 10)
+_BEAT_S: Final = 0.1
+_WITHIN_S: Final = 60.0
+
+DEAD: Final = {"action": {"do": "unreachable"}}
+HALF: Final = {"match": {"rate": 0.5}, "action": {"do": "refuse", "code": 500}}
+TENTH: Final = {"match": {"rate": 0.1}, "action": {"do": "refuse", "code": 500}}
+LEGACY_HALF: Final = {"match": {"rate": 0.5}, "action": {"do": "refuse", "code": "unavailable"}}
+
+
+async def a_quarter(system: System) -> None:
+    """25 % in force, lower shares proven, the monitor free to act."""
+    await system.steer.do(control.EmergencyRollback)
+    await system.steer.do(control.Unlock)
+    await system.put(Phase.GRADUAL_MIGRATION, SHARE)
+    await system.steer.automation(rolls_back=True)
+    await _prove(system)
+
+
+async def _prove(system: System) -> None:
+    """Write into the log what weeks of migration would have: shares whose gates passed."""
+    log = _log(system)
+    last = await log.last()
+    assert last is not None
+    number, state = last
+    after = replace(state, version=state.version + 1, proven=PROVEN)
+    entry = LogEntry(number + 1, "test", "", {"name": "prove"}, "accepted", state, after, {}, {})
+    await log.append(replace(entry, command_id=str(number)))
+
+
+def _log(system: System) -> ControlLogStore:
+    return ControlLogStore(system.store[control_log.COLLECTION], SystemClock())
+
+
+@dataclass
+class Episode:
+    """What happened between the first message and the last.
+
+    Attributes:
+        system: that it happened to.
+        prefix: of its message ids.
+        first: number of the control log's last entry before it.
+        published: messages so far.
+    """
+
+    system: System
+    prefix: str
+    first: int
+    published: int = 0
+    _stop: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def flow(self) -> None:
+        """100 messages a second by the clock, until told to stop."""
+        began = time.monotonic()
+        while not self._stop.is_set():
+            due = int((time.monotonic() - began) * RATE) - self.published
+            names = [f"{self.prefix}-{self.published + n}" for n in range(due)]
+            await asyncio.gather(*(self.system.send(name, lane="bulk") for name in names))
+            self.published += due
+            await asyncio.sleep(_BEAT_S)
+
+    def stop(self) -> None:
+        """Publish nothing more."""
+        self._stop.set()
+
+    async def decisions(self) -> list[LogEntry]:
+        """What automation decided since it began, oldest first."""
+        entries = await _log(self.system).history(1_000, None)
+        return [e for e in reversed(entries) if e.number > self.first and e.user == AUTOMATIC]
+
+    async def decided(self, name: str) -> None:
+        """Until automation decided so."""
+
+        async def there() -> bool:
+            return any(each.command["name"] == name for each in await self.decisions())
+
+        async def instead() -> str:
+            told = [f"{each.reply['text']}" for each in await self.decisions()]
+            reply = await self.system.steer.ask(control.Status)
+            return f"{name}: {self.prefix}: {told}: {reply.state}: {reply.gates}: {reply.data}"
+
+        await until(there, _WITHIN_S, instead)
+
+    async def down_to(self, percentage: int) -> None:
+        """Until every replica goes by a share of at most so much."""
+
+        async def down() -> bool:
+            reply = await self.system.steer.ask(control.Status)
+            assert reply.state is not None
+            assert reply.data is not None
+            applied = [each["applied"] for each in reply.data["replicas"]]
+            low = reply.state.percentage <= percentage
+            return low and len(applied) == 2 and min(applied) >= reply.state.version
+
+        await until(down, _WITHIN_S, lambda: f"{percentage} %: {self.prefix}")
+
+    async def accounted(self) -> None:
+        """Until every message is settled or held; then none is lost and none doubled."""
+        sent, events = self.system.sent, self.system.events
+        names = [each for each in sent if each.startswith(f"{self.prefix}-")]
+        settled = ("sms.sent", "sms.unknown", "sms.failed")
+
+        def all_told() -> bool:
+            return all(any(events.first(name, event) for event in settled) for name in names)
+
+        await until(all_told, _WITHIN_S)
+        await Account(self.system, f"{self.prefix}-").check()
+
+
+@asynccontextmanager
+async def trouble(
+    system: System, prefix: str, faults: Mapping[str, Mapping[str, Any]]
+) -> AsyncIterator[Episode]:
+    """Traffic that flows, then faults by provider; healed and stopped at the end."""
+    last = await _log(system).last()
+    assert last is not None
+    episode = Episode(system, prefix, last[0])
+    flowing = asyncio.create_task(episode.flow())
+    try:
+        await until(lambda: _flows(system, prefix), _WITHIN_S)
+        for provider, fault in faults.items():
+            await system.faults(provider, fault)
+        yield episode
+    finally:
+        await system.heal()
+        episode.stop()
+        await flowing
+
+
+def _flows(system: System, prefix: str) -> bool:
+    mine = [line["provider"] for line in system.taken() if line["key"].startswith(f"{prefix}-")]
+    return "africastalking" in mine

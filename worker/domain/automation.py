@@ -1,0 +1,101 @@
+"""What automation decides in one tick: everything it was given, to the entry of the control log.
+
+Rules: pure, so that the monitor and a replay make the same decision from the same inputs. Down and
+hold come from the judgement; up comes from `steering`, through the same gates as everybody's, and
+as a proposal where approval is required. The first reason to hold is told; a later tick is silent
+until it is another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from worker.domain import evidence
+from worker.domain.effects import Order, Rank, place
+from worker.domain.flags import RollbackPolicy
+from worker.domain.judgement import Action, judge, judge_window, permitted, went_down
+from worker.domain.steering import AUTOMATIC, Ruling, decide, next_up, share
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from worker.domain.evidence import Evidence, Setting, Tick
+    from worker.domain.flags import Snapshot
+    from worker.domain.gates import Measures
+    from worker.domain.judgement import Judgement, Topic, Window
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """All that a decision is made on, but for the state it is made in."""
+
+    at: datetime
+    before: Evidence
+    tick: Tick
+    setting: Setting
+    held: Topic | None = None
+    """What the tick before held for."""
+    window: Window | None = None
+    """Under the policy `threshold` alone."""
+    measures: Measures | None = None
+    """Of a move upwards alone; its evidence is that of this tick."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What goes into the control log, and by which name."""
+
+    name: str
+    ruling: Ruling
+
+
+def judged(inputs: Inputs, state: Snapshot) -> tuple[Judgement, Evidence]:
+    """Take the tick into the evidence and judge it by the policy in force."""
+    known = evidence.observe(inputs.before, inputs.tick, inputs.setting)
+    if state.flags.rollback_policy is RollbackPolicy.THRESHOLD and inputs.window is not None:
+        found = judge_window(inputs.window, state)
+    else:
+        found = judge(known, state)
+    return permitted(found, state), known
+
+
+def wants_up(found: Judgement, state: Snapshot, now: datetime) -> bool:
+    """Whether automation may look for a move upwards: only then measures are needed."""
+    migration, proposal = state.flags.migration, state.proposal
+    waits = proposal is not None and now < proposal.expires_at
+    free = migration.auto_advance and not state.held and not waits and share(state) > 0
+    return found.action is Action.GO_ON and free and next_up(state, now) is not None
+
+
+def ruled(found: Judgement, known: Evidence, inputs: Inputs, state: Snapshot) -> Decision | None:
+    """What is to be done about a judgement; None: nothing."""
+    match found.action:
+        case Action.HOLD:
+            if found.topic is inputs.held:
+                return None
+            return Decision("hold", Ruling(accepted=True, code="hold", text=found.reason))
+        case Action.STEP_BACK | Action.ROLL_BACK:
+            return _down(found, inputs, state)
+        case Action.GO_ON:
+            return _up(known, inputs, state)
+
+
+def _down(found: Judgement, inputs: Inputs, state: Snapshot) -> Decision:
+    after = went_down(found, state, inputs.at)
+    back = found.action is Action.STEP_BACK
+    name = "automatic-step-back" if back else "automatic-rollback"
+    text = f"{found.action}: {place(state)} -> {place(after)}: {found.reason}"
+    return Decision(name, Ruling(accepted=True, code=name, text=text, after=after))
+
+
+def _up(known: Evidence, inputs: Inputs, state: Snapshot) -> Decision | None:
+    following = next_up(state, inputs.at)
+    if inputs.measures is None or following is None:
+        return None
+    order = Order(following[0], AUTOMATIC, Rank.ADMINISTRATOR, "every gate is open")
+    measures = replace(inputs.measures, evidence=known)
+    ruling = decide(order, state, measures, inputs.at)
+    if not ruling.accepted or ruling.after is None:
+        return None
+    return Decision(f"automatic-{order.name}", ruling)

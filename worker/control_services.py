@@ -90,7 +90,7 @@ def control_services(around: Around) -> tuple[Service, ...]:
     measuring = Measuring(slots, around.target, around.clock, evidence.known)
     beats = ReplicaStore(database[replicas.COLLECTION])
     reporting = _reporting(around, measuring)
-    answering = _queries(around, log, beats, measuring, reporting)
+    answering = _queries(around, log, beats, measuring, reporting, evidence)
     ticks = Ticks(slots, beats, around.target, around.legacy, cfg.delivery_age_s)
     monitor = Monitor(
         log=log,
@@ -146,12 +146,13 @@ def _reporting(around: Around, measuring: Measuring) -> Reporting:
     )
 
 
-def _queries(
+def _queries(  # noqa: PLR0917 - what queries are answered from
     around: Around,
     log: ControlLogStore,
     beats: ReplicaStore,
     measuring: Measuring,
     reporting: Reporting,
+    evidence: EvidenceStore,
 ) -> queries.QueryHandler:
     return queries.QueryHandler(
         log=log,
@@ -160,6 +161,7 @@ def _queries(
         figures=measuring.figures,
         reporting=reporting,
         measures=measuring.since_change,
+        checkpoint=evidence.read,
         alerts=around.alerts.standing,
         guards=around.guards,
         normalise=around.normalise,

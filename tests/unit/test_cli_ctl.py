@@ -225,6 +225,17 @@ def test_the_status_shows_what_is_not_closed_of_the_breakers() -> None:
     assert "legacy closed" not in text
 
 
+def test_the_status_says_what_the_monitor_holds_for_and_how_near_the_alarms_are() -> None:
+    monitor = {
+        "lookedAt": "2026-03-01T12:00:00+00:00",
+        "holding": "hold: common trouble",
+        "evidence": {"failed": "target 3 of 25; worse than legacy 1.0 (alarm at 13.2)"},
+    }
+    text = printed(status_parts(reply(data={"monitor": monitor})))
+    assert "hold: common trouble" in text
+    assert "failed: target 3 of 25; worse than legacy 1.0 (alarm at 13.2)" in text
+
+
 def test_figures_that_are_nothing_everywhere_are_left_out_of_the_status() -> None:
     providers = {"a": {"accepted": 3, "cost": None}, "b": {"accepted": 0, "cost": None}}
     text = printed(status_parts(reply(data={"providers": providers})))

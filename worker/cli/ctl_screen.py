@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from contracts.control import ControlReply, GateView, StateView
     from worker.cli.client import ControlClient
 
-_SHOWN_ELSEWHERE: Final = ("replicas", "providers", "next")
+_SHOWN_ELSEWHERE: Final = ("replicas", "providers", "next", "monitor")
 
 
 def status_parts(reply: ControlReply) -> Iterator[RenderableType]:
@@ -57,6 +57,7 @@ def status_parts(reply: ControlReply) -> Iterator[RenderableType]:
         yield Text()
         shown = side_by_side(providers, "providers in the last hour", only_some=True)
         yield shown if shown.row_count else Text("no traffic in the last hour")
+    yield from _monitor(data.get("monitor"))
     yield Text()
     yield _replicas(data.get("replicas") or [], reply.version)
     yield from _next(data.get("next"), reply.gates)
@@ -96,6 +97,18 @@ def _replicas(replicas: Sequence[Mapping[str, Any]], version: int | None) -> Ren
             "-" if age is None else f"{age:.1f} s ago",
         )
     return found
+
+
+def _monitor(seen: Mapping[str, Any] | None) -> Iterator[RenderableType]:
+    """When it looked last, whether it holds and why, and how near the alarms are."""
+    if not seen:
+        return
+    yield Text()
+    yield line(f"monitor, looked at {plain(seen.get('lookedAt'))}", "bold")
+    if holding := seen.get("holding"):
+        yield line(str(holding), "yellow")
+    for signal, figures in (seen.get("evidence") or {}).items():
+        yield line(f"{signal}: {figures}")
 
 
 def _breakers(states: Mapping[str, str]) -> str:

@@ -38,7 +38,16 @@ if TYPE_CHECKING:
     from worker.domain.flags import Snapshot
     from worker.domain.gates import Gate, Measures
     from worker.domain.phases import Role
-    from worker.ports import Clock, ControlLog, Guard, Incoming, Replicas, Replier, Snapshots
+    from worker.ports import (
+        Checkpoint,
+        Clock,
+        ControlLog,
+        Guard,
+        Incoming,
+        Replicas,
+        Replier,
+        Snapshots,
+    )
 
 PREFIX: Final = "control.query."
 _STATUS_HOURS: Final = 1.0
@@ -56,6 +65,7 @@ class QueryHandler:
         figures: of providers over the last so many hours, by id and name. Raises `StoreAway`.
         reporting: health and comparison.
         measures: what the next gates are asked of. Raises `StoreAway`.
+        checkpoint: the monitor's last tick, by lineage. Raises `StoreAway`.
         alerts: what is wrong at present, as this replica sees it.
         guards: breakers by role.
         normalise: a number as people write it -> E.164, or why not.
@@ -70,6 +80,7 @@ class QueryHandler:
     figures: Callable[[Sequence[str], float], Awaitable[dict[str, dict[str, Any]]]]
     reporting: Reporting
     measures: Callable[[Snapshot], Awaitable[Measures]]
+    checkpoint: Callable[[str], Awaitable[Checkpoint | None]]
     alerts: Callable[[], list[str]]
     guards: Mapping[Role, Guard]
     normalise: Callable[[str], str | NotANumber]
@@ -121,8 +132,10 @@ class QueryHandler:
             last = await self.log.last()
             state = last[1] if last else None
             following, gates = await self._next(state)
+            seen = await self.checkpoint(state.lineage) if state else None
             data = {
                 "next": following,
+                "monitor": views.monitor(seen) if seen else None,
                 "replicas": [views.beat(each) for each in await self.replicas.list()],
                 "providers": await self.figures(self._providers(), _STATUS_HOURS),
                 "alerts": self.alerts(),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from contracts.control import ControlReply, GateView, StateView
 from worker.domain import phase_settings
+from worker.domain.recorded import shown
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from worker.domain.flags import Flags, Snapshot
     from worker.domain.gates import Gate
     from worker.domain.steering import Ruling
-    from worker.ports import Beat, LogEntry
+    from worker.ports import Beat, Checkpoint, LogEntry
 
 
 def reply(command: Command, ruling: Ruling, after: Snapshot, at: datetime) -> ControlReply:
@@ -92,6 +93,15 @@ def beat(found: Beat) -> dict[str, Any]:
         "inHand": said.in_hand,
         "consuming": said.consuming,
         "ageS": round(found.age_s, 1),
+    }
+
+
+def monitor(found: Checkpoint) -> dict[str, Any]:
+    """The monitor's last tick."""
+    return {
+        "lookedAt": found.at.isoformat(),
+        "holding": found.holding,
+        "evidence": shown(found.evidence),
     }
 
 

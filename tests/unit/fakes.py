@@ -102,13 +102,19 @@ class Meter:
         self.attempts: list[Measured] = []
         self.passed_over: list[tuple[str, bool]] = []
         self.judgements: list[tuple[str, bool]] = []
+        self.probes_passed_over: list[str] = []
 
     def attempt(self, measured: Measured) -> None:
         self.attempts.append(measured)
 
-    def skipped(self, provider: str, *, eligible: bool, recipient_hash: str) -> None:
+    def skipped(
+        self, provider: str, *, eligible: bool, recipient_hash: str, probe: bool = False
+    ) -> None:
         del recipient_hash
-        self.passed_over.append((provider, eligible))
+        if probe:
+            self.probes_passed_over.append(provider)
+        else:
+            self.passed_over.append((provider, eligible))
 
     def judged(
         self,

@@ -103,6 +103,7 @@ class Meter:
         self.passed_over: list[tuple[str, bool]] = []
         self.judgements: list[tuple[str, bool]] = []
         self.probes_passed_over: list[str] = []
+        self.probes_judged: list[tuple[str, bool]] = []
 
     def attempt(self, measured: Measured) -> None:
         self.attempts.append(measured)
@@ -125,8 +126,8 @@ class Meter:
         reported: bool = True,
         probe: bool = False,
     ) -> None:
-        del eligible, reported, probe
-        self.judgements.append((provider, delivered))
+        del eligible, reported
+        (self.probes_judged if probe else self.judgements).append((provider, delivered))
 
 
 @dataclass

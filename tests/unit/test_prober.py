@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import pytest
 from fakes import KEY, HandClock, Publisher, Snapshots, snapshot
 
 from contracts.commands import decode_send
+from worker.control import prober
 from worker.control.prober import NOT_ACCEPTED, NOT_DELIVERED, Prober
 from worker.domain import recipient
 from worker.domain.evidence import Evidence
@@ -17,6 +19,7 @@ from worker.domain.flags import MigrationSettings
 from worker.domain.message import Attempt, Delivery, Lane, OnUnknown, Record, Result, State
 from worker.domain.phases import Phase, Role
 from worker.domain.validation_settings import ValidationTraffic
+from worker.ports import StoreAway
 from worker.service import Background
 
 if TYPE_CHECKING:
@@ -119,8 +122,8 @@ class Bench:
         self, state: State = State.ACCEPTED, delivery: Delivery = Delivery.DELIVERED
     ) -> None:
         """Every replica looks; then what they published ends in `state`."""
-        for prober in self.probers:
-            await prober.look()
+        for each in self.probers:
+            await each.look()
             for event in self.publisher.events[self.ended :]:
                 self.records.keep(event.id, state, delivery)
             self.ended = len(self.publisher.events)
@@ -268,10 +271,33 @@ async def test_an_alert_is_over_when_its_provider_is_no_longer_probed(bench: Ben
     assert set(bench.alerts.open) == {(NOT_ACCEPTED, "old")}
 
 
+async def test_it_goes_on_when_the_store_is_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = 0
+
+    async def find(message_id: str) -> Record | None:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise StoreAway(message_id)
+        return None
+
+    monkeypatch.setattr(prober, "_LOOK_S", 0.0)
+    monkeypatch.setattr(bench.records, "find", find)
+    (service,) = bench.probers
+    await service.start()
+    async with asyncio.timeout(5):
+        while len(bench.asked) < 2:
+            await asyncio.sleep(0)
+    await service.stop()
+    assert bench.asked == ["target", "legacy"]
+
+
 async def test_it_stops_though_never_started_and_twice(bench: Bench) -> None:
-    (prober,) = bench.probers
-    await prober.stop()
-    await prober.start()
-    await prober.drain()
-    await prober.stop()
-    await prober.stop()
+    (service,) = bench.probers
+    await service.stop()
+    await service.start()
+    await service.drain()
+    await service.stop()
+    await service.stop()

@@ -177,17 +177,17 @@ class Prober:
         probes: Sequence[Probe],
         answers: Sequence[bool | None],
     ) -> None:
-        match validation.works(answers):
-            case False:
-                reason = f"{len(probes)} probes in a row were not {what}, last {probes[0].id}"
-                command = "sms-worker ctl health"
-                self._alerts.raised(
-                    code, reason, severity="warning", provider=provider, suggested_command=command
-                )
-            case True:
-                self._alerts.over(code, f"probes are {what} again", provider=provider)
-            case None:
-                pass
+        works = validation.works(answers)
+        if works:
+            self._alerts.over(code, f"probes are {what} again", provider=provider)
+        elif works is False:
+            self._alerts.raised(
+                code,
+                f"{len(probes)} probes in a row were not {what}, last {probes[0].id}",
+                severity="warning",
+                provider=provider,
+                suggested_command="sms-worker ctl health",
+            )
 
 
 def _command(probe: Probe) -> Event:

@@ -143,8 +143,8 @@ class Prober:
     async def _probe(self, role: Role, snapshot: Snapshot) -> None:
         """Once a slot."""
         now = self._clock.now()
-        urgent = await self._known(snapshot.lineage) if role is Role.LEGACY else None
-        every_s = validation.interval_s(role, snapshot.flags.migration.validation, urgent)
+        known = await self._known(snapshot.lineage) if role is Role.LEGACY else None
+        every_s = validation.interval_s(role, snapshot.flags.migration.validation, known)
         probe = validation.due(role, snapshot, now, every_s)
         if self._last.get(role) == probe:
             return

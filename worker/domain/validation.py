@@ -1,7 +1,7 @@
 """Validation traffic: which probe is due, and what the last ones say of a provider.
 
 Rules: pure. A probe is named by what it is (lineage, provider, start of its slot of time, number)
-and carries nothing else, so the copies that several replicas publish are one message. A provider
+and so is its text: the copies that several replicas publish are one message. A provider
 that is not in service is not probed. A probe is one question with one answer: it is tried once, at
 its own provider. What has no answer yet, or was never sent, says nothing.
 """
@@ -66,7 +66,7 @@ def probed(snapshot: Snapshot) -> frozenset[Role]:
 
 
 def interval_s(role: Role, asked: ValidationTraffic, known: Evidence | None) -> float:
-    """Seconds between two probes: few of legacy where they decide whether to roll back."""
+    """Seconds between two probes: short for legacy where they decide whether to roll back."""
     urgent = role is Role.LEGACY and known is not None and _undecided(known)
     return URGENT_S if urgent else asked.interval_s
 
@@ -88,13 +88,11 @@ def due(role: Role, snapshot: Snapshot, at: datetime, every_s: float) -> Probe:
     return Probe(f"validation-{name}", role, to, begins, begins + life)
 
 
-def before(
-    role: Role, snapshot: Snapshot, at: datetime, every_s: float, count: int = IN_A_ROW
-) -> tuple[Probe, ...]:
-    """The probes of the slots before the one that `at` is in, newest first."""
+def before(role: Role, snapshot: Snapshot, at: datetime, every_s: float) -> tuple[Probe, ...]:
+    """The probes of the last slots before the one that `at` is in, newest first."""
     return tuple(
         due(role, snapshot, at - timedelta(seconds=every_s * back), every_s)
-        for back in range(1, count + 1)
+        for back in range(1, IN_A_ROW + 1)
     )
 
 

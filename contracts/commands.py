@@ -30,6 +30,10 @@ MAX_TEXT: Final = 1600
 """Characters (code points) of a text: ten parts of GSM 03.38, and what gateways commonly take."""
 MAX_METADATA: Final = 32
 """Entries of `metadata`."""
+VALIDATION: Final = "Validation"
+"""Reserved `messageType`: to one of the phones configured for it, a validation message."""
+VALIDATION_PROVIDER: Final = "ValidationProvider"
+"""Entry of `metadata` of a validation message: whom it is to go through, `target` or `legacy`."""
 
 _NO_NUL: Final = r"^[^\x00]*$"
 _INTEGER: Final = re.compile(r"\s*[+-]?[0-9]{1,19}\s*", re.ASCII)
@@ -224,4 +228,13 @@ def _source(field: str, data: dict[str, Any]) -> str:
     return f"metadata.{key}"
 
 
-__all__ = ["MAX_TEXT", "SEND_TYPE", "DecodeError", "SendSms", "decode_send", "own_message_id"]
+__all__ = [
+    "MAX_TEXT",
+    "SEND_TYPE",
+    "VALIDATION",
+    "VALIDATION_PROVIDER",
+    "DecodeError",
+    "SendSms",
+    "decode_send",
+    "own_message_id",
+]

@@ -60,6 +60,9 @@ class DeliveryEvent(Wire):
     """Absent where the command could not be read."""
     user_id: str | None = None
     branch_id: Int64 | None = None
+    validation: Literal[True] | None = None
+    """True: a validation message of the worker's own, nobody's business but its operators'. Absent
+    on everything else."""
 
 
 class SmsSent(DeliveryEvent):

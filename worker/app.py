@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import yaml
@@ -21,6 +22,7 @@ from worker.broker.wakeups import Wakeups
 from worker.clock import SystemClock
 from worker.control.accounts import AccountWatch
 from worker.control.follow import Follower
+from worker.control.prober import Prober
 from worker.control.sync import Sync
 from worker.control_services import Around, control_services
 from worker.domain import flags, tariff
@@ -42,6 +44,8 @@ from worker.numbers import normaliser
 from worker.ports import Heartbeat
 from worker.runtime import Process, Steps, StoreHealth, Together
 from worker.service import Background
+from worker.store import evidence
+from worker.store.evidence import EvidenceStore
 from worker.telemetry.metrics import Book
 from worker.telemetry.publisher import MetricsPublisher
 from worker.web.health import health_app
@@ -92,6 +96,7 @@ def build(cfg: Settings) -> Process:
             _metrics(base, stores, book),
             *steering,
             _account_watch(base, accounts, sync),
+            _prober(base, accounts, stores, sync),
             sweeper,
             UnroutedWatch(base.consuming, base.background, _untaken(base.alerts)),
             Together(
@@ -228,7 +233,7 @@ def _send(  # noqa: PLR0917 - what a message's life needs, once, in the order it
         unsent=unsent,
     )
     return SendHandler(
-        understanding=understanding(cfg),
+        understanding=replace(understanding(cfg), own_numbers=lambda: _own_numbers(sync)),
         messages=stores.records,
         hybrid=hybrid,
         announcer=announcer,
@@ -236,6 +241,10 @@ def _send(  # noqa: PLR0917 - what a message's life needs, once, in the order it
         lanes=base.lanes,
         clock=base.clock,
     )
+
+
+def _own_numbers(sync: Sync) -> tuple[str, ...]:
+    return sync.current.flags.migration.validation.numbers if sync.current else ()
 
 
 def understanding(cfg: MessageSettings) -> Understanding:
@@ -351,6 +360,20 @@ def _account_watch(base: Base, accounts: Accounts, sync: Sync) -> AccountWatch:
         alerts=base.alerts,
         interval_s=interval_s,
         background=base.background,
+    )
+
+
+def _prober(base: Base, accounts: Accounts, stores: Stores, sync: Sync) -> Prober:
+    return Prober(
+        snapshots=sync,
+        records=stores.due,
+        known=EvidenceStore(base.database[evidence.COLLECTION]).known,
+        publisher=base.publisher,
+        providers=accounts.providers,
+        alerts=base.alerts,
+        clock=base.clock,
+        background=base.background,
+        delivery_age_s=base.cfg.delivery_age_s,
     )
 
 

@@ -626,7 +626,9 @@ class Meter(Protocol):
         """Count one finished attempt."""
         ...
 
-    def skipped(self, provider: str, *, eligible: bool, recipient_hash: str) -> None:
+    def skipped(
+        self, provider: str, *, eligible: bool, recipient_hash: str, probe: bool = False
+    ) -> None:
         """Count a candidate passed over because its breaker is open."""
         ...
 

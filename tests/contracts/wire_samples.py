@@ -107,6 +107,10 @@ SAMPLES = {
         },
     ),
     "SmsDelivered": (events.SmsDelivered, FULL | REPORT | {"networkCode": "64502"}),
+    "SmsDelivered.validation": (
+        events.SmsDelivered,
+        FULL | REPORT | {"messageType": "Validation", "validation": True},
+    ),
     "SmsUndelivered": (
         events.SmsUndelivered,
         FULL | REPORT | {"status": "Failed", "reason": "UserInBlackList", "matchedBy": "recipient"},

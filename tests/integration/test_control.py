@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +16,12 @@ from tests.integration.control_bench import Bench, bench, publish, until
 from tests.integration.proxy import Proxy
 from tests.system.steering import Steering, command
 from worker.cli.client import ControlClient, NotAllowed
+from worker.domain.evidence import Evidence
+from worker.domain.judgement import AUTOMATIC
 from worker.domain.phases import Phase
+from worker.domain.recorded import document
+from worker.store.slots import SlotStore
+from worker.telemetry.slots import SlotRow
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -25,6 +31,7 @@ if TYPE_CHECKING:
     Connect = Callable[[str], Awaitable[AbstractConnection]]
 
 pytestmark = pytest.mark.usefixtures("empty_queues")
+BAD = (((50.0,) * 5,) * 2, ((0.0,) * 5,), ((0.0,) * 5,))
 KEY = "control.command.emergency-rollback"
 
 
@@ -100,6 +107,31 @@ async def test_many_commands_at_once_are_each_done_once(two: Bench, connect: Con
     assert [e.number for e in entries] == list(range(entries[0].number, entries[0].number + 41))
     resets = entries[-1].after.breaker_resets
     assert list(resets.values()) == [40]
+
+
+# --- what happens by itself -----------------------------------------------------------------------
+
+
+async def test_at_100_per_cent_probes_of_legacy_alone_bring_the_rollback(two: Bench) -> None:
+    await two.steer.to(Phase.COMPLETE_MIGRATION, 100)
+    last = await two.log.last()
+    assert last is not None
+    state = last[1]
+    bad = Evidence(since=state.since.timestamp(), absolute=BAD)
+    now = datetime.now(UTC)
+    slot = SlotRow("legacy", 10, now.replace(microsecond=0), {"probe_accepted": 73})
+    assert await SlotStore(two.database, "a sender", retention_days=1).write([slot], [])
+    due = {"tick": 1_000, "at": now - timedelta(minutes=1), "counted": {}, "holding": None}
+    await two.database["evidence"].replace_one(
+        {"_id": state.lineage}, due | {"evidence": document(bad)}, upsert=True
+    )
+
+    async def down() -> bool:
+        return await phase(two) == Phase.ROLLBACK
+
+    await until(down)
+    (made,) = (each for each in await two.entries() if each.user == AUTOMATIC)
+    assert "legacy was proved good in the same time" in str(made.reply["text"])
 
 
 # --- who may --------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from worker.clock import SystemClock
 from worker.control.sync import seed
 from worker.domain.flags import Flags, Lock, MigrationSettings, Proposal, Snapshot, Thresholds
 from worker.domain.phases import DEFAULT_RULES, Phase, Role, Rules
+from worker.domain.validation_settings import ValidationTraffic
 from worker.ports import Clash, ControlLog, LogEntry, StoreAway
 from worker.store import control_log, indexes
 from worker.store.client import Database
@@ -31,7 +32,14 @@ RICH = Flags(
     thresholds=Thresholds(1.0, 99.0, 250.0),
     user_overrides=MappingProxyType({"a.b$c": Role.TARGET, "": Role.LEGACY, "$set": Role.TARGET}),
     branch_overrides=MappingProxyType({7: Role.TARGET, -(2**40): Role.LEGACY}),
-    migration=MigrationSettings(auto_advance=True, notify=("a@b", "c@d"), metrics_retention_days=7),
+    migration=MigrationSettings(
+        auto_advance=True,
+        notify=("a@b", "c@d"),
+        metrics_retention_days=7,
+        validation=ValidationTraffic(
+            enabled=True, numbers=("+260971000001",), interval_s=30.0, providers=(Role.LEGACY,)
+        ),
+    ),
     phases=MappingProxyType({**DEFAULT_RULES, Phase.PARALLEL_SETUP: Rules(2, 1, 9, (2, 9))}),
 )
 STATE = replace(

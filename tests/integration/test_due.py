@@ -15,6 +15,7 @@ from worker.clock import SystemClock
 from worker.domain.delivery import Report
 from worker.domain.message import Attempt, Delivery, Lane, Lease, Record, State
 from worker.domain.outcome import Accepted, Refused, Unknown
+from worker.domain.phases import Role
 from worker.handlers import announce
 from worker.handlers.announce import Announcer
 from worker.handlers.report import Matcher
@@ -102,8 +103,10 @@ class Desk:
         )
         assert await self.messages.settle(held, state, finished, events, lane=T) is None
 
-    async def accepted(self, ident: str = "m-1", provider: str = "at", pid: str = "at-1") -> None:
-        held = await self.claim(ident, provider)
+    async def accepted(
+        self, ident: str = "m-1", provider: str = "at", pid: str = "at-1", **changes: Any
+    ) -> None:
+        held = await self.claim(ident, provider, **changes)
         await self.settle(held, Finished(Accepted(pid), 1.0), State.ACCEPTED)
 
     async def lease_died_ago(self, seconds: float) -> None:
@@ -258,6 +261,13 @@ async def test_what_was_delivered_counts_as_delivered(desk: Desk) -> None:
     desk.later(seconds=601)
     await desk.sweeper.sweep()
     assert desk.meter.judgements == [("at", True)]
+
+
+async def test_a_probe_is_judged_apart(desk: Desk) -> None:
+    await desk.accepted(probe=Role.TARGET)
+    desk.later(seconds=601)
+    await desk.sweeper.sweep()
+    assert (desk.meter.judgements, desk.meter.probes_judged) == ([], [("at", False)])
 
 
 async def test_a_provider_without_reports_is_not_judged(desk: Desk) -> None:

@@ -25,6 +25,7 @@ from worker.domain.message import (
     StoredEvent,
 )
 from worker.domain.outcome import Accepted, Blame, Money, NotSent, Refused, Unknown
+from worker.domain.phases import Role
 from worker.ports import Closing, Finished, Messages
 from worker.service import Background
 from worker.store import indexes, messages
@@ -177,6 +178,7 @@ async def test_a_claim_stores_all_but_text_and_number(desk: Desk) -> None:
         user_id="ann",
         branch_id=7,
         segments=2,
+        probe=Role.LEGACY,
         **BULK,
     )
     held = await desk.ours.claim(asked, attempt())
@@ -200,6 +202,7 @@ async def test_a_claim_stores_all_but_text_and_number(desk: Desk) -> None:
         user_id="ann",
         branch_id=7,
         segments=2,
+        probe=Role.LEGACY,
     )
 
 

@@ -63,6 +63,13 @@ class Steering:
         state.flags["SmsFeatureFlags"]["EnableAutomaticRollback"] = rolls_back
         await self.do(control.SetFlags, flags=state.flags)
 
+    async def validation(self, **traffic: Any) -> None:
+        """Whether, where to and how often probes are sent."""
+        state = (await self.ask(control.Status)).state
+        assert state is not None
+        state.flags["MigrationSettings"]["ValidationTraffic"] |= traffic
+        await self.do(control.SetFlags, flags=state.flags)
+
     async def to(self, phase: Phase, percentage: int) -> int:
         """Move to a phase and percentage; returns the version in force."""
         state = (await self.ask(control.Status)).state

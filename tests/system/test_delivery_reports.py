@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from helpers import PROVIDERS, System
-from waiting import number_for, until
+from waiting import new_number, number_for, until
 
+from contracts import control
 from worker.domain.phases import Phase
 
 if TYPE_CHECKING:
@@ -108,6 +109,49 @@ async def test_what_two_providers_may_have_is_marked_when_a_report_proves_one(
     assert sorted(told.takers("twice_africastalking")) == sorted(PROVIDERS)
     assert (sent["provider"], sent["attempt"]) == ("africastalking", 1)
     assert sent["possibleDuplicate"], await told.story(["twice_africastalking"])
+
+
+OWN_NUMBERS: Final = (new_number(), new_number())
+
+
+async def accepted(system: System) -> dict[str, tuple[int, int, int]]:
+    """By provider: messages accepted, then validation messages accepted and delivered."""
+    reply = await system.steer.ask(control.Health)
+    assert reply.data is not None
+    return {
+        provider: (
+            found["accepted"],
+            found["validation"]["successRate"]["count"],
+            found["validation"]["deliveryRate"]["count"],
+        )
+        for provider, found in reply.data["providers"].items()
+    }
+
+
+def ends(system: System) -> dict[str, list[str]]:
+    """What was told of each probe, by what is marked as one."""
+    marked = {each["messageId"] for each in system.events.all if each.get("validation")}
+    return {name: system.events.names(name) for name in marked}
+
+
+async def test_probes_are_sent_marked_and_counted_apart_until_they_have_arrived(
+    told: System,
+) -> None:
+    before = await accepted(told)
+
+    async def counted() -> bool:
+        return all(sent and arrived for _, sent, arrived in (await accepted(told)).values())
+
+    await told.steer.validation(Enabled=True, Numbers=OWN_NUMBERS, IntervalSeconds=10)
+    await until(counted, WITHIN_S, lambda: str(ends(told)))
+    await told.steer.validation(Enabled=False)
+    await until(lambda: all(len(each) == len((SENT, DELIVERED)) for each in ends(told).values()), 5)
+    after = await accepted(told)
+    assert [sums[0] for sums in after.values()] == [sums[0] for sums in before.values()]
+    assert all(sorted(each) == [DELIVERED, SENT] for each in ends(told).values())
+    journal = [line for line in told.taken() if line["to"] in OWN_NUMBERS]
+    assert {line["provider"] for line in journal} == set(PROVIDERS)
+    assert len(journal) == len(ends(told))
 
 
 async def test_all_reports_have_found_their_message(told: System) -> None:

@@ -102,13 +102,20 @@ class Meter:
         self.attempts: list[Measured] = []
         self.passed_over: list[tuple[str, bool]] = []
         self.judgements: list[tuple[str, bool]] = []
+        self.probes_passed_over: list[str] = []
+        self.probes_judged: list[tuple[str, bool]] = []
 
     def attempt(self, measured: Measured) -> None:
         self.attempts.append(measured)
 
-    def skipped(self, provider: str, *, eligible: bool, recipient_hash: str) -> None:
+    def skipped(
+        self, provider: str, *, eligible: bool, recipient_hash: str, probe: bool = False
+    ) -> None:
         del recipient_hash
-        self.passed_over.append((provider, eligible))
+        if probe:
+            self.probes_passed_over.append(provider)
+        else:
+            self.passed_over.append((provider, eligible))
 
     def judged(
         self,
@@ -119,8 +126,8 @@ class Meter:
         reported: bool = True,
         probe: bool = False,
     ) -> None:
-        del eligible, reported, probe
-        self.judgements.append((provider, delivered))
+        del eligible, reported
+        (self.probes_judged if probe else self.judgements).append((provider, delivered))
 
 
 @dataclass

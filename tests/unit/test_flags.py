@@ -13,6 +13,7 @@ import pytest
 from worker.control import views
 from worker.domain.flags import MAX_OVERRIDES, Flags, FlagsError, parse, role_named
 from worker.domain.phases import DEFAULT_RULES, Phase, Role, Rules
+from worker.domain.validation_settings import ValidationTraffic
 
 SHIPPED = json.loads(Path("deploy/flags.json").read_text(encoding="utf-8"))
 
@@ -168,6 +169,75 @@ def test_phases_are_configuration_and_what_is_not_given_stays() -> None:
 def test_flags_come_back_from_the_document_they_are_shown_as() -> None:
     read, _ = parse({"Phases": {"ParallelSetup": {"High": 9, "Steps": [9]}}}, "at-1", "old")
     assert parse(views.document(read, 3), "at-1", "old") == (read, 3)
+
+
+PROBES = {
+    "Enabled": True,
+    "Numbers": ["+260971000001", "+442071838750"],
+    "IntervalSeconds": 30,
+    "Providers": ["africas-talking", "Legacy"],
+}
+
+
+def test_validation_traffic_names_phones_and_providers_and_comes_back() -> None:
+    read, _ = flags(changed("MigrationSettings", ValidationTraffic=PROBES))
+    assert read.migration.validation == ValidationTraffic(
+        enabled=True,
+        numbers=("+260971000001", "+442071838750"),
+        interval_s=30.0,
+        providers=(Role.TARGET, Role.LEGACY),
+    )
+    assert flags(views.document(read, 3)) == (read, 3)
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"Enabled": 1}, "Enabled: expected true or false, got 1"),
+        ({"Numbers": "+260971000001"}, "Numbers: expected a list of strings, got '+260971000001'"),
+        (
+            {"Numbers": ["0977123456"]},
+            "Numbers: expected E.164 (+ and 8 to 15 digits), got '0977123456'",
+        ),
+        (
+            {"Numbers": ["+2609771234567890"]},
+            "Numbers: expected E.164 (+ and 8 to 15 digits), got '+2609771234567890'",
+        ),
+        (
+            {"Numbers": [f"+2609710000{n}" for n in range(10, 31)]},
+            "Numbers: expected at most 20, got 21",
+        ),
+        (
+            {"Numbers": ["+260971000001"] * 2},
+            "Numbers: expected each once, got ['+260971000001', '+260971000001']",
+        ),
+        ({"IntervalSeconds": 9}, "IntervalSeconds: expected a number from 10 to 3600, got 9"),
+        (
+            {"Providers": ["twilio"]},
+            "Providers: expected a list of africastalking or legacy, got ['twilio']",
+        ),
+        (
+            {"Providers": "legacy"},
+            "Providers: expected a list of africastalking or legacy, got 'legacy'",
+        ),
+        (
+            {"Providers": ["target", "africastalking"]},
+            "Providers: expected each once, got ['target', 'target']",
+        ),
+        ({"Numbers": []}, "Numbers: expected at least one where Enabled is true, got none"),
+        ({"Providers": []}, "Providers: expected at least one where Enabled is true, got none"),
+    ],
+)
+def test_wrong_validation_traffic_is_named_with_its_section(
+    fields: dict[str, Any], problem: str
+) -> None:
+    found = problems(changed("MigrationSettings", ValidationTraffic=PROBES | fields))
+    assert f"ValidationTraffic.{problem}" in found
+
+
+def test_an_unknown_field_of_validation_traffic_is_named() -> None:
+    found = problems(changed("MigrationSettings", ValidationTraffic={"Number": []}))
+    assert found == ("ValidationTraffic.Number: unknown field",)
 
 
 def test_wrong_phases_are_named_with_their_field_all_at_once() -> None:

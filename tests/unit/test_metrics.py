@@ -119,6 +119,11 @@ def test_skipped_counts_as_an_error_and_as_failed(book: Book) -> None:
     assert total.errors == 1
 
 
+def test_a_validation_message_passed_over_counts_apart(book: Book) -> None:
+    book.skipped("target", eligible=False, recipient_hash="a", probe=True)
+    assert counts(book.total("target")) == {"probe_errors": 1}
+
+
 @pytest.mark.parametrize(
     ("outcome", "errors"),
     [

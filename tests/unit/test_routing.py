@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import pytest
 from fakes import NUMBER, snapshot
@@ -18,6 +19,9 @@ from hypothesis import strategies as st
 
 from worker.domain.phases import Phase, Role
 from worker.domain.routing import bucket, bucket_of_digest, decide
+
+if TYPE_CHECKING:
+    from worker.domain.flags import Snapshot
 
 T, L = Role.TARGET, Role.LEGACY
 NUMBERS = st.integers(950_000_000, 979_999_999).map(lambda n: f"+260{n}")
@@ -173,3 +177,35 @@ def test_who_is_blocked_is_skipped_and_the_preference_stays(
 def test_a_provider_without_a_role_is_not_skipped_but_absent() -> None:
     decision = decide(NUMBER, None, None, snapshot(0, Phase.ROLLBACK), frozenset({T}))
     assert (decision.candidates, decision.skipped) == ((L,), ())
+
+
+@pytest.mark.parametrize("percentage", [0, 100])
+@pytest.mark.parametrize("role", Role)
+def test_a_probe_goes_to_its_provider_alone_whatever_the_percentage(
+    role: Role, percentage: int
+) -> None:
+    state = snapshot(percentage, user_overrides=MappingProxyType({"ann": role.other}))
+    decision = decide(NUMBER, "ann", None, state, probe=role)
+    assert (decision.candidates, decision.preferred) == ((role,), role)
+    assert (decision.reason, decision.assigned) == (f"validation: {role}", False)
+
+
+@pytest.mark.parametrize(
+    ("state", "role"),
+    [
+        (snapshot(0, Phase.NOT_STARTED), T),
+        (snapshot(0, Phase.ROLLBACK), T),
+        (snapshot(50, target_enabled=False), T),
+        (snapshot(50, legacy_enabled=False), L),
+    ],
+)
+def test_a_probe_of_who_is_not_in_service_goes_to_nobody(state: Snapshot, role: Role) -> None:
+    decision = decide(NUMBER, None, None, state, probe=role)
+    assert (decision.candidates, decision.skipped) == ((), ())
+    assert decision.reason == f"validation: {role} is not in service"
+
+
+def test_a_probe_waits_for_no_breaker() -> None:
+    decision = decide(NUMBER, None, None, snapshot(50), frozenset({L}), probe=L)
+    assert (decision.candidates, decision.skipped) == ((), (L,))
+    assert decision.reason == "validation: the breaker of legacy is open"

@@ -9,12 +9,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from fakes import BULK, KEY, Bench, Lanes, Publisher, incoming, snapshot
+from fakes import BULK, KEY, NUMBER, Bench, Lanes, Publisher, incoming, snapshot
 
 from contracts.names import Header, Queue
 from worker.domain.message import Attempt, Lane, OnUnknown, State
 from worker.domain.outcome import Accepted, Blame, NotSent, Refused, Unknown
-from worker.domain.phases import Phase
+from worker.domain.phases import Phase, Role
 from worker.handlers import announce
 from worker.handlers.announce import Announcer
 from worker.handlers.lost import LostHandler
@@ -577,3 +577,79 @@ async def test_no_event_and_no_dead_letter_says_number_or_text(desk: Desk) -> No
     said += repr(desk.publisher.dead_letters) + repr(desk.record())
     assert "977123456" not in said
     assert "Your code" not in said
+
+
+# --- probes ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def probing() -> Desk:
+    """Everything goes to the target, and the phone of these tests is our own."""
+    desk = Desk(percentage=100)
+    own = replace(desk.send.understanding, own_numbers=lambda: {NUMBER})
+    desk.send = replace(desk.send, understanding=own)
+    return desk
+
+
+PROBE = {"messageType": "Validation", "metadata": {"ValidationProvider": "legacy"}}
+
+
+async def test_a_probe_goes_to_its_provider_marked_and_counted_apart(probing: Desk) -> None:
+    assert await probing.take(incoming(fields=PROBE)) is ACK
+    assert (len(probing.legacy.sent), len(probing.target.sent)) == (1, 0)
+    assert probing.publisher.body()["validation"] is True
+    assert probing.record().probe is Role.LEGACY
+    (measured,) = probing.meter.attempts
+    assert (measured.probe, measured.eligible, measured.fallback) == (True, False, False)
+
+
+async def test_what_is_no_probe_has_no_mark(desk: Desk) -> None:
+    await desk.take(incoming(fields=PROBE))
+    assert "validation" not in desk.publisher.body()
+    assert not desk.meter.attempts[0].probe
+    assert len(desk.target.sent) == 1
+
+
+async def test_a_probe_is_tried_once_at_its_provider_and_nobody_keeps_it(probing: Desk) -> None:
+    probing.legacy.outcomes = [SICK]
+    assert await probing.take(incoming(fields=PROBE)) is ACK
+    assert (probing.calls, probing.record().state) == (1, State.FAILED)
+    assert probing.publisher.names == ["sms.failed"]
+    assert probing.publisher.body()["validation"] is True
+    assert (probing.publisher.parked, probing.publisher.dead_letters) == ([], [])
+
+
+async def test_a_probe_that_finds_the_breaker_open_fails_and_holds_up_nobody(
+    probing: Desk,
+) -> None:
+    probing.legacy.is_open = True
+    assert await probing.take(incoming(fields=PROBE)) is ACK
+    assert (probing.calls, probing.lanes.pauses, probing.publisher.parked) == (0, [], [])
+    assert probing.meter.probes_passed_over == ["old"]
+    assert probing.publisher.body()["reason"] == "validation: the breaker of legacy is open"
+
+
+async def test_a_probe_of_who_left_service_meanwhile_ends_unsent(probing: Desk) -> None:
+    probing.snapshots.current = snapshot(100, legacy_enabled=False)
+    assert await probing.take(incoming(fields=PROBE)) is ACK
+    assert (probing.calls, probing.publisher.names) == (0, ["sms.failed"])
+    assert probing.publisher.body()["reason"] == "validation: legacy is not in service"
+
+
+async def test_a_probe_that_may_have_left_is_held_and_goes_to_nobody_else(probing: Desk) -> None:
+    probing.legacy.outcomes = [MAYBE]
+    assert await probing.take(incoming(fields=PROBE)) is ACK
+    assert (probing.calls, probing.publisher.names) == (1, ["sms.unknown"])
+    assert await probing.take(incoming(fields=PROBE, redelivered=True)) is ACK
+    assert (probing.calls, probing.record().state) == (1, State.UNKNOWN)
+
+
+async def test_a_probe_stays_one_when_its_number_is_no_longer_ours(probing: Desk) -> None:
+    await probing.leave_submitting(probe=Role.LEGACY, message_type="Validation")
+    probing.clock.advance(probing.LEASE_S + 1)
+    probing.send = replace(
+        probing.send, understanding=replace(probing.send.understanding, own_numbers=frozenset)
+    )
+    assert await probing.take(incoming(fields=PROBE, redelivered=True)) is ACK
+    assert probing.publisher.body()["validation"] is True
+    assert len(probing.target.sent) == 0

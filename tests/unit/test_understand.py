@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -11,6 +12,7 @@ from fakes import EPOCH, KEY, NUMBER, incoming
 from contracts.names import Header, Queue
 from worker.domain import recipient
 from worker.domain.message import Lane, Message, OnUnknown
+from worker.domain.phases import Role
 from worker.handlers.understand import Refusal, Understanding, carried, first_seen, text_header
 from worker.numbers import normaliser
 
@@ -160,3 +162,24 @@ def test_a_text_header_is_text_or_nothing(value: object, text: str | None) -> No
 @pytest.mark.parametrize("value", ["bad\nheader", "", "00-xyz", "é", 7, "00-" + "0" * 600])
 def test_a_trace_that_is_none_is_dropped(value: object) -> None:
     assert understood(headers={Header.TRACEPARENT: value}).traceparent is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "own", "probe"),
+    [
+        ({}, {NUMBER}, Role.LEGACY),
+        ({}, {"+260977000000"}, None),
+        ({"messageType": "validation"}, {NUMBER}, None),
+        ({"metadata": {"ValidationProvider": "target"}}, {NUMBER}, Role.TARGET),
+        ({"metadata": {"ValidationProvider": "twilio"}}, {NUMBER}, None),
+        ({"metadata": None}, {NUMBER}, None),
+    ],
+)
+def test_a_probe_is_of_its_type_and_to_a_phone_of_our_own_and_names_a_provider(
+    fields: dict[str, Any], own: set[str], probe: Role | None
+) -> None:
+    asked = {"messageType": "Validation", "metadata": {"ValidationProvider": "legacy"}}
+    probing = replace(understanding, own_numbers=lambda: own)
+    found = probing.of(incoming(fields=asked | fields), NOW)
+    assert isinstance(found, Message)
+    assert found.probe is probe

@@ -47,6 +47,8 @@ _NAMES: Final = (
     "not_sent_account",
     "unknown",
     "skipped",
+    "probe_accepted",
+    "probe_errors",
 )
 Counts = dict[str, int]
 
@@ -128,7 +130,8 @@ def _side(new: Counts) -> Side:
 
 def _all(new: Counts) -> Seen:
     errors = new["not_sent_provider"] + new["not_sent_account"] + new["unknown"] + new["skipped"]
-    return Seen(errors, errors + new["accepted"])
+    errors += new["probe_errors"]
+    return Seen(errors, errors + new["accepted"] + new["probe_accepted"])
 
 
 def _most(beats: Sequence[Beat], provider: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from contracts.control import ControlReply, GateView, StateView
-from worker.domain import phase_settings
+from worker.domain import phase_settings, validation_settings
 from worker.domain.recorded import shown
 
 if TYPE_CHECKING:
@@ -157,6 +157,7 @@ def document(flags: Flags, percentage: int) -> dict[str, Any]:
             "FourEyes": migration.four_eyes,
             "NotificationRecipients": list(migration.notify),
             "MetricsRetentionDays": migration.metrics_retention_days,
+            "ValidationTraffic": validation_settings.document(migration.validation),
         },
         "Phases": phase_settings.document(flags.phases),
     }

@@ -12,8 +12,9 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from worker.domain import phase_settings
+from worker.domain import phase_settings, validation_settings
 from worker.domain.phases import DEFAULT_RULES, PERCENTAGES, Phase, Role, Rules
+from worker.domain.validation_settings import ValidationTraffic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -71,6 +72,7 @@ class MigrationSettings:
     """Manual upward moves want a second person too."""
     notify: tuple[str, ...] = ()
     metrics_retention_days: int = 30
+    validation: ValidationTraffic = field(default_factory=ValidationTraffic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +243,7 @@ def _migration(reader: _Reader, section: dict[str, Any]) -> MigrationSettings:
         metrics_retention_days=reader.integer(
             section, "MetricsRetentionDays", 30, range(1, year_days)
         ),
+        validation=validation_settings.read(reader, section),
     )
 
 
@@ -305,6 +308,16 @@ class _Reader:
         value = section.pop(name, [])
         fits = isinstance(value, list | tuple) and all(isinstance(v, str) for v in value)
         return tuple(self._expect(fits, name, "a list of strings", value, ()))
+
+    def roles(
+        self, section: dict[str, Any], name: str, default: tuple[Role, ...]
+    ) -> tuple[Role, ...]:
+        value = section.pop(name, list(default))
+        given = value if isinstance(value, list) else [None]
+        found = tuple(role for each in given if (role := role_named(each, *self._ids)))
+        expected = f"a list of {' or '.join(self._ids)}"
+        self._expect(len(found) == len(given), name, expected, value, default)
+        return found
 
     def overrides(
         self, section: dict[str, Any], name: str, key: Callable[[str], Any]

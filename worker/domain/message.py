@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from worker.domain.phases import Role
+
 
 class Lane(StrEnum):
     """The queue a message first came through; frozen in the record."""
@@ -106,6 +108,8 @@ class Message:
     traceparent: str | None = None
     segments: int = 1
     """Our own estimate; the provider bills by its count."""
+    probe: Role | None = None
+    """A validation message, and whom it is to go through; frozen in the record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +181,8 @@ class Record:
     user_id: str | None = None
     branch_id: int | None = None
     segments: int = 1
+    probe: Role | None = None
+    """As in `Message`."""
 
     def tried(self) -> frozenset[str]:
         """Providers that any attempt of this message named."""

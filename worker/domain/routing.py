@@ -2,6 +2,7 @@
 
 Rules: pure; the same input gives the same candidates on every replica. A raise of the percentage
 never moves a number back (`bucket < percentage` is monotone). A disabled provider is never chosen.
+A probe goes to the provider it is about, or to none.
 The reason is part of the decision and travels unchanged to record, log, event and console.
 """
 
@@ -53,6 +54,8 @@ def decide(
     branch_id: int | None,
     snapshot: Snapshot,
     blocked: frozenset[Role] = frozenset(),
+    *,
+    probe: Role | None = None,
 ) -> Decision:
     """Order the candidates for one message.
 
@@ -62,10 +65,12 @@ def decide(
         branch_id: the message's branch, for overrides.
         snapshot: flags and state in force.
         blocked: roles whose breaker lets nothing through now.
+        probe: whom it is to validate; None: no validation message.
     """
+    if probe is not None:
+        return _probe(probe, snapshot, blocked)
     first, reason, assigned = _preferred(to, user_id, branch_id, snapshot)
-    with_role = (Role.LEGACY,) if snapshot.phase in LEGACY_ALONE else (first, first.other)
-    enabled = tuple(role for role in with_role if snapshot.flags.enabled(role))
+    enabled = tuple(role for role in (first, first.other) if in_service(role, snapshot))
     if not enabled:
         return Decision((), f"{reason}; no enabled provider has a role")
     if enabled[0] is not first:
@@ -77,6 +82,21 @@ def decide(
         skipped=tuple(role for role in enabled if role in blocked),
         preferred=enabled[0],
     )
+
+
+def in_service(role: Role, snapshot: Snapshot) -> bool:
+    """Whether anything may be sent through it: it has a role in the phase, and is enabled."""
+    with_role = role is Role.LEGACY or snapshot.phase not in LEGACY_ALONE
+    return with_role and snapshot.flags.enabled(role)
+
+
+def _probe(role: Role, snapshot: Snapshot, blocked: frozenset[Role]) -> Decision:
+    if not in_service(role, snapshot):
+        return Decision((), f"validation: {role} is not in service")
+    if role in blocked:
+        reason = f"validation: the breaker of {role} is open"
+        return Decision((), reason, skipped=(role,), preferred=role)
+    return Decision((role,), f"validation: {role}", preferred=role)
 
 
 def _preferred(

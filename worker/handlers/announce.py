@@ -185,6 +185,7 @@ def _build(
         message_type=source.message_type,
         user_id=source.user_id,
         branch_id=source.branch_id,
+        validation=True if source.probe else None,
         **fields,
     )
     return _stored(event, ordinal)

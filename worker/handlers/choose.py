@@ -88,7 +88,9 @@ class Chooser:
 
     def _decide(self, message: Message, snapshot: Snapshot) -> Decision:
         blocked = frozenset(r for r, guard in self.guards.items() if not guard.passable())
-        return decide(message.to, message.user_id, message.branch_id, snapshot, blocked)
+        return decide(
+            message.to, message.user_id, message.branch_id, snapshot, blocked, probe=message.probe
+        )
 
     def _count_skipped(self, state: Round, decision: Decision, chosen: Role | None) -> None:
         """Whom the choice passed over, once a round: a fallback not reached was not passed over.
@@ -105,4 +107,5 @@ class Chooser:
                 self.guards[role].provider_id,
                 eligible=first and role is decision.preferred,
                 recipient_hash=state.message.recipient.hash,
+                probe=state.message.probe is not None,
             )

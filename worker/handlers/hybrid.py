@@ -24,7 +24,17 @@ from worker.domain.outcome import Accepted, Blame, NotSent, Outcome, Refused, Un
 from worker.domain.routing import Decision
 from worker.handlers import announce
 from worker.handlers.choose import Pick
-from worker.handlers.round import Blocked, Ended, NotBegun, OptedOut, Round, Settled, TooLate, Waits
+from worker.handlers.round import (
+    Blocked,
+    Ended,
+    NotBegun,
+    NoWay,
+    OptedOut,
+    Round,
+    Settled,
+    TooLate,
+    Waits,
+)
 from worker.ports import Finished, Measured, Sms
 
 if TYPE_CHECKING:
@@ -179,6 +189,8 @@ class Hybrid:
             return await self._end_tried(state, state.base, state.previous, why)
         if not isinstance(why, Decision):
             return why
+        if state.message.probe is not None:
+            return NoWay(why.reason)
         open_ = [self.guards[role] for role in why.skipped if role not in state.excluded]
         if isinstance(state.base, Record) and state.base.state is State.UNKNOWN and not open_:
             return Settled(state.base.state, state.base.events, "nobody left to resend through")
@@ -198,13 +210,17 @@ class Hybrid:
             return await self._settle_failed(state, lease, previous, "its life ended")
         if isinstance(why, OptedOut):
             return await self._settle_failed(state, lease, previous, "recipient opted out")
-        if lease.failed_rounds + 1 >= self.budget[state.message.lane]:
+        if lease.failed_rounds + 1 >= self._budget(state.message):
             return await self._settle_failed(state, lease, previous, "every round failed")
         lane = state.message.lane
         round_ = await self.messages.wait(lease, previous, counted=True, lane=lane)
         if isinstance(round_, Record):
             return await self._lost(lease, previous, round_)
         return Waits(round_, lease.failed_rounds + 1)
+
+    def _budget(self, message: Message) -> int:
+        """Rounds; a probe has one: a second would hide what the first found."""
+        return 1 if message.probe is not None else self.budget[message.lane]
 
     async def _settle_accepted(
         self, state: Round, lease: Lease, attempt: Attempt, finished: Finished
@@ -284,6 +300,7 @@ class Hybrid:
                 eligible=attempt.eligible,
                 recipient_hash=message.recipient.hash,
                 fallback=pick.role is not pick.decision.preferred,
+                probe=message.probe is not None,
             )
         )
 

@@ -59,11 +59,18 @@ class OptedOut:
 
 
 @dataclass(frozen=True, slots=True)
+class NoWay:
+    """The one provider a probe is about cannot be asked now: nothing was tried in this round."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class NotBegun:
     """The process is draining: nothing was written in this round."""
 
 
-Ended = Settled | Waits | Blocked | TooLate | OptedOut | NotBegun
+Ended = Settled | Waits | Blocked | TooLate | OptedOut | NoWay | NotBegun
 
 
 class Unsent:

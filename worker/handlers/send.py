@@ -21,7 +21,16 @@ from contracts.names import Header
 from worker.domain.life import Action, action, situation
 from worker.domain.message import Message, Record, State
 from worker.handlers import announce
-from worker.handlers.round import Blocked, Ended, NotBegun, OptedOut, Settled, TooLate, Waits
+from worker.handlers.round import (
+    Blocked,
+    Ended,
+    NotBegun,
+    NoWay,
+    OptedOut,
+    Settled,
+    TooLate,
+    Waits,
+)
 from worker.handlers.running import Running
 from worker.handlers.understand import Refusal, Understanding, carried, first_seen
 from worker.ports import Closing, Settlement
@@ -144,11 +153,8 @@ class SendHandler:
                 if ended.lane:
                     self.lanes.pause(message.lane, ended.for_s)
                 return await self._park(incoming, SOON, carried(incoming, Header.ROUND))
-            case TooLate():
-                return await self._close(incoming, message, record, *_too_late(record))
-            case OptedOut():
-                state = State.REJECTED if record is None else State.FAILED
-                return await self._close(incoming, message, record, state, "recipient opted out")
+            case TooLate() | OptedOut() | NoWay():
+                return await self._close(incoming, message, record, *_end_of(ended, record))
             case NotBegun():
                 return Settlement.REQUEUE
         assert_never(ended)
@@ -214,7 +220,7 @@ class SendHandler:
         await self.announcer.announce(
             message.id, events, message.correlation_id, message.traceparent
         )
-        if state in _CLOSES:
+        if state in _CLOSES and message.probe is None:  # a probe is of no use any more
             return await self._dead(incoming, f"{state}: {reason}", attempts)
         return Settlement.ACK
 
@@ -332,7 +338,18 @@ def _frozen(message: Message, record: Record) -> Message:
         on_unknown=record.on_unknown,
         expires_at=record.expires_at,
         correlation_id=record.correlation_id,
+        probe=record.probe,
     )
+
+
+def _end_of(why: TooLate | OptedOut | NoWay, record: Record | None) -> tuple[State, str]:
+    match why:
+        case TooLate():
+            return _too_late(record)
+        case OptedOut():
+            return State.FAILED if record else State.REJECTED, "recipient opted out"
+        case NoWay(reason=reason):
+            return State.FAILED, reason
 
 
 def _too_late(record: Record | None) -> tuple[State, str]:

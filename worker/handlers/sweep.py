@@ -147,6 +147,7 @@ class Sweeper:
                 delivered=delivered,
                 eligible=attempt.eligible,
                 reported=attempt.delivery in FINAL,
+                probe=record.probe is not None,
             )
 
     async def _unreported(self, record: Record) -> None:

@@ -8,18 +8,25 @@ start anew with a copy.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from contracts.commands import DecodeError, SendSms, decode_send
+from contracts.commands import (
+    VALIDATION,
+    VALIDATION_PROVIDER,
+    DecodeError,
+    SendSms,
+    decode_send,
+)
 from contracts.names import Header, Queue
 from worker.domain import recipient, segments
 from worker.domain.message import Lane, Message, OnUnknown
+from worker.domain.phases import Role
 from worker.numbers import NotANumber
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Container, Mapping
 
     from worker.ports import Incoming
 
@@ -52,12 +59,14 @@ class Understanding:
         key: of recipient hashes and fingerprints.
         life_s: default life by lane, seconds.
         policy: by message type, where it differs from the lane's.
+        own_numbers: phones of our own, E.164, as in force: what makes a message a probe.
     """
 
     normalise: Callable[[str], str | NotANumber]
     key: bytes
     life_s: Mapping[Lane, float]
     policy: Mapping[str, OnUnknown]
+    own_numbers: Callable[[], Container[str]] = field(default=frozenset[str])
 
     def of(self, incoming: Incoming, now: datetime) -> Message | Refusal:
         """Understand a delivery."""
@@ -95,7 +104,15 @@ class Understanding:
             correlation_id=incoming.correlation_id,
             traceparent=_traceparent(incoming),
             segments=segments.count(command.text).parts,
+            probe=self._probe(command, to),
         )
+
+    def _probe(self, command: SendSms, to: str) -> Role | None:
+        """Whom it validates; whoever may have published it, only our own phones get it."""
+        if command.message_type != VALIDATION or to not in self.own_numbers():
+            return None
+        named = (command.metadata or {}).get(VALIDATION_PROVIDER)
+        return next((role for role in Role if role.value == named), None)
 
 
 def _traceparent(incoming: Incoming) -> str | None:

@@ -24,6 +24,7 @@ from worker.domain.flags import (
     Thresholds,
 )
 from worker.domain.phases import Phase, Requirements, Role, Rules
+from worker.domain.validation_settings import ValidationTraffic
 from worker.ports import Clash, LogEntry, StoreAway
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def of_snapshot(value: Snapshot) -> Document:
             "automaticRollback": flags.automatic_rollback,
             "rollbackPolicy": str(flags.rollback_policy),
             "thresholds": _fields(flags.thresholds),
-            "migration": {**_fields(flags.migration), "notify": list(flags.migration.notify)},
+            "migration": _migration(flags.migration),
             "phases": {str(phase): _rules(rules) for phase, rules in flags.phases.items()},
         },
         # Users are called anything: as pairs, dots and dollars in their names are data.
@@ -185,7 +186,6 @@ def snapshot(document: Document) -> Snapshot:
 
 def _flags(document: Document) -> Flags:
     stored = document["flags"]
-    migration = {**stored["migration"], "notify": tuple(stored["migration"]["notify"])}
     return Flags(
         target_enabled=stored["targetEnabled"],
         legacy_enabled=stored["legacyEnabled"],
@@ -194,9 +194,35 @@ def _flags(document: Document) -> Flags:
         thresholds=Thresholds(**stored["thresholds"]),
         user_overrides=_frozen((k, Role(v)) for k, v in document["userOverrides"]),
         branch_overrides=_frozen((k, Role(v)) for k, v in document["branchOverrides"]),
-        migration=MigrationSettings(**migration),
+        migration=_read_migration(stored["migration"]),
         phases=_frozen((Phase(k), _read_rules(v)) for k, v in stored["phases"].items()),
     )
+
+
+def _migration(migration: MigrationSettings) -> Document:
+    probes = migration.validation
+    return {
+        **_fields(migration),
+        "notify": list(migration.notify),
+        "validation": {
+            **_fields(probes),
+            "numbers": list(probes.numbers),
+            "providers": [str(role) for role in probes.providers],
+        },
+    }
+
+
+def _read_migration(document: Document) -> MigrationSettings:
+    fields = {**document, "notify": tuple(document["notify"])}
+    if (probes := document.get("validation")) is not None:  # entries from before have none
+        fields["validation"] = ValidationTraffic(
+            **{
+                **probes,
+                "numbers": tuple(probes["numbers"]),
+                "providers": tuple(Role(each) for each in probes["providers"]),
+            }
+        )
+    return MigrationSettings(**fields)
 
 
 def _rules(rules: Rules) -> Document:

@@ -23,6 +23,7 @@ from worker.domain.message import (
     StoredEvent,
 )
 from worker.domain.outcome import Accepted, NotSent, Outcome, Refused, Unknown
+from worker.domain.phases import Role
 
 if TYPE_CHECKING:
     from worker.domain.message import Message
@@ -65,6 +66,7 @@ def of_message(message: Message) -> Document:
         "expiresAt": message.expires_at,
         "segments": message.segments,
         "correlationId": message.correlation_id,
+        **({"probe": str(message.probe)} if message.probe else {}),
     }
 
 
@@ -142,7 +144,7 @@ def reference(provider: str, provider_message_id: str) -> str:
 
 def record(document: Document) -> Record:
     """Read a record (from `VIEW`, else the lease counts as dead)."""
-    attempts = document.get("attempts", {})
+    attempts, probe = document.get("attempts", {}), document.get("probe")
     to = document.get("to") or {}
     return Record(
         id=document["_id"],
@@ -166,6 +168,7 @@ def record(document: Document) -> Record:
         user_id=document.get("user"),
         branch_id=document.get("branch"),
         segments=document.get("segments", 1),
+        probe=Role(probe) if probe else None,
     )
 
 

@@ -236,6 +236,7 @@ def _new(ident: str, state: State, message: Message | None, clock: Clock | None 
         user_id=message.user_id,
         branch_id=message.branch_id,
         segments=message.segments,
+        probe=message.probe,
     )
 
 

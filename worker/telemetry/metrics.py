@@ -104,9 +104,14 @@ class Book:
             self._evidence(tally, measured, failure=failure)
         self._count_day(measured, failure=failure)
 
-    def skipped(self, provider: str, *, eligible: bool, recipient_hash: str) -> None:
+    def skipped(
+        self, provider: str, *, eligible: bool, recipient_hash: str, probe: bool = False
+    ) -> None:
         """Count a candidate passed over because its breaker is open."""
         tally = self._slots.open(provider, self._tick())
+        if probe:
+            tally.probe_errors += 1
+            return
         tally.skipped += 1
         tally.eligible_failed += eligible and self._first("failed", provider, recipient_hash)
 

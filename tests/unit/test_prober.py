@@ -1,0 +1,303 @@
+"""The prober: one probe a slot whoever looks, and an alert by what the last ones came to."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fakes import KEY, HandClock, Publisher, Snapshots, snapshot
+
+from contracts.commands import decode_send
+from worker.control import prober
+from worker.control.prober import NOT_ACCEPTED, NOT_DELIVERED, Prober
+from worker.domain import recipient
+from worker.domain.evidence import Evidence
+from worker.domain.flags import MigrationSettings
+from worker.domain.message import Attempt, Delivery, Lane, OnUnknown, Record, Result, State
+from worker.domain.phases import Phase, Role
+from worker.domain.validation_settings import ValidationTraffic
+from worker.ports import StoreAway
+from worker.service import Background
+
+if TYPE_CHECKING:
+    from worker.domain.flags import Snapshot
+
+AGE_S = 600.0
+NUMBERS = ("+260971000001", "+260971000002")
+BAD = Evidence(absolute=(((50.0,) * 5,) * 2, ((0.0,) * 5,), ((0.0,) * 5,)))
+
+
+def probing(phase: Phase = Phase.GRADUAL_MIGRATION, **asked: Any) -> Snapshot:
+    traffic = replace(ValidationTraffic(enabled=True, numbers=NUMBERS), **asked)
+    return snapshot(50, phase, migration=MigrationSettings(validation=traffic))
+
+
+@dataclass
+class Provider:
+    id: str
+    gives_reports: bool = True
+
+
+@dataclass
+class Records:
+    """What became of each probe, as the test says; shared by replicas as a store is."""
+
+    by_id: dict[str, Record] = field(default_factory=dict)
+
+    async def find(self, message_id: str) -> Record | None:
+        return self.by_id.get(message_id)
+
+    def keep(self, ident: str, state: State, delivery: Delivery) -> None:
+        attempt = Attempt(1, "x", 1, "", result=Result.ACCEPTED, delivery=delivery)
+        self.by_id[ident] = Record(
+            id=ident,
+            fingerprint="",
+            recipient=recipient.recipient(KEY, NUMBERS[0]),
+            lane=Lane.TRANSACTIONAL,
+            on_unknown=OnUnknown.HOLD,
+            state=state,
+            expires_at=HandClock().now(),
+            attempts=(attempt,),
+        )
+
+
+class Standing:
+    """Alerts that are not over, by code and provider."""
+
+    def __init__(self) -> None:
+        self.open: dict[tuple[str, str | None], str] = {}
+
+    def raised(
+        self,
+        code: str,
+        reason: str,
+        *,
+        severity: str = "critical",
+        provider: str | None = None,
+        suggested_command: str | None = None,
+    ) -> None:
+        assert (severity, suggested_command) == ("warning", "sms-worker ctl health")
+        self.open.setdefault((code, provider), reason)
+
+    def over(self, code: str, reason: str, *, provider: str | None = None) -> None:
+        del reason
+        self.open.pop((code, provider), None)
+
+
+class Bench:
+    """Replicas over one store; every probe ends at once, as the test says."""
+
+    def __init__(self, replicas: int = 1) -> None:
+        self.clock = HandClock()
+        self.records = Records()
+        self.publisher = Publisher()
+        self.snapshots = Snapshots(probing())
+        self.alerts = Standing()
+        self.providers = {Role.TARGET: Provider("at"), Role.LEGACY: Provider("old")}
+        self.evidence: Evidence | None = None
+        self.probers = [self._prober() for _ in range(replicas)]
+        self.ended = 0
+
+    def _prober(self) -> Prober:
+        return Prober(
+            snapshots=self.snapshots,
+            records=self.records,  # type: ignore[arg-type]
+            known=self._known,
+            publisher=self.publisher,
+            providers=self.providers,  # type: ignore[arg-type]
+            alerts=self.alerts,
+            clock=self.clock,
+            background=Background(),
+            delivery_age_s=AGE_S,
+        )
+
+    async def _known(self, lineage: str) -> Evidence | None:
+        assert lineage == "lineage"
+        return self.evidence
+
+    async def look(
+        self, state: State = State.ACCEPTED, delivery: Delivery = Delivery.DELIVERED
+    ) -> None:
+        """Every replica looks; then what they published ends in `state`."""
+        for each in self.probers:
+            await each.look()
+            for event in self.publisher.events[self.ended :]:
+                self.records.keep(event.id, state, delivery)
+            self.ended = len(self.publisher.events)
+
+    async def minutes(
+        self,
+        count: int,
+        state: State = State.ACCEPTED,
+        delivery: Delivery = Delivery.DELIVERED,
+    ) -> None:
+        for _ in range(count):
+            await self.look(state, delivery)
+            self.clock.advance(60)
+
+    @property
+    def asked(self) -> list[str]:
+        """Whom the probes are about, in order."""
+        found = []
+        for event in self.publisher.events:
+            command = decode_send(event.body, message_id=event.id, type_=event.type)
+            assert command.metadata is not None
+            found.append(command.metadata["ValidationProvider"])
+        return found
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+async def test_a_probe_is_a_command_as_any_other(bench: Bench) -> None:
+    await bench.look()
+    event = bench.publisher.events[0]
+    command = decode_send(event.body, message_id=event.id, type_=event.type)
+    assert (event.exchange, event.key) == ("sms.commands", "send.transactional")
+    assert (command.message_type, command.metadata) == (
+        "Validation",
+        {"ValidationProvider": "target"},
+    )
+    assert command.to in NUMBERS
+    assert command.expires_at is not None
+    assert command.expires_at - bench.clock.now() <= timedelta(seconds=120)
+
+
+async def test_both_providers_are_probed_once_a_slot(bench: Bench) -> None:
+    for _ in range(60):
+        await bench.look()
+        bench.clock.advance(1)
+    assert bench.asked[:2] == ["target", "legacy"]
+    assert len({event.id for event in bench.publisher.events}) == len(bench.asked) == 4
+
+
+async def test_of_several_replicas_one_publishes() -> None:
+    bench = Bench(replicas=3)
+    await bench.minutes(5)
+    assert bench.asked == ["target", "legacy"] * 5
+
+
+async def test_after_a_restart_the_slot_is_not_probed_again(bench: Bench) -> None:
+    await bench.look()
+    bench.probers = [bench._prober()]
+    await bench.look()
+    assert bench.asked == ["target", "legacy"]
+
+
+@pytest.mark.parametrize(
+    ("state", "asked"),
+    [
+        (snapshot(50), []),
+        (probing(enabled=False), []),
+        (probing(Phase.ROLLBACK), ["legacy"]),
+        (probing(providers=(Role.TARGET,)), ["target"]),
+    ],
+)
+async def test_who_is_not_to_be_probed_is_not(
+    bench: Bench, state: Snapshot, asked: list[str]
+) -> None:
+    bench.snapshots.current = state
+    await bench.look()
+    assert bench.asked == asked
+
+
+async def test_nothing_is_published_on_a_stale_state(bench: Bench) -> None:
+    bench.snapshots.stale = True
+    await bench.look()
+    assert bench.asked == []
+
+
+async def test_legacy_is_probed_every_5_s_while_the_target_is_in_trouble(bench: Bench) -> None:
+    bench.evidence = BAD
+    for _ in range(60):
+        await bench.look()
+        bench.clock.advance(1)
+    assert 12 <= bench.asked.count("legacy") <= 13
+    assert bench.asked.count("target") <= 2
+
+
+# --- alerts ----------------------------------------------------------------------------------
+
+
+async def test_three_probes_in_a_row_that_are_not_accepted_are_told(bench: Bench) -> None:
+    await bench.minutes(3, State.FAILED)
+    assert bench.alerts.open == {}
+    await bench.look()
+    assert set(bench.alerts.open) == {(NOT_ACCEPTED, "at"), (NOT_ACCEPTED, "old")}
+    reason = bench.alerts.open[NOT_ACCEPTED, "at"]
+    assert reason.startswith("3 probes in a row were not accepted, last validation-")
+
+
+async def test_it_is_over_when_one_is_accepted(bench: Bench) -> None:
+    await bench.minutes(4, State.FAILED)
+    await bench.minutes(2)
+    assert bench.alerts.open == {}
+
+
+async def test_what_was_never_sent_is_no_trouble(bench: Bench) -> None:
+    await bench.minutes(10, State.EXPIRED)
+    assert bench.alerts.open == {}
+
+
+async def test_what_has_not_arrived_by_the_delivery_age_is_told_where_reports_come(
+    bench: Bench,
+) -> None:
+    bench.providers[Role.LEGACY].gives_reports = False
+    await bench.minutes(13, delivery=Delivery.SUBMITTED)
+    assert bench.alerts.open == {}
+    await bench.minutes(1)
+    assert set(bench.alerts.open) == {(NOT_DELIVERED, "at")}
+    await bench.minutes(14)
+    assert bench.alerts.open == {}
+
+
+async def test_alerts_survive_a_restart(bench: Bench) -> None:
+    await bench.minutes(4, State.FAILED)
+    bench.alerts.open.clear()
+    bench.probers = [bench._prober()]
+    await bench.look()
+    assert len(bench.alerts.open) == 2
+
+
+async def test_an_alert_is_over_when_its_provider_is_no_longer_probed(bench: Bench) -> None:
+    await bench.minutes(4, State.FAILED)
+    bench.snapshots.current = probing(Phase.ROLLBACK)
+    await bench.look(State.FAILED)
+    assert set(bench.alerts.open) == {(NOT_ACCEPTED, "old")}
+
+
+async def test_it_goes_on_when_the_store_is_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = 0
+
+    async def find(message_id: str) -> Record | None:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise StoreAway(message_id)
+        return None
+
+    monkeypatch.setattr(prober, "_LOOK_S", 0.0)
+    monkeypatch.setattr(bench.records, "find", find)
+    (service,) = bench.probers
+    await service.start()
+    async with asyncio.timeout(5):
+        while len(bench.asked) < 2:
+            await asyncio.sleep(0)
+    await service.stop()
+    assert bench.asked == ["target", "legacy"]
+
+
+async def test_it_stops_though_never_started_and_twice(bench: Bench) -> None:
+    (service,) = bench.probers
+    await service.stop()
+    await service.start()
+    await service.drain()
+    await service.stop()
+    await service.stop()

@@ -1,0 +1,208 @@
+"""Validation traffic: publishes probes as any upstream service would, and looks at their ends.
+
+Rules:
+- Every replica runs one; no leader. All mean the same probe by the same slot of time. Who looks
+  first and finds no record publishes; two who look at once publish copies of one message.
+- Through the lane of transactional messages: behind the backlog of a campaign a probe would come
+  too late, in the very hour in which it is the only sign of a provider's health. It is one message
+  in seconds.
+- A probe has a short life, and one is published at a time: nothing piles up while the broker or
+  the providers are away.
+- What the last probes came to is read from their records: it survives restarts, and every replica
+  sees the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, Protocol
+
+import structlog
+
+from contracts.codec import encode
+from contracts.commands import SEND_TYPE, VALIDATION, VALIDATION_PROVIDER, SendSms
+from contracts.names import Exchange, Key
+from worker.domain import validation
+from worker.domain.phases import Role
+from worker.ports import Event, StoreAway
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from datetime import datetime
+    from typing import Literal
+
+    from worker.domain.evidence import Evidence
+    from worker.domain.flags import Snapshot
+    from worker.domain.validation import Probe
+    from worker.ports import Clock, Provider, Publisher, Reported, Snapshots
+    from worker.service import Background
+
+NOT_ACCEPTED: Final = "validation"
+NOT_DELIVERED: Final = "validation-delivery"
+_LOOK_S: Final = 1.0
+_log = structlog.get_logger(__name__)
+
+
+class Told(Protocol):
+    """Where alerts go."""
+
+    def raised(
+        self,
+        code: str,
+        reason: str,
+        *,
+        severity: Literal["info", "warning", "critical"] = "critical",
+        provider: str | None = None,
+        suggested_command: str | None = None,
+    ) -> None:
+        """Something began."""
+        ...
+
+    def over(self, code: str, reason: str, *, provider: str | None = None) -> None:
+        """It ended."""
+        ...
+
+
+class Prober:
+    """A service that publishes the probes nobody else published.
+
+    Args:
+        snapshots: what is in force.
+        records: what became of probes.
+        known: evidence by lineage: whether probes of legacy are urgent.
+        publisher: takes probes.
+        providers: by role.
+        alerts: told what does not work, and when it works again.
+        clock: time.
+        background: runs the loop.
+        delivery_age_s: when an accepted message should have arrived, seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        snapshots: Snapshots,
+        records: Reported,
+        known: Callable[[str], Awaitable[Evidence | None]],
+        publisher: Publisher,
+        providers: Mapping[Role, Provider],
+        alerts: Told,
+        clock: Clock,
+        background: Background,
+        delivery_age_s: float,
+    ) -> None:
+        self._snapshots = snapshots
+        self._records = records
+        self._known = known
+        self._publisher = publisher
+        self._providers = providers
+        self._alerts = alerts
+        self._clock = clock
+        self._background = background
+        self._delivery_age = timedelta(seconds=delivery_age_s)
+        self._last: dict[Role, Probe] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to probe."""
+        self._task = self._background.spawn(self._watch(), "validation")
+
+    async def drain(self) -> None:
+        """A probe that is not published now is published by somebody else, or was of no use."""
+
+    async def stop(self) -> None:
+        """End. Idempotent."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def _watch(self) -> None:
+        while True:
+            # Jitter, so that replicas do not look for the same record at the same moment.
+            await asyncio.sleep(_LOOK_S * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
+            try:
+                await self.look()
+            except StoreAway as away:
+                _log.warning("not probed: the store is away", error=str(away))
+
+    async def look(self) -> None:
+        """Publish what is due, and judge what went before. Raises `StoreAway`."""
+        snapshot = self._snapshots.current
+        if snapshot is None or not self._snapshots.is_fresh():
+            return
+        probed = validation.probed(snapshot)
+        for role in Role:
+            if role in probed:
+                await self._probe(role, snapshot)
+            else:
+                self._leave(role)
+
+    async def _probe(self, role: Role, snapshot: Snapshot) -> None:
+        """Once a slot."""
+        now = self._clock.now()
+        known = await self._known(snapshot.lineage) if role is Role.LEGACY else None
+        every_s = validation.interval_s(role, snapshot.flags.migration.validation, known)
+        probe = validation.due(role, snapshot, now, every_s)
+        if self._last.get(role) == probe:
+            return
+        if await self._records.find(probe.id) is None:
+            await self._publisher.event(_command(probe))
+            _log.info("probe", message_id=probe.id, provider=self._providers[role].id)
+        self._last[role] = probe
+        await self._judge(role, snapshot, now, every_s)
+
+    def _leave(self, role: Role) -> None:
+        if self._last.pop(role, None) is not None:
+            for code in (NOT_ACCEPTED, NOT_DELIVERED):
+                self._alerts.over(code, "no longer probed", provider=self._providers[role].id)
+
+    async def _judge(self, role: Role, snapshot: Snapshot, now: datetime, every_s: float) -> None:
+        provider = self._providers[role]
+        probes = validation.before(role, snapshot, now, every_s)
+        answers = [validation.accepted(await self._records.find(each.id)) for each in probes]
+        self._tell(NOT_ACCEPTED, "accepted", provider.id, probes, answers)
+        if provider.gives_reports:
+            probes = validation.before(role, snapshot, now - self._delivery_age, every_s)
+            answers = [validation.delivered(await self._records.find(each.id)) for each in probes]
+            self._tell(NOT_DELIVERED, "delivered", provider.id, probes, answers)
+
+    def _tell(
+        self,
+        code: str,
+        what: str,
+        provider: str,
+        probes: Sequence[Probe],
+        answers: Sequence[bool | None],
+    ) -> None:
+        works = validation.works(answers)
+        if works:
+            self._alerts.over(code, f"probes are {what} again", provider=provider)
+        elif works is False:
+            self._alerts.raised(
+                code,
+                f"{len(probes)} probes in a row were not {what}, last {probes[0].id}",
+                severity="warning",
+                provider=provider,
+                suggested_command="sms-worker ctl health",
+            )
+
+
+def _command(probe: Probe) -> Event:
+    body = SendSms(
+        message_id=probe.id,
+        to=probe.to,
+        text=probe.text,
+        message_type=VALIDATION,
+        expires_at=probe.expires_at,
+        metadata={VALIDATION_PROVIDER: str(probe.role)},
+    )
+    return Event(
+        exchange=Exchange.COMMANDS,
+        key=Key.SEND_TRANSACTIONAL,
+        body=encode(body),
+        id=probe.id,
+        type=SEND_TYPE,
+    )

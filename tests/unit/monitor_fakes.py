@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import bson
 from bson.codec_options import CodecOptions
-from control_fakes import LINEAGE, MemoryLog
-from fakes import HandClock, snapshot
 
 from contracts.control import StateAnnouncement
+from tests.unit.control_fakes import LINEAGE, MemoryLog
+from tests.unit.fakes import HandClock, snapshot
 from worker.control.monitor import Monitor
 from worker.control.ticks import Ticks
 from worker.domain.evidence import TICK_S
@@ -118,7 +117,8 @@ class World:
         self.target, self.legacy = Account(TARGET), Account(LEGACY)
         self.breakers: list[dict[str, str]] = [{}, {}]
         self.faults: dict[str, str] = {}
-        self.measures = Measures()
+        self.measures: Measures | None = None
+        """None: as counted."""
         self.announced: list[int] = []
         self.reports = 0
         self.away = False
@@ -221,15 +221,17 @@ class World:
         """`SlotStore.recent`."""
         if self.away:
             raise StoreAway("test")
-        sums: dict[tuple[str, int], Counter[str]] = {}
+        sums: dict[tuple[str, int], dict[str, int]] = {}
         for key, counts in list(self.rows.items()):
             _, provider, at = key
             if at < since.timestamp():
                 del self.rows[key]
                 continue
-            found = sums.setdefault((provider, at), Counter())
-            found.update({name: int(counts.get(name, 0)) for name in names})
-        return [(p, at, {name: c[name] for name in names}) for (p, at), c in sums.items()]
+            found = sums.setdefault((provider, at), dict.fromkeys(names, 0))
+            for name, count in counts.items():
+                if name in found:
+                    found[name] += count
+        return [(provider, at, found) for (provider, at), found in sums.items()]
 
     async def list(self) -> list[Beat]:
         """`Replicas.list`."""
@@ -238,9 +240,22 @@ class World:
             for n, found in enumerate(self.breakers)
         ]
 
-    async def since_change(self, _state: Snapshot) -> Measures:
-        """`Measuring.since_change`."""
-        return self.measures
+    async def since_change(self, state: Snapshot) -> Measures:
+        """`Measuring.since_change`, of a share that began with the books."""
+        if self.measures is not None:
+            return self.measures
+        seen = await self.checkpoints.read(state.lineage)
+        totals = [book.total(TARGET) for book in self.books]
+        delivered = sum(t.delivered for t in totals)
+        return Measures(
+            accepted=sum(t.accepted for t in totals),
+            errors=sum(t.errors for t in totals),
+            p95_ms=max((t.p95_ms or 0.0 for t in totals), default=None),
+            delivered=delivered,
+            judged=delivered + sum(t.undelivered for t in totals),
+            over_s=86_400.0,
+            evidence=seen.evidence if seen else None,
+        )
 
     async def window(self, _state: Snapshot) -> Window:
         """`Measuring.window`: as it would be if nothing had been before."""

@@ -123,6 +123,7 @@ def test_the_policy_threshold_judges_rates_on_its_sample(window: Window, action:
         (Evidence(at=100.0, breaker_since=30.0), Topic.COMMON_TROUBLE),
         (Evidence(account_fault="x"), Topic.ACCOUNT),
         (Evidence(skew=(50.0,) * 6), Topic.MISASSIGNED),
+        (Evidence(unreported=(True, False)), Topic.REPORTS_MISSING),
     ],
 )
 def test_a_hold_says_what_it_is_about(known: Evidence, topic: Topic) -> None:

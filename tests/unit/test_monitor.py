@@ -7,10 +7,10 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-from control_fakes import PROVEN, Told, asked, handler
-from monitor_fakes import LEGACY, TARGET, World, stored
 
 from contracts import control
+from tests.unit.control_fakes import PROVEN, Told, asked, handler
+from tests.unit.monitor_fakes import LEGACY, TARGET, World, stored
 from worker.cli.evidence import differs
 from worker.domain.flags import MigrationSettings, RollbackPolicy
 from worker.domain.gates import Measures

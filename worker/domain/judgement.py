@@ -72,6 +72,8 @@ class Topic(StrEnum):
     """Going down is due, and `EnableAutomaticRollback` forbids it."""
     ACCOUNT = "account-fault"
     """The target refuses our account. The replica that was told alerts, at once."""
+    REPORTS_MISSING = "reports-missing"
+    """Not one delivery report of the target comes: whether messages arrive is not known."""
     MISASSIGNED = "misassigned"
     """The share realised is not the one configured."""
 
@@ -161,6 +163,9 @@ def _breaker(known: Evidence, state: Snapshot) -> Judgement:
         return _with_a_way_back(action, words, known, state)
     if known.account_fault:
         return _hold(Topic.ACCOUNT, f"the target refuses our account: {known.account_fault}")
+    if known.unreported[0]:
+        words = "not one delivery report of the target comes; see that they reach the webhook"
+        return _hold(Topic.REPORTS_MISSING, words)
     if evidence.misassigned(known):
         words = f"the share realised is not the {share(state)} % configured"
         return _hold(Topic.MISASSIGNED, words)

@@ -187,13 +187,13 @@ class World:
 
         return once
 
-    def attempt(self, provider: str, outcome: Any) -> None:
+    def attempt(self, provider: str, outcome: Any, ms: float = 100.0) -> None:
         """One first attempt, to a number of its own."""
         self.recipients += 1
         made = Measured(
             provider=provider,
             outcome=outcome,
-            duration_ms=100.0,
+            duration_ms=ms,
             lane="bulk",
             message_type="Standard",
             branch_id=None,

@@ -34,6 +34,7 @@ STATE = Snapshot(
     proven=(5, 10, 25),
 )
 WORSE = ((50.0,) * 6, (0.0,) * 6, (0.0,) * 6)
+PERHAPS = ((10.0,) * 6, (0.0,) * 6, (0.0,) * 6)
 BAD = (((50.0,) * 5,) * 2, ((0.0,) * 5,), ((0.0,) * 5,))
 
 
@@ -121,6 +122,7 @@ def test_the_policy_threshold_judges_rates_on_its_sample(window: Window, action:
     [
         (Evidence(absolute=BAD), Topic.COMMON_TROUBLE),
         (Evidence(at=100.0, breaker_since=30.0), Topic.COMMON_TROUBLE),
+        (Evidence(absolute=BAD, relative=PERHAPS), Topic.UNDECIDED),
         (Evidence(account_fault="x"), Topic.ACCOUNT),
         (Evidence(skew=(50.0,) * 6), Topic.MISASSIGNED),
         (Evidence(unreported=(True, False)), Topic.REPORTS_MISSING),

@@ -436,6 +436,11 @@ def relative_alarm(known: Evidence, signal: Signal) -> bool:
     return strength(known.relative[signal]) >= level(relative=True, signal=signal)
 
 
+def relative_suspicion(known: Evidence, signal: Signal) -> bool:
+    """The target may be worse than legacy: above the root of the level."""
+    return strength(known.relative[signal]) >= level(relative=True, signal=signal) / 2.0
+
+
 def absolute_alarm(known: Evidence, signal: Signal) -> bool:
     """The target is bad in itself."""
     return absolute_strength(known, signal) >= level(relative=False, signal=signal)

@@ -66,6 +66,8 @@ class Topic(StrEnum):
 
     COMMON_TROUBLE = "common-trouble"
     """Bad, and legacy is no better."""
+    UNDECIDED = "undecided"
+    """Bad, and whether legacy is any better is not proved yet."""
     NO_WAY_BACK = "no-way-back"
     """Bad, and legacy is not enabled."""
     ROLLBACK_WANTED = "rollback-wanted"
@@ -149,6 +151,8 @@ def _bad_in_itself(bad: list[Signal], known: Evidence, state: Snapshot) -> Judge
     broken = _breaker(known, state)
     if broken.action.down:
         return broken
+    if any(evidence.relative_suspicion(known, s) for s in bad):
+        return _hold(Topic.UNDECIDED, f"{words}; worse than legacy, as it seems: not proved yet")
     return _hold(Topic.COMMON_TROUBLE, f"common trouble: {words}, legacy is no better")
 
 

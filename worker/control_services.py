@@ -15,7 +15,9 @@ from worker.broker.consumer import Consumer
 from worker.broker.link import Link
 from worker.control import commands, queries
 from worker.control.monitor import Monitor
+from worker.control.notifier import Notifier
 from worker.control.orders import Providers
+from worker.control.recorder import Recorder
 from worker.control.reporting import Reporting
 from worker.control.trust import bounded
 from worker.domain.effects import place
@@ -25,9 +27,14 @@ from worker.domain.phases import Role
 from worker.domain.steering import share
 from worker.handlers.middleware import logged
 from worker.measuring import Measuring
+from worker.notify.mail import Mail
+from worker.notify.post import Notices
+from worker.notify.webhook import Webhook
 from worker.runtime import Steps
+from worker.store import alerts as store_alerts
 from worker.store import control_log, replicas
 from worker.store import evidence as store_evidence
+from worker.store.alerts import AlertStore
 from worker.store.client import Database
 from worker.store.control_log import ControlLogStore
 from worker.store.evidence import EvidenceStore
@@ -89,7 +96,8 @@ def control_services(around: Around) -> tuple[Service, ...]:
     measuring = Measuring(slots, around.target, around.clock, evidence.known)
     beats = ReplicaStore(database[replicas.COLLECTION])
     reporting = _reporting(around, measuring)
-    answering = _queries(around, log, beats, measuring, reporting)
+    book = AlertStore(database[store_alerts.COLLECTION], replica)
+    answering = _queries(around, log, book, beats, measuring, reporting)
     monitor = Monitor(
         log=log,
         slots=slots,
@@ -109,13 +117,33 @@ def control_services(around: Around) -> tuple[Service, ...]:
         link,
         Steps(stop=database.close),
         _consumer(around, link, Queue.CONTROL_QUERY, answering),
-        _consumer(around, link, Queue.CONTROL_COMMAND, _commands(around, log, measuring)),
+        _consumer(around, link, Queue.CONTROL_COMMAND, _commands(around, log, book, measuring)),
         monitor,
+        *_telling(around, book),
     )
 
 
+def _telling(around: Around, book: AlertStore) -> tuple[Service, ...]:
+    """What puts alerts down, and what tells people of them."""
+    cfg, told = around.cfg.notify, around.alerts
+    recorder = Recorder(told, book, around.background)
+    mail = Mail(around.cfg.smtp, timeout_s=cfg.timeout_s) if around.cfg.smtp else None
+    notifier = Notifier(
+        source=told,
+        book=book,
+        snapshots=around.sync,
+        post=Notices(mail, Webhook(timeout_s=cfg.timeout_s, allow_private=cfg.allow_private)),
+        told_directly=recorder.told_directly,
+        clock=around.clock,
+        background=around.background,
+        repeat_s=cfg.repeat_s,
+        settle_s=cfg.settle_s,
+    )
+    return (recorder, notifier)
+
+
 def _commands(
-    around: Around, log: ControlLogStore, measuring: Measuring
+    around: Around, log: ControlLogStore, book: AlertStore, measuring: Measuring
 ) -> commands.CommandHandler:
     def changed(before: Snapshot, after: Snapshot, user: str) -> None:
         around.sync.wake()
@@ -125,6 +153,7 @@ def _commands(
 
     return commands.CommandHandler(
         log=log,
+        book=book,
         replier=around.publisher,
         measures=measuring.since_change,
         ranks=around.cfg.roles,
@@ -147,15 +176,17 @@ def _reporting(around: Around, measuring: Measuring) -> Reporting:
     )
 
 
-def _queries(
+def _queries(  # noqa: PLR0917 - what the answers are made of
     around: Around,
     log: ControlLogStore,
+    book: AlertStore,
     beats: ReplicaStore,
     measuring: Measuring,
     reporting: Reporting,
 ) -> queries.QueryHandler:
     return queries.QueryHandler(
         log=log,
+        book=book,
         replicas=beats,
         snapshots=around.sync,
         figures=measuring.figures,

@@ -14,6 +14,7 @@ import structlog
 
 from contracts.codec import DecodeError
 from contracts.control import (
+    Alerts,
     Comparison,
     ControlReply,
     Explain,
@@ -38,7 +39,16 @@ if TYPE_CHECKING:
     from worker.domain.flags import Snapshot
     from worker.domain.gates import Gate, Measures
     from worker.domain.phases import Role
-    from worker.ports import Clock, ControlLog, Guard, Incoming, Replicas, Replier, Snapshots
+    from worker.ports import (
+        AlertBook,
+        Clock,
+        ControlLog,
+        Guard,
+        Incoming,
+        Replicas,
+        Replier,
+        Snapshots,
+    )
 
 PREFIX: Final = "control.query."
 _STATUS_HOURS: Final = 1.0
@@ -51,6 +61,7 @@ class QueryHandler:
 
     Args:
         log: the control log.
+        book: alerts of all replicas.
         replicas: heartbeats.
         snapshots: what this replica goes by, for when the store is away and for `explain`.
         figures: of providers over the last so many hours, by id and name. Raises `StoreAway`.
@@ -65,6 +76,7 @@ class QueryHandler:
     """
 
     log: ControlLog
+    book: AlertBook
     replicas: Replicas
     snapshots: Snapshots
     figures: Callable[[Sequence[str], float], Awaitable[dict[str, dict[str, Any]]]]
@@ -107,11 +119,16 @@ class QueryHandler:
             case Health() | Comparison():
                 return await self._report(query)
             case History():
-                found = await self.log.history(query.limit, query.before)
-                data = {"entries": [views.entry(each) for each in found]}
-                return views.answer(query, data, self.snapshots.current, self.clock.now())
+                entries = await self.log.history(query.limit, query.before)
+                return self._found(query, entries=[views.entry(each) for each in entries])
             case Explain():
                 return self._explain(query)
+            case Alerts():
+                recent = await self.book.recent()
+                return self._found(query, alerts=[views.alert(each) for each, _ in recent])
+
+    def _found(self, query: Query, **data: Any) -> ControlReply:
+        return views.answer(query, data, self.snapshots.current, self.clock.now())
 
     # --- status ----------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.unit.alert_fakes import MemoryBook
 from worker.clock import SystemClock
-from worker.domain.notices import Alert, Kind, Sighting, due
+from worker.domain.notices import SAME_S, Alert, Kind, Sighting, due
 from worker.ports import StoreAway
 from worker.store import alerts, indexes
 from worker.store.alerts import AlertStore
@@ -29,22 +29,30 @@ CLOCK = SystemClock()
 HOLD = timedelta(0)
 
 
-@pytest.fixture
-async def database(mongo_url: str, database_name: str) -> AsyncIterator[Database]:
-    made = Database(mongo_url, database_name, timeout_s=5)
+@pytest.fixture(scope="module")
+async def server(mongo_url: str) -> AsyncIterator[Database]:
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    made = Database(mongo_url, name, timeout_s=5)
     await indexes.create(made)
     yield made
-    await made.db.client.drop_database(database_name)
+    await made.db.client.drop_database(name)
     await made.close()
 
 
+@pytest.fixture
+async def store(server: Database) -> Database:
+    """An empty one."""
+    await server[alerts.COLLECTION].delete_many({})
+    return server
+
+
 @pytest.fixture(params=["store", "memory"])
-def book(request: pytest.FixtureRequest, database: Database) -> Open:
+def book(request: pytest.FixtureRequest, store: Database) -> Open:
     """The book as a replica opens it."""
     shared = MemoryBook(CLOCK)
     if request.param == "memory":
         return lambda replica: MemoryBook(CLOCK, replica, shared)
-    return lambda replica: AlertStore(database[alerts.COLLECTION], replica)
+    return lambda replica: AlertStore(store[alerts.COLLECTION], replica)
 
 
 def trouble(**changes: object) -> Sighting:
@@ -96,23 +104,22 @@ async def test_it_is_over_with_the_last_replica_that_sees_it(book: Open) -> None
     assert (found.open, found.seen_by, found.over_reason) == (False, (), "200")
 
 
-async def test_what_comes_back_with_its_id_is_the_same_one_and_acknowledged_by_nobody(
-    book: Open,
-) -> None:
+async def test_what_comes_back_soon_is_the_same_one_and_acknowledged_by_nobody(book: Open) -> None:
     mine, seen = book("a"), trouble()
     await mine.record(seen)
     await mine.acknowledge(seen.id, "ann", "on it")
     await mine.record(replace(seen, over=True))
-    await mine.record(seen)
+    await mine.record(trouble(reason="403"))
     found = await only(mine)
-    assert (found.open, found.count, found.acknowledged) == (True, 2, None)
+    assert (found.id, found.open, found.count) == (seen.id, True, 2)
+    assert (found.reason, found.acknowledged) == ("403", None)
 
 
-async def test_what_comes_back_with_another_id_is_another_one(book: Open) -> None:
+async def test_what_comes_back_late_is_another_one(book: Open) -> None:
     mine, seen = book("a"), trouble()
     await mine.record(seen)
     await mine.record(replace(seen, over=True))
-    await mine.record(trouble())
+    await mine.record(trouble(at=CLOCK.now() + timedelta(seconds=SAME_S + 1)))
     assert [each.open for each, _ in await mine.recent()] == [True, False]
 
 

@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from worker.domain.notices import LEASE, Acknowledged, Alert, Kind, Sighting, Told, alone, backoff
+from worker.domain.notices import (
+    LEASE,
+    Acknowledged,
+    Alert,
+    Kind,
+    Sighting,
+    Told,
+    alone,
+    backoff,
+    same,
+)
 from worker.domain.notices import key as names
 from worker.ports import NotDelivered, StoreAway
 
@@ -49,9 +59,10 @@ class MemoryBook:
     def _began(self, what: Sighting, count: int, *, told: bool) -> None:
         found = self._open(what.key)
         if found is None:
-            before = self.alerts.get(what.id)
+            before = self._lately(what) or self.alerts.get(what.id)
             fresh = replace(alone(what), count=0)
-            found = replace(before, over_at=None, acknowledged=None) if before else fresh
+            anew = {"over_at": None, "acknowledged": None, "reason": what.reason}
+            found = replace(before, **anew) if before else fresh
             count = max(count, 1)
         if told:
             found = replace(found, told=Told(Kind.NEW, what.at))
@@ -75,6 +86,10 @@ class MemoryBook:
     def _open(self, key: str) -> Alert | None:
         found = (each for each in self.alerts.values() if each.open)
         return next((each for each in found if names(each.code, each.provider) == key), None)
+
+    def _lately(self, what: Sighting) -> Alert | None:
+        found = (each for each in self.alerts.values() if same(each, what.at))
+        return next((each for each in found if names(each.code, each.provider) == what.key), None)
 
     async def close(self, alert: Alert, now: datetime) -> None:
         self._step()

@@ -230,6 +230,8 @@ class Monitor:
         before = await self._checkpoints.read(state.lineage)
         if before is not None and before.holding is None:
             self._alerts.over("hold", "automation goes on")
+        elif before is not None and before.holding is not None:
+            self._alerts.raised("hold", before.holding)  # it outlives whoever began it
         now = self._clock.now()
         if before is not None and now - before.at < timedelta(seconds=evidence.TICK_S):
             return None
@@ -291,6 +293,8 @@ class Monitor:
     async def _act(
         self, found: Judgement, made: _Tick, number: int, state: Snapshot, tick: int, *, began: bool
     ) -> None:
+        if not found.action.down:
+            self._alerts.over("rollback-wanted", "the evidence asks for it no more")
         if found.action is Action.HOLD:
             if began:
                 await self._hold(found, made, number, state, tick)

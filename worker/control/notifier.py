@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import structlog
 
 from worker.domain.notice_text import notice
-from worker.domain.notices import TRIES, Kind, alone, due, unseen
+from worker.domain.notices import TRIES, TRIES_AT_THE_REST, Kind, alone, due, unseen
 from worker.domain.recipients import shown
 from worker.ports import NotDelivered, StoreAway
 
@@ -123,12 +123,16 @@ class Notifier:
 
     async def _watch(self) -> None:
         while True:
-            try:
-                while await self.look():
-                    pass  # one at a time: each claim is made on what was read just before it
-            except StoreAway:
-                await self._directly()
+            await self.turn()
             await asyncio.sleep(EVERY_S)
+
+    async def turn(self) -> None:
+        """Tell all that is due."""
+        try:
+            while await self.look():
+                pass  # one at a time: each claim is made on what was read just before it
+        except StoreAway:
+            await self._directly()
 
     async def look(self) -> bool:
         """End what nobody sees any more, tell one thing that is due.
@@ -163,13 +167,15 @@ class Notifier:
     ) -> None:
         left = [each for each in recipients if _mark(kind, each) not in alert.reached]
         failed = await self._send(left, notice(alert, kind, now))
-        if failed and alert.tries + 1 < TRIES:
-            reached = (_mark(kind, each) for each in left if each not in failed)
-            await self._book.in_vain(alert, now, (*alert.reached, *reached))
+        marks = (_mark(kind, each) for each in left if each not in failed)
+        reached = (*alert.reached, *marks)
+        tries = alert.tries + 1
+        if failed and tries < (TRIES_AT_THE_REST if reached else TRIES):
+            await self._book.in_vain(alert, now, reached)
             return
         await self._book.told(alert, kind)
         if failed and alert.code != _FAILED:
-            given_up = f"{alert.name}: given up after {TRIES} tries: {'; '.join(failed.values())}"
+            given_up = f"{alert.name}: given up after {tries} tries: {'; '.join(failed.values())}"
             self._source.told(_FAILED, given_up, severity="warning")
 
     async def _send(self, recipients: Sequence[str], said: Notice) -> dict[str, str]:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from worker.domain.effects import Rank
     from worker.domain.flags import Snapshot
     from worker.domain.gates import Gate, Measures
+    from worker.domain.notices import Alert
     from worker.domain.phases import Role
     from worker.ports import (
         AlertBook,
@@ -67,7 +68,7 @@ class QueryHandler:
         figures: of providers over the last so many hours, by id and name. Raises `StoreAway`.
         reporting: health and comparison.
         measures: what the next gates are asked of. Raises `StoreAway`.
-        alerts: what is wrong at present, as this replica sees it.
+        alerts: what is wrong at present as this replica sees it, for when the store is away.
         guards: breakers by role.
         normalise: a number as people write it -> E.164, or why not.
         replier: answers.
@@ -142,13 +143,16 @@ class QueryHandler:
                 "next": following,
                 "replicas": [views.beat(each) for each in await self.replicas.list()],
                 "providers": await self.figures(self._providers(), _STATUS_HOURS),
-                "alerts": self.alerts(),
+                "alerts": [f"{each.name}: {each.reason}" for each in await self._open()],
             }
         except StoreAway as away:
             state, gates = self.snapshots.current, ()
             missing = f"store unavailable ({away}): replicas, figures and gates are not known"
             data = {"alerts": [missing, *self.alerts()]}
         return views.answer(query, data, state, self.clock.now(), gates)
+
+    async def _open(self) -> list[Alert]:
+        return [alert for alert, _ in await self.book.recent() if alert.open]
 
     async def _next(self, state: Snapshot | None) -> tuple[dict[str, Any] | None, tuple[Gate, ...]]:
         """The next move upwards, and its gates as they stand."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
-from worker.domain.notices import key
+from worker.domain.notices import key, same
 from worker.ports import StoreAway
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ class Source(Protocol):
         """The troubles this replica sees now."""
         ...
 
-    def open_elsewhere(self, ids: Mapping[str, str]) -> None:
-        """What is open on any replica, id by key."""
+    def known(self, ids: Mapping[str, str]) -> None:
+        """Ids by key that what begins now has."""
         ...
 
 
@@ -102,5 +102,6 @@ class Recorder:
         for sighting in self._source.seen():
             await self._book.confirm(sighting, told=sighting.id in self.told_directly)
         self.told_directly.clear()
-        shared = [alert for alert, _ in await self._book.recent() if alert.open]
-        self._source.open_elsewhere({key(a.code, a.provider): a.id for a in shared})
+        found = reversed(await self._book.recent())  # of one key the newest counts
+        shared = [alert for alert, now in found if same(alert, now)]
+        self._source.known({key(each.code, each.provider): each.id for each in shared})

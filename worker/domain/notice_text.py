@@ -77,7 +77,7 @@ def _lines(alert: Alert, kind: Kind, now: datetime) -> Iterator[str]:
     if alert.seen_by:
         yield f"by:    {len(alert.seen_by)} replicas"
     for name, value in (alert.evidence or {}).items():
-        yield one_line(f"  {name}: {value}")
+        yield "  " + one_line(f"{name}: {value}")
     if alert.suggested_command and not over:
         yield ""
         yield f"what may help: {one_line(alert.suggested_command)}"

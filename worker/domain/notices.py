@@ -4,6 +4,8 @@ Rules:
 - A trouble begins and ends; an event just happened. A trouble that several replicas see, or that
   comes back within `SAME_S`, is one alert; so are warnings of one code within that time. Every
   other event is an alert of its own: a decision is told each time.
+- Of a trouble that comes and goes people are not told at each turn: once it was told to be back, it
+  must be over for as long as a repeat takes before it is told to be over again.
 - A trouble that no replica has confirmed for `UNSEEN_S` is over: the dead keep nothing open.
 - People are told of warnings, of critical ones and of what changes the state, once: when it begins,
   and when it has been over for a while. An unacknowledged critical one is told again and again.
@@ -32,7 +34,9 @@ NEWS: Final = timedelta(hours=1)
 SHOWN: Final = timedelta(hours=24)
 """How long an event, or a trouble that is over, is still shown and may still be told again."""
 TRIES: Final = 8
-"""Attempts at one notice before it is given up."""
+"""Attempts at one notice before it is given up: about twenty minutes."""
+TRIES_AT_THE_REST: Final = 5
+"""The same where somebody has it: the next notice must not wait for those who do not take it."""
 LEASE: Final = timedelta(seconds=60)
 """How long whoever claimed a notice has for it; longer than any sending takes."""
 _NAMESPACE: Final = uuid.UUID("0a3f6f0c-54a0-5f0e-8a67-1b8a6b0f5c11")
@@ -179,7 +183,8 @@ def due(alert: Alert, now: datetime, *, repeat: timedelta, settle: timedelta) ->
     if alert.over_at is not None:
         known = alert.told is not None and alert.told.kind is not Kind.RECOVERED
         untold = alert.told is None and alert.severity == "critical"
-        return Kind.RECOVERED if (known or untold) and now - alert.over_at >= settle else None
+        settled = now - alert.over_at >= (repeat if _comes_and_goes(alert) else settle)
+        return Kind.RECOVERED if (known or untold) and settled else None
     if alert.told is None:
         return Kind.NEW if alert.ends or now - alert.since < NEWS else None
     if alert.told.kind is Kind.RECOVERED:
@@ -187,6 +192,16 @@ def due(alert: Alert, now: datetime, *, repeat: timedelta, settle: timedelta) ->
     waiting = alert.severity == "critical" and alert.acknowledged is None
     waiting = waiting and (alert.ends or now - alert.since < SHOWN)
     return Kind.REPEAT if waiting and now - alert.told.at >= repeat else None
+
+
+def _comes_and_goes(alert: Alert) -> bool:
+    return alert.told is not None and alert.told.kind is Kind.AGAIN
+
+
+def same(alert: Alert, now: datetime) -> bool:
+    """Whether a trouble that begins now is this one."""
+    lately = alert.over_at is None or now - alert.over_at < timedelta(seconds=SAME_S)
+    return alert.ends and lately
 
 
 def unseen(alert: Alert, now: datetime) -> bool:

@@ -1,8 +1,8 @@
 """Alerts of all replicas: one document a trouble from its beginning to its end, or an event.
 
-Rules: of a key at most one trouble is open (a unique partial index). A trouble that comes back with
-the id it had is the same one, open again. Times that are compared are the server's: who sees it,
-until when a notice is claimed. Who may tell people is decided by compare-and-set on `claims`.
+Rules: of a key at most one trouble is open (a unique partial index). A trouble that comes
+back soon is the same one, open again. Who sees it, and until when a notice is claimed, goes by the
+server's clock. Who may tell people is decided by compare-and-set on `claims`.
 
     alerts  {_id: alert id, key, open, code, provider, severity, reason, evidence, suggestedCommand,
              since, lastSeen, count, ends, seen: {replica: at}, overAt, overReason, acknowledged,
@@ -15,10 +15,12 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from pymongo import DESCENDING
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from worker.domain.notices import (
     LEASE,
+    SAME_S,
     SHOWN,
     UNSEEN_S,
     Acknowledged,
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
 COLLECTION: Final = "alerts"
 _KEPT: Final = timedelta(days=30)
+_SAME: Final = timedelta(seconds=SAME_S)
 _NO_TRIES: Final = {"tries": 0, "reached": [], "nextAt": None}
 _CLOSED: Final = {"open": False, "seen": {}}
 Document = dict[str, Any]
@@ -79,16 +82,24 @@ class AlertStore:
                 return
             begun = {
                 "$set": {**values, **_said(what), "overAt": None, "acknowledged": None},
-                "$setOnInsert": _fresh(what, values),
                 "$inc": {"count": max(count, 1)},
                 "$unset": {"expireAt": "", "overReason": ""},
                 **seen,
             }
             try:
-                await self._collection.update_one({"_id": what.id}, begun, upsert=True)
+                if not await self._again(what, begun):
+                    new = {**begun, "$setOnInsert": _fresh(what, values)}
+                    await self._collection.update_one({"_id": what.id}, new, upsert=True)
             except DuplicateKeyError:
                 continue  # another replica opened it first: join that one
             return
+
+    async def _again(self, what: Sighting, begun: Document) -> bool:
+        """Open what ended lately; False: nothing did."""
+        lately = {"key": what.key, "ends": True, "overAt": {"$gt": what.at - _SAME}}
+        newest = [("overAt", DESCENDING)]
+        found = await self._collection.find_one_and_update(lately, begun, sort=newest)
+        return found is not None
 
     async def _happened(self, what: Sighting, *, told: bool) -> None:
         values: Document = {"open": False, **_said(what), "expireAt": what.at + _KEPT}

@@ -45,7 +45,7 @@ class Alerts:
         self._clock = clock
         self._replica = replica
         self._open: dict[str, Sighting] = {}
-        self._elsewhere: Mapping[str, str] = {}
+        self._known: Mapping[str, str] = {}
         self._waiting: deque[Sighting] = deque(maxlen=_WAITING)
 
     def standing(self) -> list[str]:
@@ -97,7 +97,7 @@ class Alerts:
             return
         now = self._clock.now()
         self._open[trouble] = Sighting(
-            id=self._elsewhere.get(trouble) or identity(code, provider, now),
+            id=self._known.get(trouble) or identity(code, provider, now),
             code=code,
             provider=provider,
             severity=severity,
@@ -130,9 +130,9 @@ class Alerts:
         """The troubles this replica sees now."""
         return list(self._open.values())
 
-    def open_elsewhere(self, ids: Mapping[str, str]) -> None:
-        """What is open on any replica, id by key: told here with the same id."""
-        self._elsewhere = ids
+    def known(self, ids: Mapping[str, str]) -> None:
+        """Ids by key that a trouble which begins now has, since other replicas see it too."""
+        self._known = ids
 
     def breaker_changed(
         self, provider: str, old: BreakerState, new: BreakerState, reason: str

@@ -208,6 +208,13 @@ async def test_an_event_told_twice_with_one_id_is_counted(book: Open) -> None:
     assert (found.count, found.open, found.reason) == (2, False, "402")
 
 
+async def test_what_no_text_can_hold_is_stored_all_the_same(book: Open) -> None:
+    mine, seen = book("a"), trouble(reason="cut \ud83d", evidence={"\ud83d": "\x00"})
+    await mine.record(seen)
+    await mine.record(replace(seen, over=True, reason="\ud83d"))
+    assert (await only(mine)).over_at is not None
+
+
 async def test_what_people_know_already_is_recorded_so(book: Open) -> None:
     mine = book("a")
     await mine.record(trouble(), told=True)

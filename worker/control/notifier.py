@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 EVERY_S: Final = 2.0
 DIRECTLY_AFTER_S: Final = 15.0
 """How long the store must be away before a replica tells by itself: an election takes less."""
+RETURNED_S: Final = 5.0
+"""After the store was away: first every replica puts down what it saw and told meanwhile."""
 _DIRECTLY_AGAIN_S: Final = 60.0
 _FAILED: Final = "notification-failed"
 _log = structlog.get_logger(__name__)
@@ -105,6 +107,7 @@ class Notifier:
         self._settle = timedelta(seconds=settle_s)
         self._directly_after = timedelta(seconds=directly_after_s)
         self._tried: dict[str, float] = {}
+        self._quiet_until = float("-inf")
         self._task: asyncio.Task[Any] | None = None
 
     async def start(self) -> None:
@@ -132,6 +135,7 @@ class Notifier:
             while await self.look():
                 pass  # one at a time: each claim is made on what was read just before it
         except StoreAway:
+            self._quiet_until = self._clock.monotonic() + RETURNED_S
             await self._directly()
 
     async def look(self) -> bool:
@@ -140,8 +144,10 @@ class Notifier:
         Returns:
             Whether anything was told, so that there may be more. Raises `StoreAway`.
         """
-        recipients = self._recipients()
-        for alert, now in await self._book.recent():
+        recipients, found = self._recipients(), await self._book.recent()
+        if self._clock.monotonic() < self._quiet_until:
+            return False
+        for alert, now in found:
             if unseen(alert, now):
                 await self._book.close(alert, now)
                 continue
@@ -222,10 +228,11 @@ class Notifier:
         waiting = at < self._tried.get(sighting.id, at)
         if sighting.id in self._told_directly or waiting:
             return
-        failed = await self._send(recipients, notice(alone(sighting), Kind.NEW, now))
         self._tried[sighting.id] = at + _DIRECTLY_AGAIN_S
-        if len(failed) < len(recipients):
-            self._told_directly.add(sighting.id)
+        self._told_directly.add(sighting.id)  # before: it may be recorded while we send
+        failed = await self._send(recipients, notice(alone(sighting), Kind.NEW, now))
+        if len(failed) == len(recipients):
+            self._told_directly.discard(sighting.id)
 
 
 def _mark(kind: Kind, recipient: str) -> str:

@@ -1,4 +1,7 @@
-"""Which way a recipient is reached: an address on the web by webhook, any other by mail."""
+"""Which way a recipient is reached: an address on the web by webhook, any other by mail.
+
+Rules: nothing but `NotDelivered` comes out of it: a notice that cannot be sent costs no worker.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,14 @@ class Notices:
 
     async def send(self, recipient: str, notice: Notice) -> None:
         """See `Post.send`."""
+        try:
+            await self._send(recipient, notice)
+        except NotDelivered:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a library raises ends no worker
+            raise NotDelivered(f"our own error: {type(error).__name__}") from None
+
+    async def _send(self, recipient: str, notice: Notice) -> None:
         if "://" in recipient:
             await self._webhook.send(recipient, notice)
         elif self._mail is None:

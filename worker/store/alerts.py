@@ -117,7 +117,8 @@ class AlertStore:
         """This replica sees it no more; it is over when none does."""
         mine = {"key": what.key, "open": True}
         await self._collection.update_one(
-            mine, {"$unset": {f"seen.{self._replica}": ""}, "$set": {"overReason": what.reason}}
+            mine,
+            {"$unset": {f"seen.{self._replica}": ""}, "$set": {"overReason": _text(what.reason)}},
         )
         over = {
             "$set": {**_CLOSED, **_NO_TRIES, "expireAt": what.at + _KEPT},
@@ -202,11 +203,16 @@ def _answered() -> Iterator[None]:
 def _said(what: Sighting) -> Document:
     return {
         "severity": what.severity,
-        "reason": what.reason,
+        "reason": _text(what.reason),
         "suggestedCommand": what.suggested_command,
         # Names are anything: as pairs, dots and dollars in them are data.
-        "evidence": [[name, value] for name, value in (what.evidence or {}).items()],
+        "evidence": [[_text(n), _text(v)] for n, v in (what.evidence or {}).items()],
     }
+
+
+def _text(said: str) -> str:
+    """As it can be stored: a provider's broken answer may be in a reason."""
+    return said.encode(errors="replace").decode()
 
 
 def _fresh(what: Sighting, values: Document) -> Document:

@@ -200,11 +200,21 @@ class Restore(_Upward):
     """A backup's name, a version number, or `last-known-good`."""
 
 
+class Ack(ControlCommand):
+    """Take on an alert: it is not told again until it is over."""
+
+    name: Literal["ack"] = "ack"
+    alert: Line
+    """Its code, or the beginning of its id (at least 6 characters)."""
+    provider: Provider | None = None
+    """Which one, where several of that code are open."""
+
+
 Command = (
     Advance | Step | SetPercentage | Rollback | EmergencyRollback | Approve | Reject | Hold
     | Resume | Unlock | SetFlags | SetUserOverride | ClearUserOverride | SetBranchOverride
     | ClearBranchOverride | EnableProvider | DisableProvider | RetireLegacy | ResetBreaker
-    | Backup | Restore
+    | Backup | Restore | Ack
 )  # fmt: skip
 
 COMMANDS: Final[tuple[type[ControlCommand], ...]] = Command.__args__
@@ -255,7 +265,13 @@ class Explain(ControlQuery):
     branch_id: Int64 | None = None
 
 
-Query = Status | Health | Comparison | History | Explain
+class Alerts(ControlQuery):
+    """What is wrong, on any replica, and what was within the last day."""
+
+    name: Literal["alerts"] = "alerts"
+
+
+Query = Status | Health | Comparison | History | Explain | Alerts
 QUERIES: Final[tuple[type[ControlQuery], ...]] = Query.__args__
 
 

@@ -114,6 +114,19 @@ class AlertMetric(Wire):
     """A command line an administrator may want to run."""
 
 
+class AlertNotice(AlertMetric):
+    """What a webhook recipient is sent: an alert with what is said of it. Not on the broker."""
+
+    notice: Literal["new", "again", "repeat", "recovered"]
+    """It began; came back after it was said to be over; nobody acknowledged it yet; is over."""
+    since: Moment
+    over_at: Moment | None = None
+    count: Count
+    """How often a replica saw it begin, or happen."""
+    text: str
+    """All of it for people, in lines; what chat services show."""
+
+
 METRICS: Final[tuple[type[Wire], ...]] = (
     ProviderMetric, BreakerMetric, AlertMetric, HealthMetric, ComparisonMetric,
 )  # fmt: skip

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from worker.domain.flags import Snapshot
     from worker.domain.judgement import Topic
     from worker.domain.message import Attempt, Lane, Lease, Message, Record, State, StoredEvent
+    from worker.domain.notice_text import Notice
+    from worker.domain.notices import Alert, Kind, Sighting
     from worker.domain.outcome import AccountFault, Money, Outcome
 
 
@@ -571,6 +573,58 @@ class Checkpoint:
 
 class Clash(Exception):  # noqa: N818 - a result of compare-and-set, not a failure
     """Another entry took the place in the control log."""
+
+
+class AlertBook(Protocol):
+    """Alerts of all replicas. Methods raise `StoreAway`."""
+
+    async def record(self, what: Sighting, *, told: bool = False) -> None:
+        """Put down what this replica saw begin, end or happen; `told`: people know already."""
+        ...
+
+    async def confirm(self, what: Sighting, *, told: bool = False) -> None:
+        """Say that this replica still sees a trouble; opens it where nobody has."""
+        ...
+
+    async def close(self, alert: Alert, now: datetime) -> None:
+        """End a trouble, unless somebody confirmed it since it was read."""
+        ...
+
+    async def recent(self) -> list[tuple[Alert, datetime]]:
+        """What is open or was seen within a day, newest first, each with the server's time."""
+        ...
+
+    async def claim(self, alert: Alert, now: datetime) -> bool:
+        """Take on what people are to be told of it; False: another replica did."""
+        ...
+
+    async def told(self, alert: Alert, kind: Kind) -> None:
+        """People were told; ends the claim."""
+        ...
+
+    async def in_vain(self, alert: Alert, now: datetime, reached: tuple[str, ...]) -> None:
+        """Not everybody could be told: to be tried again later; ends the claim."""
+        ...
+
+    async def acknowledge(self, ident: str, by: str, reason: str) -> None:
+        """Note who has taken it on; the first one stands."""
+        ...
+
+
+class NotDelivered(Exception):  # noqa: N818 - a fact about the other side, not a failure of ours
+    """A notice did not reach its recipient; the text holds no secret."""
+
+
+class Post(Protocol):
+    """Takes notices to people."""
+
+    def problem(self, recipient: str) -> str | None:
+        """Why this recipient cannot be reached with these settings; None: it can."""
+        ...
+
+    async def send(self, recipient: str, notice: Notice) -> None:
+        """Send within a bounded time. Raises `NotDelivered`."""
+        ...
 
 
 class StoreAway(Exception):  # noqa: N818 - names the condition its catcher acts on

@@ -186,6 +186,60 @@ class ProviderSettings(BaseModel):
         return self
 
 
+class MailSecurity(StrEnum):
+    """How the way to the mail server is protected."""
+
+    STARTTLS = "starttls"
+    """Plain at first, encrypted before anything is said."""
+    TLS = "tls"
+    NONE = "none"
+    """For a relay on the same machine; with a login it is refused."""
+
+
+class SmtpSettings(BaseModel):
+    """The server that takes our mails."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: Annotated[str, StringConstraints(min_length=1)]
+    port: int | None = Field(default=None, ge=1, le=65_535)
+    """Default: 587 with `starttls`, 465 with `tls`, 25 with `none`."""
+    security: MailSecurity = MailSecurity.STARTTLS
+    username: str | None = None
+    password: SecretStr | None = None
+    sender: Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$")]
+    """Address the mails come from."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if (self.username is None) is not (self.password is None):
+            raise ValueError("username, password: expected both or neither")
+        if self.username is not None and self.security is MailSecurity.NONE:
+            raise ValueError("security: expected starttls or tls with a login, got none")
+        return self
+
+    @property
+    def port_used(self) -> int:
+        """The port, or what is usual."""
+        usual = {MailSecurity.STARTTLS: 587, MailSecurity.TLS: 465, MailSecurity.NONE: 25}
+        return self.port or usual[self.security]
+
+
+class NotifySettings(BaseModel):
+    """How people are told of alerts. Whom: `NotificationRecipients` in the flags."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    repeat_s: PositiveFloat = 900.0
+    """Until a critical alert nobody acknowledged is told again."""
+    settle_s: float = Field(default=30.0, ge=0)
+    """How long a trouble must be over before that is told; if it comes back, it was never over."""
+    timeout_s: float = Field(default=15.0, gt=0, le=30)
+    """Longest time for one mail or one POST."""
+    allow_private: bool = False
+    """Whether a webhook may lead to a private or loopback address."""
+
+
 class RuleBy(StrEnum):
     """What happens to messages whose attempt may have left; see `domain.message.OnUnknown`."""
 
@@ -237,6 +291,10 @@ class Settings(MessageSettings):
     delivery_age_s: PositiveFloat = 600.0
     """Age at which an accepted attempt is judged delivered or not."""
     keep_records_s: PositiveFloat = 30 * 86_400.0
+
+    smtp: SmtpSettings | None = None
+    """None: no mails are sent."""
+    notify: NotifySettings = NotifySettings()
 
     flags_file: Path = Path("deploy/flags.json")
     tariffs_file: Path | None = None

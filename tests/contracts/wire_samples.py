@@ -33,6 +33,7 @@ MORE = {
     control.ResetBreaker: {"provider": "target"},
     control.Backup: {"label": "before friday"},
     control.Restore: {"to": "last-known-good"},
+    control.Ack: {"alert": "account"},
 }
 PERIOD = {"at": AT, "since": AT, "until": AT, "hours": 1.0}
 NOTHING = {"count": 0, "sample": 0}
@@ -71,7 +72,13 @@ IDLE = {
     "validation": {"successRate": NOTHING},
     "missing": ["delivery rate: not applicable, the provider gives no reports"],
 }
-PLAIN_QUERIES = (control.Status, control.Health, control.Comparison, control.History)
+PLAIN_QUERIES = (
+    control.Status,
+    control.Health,
+    control.Comparison,
+    control.History,
+    control.Alerts,
+)
 
 SAMPLES = {
     "SendSms.least": (SendSms, {"messageId": "m-1", "to": "+260977123456", "text": "Hello"}),
@@ -230,6 +237,10 @@ SAMPLES = {
     "Advance.full": (
         control.Advance,
         ASKED | {"at": 5, "dryRun": True, "overrideGates": "a drill", "expectedVersion": 7},
+    ),
+    "Ack.full": (
+        control.Ack,
+        ASKED | {"alert": "4f1c09aa", "provider": "target", "expectedVersion": 7},
     ),
     "ControlReply.least": (
         control.ControlReply,

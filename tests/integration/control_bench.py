@@ -66,6 +66,7 @@ class Replica:
     sync: Sync
     services: tuple[Any, ...]
     background: Background
+    alerts: Alerts
     dead: bool = False
 
     async def kill(self) -> None:
@@ -137,12 +138,13 @@ async def replica(cfg: Settings, number: int, target: Target, alerts: Any) -> Re
         stale=lambda _: None,
         swapped=lambda *_: None,
     )
+    told = Alerts(publisher, clock, name)
     around = Around(
         cfg=cfg,
         clock=clock,
         background=background,
         publisher=publisher,
-        alerts=Alerts(publisher, clock, name),
+        alerts=told,
         sync=sync,
         guards=MappingProxyType(guards),
         target=target,
@@ -161,7 +163,7 @@ async def replica(cfg: Settings, number: int, target: Target, alerts: Any) -> Re
     )
     for service in services:
         await service.start()
-    return Replica(name, sync, services, background)
+    return Replica(name, sync, services, background, told)
 
 
 @asynccontextmanager
@@ -172,6 +174,8 @@ async def bench(
     *,
     count: int = 2,
     through: str | None = None,
+    flags: Flags | None = None,
+    **changes: Any,
 ) -> AsyncIterator[Bench]:
     """Replicas on an empty database, steered by the administrator.
 
@@ -181,12 +185,15 @@ async def bench(
         database_name: nobody else's.
         count: of replicas.
         through: address by which the replicas reach the store, where it is another.
+        flags: in force at first.
+        changes: to the settings.
     """
     database = Database(mongo_url, database_name, timeout_s=5)
     await indexes.create(database)
     log = ControlLogStore(database[control_log.COLLECTION], SystemClock())
-    await seed(log, Flags(), 0, user="worker", now=SystemClock().now())
+    await seed(log, flags or Flags(), 0, user="worker", now=SystemClock().now())
     cfg = settings(amqp_url("worker"), through or mongo_url, database_name)
+    cfg = cfg.model_copy(update=changes)
     target, alerts = Target(), []
     started = [await replica(cfg, number, target, alerts) for number in range(1, count + 1)]
     try:

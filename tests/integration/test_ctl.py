@@ -62,6 +62,8 @@ STILL: list[tuple[list[str], dict[str, Any]]] = [
     (["unlock"], {}),
     (["reset-breaker", "target"], {"provider": "target"}),
     (["backup", "before-friday"], {"label": "before-friday"}),
+    (["ack", "account"], {"alert": "account"}),
+    (["ack", "4f1c09aa", "--provider", "target"], {"alert": "4f1c09aa", "provider": "target"}),
 ]
 NAMES = {
     "user set": "set-user-override",
@@ -298,6 +300,15 @@ async def test_figures_of_both_providers_stand_side_by_side(
     result = await ctl(name, "--hours", "24")
     assert side.only(name).body["hours"] == 24
     assert re.search(r"success rate +99.5 +97", result.stdout)
+
+
+async def test_alerts_are_shown_or_printed_as_they_came(side: ControlSide, ctl: Ctl) -> None:
+    alert = {"id": "4f1c09aa-1", "code": "account", "severity": "critical", "reason": "401"}
+    side.answers["alerts"] = {"data": {"alerts": [alert | {"open": True, "since": None}]}}
+    result = await ctl("alerts", "--as", "observer")
+    assert result.stdout == "open: 1\n4f1c09aa  critical  account  since -\n    401\n"
+    whole = await ctl("alerts", "--json")
+    assert json.loads(whole.stdout)["data"]["alerts"][0]["id"] == "4f1c09aa-1"
 
 
 def entry(number: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from contracts.codec import encode
 from contracts.control import ControlCommand, ControlReply, StateAnnouncement
+from tests.unit.alert_fakes import MemoryBook
 from tests.unit.fakes import snapshot
 from worker.control.commands import CommandHandler
 from worker.control.orders import Providers
@@ -131,7 +132,12 @@ RANKS = {
 LINEAGE = "0b7c9dd4-3a38-4c2e-8c7a-1f2f3b6f9a03"
 
 
-def handler(log: MemoryLog, told: Told, measures: Measures | None = None) -> CommandHandler:
+def handler(
+    log: MemoryLog,
+    told: Told,
+    measures: Measures | None = None,
+    book: MemoryBook | None = None,
+) -> CommandHandler:
     """A command handler as one replica has it."""
 
     async def measured(_state: Snapshot) -> Measures:
@@ -139,6 +145,7 @@ def handler(log: MemoryLog, told: Told, measures: Measures | None = None) -> Com
 
     return CommandHandler(
         log=log,
+        book=book or MemoryBook(log.clock),
         replier=told,
         measures=measured,
         ranks=RANKS,

@@ -132,6 +132,35 @@ def test_every_problem_of_the_flags_is_listed(written: Callable[[str, Any], str]
     assert all(problem.startswith(path) for problem in problems)
 
 
+def test_mail_addresses_want_a_mail_server(written: Callable[[str, Any], str]) -> None:
+    document = {"MigrationSettings": {"NotificationRecipients": ["ops@example.com"]}}
+    path = written("flags.json", document)
+    (problem,) = refused(SMS_FLAGS_FILE=path)
+    assert problem == f"SMS_SMTP__HOST: expected a mail server, {path} names mail addresses"
+    smtp = {"SMS_SMTP__HOST": "mail.example", "SMS_SMTP__SENDER": "sms@example.com"}
+    assert run("check-config", SMS_FLAGS_FILE=path, **smtp).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"SENDER": None}, "SMS_SMTP__SENDER: Field required"),
+        ({"SENDER": "hush"}, "SMS_SMTP__SENDER: String should match pattern"),
+        ({"PORT": "0"}, "SMS_SMTP__PORT: "),
+        ({"SECURITY": "ssl"}, "SMS_SMTP__SECURITY: "),
+        ({"USERNAME": "us"}, "SMS_SMTP: username, password: expected both or neither"),
+        (
+            {"USERNAME": "us", "PASSWORD": "hush", "SECURITY": "none"},
+            "SMS_SMTP__SECURITY: expected starttls or tls with a login, got none",
+        ),
+    ],
+)
+def test_a_problem_of_the_mail_server_is_named(changes: dict[str, str], problem: str) -> None:
+    good = {"HOST": "mail.example", "SENDER": "sms@example.com"}
+    found = refused(**{f"SMS_SMTP__{name}": value for name, value in (good | changes).items()})
+    assert any(each.startswith(problem) for each in found), found
+
+
 def test_files_and_providers_are_judged_in_one_go(written: Callable[[str, Any], str]) -> None:
     problems = refused(
         SMS_FLAGS_FILE=written("flags.json", "{"),

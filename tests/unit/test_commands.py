@@ -7,11 +7,13 @@ import json
 from dataclasses import replace
 
 import pytest
+from alert_fakes import MemoryBook
 from control_fakes import PROVEN, MemoryLog, Told, asked, begun, handler
 from fakes import HandClock
 
 from contracts import control
 from worker.domain.gates import Measures
+from worker.domain.notices import Sighting, identity
 from worker.domain.phases import Phase
 from worker.ports import Settlement
 
@@ -30,7 +32,8 @@ class Bench:
     def __init__(self) -> None:
         self.clock = HandClock()
         self.log, self.told = MemoryLog(self.clock), Told()
-        self.handle = handler(self.log, self.told, FINE)
+        self.book = MemoryBook(self.clock)
+        self.handle = handler(self.log, self.told, FINE, self.book)
 
     async def take(self, *given: object, **more: object) -> control.ControlReply:
         assert await self.handle(asked(self.clock, *given, **more)) is Settlement.ACK
@@ -252,6 +255,76 @@ async def test_who_is_not_trusted_does_not_wait_for_the_store(bench: Bench) -> N
     bench.log.away = True
     reply = await bench.take(control.EmergencyRollback, by="mallory")
     assert reply.code == "forbidden"
+
+
+# --- alerts ---------------------------------------------------------------------------------------
+
+
+async def raised(bench: Bench, provider: str = "legacy") -> str:
+    """An open trouble; its id."""
+    ident = identity("account", provider, bench.clock.now())
+    now = bench.clock.now()
+    await bench.book.record(Sighting(ident, "account", provider, "critical", "401", now, ends=True))
+    return ident
+
+
+async def test_an_alert_is_acknowledged_on_record_and_no_version_rises(bench: Bench) -> None:
+    ident = await raised(bench)
+    reply = await bench.take(control.Ack, by="oda", alert="account")
+    assert (reply.verdict, reply.code, reply.version) == ("accepted", "ok", 1)
+    taken = bench.book.alerts[ident].acknowledged
+    assert (taken.by, taken.reason) == ("oda", "because")
+    assert bench.log.entries[-1].evidence["acknowledges"] == ident
+    assert (bench.told.announced, bench.told.changes) == ([], [])
+
+
+@pytest.mark.parametrize("by", ["eve", "mallory"])
+async def test_who_may_not_acknowledges_nothing(bench: Bench, by: str) -> None:
+    ident = await raised(bench)
+    assert (await bench.take(control.Ack, by=by, alert="account")).code == "forbidden"
+    assert bench.book.alerts[ident].acknowledged is None
+
+
+async def test_an_acknowledgement_that_died_half_way_is_finished_when_it_comes_again(
+    bench: Bench,
+) -> None:
+    ident = await raised(bench)
+    done, bench.book.acknowledge = bench.book.acknowledge, _dies
+    with pytest.raises(ZeroDivisionError):
+        await bench.take(control.Ack, alert="account")
+    bench.book.acknowledge = done
+    assert (await bench.take(control.Ack, alert="account")).code == "ok"
+    assert bench.book.alerts[ident].acknowledged.by == "ann"
+    assert len(bench.log.entries) == 2
+
+
+async def _dies(*_: object) -> None:
+    raise ZeroDivisionError
+
+
+async def test_of_several_the_provider_or_the_id_says_which(bench: Bench) -> None:
+    first, second = await raised(bench, "legacy"), await raised(bench, "africastalking")
+    assert (await bench.take(control.Ack, "c-1", alert="account")).code == "several"
+    await bench.take(control.Ack, "c-2", alert="account", provider="target")
+    await bench.take(control.Ack, "c-3", alert=first[:8])
+    assert all(bench.book.alerts[each].acknowledged for each in (first, second))
+    again = await bench.take(control.Ack, "c-4", by="ben", alert=first[:8])
+    assert (again.verdict, again.code) == ("accepted", "unchanged")
+    assert again.text == "ack: ann acknowledged account (legacy) already"
+
+
+async def test_a_provider_nobody_knows_is_named(bench: Bench) -> None:
+    await raised(bench)
+    reply = await bench.take(control.Ack, alert="account", provider="twilio")
+    assert (reply.code, "'twilio'" in reply.text) == ("invalid", True)
+
+
+async def test_without_the_store_an_acknowledgement_may_come_again(bench: Bench) -> None:
+    await raised(bench)
+    bench.book.away = True
+    assert (await bench.take(control.Ack, alert="account")).code == "store unavailable"
+    bench.book.away = False
+    assert (await bench.take(control.Ack, alert="account")).code == "ok"
 
 
 # --- versions that stood --------------------------------------------------------------------------

@@ -139,6 +139,22 @@ def test_each_kind_of_provider_needs_its_own(fields: dict[str, str], problem: st
         ProviderSettings.model_validate({"id": "p", "base_url": "http://h"} | fields)
 
 
+@pytest.mark.parametrize(
+    ("security", "port"), [(None, 587), ("starttls", 587), ("tls", 465), ("none", 25)]
+)
+def test_the_usual_port_of_a_mail_server_follows_its_security(
+    read: Any, security: str | None, port: int
+) -> None:
+    address = {"SMS_SMTP__HOST": "mail", "SMS_SMTP__SENDER": "sms@example.com"}
+    found = read(**address, SMS_SMTP__SECURITY=security)
+    assert found.smtp.port_used == port
+    assert read(**address, SMS_SMTP__PORT="2525").smtp.port_used == 2525
+
+
+def test_without_a_mail_server_there_is_none(read: Any) -> None:
+    assert read().smtp is None
+
+
 def test_the_webhook_has_settings_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AMQP_URL", "amqp://webhook:hidden@localhost/")
     monkeypatch.setenv("SMS_WEBHOOK_TOKENS", '{"legacy": "hidden"}')

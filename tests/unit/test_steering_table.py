@@ -13,6 +13,7 @@ from fakes import EPOCH, snapshot
 from worker.domain.effects import Order, Rank
 from worker.domain.flags import Flags, Lock, Proposal, Snapshot
 from worker.domain.gates import Measures
+from worker.domain.notices import Alert
 from worker.domain.phases import Phase, Role
 from worker.domain.steering import EFFECTS, Ruling, decide
 
@@ -60,7 +61,9 @@ WAYS = {
 }
 """Where the orders that move lead to; a phase that is missing refuses."""
 STAYING = frozenset(EFFECTS) - WAYS.keys()
-OPERATORS = {"hold", "rollback", "emergency-rollback", "set-percentage", "step"}
+OPERATORS = {"hold", "rollback", "emergency-rollback", "set-percentage", "step", "ack"}
+STATELESS = {"ack"}
+"""Orders that are carried out and leave the state as it is."""
 NO_MOVE_FOR_OPERATORS = {"disable-provider"}
 FIELDS = {
     "set-percentage": {"percentage": 0},
@@ -75,6 +78,10 @@ FIELDS = {
     "disable-provider": {"provider": Role.TARGET},
     "reset-breaker": {"provider": Role.TARGET},
     "backup": {"label": "friday"},
+    "ack": {
+        "label": "account",
+        "alerts": (Alert("a-1", "account", None, "critical", "401", EPOCH, EPOCH, ends=True),),
+    },
 }
 
 
@@ -131,7 +138,7 @@ def test_a_cell(phase: Phase, name: str, rank: Rank) -> None:
     wanted = WAYS.get(name, {}).get(phase, f"{phase} {STANDS[phase]}")
     assert f"{after.phase} {after.percentage}" == wanted
     assert after.version == (9 if ruling.after else 8)
-    assert (ruling.after is None) == (ruling.code == "unchanged")
+    assert (ruling.after is None) == (ruling.code == "unchanged" or name in STATELESS)
 
 
 def test_the_table_is_of_every_order_there_is() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from worker.cli import ctl_changes, ctl_moves, ctl_queries
+from worker.cli import ctl_alerts, ctl_changes, ctl_moves, ctl_queries
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,3 +20,4 @@ app = typer.Typer(
 ctl_queries.register(app)
 ctl_moves.register(app)
 ctl_changes.register(app)
+ctl_alerts.register(app)

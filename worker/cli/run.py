@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from worker import app as composition
 from worker.domain import flags, tariff
+from worker.domain.recipients import is_mail
 from worker.providers import registry
 from worker.settings import Settings, WebhookSettings
 from worker.telemetry import logs
@@ -61,7 +62,8 @@ def check_config() -> None:
     problems: list[str] = []
     try:
         document = json.loads(cfg.flags_file.read_text(encoding="utf-8"))
-        flags.parse(document, cfg.target.id, cfg.legacy.id)
+        read, _ = flags.parse(document, cfg.target.id, cfg.legacy.id)
+        problems += _unreachable(cfg, read.migration.notify)
     except flags.FlagsError as error:
         problems += [f"{cfg.flags_file}: {problem}" for problem in error.problems]
     except (OSError, ValueError) as error:
@@ -81,6 +83,13 @@ def check_config() -> None:
     if problems:
         raise _refused(problems)
     typer.echo("configuration is valid")
+
+
+def _unreachable(cfg: Settings, recipients: tuple[str, ...]) -> list[str]:
+    """Recipients these settings cannot reach; `run` says it by an alert."""
+    if cfg.smtp is not None or not any(map(is_mail, recipients)):
+        return []
+    return [f"SMS_SMTP__HOST: expected a mail server, {cfg.flags_file} names mail addresses"]
 
 
 def _settings() -> Settings:

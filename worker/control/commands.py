@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from worker.control.orders import Providers
     from worker.domain.effects import Order, Rank
     from worker.domain.flags import Snapshot
-    from worker.ports import Clock, ControlLog, Incoming, Replier
+    from worker.ports import AlertBook, Clock, ControlLog, Incoming, Replier
 
 PREFIX: Final = "control.command."
 RETRY_S: Final = 0.2
@@ -51,6 +51,7 @@ class CommandHandler:
 
     Args:
         log: the control log.
+        book: alerts, which a command may acknowledge.
         replier: answers, and the wake-up.
         measures: what the gates are asked of, given the state in force.
         ranks: rank by broker user.
@@ -61,6 +62,7 @@ class CommandHandler:
     """
 
     log: ControlLog
+    book: AlertBook
     replier: Replier
     measures: Callable[[Snapshot], Awaitable[Measures]]
     ranks: Mapping[str, Rank]
@@ -151,6 +153,7 @@ class CommandHandler:
             age=self.clock.now() - command.issued_at,
             providers=self.providers,
             log=self.log,
+            book=self.book,
         )
 
     async def _append(
@@ -168,9 +171,14 @@ class CommandHandler:
                 before=state,
                 after=after,
                 reply=views.stored(reply),
-                evidence={"gates": [views.gate(gate).model_dump() for gate in ruling.gates]},
+                evidence={
+                    "gates": [views.gate(gate).model_dump() for gate in ruling.gates],
+                    "acknowledges": ruling.acknowledges,
+                },
             )
         )
+        if ruling.acknowledges is not None:
+            await self.book.acknowledge(ruling.acknowledges, user, command.reason)
         if ruling.after is not None:
             self.changed(state, after, user)
             await self._announce(after)
@@ -183,7 +191,7 @@ class CommandHandler:
         await self.replier.announce_state(encode(announcement))
 
     async def _again(self, command: Command, stored: LogEntry) -> ControlReply:
-        """The stored answer, and the wake-up that may have died with whoever appended it."""
+        """The stored answer, and what may have died with whoever appended it: its follow-ups."""
         if stored.command.get("fingerprint") != _fingerprint(command):
             text = (
                 f"{command.name}: command id {command.command_id} was used for another command; "
@@ -192,6 +200,8 @@ class CommandHandler:
             return views.unrecorded(command, "id conflict", text, self.clock.now())
         if stored.before is None or stored.after.version != stored.before.version:
             await self._announce(stored.after)
+        if acknowledged := stored.evidence.get("acknowledges"):
+            await self.book.acknowledge(str(acknowledged), stored.user, command.reason)
         return ControlReply.model_validate({**stored.reply, "state": views.state(stored.after)})
 
     def _store_unavailable(self, command: Command, why: str) -> ControlReply:

@@ -182,7 +182,7 @@ class Monitor:
             return None
         number, state = last
         before = await self._checkpoints.read(state.lineage)
-        self._recover(before)
+        self._show(before)
         now = _to_the_millisecond(self._clock.now())
         if before is not None and now - before.at < timedelta(seconds=evidence.TICK_S):
             return None
@@ -199,16 +199,24 @@ class Monitor:
         )
         if not await self._checkpoints.write(state.lineage, made):
             return None
+        self._show(made)
         await self._act(found, made, inputs, number, state)
         if before is not None and _passed(before.at, now, state):
             await self._publish()
         return found
 
-    def _recover(self, before: Checkpoint | None) -> None:
-        """Whoever told of a hold tells that it is over, whoever saw it end."""
-        if before is not None:
-            for topic in _ALERTED - {before.topic}:
+    def _show(self, seen: Checkpoint | None) -> None:
+        """Every replica alerts what automation holds for: it outlives whoever saw it begin."""
+        for topic in _ALERTED if seen else ():
+            if seen is None or topic is not seen.topic:
                 self._alerts.over(topic, "automation goes on")
+                continue
+            self._alerts.raised(
+                topic,
+                str(seen.holding),
+                suggested_command=_SUGGESTED.get(topic, "sms-worker ctl status"),
+                evidence=shown(seen.evidence),
+            )
 
     async def _inputs(
         self, before: Checkpoint | None, state: Snapshot, now: datetime
@@ -255,20 +263,18 @@ class Monitor:
         await self._replier.announce_state(encode(announcement))
 
     def _tell(self, found: Judgement, decision: Decision, known: Evidence) -> None:
-        text, figures = decision.ruling.text, shown(known)
+        """Of a move; a hold is shown by the checkpoint."""
+        text = decision.ruling.text
         if found.action is Action.GO_ON:
             self._alerts.told("state", text, suggested_command="sms-worker ctl status")
-        elif found.topic is None:
+        elif found.action.down:
             self._alerts.told(
                 decision.name,
                 text,
                 severity="critical",
                 suggested_command="sms-worker ctl history",
-                evidence=figures,
+                evidence=shown(known),
             )
-        elif found.topic in _ALERTED:
-            suggested = _SUGGESTED.get(found.topic, "sms-worker ctl status")
-            self._alerts.raised(found.topic, text, suggested_command=suggested, evidence=figures)
 
 
 def _entry(

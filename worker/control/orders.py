@@ -7,18 +7,19 @@ that lists every problem.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from worker.domain import flags
+from worker.domain import flags, notices
 from worker.domain.effects import KNOWN_GOOD, Order, Rank
+from worker.domain.phases import Role
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
     from contracts.control import Command
     from worker.domain.flags import Flags, Snapshot
-    from worker.domain.phases import Role
-    from worker.ports import ControlLog
+    from worker.domain.notices import Alert
+    from worker.ports import AlertBook, ControlLog
 
 KNOWN_GOOD_AFTER_S: Final = 1_800.0
 """A version that was in force for that long is known to be good."""
@@ -47,6 +48,10 @@ class Providers:
             raise Unusable("invalid", text)
         return found
 
+    def id(self, name: str) -> str:
+        """Id of the provider people mean by `name`."""
+        return self.target if self.role(name) is Role.TARGET else self.legacy
+
 
 async def order_of(
     command: Command,
@@ -56,8 +61,9 @@ async def order_of(
     age: timedelta,
     providers: Providers,
     log: ControlLog,
+    book: AlertBook,
 ) -> Order:
-    """Translate. Raises `Unusable`, and `StoreAway` where an older state must be read."""
+    """Translate. Raises `Unusable`, and `StoreAway` where more must be read."""
     fields = command.model_dump(exclude={"flags"})
     provider = fields.get("provider")
     restored = fields.get("to")
@@ -75,10 +81,20 @@ async def order_of(
         branch=fields.get("branch"),
         flags=_flags(command, providers),
         proposal=fields.get("proposal"),
-        label=fields.get("label", restored),
+        label=fields.get("label", fields.get("alert", restored)),
         restored=await _older(restored, log) if restored is not None else None,
+        alerts=await _alerts(fields, providers, book) if "alert" in fields else (),
         age=age,
     )
+
+
+async def _alerts(
+    fields: dict[str, Any], providers: Providers, book: AlertBook
+) -> tuple[Alert, ...]:
+    provider = fields["provider"]
+    about = providers.id(provider) if provider is not None else None
+    open_ones = (alert for alert, _ in await book.recent())
+    return notices.named(open_ones, fields["alert"], about)
 
 
 def _flags(command: Command, providers: Providers) -> Flags | None:

@@ -14,6 +14,7 @@ import structlog
 
 from contracts.codec import DecodeError
 from contracts.control import (
+    Alerts,
     Comparison,
     ControlReply,
     Explain,
@@ -37,8 +38,10 @@ if TYPE_CHECKING:
     from worker.domain.effects import Rank
     from worker.domain.flags import Snapshot
     from worker.domain.gates import Gate, Measures
+    from worker.domain.notices import Alert
     from worker.domain.phases import Role
     from worker.ports import (
+        AlertBook,
         Checkpoint,
         Clock,
         ControlLog,
@@ -60,13 +63,14 @@ class QueryHandler:
 
     Args:
         log: the control log.
+        book: alerts of all replicas.
         replicas: heartbeats.
         snapshots: what this replica goes by, for when the store is away and for `explain`.
         figures: of providers over the last so many hours, by id and name. Raises `StoreAway`.
         reporting: health and comparison.
         measures: what the next gates are asked of. Raises `StoreAway`.
         checkpoint: the monitor's last tick, by lineage. Raises `StoreAway`.
-        alerts: what is wrong at present, as this replica sees it.
+        alerts: what is wrong at present as this replica sees it, for when the store is away.
         guards: breakers by role.
         normalise: a number as people write it -> E.164, or why not.
         replier: answers.
@@ -75,6 +79,7 @@ class QueryHandler:
     """
 
     log: ControlLog
+    book: AlertBook
     replicas: Replicas
     snapshots: Snapshots
     figures: Callable[[Sequence[str], float], Awaitable[dict[str, dict[str, Any]]]]
@@ -118,11 +123,16 @@ class QueryHandler:
             case Health() | Comparison():
                 return await self._report(query)
             case History():
-                found = await self.log.history(query.limit, query.before)
-                data = {"entries": [views.entry(each) for each in found]}
-                return views.answer(query, data, self.snapshots.current, self.clock.now())
+                entries = await self.log.history(query.limit, query.before)
+                return self._found(query, entries=[views.entry(each) for each in entries])
             case Explain():
                 return self._explain(query)
+            case Alerts():
+                recent = await self.book.recent()
+                return self._found(query, alerts=[views.alert(each) for each, _ in recent])
+
+    def _found(self, query: Query, **data: Any) -> ControlReply:
+        return views.answer(query, data, self.snapshots.current, self.clock.now())
 
     # --- status ----------------------------------------------------------------------------
 
@@ -138,13 +148,16 @@ class QueryHandler:
                 "monitor": views.monitor(seen) if seen else None,
                 "replicas": [views.beat(each) for each in await self.replicas.list()],
                 "providers": await self.figures(self._providers(), _STATUS_HOURS),
-                "alerts": self.alerts(),
+                "alerts": [f"{each.name}: {each.reason}" for each in await self._open()],
             }
         except StoreAway as away:
             state, gates = self.snapshots.current, ()
             missing = f"store unavailable ({away}): replicas, figures and gates are not known"
             data = {"alerts": [missing, *self.alerts()]}
         return views.answer(query, data, state, self.clock.now(), gates)
+
+    async def _open(self) -> list[Alert]:
+        return [alert for alert, _ in await self.book.recent() if alert.open]
 
     async def _next(self, state: Snapshot | None) -> tuple[dict[str, Any] | None, tuple[Gate, ...]]:
         """The next move upwards, and its gates as they stand."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from contracts.health import ComparisonMetric, HealthMetric
     from worker.domain.flags import Flags, Snapshot
     from worker.domain.gates import Gate
+    from worker.domain.notices import Alert
     from worker.domain.steering import Ruling
     from worker.ports import Beat, Checkpoint, LogEntry
 
@@ -160,6 +161,31 @@ def document(flags: Flags, percentage: int) -> dict[str, Any]:
             "ValidationTraffic": validation_settings.document(migration.validation),
         },
         "Phases": phase_settings.document(flags.phases),
+    }
+
+
+def alert(found: Alert) -> dict[str, Any]:
+    """A trouble or an event, on whichever replica."""
+    taken, told = found.acknowledged, found.told
+    return {
+        "id": found.id,
+        "code": found.code,
+        "provider": found.provider,
+        "severity": found.severity,
+        "reason": found.reason,
+        "evidence": dict(found.evidence or {}),
+        "suggestedCommand": found.suggested_command,
+        "open": found.open,
+        "since": found.since.isoformat(),
+        "lastSeen": found.last_seen.isoformat(),
+        "count": found.count,
+        "seenBy": list(found.seen_by),
+        "overAt": found.over_at.isoformat() if found.over_at else None,
+        "overReason": found.over_reason if found.over_at else None,
+        "acknowledged": {"by": taken.by, "at": taken.at.isoformat(), "reason": taken.reason}
+        if taken
+        else None,
+        "told": {"what": str(told.kind), "at": told.at.isoformat()} if told else None,
     }
 
 

@@ -19,6 +19,8 @@ from worker.domain.phases import MOVES, Move, Phase, Role
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from worker.domain.notices import Alert
+
 KNOWN_GOOD: Final = "last-known-good"
 MAX_BACKUPS: Final = 200
 _FULL: Final = 100
@@ -54,6 +56,8 @@ class Order:
     proposal: int | None = None
     label: str | None = None
     restored: Snapshot | None = None
+    alerts: tuple[Alert, ...] = ()
+    """What `label` may mean, of what is open."""
     age: timedelta = timedelta(0)
     """Since it was issued; an upward order expires."""
 
@@ -249,6 +253,20 @@ def _restore(order: Order, state: Snapshot, _now: datetime) -> Snapshot:
     )
 
 
+def _ack(order: Order, state: Snapshot, _now: datetime) -> Snapshot:
+    """Nothing: an alert is no state. Refused where it is not clear which one is meant."""
+    if not order.alerts:
+        raise Refused(
+            "not open", f"ack: nothing open is called {order.label!r}; look at ctl alerts"
+        )
+    if len(order.alerts) > 1:
+        several = ", ".join(f"{each.name} {each.id[:8]}" for each in order.alerts)
+        raise Refused(
+            "several", f"ack: expected one alert, {order.label!r} means {several}; name its id"
+        )
+    return state
+
+
 EFFECTS: Final[Mapping[str, Effect]] = MappingProxyType(
     {
         "advance": _advance,
@@ -272,6 +290,7 @@ EFFECTS: Final[Mapping[str, Effect]] = MappingProxyType(
         "reset-breaker": _reset_breaker,
         "backup": _backup,
         "restore": _restore,
+        "ack": _ack,
     }
 )
 """Every command has an effect; which phases allow it is `phases.MOVES`' to say."""

@@ -12,7 +12,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from worker.domain import phase_settings, validation_settings
+from worker.domain import phase_settings, recipients, validation_settings
 from worker.domain.phases import DEFAULT_RULES, PERCENTAGES, Phase, Role, Rules
 from worker.domain.validation_settings import ValidationTraffic
 
@@ -71,6 +71,7 @@ class MigrationSettings:
     four_eyes: bool = False
     """Manual upward moves want a second person too."""
     notify: tuple[str, ...] = ()
+    """Who is told of alerts (`domain.recipients`)."""
     metrics_retention_days: int = 30
     validation: ValidationTraffic = field(default_factory=ValidationTraffic)
 
@@ -239,7 +240,7 @@ def _migration(reader: _Reader, section: dict[str, Any]) -> MigrationSettings:
         minimum_sample=reader.integer(section, "MinimumSample", 100, _SAMPLES),
         require_approval=reader.boolean(section, "RequireApprovalForAdvance", default=True),
         four_eyes=reader.boolean(section, "FourEyes", default=False),
-        notify=reader.strings(section, "NotificationRecipients"),
+        notify=recipients.read(reader, section, "NotificationRecipients"),
         metrics_retention_days=reader.integer(
             section, "MetricsRetentionDays", 30, range(1, year_days)
         ),

@@ -6,8 +6,8 @@ Rules:
 - Downwards is never gated, never waits, never expires. Every order that raises the target's share,
   whatever its name, passes the gates: an order is judged by its effect.
 - No state leaves a phase without an enabled provider that has a role.
-- Roles: observers ask; operators hold, go down, and move the percentage within the phase;
-  administrators do everything.
+- Roles: observers ask; operators hold, go down, acknowledge alerts, and move the percentage within
+  the phase; administrators do everything.
 - What each order would make of the state is `effects`' to say.
 """
 
@@ -44,7 +44,9 @@ RELATIVE: Final = frozenset({"advance", "step"})
 AUTOMATIC: Final = "(monitor)"
 """Who decided, in the log, where nobody did. No broker user can be called that."""
 _FULL: Final = 100
-_OPERATORS: Final = frozenset({"hold", "rollback", "emergency-rollback", "set-percentage", "step"})
+_OPERATORS: Final = frozenset(
+    {"hold", "rollback", "emergency-rollback", "set-percentage", "step", "ack"}
+)
 _WITHIN_PHASE: Final = frozenset({"set-percentage", "step"})
 _WAY_UP: Final = tuple(phase for phase in Phase if phase not in LEGACY_ALONE)
 _WHOLE: Final = frozenset({"set-flags", "restore"})
@@ -60,6 +62,8 @@ class Ruling:
     text: str
     after: Snapshot | None = None
     gates: tuple[Gate, ...] = ()
+    acknowledges: str | None = None
+    """Id of an alert that somebody takes on."""
 
 
 def share(state: Snapshot) -> int:
@@ -119,6 +123,8 @@ def _rule(
 ) -> Ruling:
     upward = raises(state, wanted)
     _require_rank(order, state, wanted, upward=upward)
+    if order.alerts:
+        return _acknowledged(order)
     if wanted == state:
         return Ruling(accepted=True, code="unchanged", text=f"nothing to do: {place(state)}")
     _require_a_provider(order, wanted)
@@ -142,6 +148,15 @@ def _rule(
     if upward and not shut and share(state):
         after = replace(after, proven=tuple(sorted({*state.proven, share(state)})))
     return Ruling(True, "ok", f"{order.name}: now {place(after)}", after, gates)  # noqa: FBT003 - accepted
+
+
+def _acknowledged(order: Order) -> Ruling:
+    (alert,) = order.alerts
+    if alert.acknowledged is not None:
+        text = f"ack: {alert.acknowledged.by} acknowledged {alert.name} already"
+        return Ruling(accepted=True, code="unchanged", text=text)
+    text = f"ack: {alert.name} acknowledged; it is not told again before it is over"
+    return Ruling(accepted=True, code="ok", text=text, acknowledges=alert.id)
 
 
 def _wants_a_second(order: Order, state: Snapshot) -> bool:
@@ -261,7 +276,7 @@ def _require_rank(order: Order, state: Snapshot, wanted: Snapshot, *, upward: bo
         + (
             " (observers query)"
             if order.rank is Rank.OBSERVER
-            else " (operators hold, go down, and move the percentage within the phase)"
+            else " (operators hold, go down, acknowledge, and move the percentage within the phase)"
         )
         + "; ask one",
     )

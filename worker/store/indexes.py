@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from pymongo import ASCENDING, IndexModel
 
-from worker.store import control_log, messages, replicas, reports, suppressions
+from worker.store import alerts, control_log, messages, replicas, reports, suppressions
 
 if TYPE_CHECKING:
     from worker.store.client import Database
@@ -51,5 +51,12 @@ async def create(database: Database) -> None:
             _EXPIRY,
             _partial("ref", {"matched": False}),
             _partial("nextAt", {"matched": False}),
+        ]
+    )
+    await database[alerts.COLLECTION].create_indexes(
+        [
+            _EXPIRY,
+            IndexModel([("lastSeen", ASCENDING)]),
+            IndexModel([("key", ASCENDING)], unique=True, partialFilterExpression={"open": True}),
         ]
     )

@@ -1,24 +1,33 @@
 """Alerts and breaker changes, as metric events and log lines.
 
-Rules: an alert names what happened, to whom, and what a person can do. The same trouble told again
-has the same id until it is over; best effort, like every metric event.
+Rules: an alert names what happened, to whom, and what a person can do. `metric.alert` goes out at
+once, from the replica that sees it, best effort like every metric event. The same trouble told
+again has the same id until it is over, whichever replica tells it (`domain.notices.identity`).
+What was told waits here for whoever records it (`control.recorder`): nobody waits for that, and the
+oldest gives way where nobody fetches it.
 """
 
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Final, Literal
+from collections import deque
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from contracts.codec import encode
 from contracts.metrics import AlertMetric, BreakerMetric
+from worker.domain.notices import Sighting, identity, key
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from worker.domain.notices import Severity
     from worker.ports import BreakerState, Broadcast, Clock
 
-Severity = Literal["info", "warning", "critical"]
-_NAMESPACE: Final = uuid.UUID("0a3f6f0c-54a0-5f0e-8a67-1b8a6b0f5c11")
+_WAITING: Final = 256
+"""Sightings that wait to be recorded."""
 _log = structlog.get_logger(__name__)
 
 
@@ -35,14 +44,15 @@ class Alerts:
         self._broadcast = broadcast
         self._clock = clock
         self._replica = replica
-        self._open: dict[tuple[str, str | None], uuid.UUID] = {}
-        self._reasons: dict[tuple[str, str | None], str] = {}
+        self._open: dict[str, Sighting] = {}
+        self._known: Mapping[str, str] = {}
+        self._waiting: deque[Sighting] = deque(maxlen=_WAITING)
 
     def standing(self) -> list[str]:
         """What was raised and is not over, one line each."""
         return [
-            f"{code}{f' ({provider})' if provider else ''}: {reason}"
-            for (code, provider), reason in self._reasons.items()
+            f"{each.code}{f' ({each.provider})' if each.provider else ''}: {each.reason}"
+            for each in self._open.values()
         ]
 
     def told(
@@ -55,7 +65,21 @@ class Alerts:
         evidence: dict[str, str] | None = None,
     ) -> None:
         """Something happened that has no end: each time is told."""
-        self._tell(uuid.uuid4(), (code, None), reason, severity, suggested_command, evidence)
+        now = self._clock.now()
+        ident = identity(code, None, now) if severity == "warning" else str(uuid.uuid4())
+        self._tell(
+            Sighting(
+                id=ident,
+                code=code,
+                provider=None,
+                severity=severity,
+                reason=reason,
+                at=now,
+                ends=False,
+                suggested_command=suggested_command,
+                evidence=evidence,
+            )
+        )
 
     def raised(
         self,
@@ -68,21 +92,47 @@ class Alerts:
         evidence: dict[str, str] | None = None,
     ) -> None:
         """Something began; told once until `over`."""
-        key = (code, provider)
-        if key in self._open:
+        trouble = key(code, provider)
+        if trouble in self._open:
             return
-        since = self._clock.now().isoformat()
-        ident = uuid.uuid5(_NAMESPACE, f"{code}|{provider}|{self._replica}|{since}")
-        self._open[key] = ident
-        self._reasons[key] = reason
-        self._tell(ident, key, reason, severity, suggested_command, evidence)
+        now = self._clock.now()
+        self._open[trouble] = Sighting(
+            id=self._known.get(trouble) or identity(code, provider, now),
+            code=code,
+            provider=provider,
+            severity=severity,
+            reason=reason,
+            at=now,
+            ends=True,
+            suggested_command=suggested_command,
+            evidence=evidence,
+        )
+        self._tell(self._open[trouble])
 
     def over(self, code: str, reason: str, *, provider: str | None = None) -> None:
         """It ended; told only where it was raised."""
-        ident = self._open.pop((code, provider), None)
-        self._reasons.pop((code, provider), None)
-        if ident is not None:
-            self._tell(ident, (code, provider), f"over: {reason}", "info", None)
+        began = self._open.pop(key(code, provider), None)
+        if began is not None:
+            self._tell(replace(began, reason=reason, at=self._clock.now(), over=True))
+
+    # --- for whoever records them ----------------------------------------------------------
+
+    def unrecorded(self) -> list[Sighting]:
+        """What nobody has put down yet, oldest first."""
+        return list(self._waiting)
+
+    def recorded(self, sighting: Sighting) -> None:
+        """It need not wait any more."""
+        if self._waiting and self._waiting[0] is sighting:
+            self._waiting.popleft()
+
+    def seen(self) -> list[Sighting]:
+        """The troubles this replica sees now."""
+        return list(self._open.values())
+
+    def known(self, ids: Mapping[str, str]) -> None:
+        """Ids by key that a trouble which begins now has, since other replicas see it too."""
+        self._known = ids
 
     def breaker_changed(
         self, provider: str, old: BreakerState, new: BreakerState, reason: str
@@ -111,26 +161,23 @@ class Alerts:
             suggested_command=f"sms-worker ctl reset-breaker {provider} -r 'put right'",
         )
 
-    def _tell(  # noqa: PLR0917 - what an alert is made of
-        self,
-        ident: uuid.UUID,
-        about: tuple[str, str | None],
-        reason: str,
-        severity: Severity,
-        suggested_command: str | None,
-        evidence: dict[str, str] | None = None,
-    ) -> None:
-        code, provider = about
-        _log.warning("alert", code=code, reason=reason, severity=severity, provider=provider)
+    def _tell(self, what: Sighting) -> None:
+        """Out at once; then to whoever records it."""
+        reason = f"over: {what.reason}" if what.over else what.reason
+        severity = "info" if what.over else what.severity
+        _log.warning(
+            "alert", code=what.code, reason=reason, severity=severity, provider=what.provider
+        )
         alert = AlertMetric(
-            alert_id=ident,
-            at=self._clock.now(),
+            alert_id=uuid.UUID(what.id),
+            at=what.at,
             severity=severity,
-            code=code,
+            code=what.code,
             reason=reason,
-            provider=provider,
+            provider=what.provider,
             replica=self._replica,
-            evidence=evidence,
-            suggested_command=suggested_command,
+            evidence=None if what.over or what.evidence is None else dict(what.evidence),
+            suggested_command=None if what.over else what.suggested_command,
         )
         self._broadcast.metric(alert.event, encode(alert))
+        self._waiting.append(what)

@@ -1,0 +1,107 @@
+"""Puts what this replica tells into the book of alerts that all replicas share.
+
+Rules: nothing waits for it; what happened while the store was away is put down when it is back, in
+order. What this replica still sees it confirms every few seconds, so that a trouble ends with the
+last replica that sees it, be it by its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, Protocol
+
+import structlog
+
+from worker.domain.notices import key, same
+from worker.ports import StoreAway
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from worker.domain.notices import Sighting
+    from worker.ports import AlertBook
+    from worker.service import Background
+
+EVERY_S: Final = 1.0
+CONFIRM_EVERY: Final = 5
+"""Rounds between confirmations; several of them fit into `notices.UNSEEN_S`."""
+_log = structlog.get_logger(__name__)
+
+
+class Source(Protocol):
+    """The alerts of this process."""
+
+    def unrecorded(self) -> list[Sighting]:
+        """What nobody has put down yet, oldest first."""
+        ...
+
+    def recorded(self, sighting: Sighting) -> None:
+        """It need not wait any more."""
+        ...
+
+    def seen(self) -> list[Sighting]:
+        """The troubles this replica sees now."""
+        ...
+
+    def known(self, ids: Mapping[str, str]) -> None:
+        """Ids by key that what begins now has."""
+        ...
+
+
+class Recorder:
+    """A service that records alerts.
+
+    Args:
+        source: alerts of this process.
+        book: alerts of all.
+        background: runs the loop.
+    """
+
+    def __init__(self, source: Source, book: AlertBook, background: Background) -> None:
+        self._source = source
+        self._book = book
+        self._background = background
+        self._task: asyncio.Task[Any] | None = None
+        self._rounds = 0
+        self.told_directly: set[str] = set()
+        """Ids of alerts that this replica told people of while the store was away."""
+
+    async def start(self) -> None:
+        """Begin."""
+        self._task = self._background.spawn(self._work(), "alerts")
+
+    async def drain(self) -> None:
+        """What is not recorded yet is seen anew by whoever sees it next."""
+
+    async def stop(self) -> None:
+        """End. Idempotent."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def _work(self) -> None:
+        while True:
+            try:
+                await self.round()
+            except StoreAway as away:
+                _log.warning("alerts not recorded: the store is away", error=str(away))
+            await asyncio.sleep(EVERY_S)
+
+    async def round(self) -> None:
+        """Record what waits, confirm what stands, learn what others see. Raises `StoreAway`."""
+        for sighting in self._source.unrecorded():
+            await self._book.record(sighting, told=sighting.id in self.told_directly)
+            self._source.recorded(sighting)
+        if self._rounds % CONFIRM_EVERY == 0:
+            await self._confirm()
+        self._rounds += 1
+
+    async def _confirm(self) -> None:
+        for sighting in self._source.seen():
+            await self._book.confirm(sighting, told=sighting.id in self.told_directly)
+        self.told_directly.clear()
+        found = reversed(await self._book.recent())  # of one key the newest counts
+        shared = [alert for alert, now in found if same(alert, now)]
+        self._source.known({key(each.code, each.provider): each.id for each in shared})

@@ -1,0 +1,1 @@
+"""Notices to people: by mail, and to an address on the web."""

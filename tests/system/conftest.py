@@ -9,7 +9,8 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from helpers import System
+
+from tests.system.helpers import System
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import aiohttp
-from inbox import Inbox
 from pymongo import AsyncMongoClient
-from steering import Steering
-from waiting import new_number, until
 
 from contracts.names import RETRY_TIERS, Exchange, Queue, retry_queue
+from tests.system.inbox import Inbox
+from tests.system.steering import Steering
+from tests.system.waiting import new_number, until
 from worker.cli.client import ControlClient
 from worker.local.stack import Stack
 

@@ -8,18 +8,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from inbox import Inbox
-from trouble import DEAD, HALF, LEGACY_HALF, SHARE, TENTH, a_quarter, trouble
 
 from contracts import control
 from contracts.names import Exchange
+from tests.system.inbox import Inbox
+from tests.system.trouble import DEAD, HALF, LEGACY_HALF, SHARE, TENTH, a_quarter, trouble
 from worker.cli.evidence import differs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from helpers import System
-
+    from tests.system.helpers import System
     from worker.ports import LogEntry
 
 

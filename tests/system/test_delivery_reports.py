@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from helpers import PROVIDERS, System
-from waiting import new_number, number_for, until
 
 from contracts import control
+from tests.system.helpers import PROVIDERS, System
+from tests.system.waiting import new_number, number_for, until
 from worker.domain.phases import Phase
 
 if TYPE_CHECKING:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import pika
 import pytest
-from malformed import CASES, Case, command
-from waiting import new_number, until
+
+from tests.system.malformed import CASES, Case, command
+from tests.system.waiting import new_number, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from helpers import System
+    from tests.system.helpers import System
 
 
 class Publisher:

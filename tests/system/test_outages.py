@@ -7,18 +7,18 @@ import signal
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from account import Account
-from helpers import PROVIDERS, System
-from waiting import until
 
 from contracts.names import Queue
+from tests.system.account import Account
+from tests.system.helpers import PROVIDERS, System
+from tests.system.waiting import until
 from worker.domain.phases import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from account import Events
-    from helpers import Sent
+    from tests.system.account import Events
+    from tests.system.helpers import Sent
 
 BEFORE: Final = 300
 DURING: Final = 60

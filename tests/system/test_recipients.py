@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from helpers import PROVIDERS, System
-from waiting import new_number, number_for, until
 
 from contracts.names import retry_queue
+from tests.system.helpers import PROVIDERS, System
+from tests.system.waiting import new_number, number_for, until
 from worker.domain.phases import Phase
 
 if TYPE_CHECKING:

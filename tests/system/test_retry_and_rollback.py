@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from account import Account
-from helpers import PROVIDERS, System
-from waiting import number_for, until
-
 from contracts.names import retry_queue
+from tests.system.account import Account
+from tests.system.helpers import PROVIDERS, System
+from tests.system.waiting import number_for, until
 from worker.domain.phases import Phase
 
 PROFILE: Final = {"SMS_TARGET__BREAKER__OPEN_S": "4", "SMS_LEGACY__BREAKER__OPEN_S": "4"}

@@ -7,11 +7,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from helpers import PROVIDERS, System
-from steering import command
-from waiting import until
 
 from contracts import control
+from tests.system.helpers import PROVIDERS, System
+from tests.system.steering import command
+from tests.system.waiting import until
 from worker.cli.ctl_wait import applied_by_all
 from worker.domain.phases import Phase
 

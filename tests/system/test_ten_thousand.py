@@ -10,10 +10,9 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
-from account import Account
-from helpers import PROVIDERS, SETTLES, System
-from waiting import until
-
+from tests.system.account import Account
+from tests.system.helpers import PROVIDERS, SETTLES, System
+from tests.system.waiting import until
 from worker.domain.phases import Phase
 
 if TYPE_CHECKING:

@@ -8,10 +8,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from account import Account
-from waiting import until
-
 from contracts import control
+from tests.system.account import Account
+from tests.system.waiting import until
 from worker.clock import SystemClock
 from worker.domain.phases import Phase
 from worker.domain.steering import AUTOMATIC
@@ -22,7 +21,7 @@ from worker.store.control_log import ControlLogStore
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from helpers import System
+    from tests.system.helpers import System
 
 RATE: Final = 100
 SHARE: Final = 25

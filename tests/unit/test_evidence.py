@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import statistics
+from dataclasses import replace
 
 import pytest
 
@@ -105,14 +106,38 @@ def test_a_day_of_missing_receipts_is_no_evidence(missing: str) -> None:
 
 
 def test_a_day_of_silence_changes_nothing() -> None:
-    known, setting = (
-        observe(Evidence(), Tick(0.0, Side(), Side()), Setting(25, 0.0, automatic=False)),
-        Setting(25, 0.0, automatic=False),
-    )
+    setting = Setting(25, 0.0, automatic=False)
+    before = observe(Evidence(), Tick(0.0, Side(Seen(3, 30)), Side(Seen(1, 90))), setting)
+    known = before
     for at in range(1, DAY):
-        after = observe(known, Tick(at * TICK_S, Side(), Side()), setting)
-    assert (after.relative, after.absolute, after.low) == (
-        known.relative, known.absolute, known.low,
+        known = observe(known, Tick(at * TICK_S, Side(), Side()), setting)
+    assert known == replace(before, at=(DAY - 1) * TICK_S)
+
+
+def test_the_method_still_gives_the_numbers_it_gave() -> None:
+    """Whoever must change these raises `METHOD`: recorded decisions replay to them."""
+    rng, known = random.Random("method"), Evidence()
+    for at in range(300):
+        split, bad = (5, 0.02) if at < 150 else (25, 0.08)
+        setting = Setting(split, 0.0 if at < 150 else 1_500.0, automatic=False)
+        known = observe(known, tick(rng, at, split, bad, 0.02), setting)
+    found = [
+        evidence.strength(known.relative[Signal.FAILED]),
+        evidence.absolute_strength(known, Signal.FAILED),
+        evidence.low_proof(known, Signal.FAILED),
+        evidence.low_proof(known, Signal.SLOW),
+        evidence.no_worse_proof(known, Signal.FAILED),
+        evidence.strength(known.skew),
+        evidence.strength(known.legacy_bad),
+        evidence.strength(known.legacy_good),
+    ]
+    assert evidence.METHOD == 1
+    assert found == pytest.approx(
+        [
+            16.757208375223, 16.119729033974, -100.20175782715, 168.790587759447,
+            -36.95283937688, -374.13772478258, -1.605702844444, 6.396929655217,
+        ],
+        rel=1e-9,
     )  # fmt: skip
 
 

@@ -26,13 +26,13 @@ for those that only hold (absolute), each shared between its detectors by `_PART
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 METHOD: Final = 1
 """Rises with every change that would replay to other numbers."""
@@ -62,6 +62,7 @@ _SETTLE_S: Final = 60.0
 """Messages assigned before a change of the share are still under way that long."""
 
 Logs = tuple[float, ...]
+_UNPROVED: Final[Logs] = (0.0,) * len(LOWER)
 
 
 class Signal(IntEnum):
@@ -76,6 +77,7 @@ class Signal(IntEnum):
         return self.name.lower()
 
 
+_SIGNALS: Final = tuple(Signal)
 _PART: Final = (
     (0.5, 0.25, 0.25),  # relative, by signal
     (0.25, 0.25, 0.25),  # absolute, by signal and bound: failures have two bounds
@@ -101,6 +103,7 @@ class Judged:
 
 
 NOTHING: Final = Seen()
+NONE_JUDGED: Final = Judged()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,7 @@ class Side:
 
     failed: Seen = NOTHING
     slow: Seen = NOTHING
-    judged: Judged = field(default_factory=Judged)
+    judged: Judged = NONE_JUDGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +171,7 @@ class Evidence:
     """The share realised is not the one configured."""
     counted: tuple[tuple[float, float, float, float], ...] = ((0.0, 0.0, 0.0, 0.0),) * 3
     """By signal since the share began: events and outcomes of the target, then of legacy."""
-    waiting: tuple[Judged, Judged] = field(default_factory=lambda: (Judged(), Judged()))
+    waiting: tuple[Judged, Judged] = (NONE_JUDGED, NONE_JUDGED)
     """Judged without any report yet, of target and legacy: counted once one comes."""
     unreported: tuple[bool, bool] = (False, False)
     """Reports are missing altogether, of target and legacy."""
@@ -191,7 +194,12 @@ def level(*, relative: bool, signal: Signal, budget: float = BUDGET_TICKS) -> fl
 def strength(logs: Sequence[float]) -> float:
     """Logarithm of the mean of the likelihood ratios."""
     top = max(logs)
-    return top + math.log(math.fsum(math.exp(log - top) for log in logs) / len(logs))
+    return top + math.log(math.fsum([math.exp(log - top) for log in logs]) / len(logs))
+
+
+def _reaches(logs: Logs, wanted: float) -> bool:
+    """Whether the strength does. It is never above the highest, which is cheaper to tell."""
+    return max(logs) >= wanted and strength(logs) >= wanted
 
 
 # --- one tick ------------------------------------------------------------------------------
@@ -200,34 +208,31 @@ def strength(logs: Sequence[float]) -> float:
 def observe(before: Evidence, tick: Tick, setting: Setting) -> Evidence:
     """Take one tick into the evidence."""
     known = _for_share(before, setting)
-    pairs, known = _pairs(known, tick, setting)
-    absolute = tuple(
-        _absolute(known.absolute[s], pairs[s][0], setting.bounds[s], s) for s in Signal
-    )
-    return replace(
-        known,
+    pairs, waiting, unreported = _pairs(known, tick, setting)
+    bounds = setting.bounds
+    absolute = tuple([_absolute(known.absolute[s], pairs[s][0], bounds[s], s) for s in _SIGNALS])
+    return Evidence(
         at=tick.at,
-        relative=tuple(_relative(known.relative[s], pairs[s], s) for s in Signal),
+        since=known.since,
+        relative=tuple([_relative(known.relative[s], pairs[s], s) for s in _SIGNALS]),
         absolute=absolute,
-        no_worse=tuple(
-            _plus(known.no_worse[s], ratio_gains(*pairs[s], BETTER)) for s in Signal
-        ),
-        low=tuple(
-            _plus(known.low[s], rate_gains(pairs[s][0], setting.bounds[s][0], LOWER))
-            for s in Signal
-        ),
-        negligible=tuple(
-            _plus(
-                known.negligible[s],
-                rate_gains(pairs[s][0], NEGLIGIBLE * setting.bounds[s][0], LOWER),
-            )
-            for s in Signal
-        ),
+        no_worse=tuple([
+            _plus(known.no_worse[s], ratio_gains(*pairs[s], BETTER)) for s in _SIGNALS
+        ]),
+        low=tuple([
+            _plus(known.low[s], rate_gains(pairs[s][0], bounds[s][0], LOWER)) for s in _SIGNALS
+        ]),
+        negligible=tuple([
+            _plus(known.negligible[s], rate_gains(pairs[s][0], NEGLIGIBLE * bounds[s][0], LOWER))
+            for s in _SIGNALS
+        ]),
         skew=_skewed(known.skew, tick, setting),
-        counted=tuple(_counted(known.counted[s], *pairs[s]) for s in Signal),
+        counted=tuple([_counted(known.counted[s], *pairs[s]) for s in _SIGNALS]),
+        waiting=waiting,
+        unreported=unreported,
         legacy_bad=_detected(
             known.legacy_bad,
-            rate_gains(tick.legacy_all, setting.bounds[Signal.FAILED][-1], HIGHER),
+            rate_gains(tick.legacy_all, bounds[Signal.FAILED][-1], HIGHER),
             level(relative=False, signal=Signal.FAILED),
         ),
         legacy_good=_legacy_good(known, absolute[Signal.FAILED], tick, setting),
@@ -264,27 +269,34 @@ def _for_share(known: Evidence, setting: Setting) -> Evidence:
 
 def _pairs(
     known: Evidence, tick: Tick, setting: Setting
-) -> tuple[tuple[tuple[Seen, Seen], ...], Evidence]:
-    """Outcomes of target and legacy by signal; delivery only as far as reports come."""
+) -> tuple[tuple[tuple[Seen, Seen], ...], tuple[Judged, Judged], tuple[bool, bool]]:
+    """Outcomes of target and legacy by signal; delivery only as far as reports come.
+
+    Then what of both waits for a first report, and whose reports are missing.
+    """
     target, theirs, ours_missing = _released(
         known.waiting[0], tick.target.judged, missing=known.unreported[0]
     )
     legacy, also, legacy_missing = _released(
         known.waiting[1], tick.legacy.judged, missing=known.unreported[1]
     )
-    after = replace(known, waiting=(theirs, also), unreported=(ours_missing, legacy_missing))
+    waiting, unreported = (theirs, also), (ours_missing, legacy_missing)
     settled = setting.since is None or tick.at >= setting.since + setting.delivery_age_s
     if not setting.reports[0] or (setting.automatic and not settled):
         target = legacy = NOTHING  # what is judged now was accepted before we acted
     elif not setting.reports[1]:
         legacy = NOTHING
     if not setting.share:
-        return ((NOTHING, NOTHING),) * 3, after
+        return ((NOTHING, NOTHING),) * 3, waiting, unreported
     return (
-        (tick.target.failed, tick.legacy.failed),
-        (tick.target.slow, tick.legacy.slow),
-        (target, legacy),
-    ), after
+        (
+            (tick.target.failed, tick.legacy.failed),
+            (tick.target.slow, tick.legacy.slow),
+            (target, legacy),
+        ),
+        waiting,
+        unreported,
+    )
 
 
 def _released(waiting: Judged, judged: Judged, *, missing: bool) -> tuple[Seen, Judged, bool]:
@@ -294,9 +306,9 @@ def _released(waiting: Judged, judged: Judged, *, missing: bool) -> tuple[Seen, 
     undelivered = waiting.undelivered + judged.undelivered
     total = waiting.total + judged.total
     if judged.reported:
-        return Seen(undelivered, total), Judged(), False
+        return Seen(undelivered, total), NONE_JUDGED, False
     if missing or total > MISSING_AFTER:
-        return NOTHING, Judged(), True
+        return NOTHING, NONE_JUDGED, True
     return NOTHING, Judged(undelivered, total), False
 
 
@@ -319,13 +331,17 @@ def _detected(logs: Logs, gains: Logs | None, top: float) -> Logs:
     if gains is None:
         return logs
     highest = top + _HEADROOM
-    return tuple(min(highest, max(0.0, log) + gain) for log, gain in zip(logs, gains, strict=True))
+    raised = [
+        (log if log > 0.0 else 0.0) + gain  # noqa: FURB136 - simulations spend their time here
+        for log, gain in zip(logs, gains, strict=True)
+    ]
+    return tuple([log if log < highest else highest for log in raised])  # noqa: FURB136
 
 
 def _plus(logs: Logs, gains: Logs | None) -> Logs:
     if gains is None:
         return logs
-    return tuple(log + gain for log, gain in zip(logs, gains, strict=True))
+    return tuple([log + gain for log, gain in zip(logs, gains, strict=True)])
 
 
 def ratio_gains(target: Seen, legacy: Seen, ratios: tuple[float, ...]) -> Logs | None:
@@ -338,21 +354,26 @@ def ratio_gains(target: Seen, legacy: Seen, ratios: tuple[float, ...]) -> Logs |
         return None
     share = target.total / (target.total + legacy.total)
     base = 1.0 - share + share * TOLERATED
-    return tuple(
-        events * math.log(base / (1.0 - share + share * ratio))
-        + target.events * math.log(ratio / TOLERATED)
-        for ratio in ratios
-    )
+    ours = target.events
+    return tuple([
+        events * math.log(base / (1.0 - share + share * ratio)) + ours * log
+        for ratio, log in _over_tolerated(ratios)
+    ])  # fmt: skip
+
+
+@cache
+def _over_tolerated(ratios: tuple[float, ...]) -> tuple[tuple[float, float], ...]:
+    return tuple((ratio, math.log(ratio / TOLERATED)) for ratio in ratios)
 
 
 def rate_gains(seen: Seen, bound: float, factors: tuple[float, ...]) -> Logs | None:
     """Gain of each rate `bound * factor` over the bound, nats; None: nothing was seen."""
     if not seen.total:
         return None
-    good = seen.total - seen.events
-    return tuple(
-        seen.events * on_event + good * otherwise for on_event, otherwise in _odds(bound, factors)
-    )
+    events, good = seen.events, seen.total - seen.events
+    return tuple([
+        events * on_event + good * otherwise for on_event, otherwise in _odds(bound, factors)
+    ])  # fmt: skip
 
 
 @cache
@@ -376,19 +397,23 @@ def _skewed(logs: Logs, tick: Tick, setting: Setting) -> Logs:
     target, legacy = tick.target.failed.total, tick.legacy.failed.total
     if settling or not 0 < setting.share < 100 or not target + legacy:  # noqa: PLR2004 - per cent
         return logs
-    odds = setting.share / (100.0 - setting.share)
-    gains = [
-        target * math.log(_chance(odds * to) / _chance(odds * edge))
-        + legacy * math.log((1.0 - _chance(odds * to)) / (1.0 - _chance(odds * edge)))
-        for to, edge in _skews()
-    ]
-    return tuple(log + gain for log, gain in zip(logs, gains, strict=True))
+    gains = tuple([
+        target * ours + legacy * theirs for ours, theirs in _skew_odds(setting.share)
+    ])  # fmt: skip
+    return _plus(logs, gains)
 
 
-def _skews() -> Iterable[tuple[float, float]]:
-    for skew in _SKEW:
-        yield skew, TOLERATED
-        yield 1.0 / skew, 1.0 / TOLERATED
+@cache
+def _skew_odds(share: int) -> tuple[tuple[float, float], ...]:
+    """Gain of each skew on a message of the target and on one of legacy."""
+    odds = share / (100.0 - share)
+    skews = [(to, TOLERATED) for to in _SKEW]
+    both = [pair for to, edge in skews for pair in ((to, edge), (1.0 / to, 1.0 / edge))]
+    chances = [(_chance(odds * to), _chance(odds * edge)) for to, edge in both]
+    return tuple(
+        (math.log(chance / at_edge), math.log((1.0 - chance) / (1.0 - at_edge)))
+        for chance, at_edge in chances
+    )
 
 
 def _chance(odds: float) -> float:
@@ -397,8 +422,8 @@ def _chance(odds: float) -> float:
 
 def _legacy_good(known: Evidence, absolute: tuple[Logs, ...], tick: Tick, setting: Setting) -> Logs:
     """Whether legacy does well in the very time in which the target does not."""
-    if all(strength(logs) <= 0.0 for logs in absolute):
-        return Evidence().legacy_good
+    if all(max(logs) <= 0.0 or strength(logs) <= 0.0 for logs in absolute):
+        return _UNPROVED
     gains = rate_gains(tick.legacy_all, setting.bounds[Signal.FAILED][0], LOWER)
     logs = _plus(known.legacy_good, gains)
     return tuple(min(BREACH, log) for log in logs)
@@ -420,12 +445,13 @@ def _counted(
 
 def relative_alarm(known: Evidence, signal: Signal) -> bool:
     """The target is worse than legacy."""
-    return strength(known.relative[signal]) >= level(relative=True, signal=signal)
+    return _reaches(known.relative[signal], level(relative=True, signal=signal))
 
 
 def absolute_alarm(known: Evidence, signal: Signal) -> bool:
     """The target is bad in itself."""
-    return absolute_strength(known, signal) >= level(relative=False, signal=signal)
+    wanted = level(relative=False, signal=signal)
+    return any(_reaches(logs, wanted) for logs in known.absolute[signal])
 
 
 def absolute_strength(known: Evidence, signal: Signal) -> float:
@@ -448,7 +474,7 @@ def suspicious(known: Evidence) -> tuple[str, ...]:
 
 def legacy_is_bad(known: Evidence) -> bool:
     """Legacy fails more than the second bound: no place to go back to."""
-    return strength(known.legacy_bad) >= level(relative=False, signal=Signal.FAILED)
+    return _reaches(known.legacy_bad, level(relative=False, signal=Signal.FAILED))
 
 
 def legacy_is_good(known: Evidence) -> bool:
@@ -458,7 +484,7 @@ def legacy_is_good(known: Evidence) -> bool:
 
 def misassigned(known: Evidence) -> bool:
     """The share realised is not the one configured."""
-    return strength(known.skew) >= BREACH
+    return _reaches(known.skew, BREACH)
 
 
 def low_proof(known: Evidence, signal: Signal) -> float:

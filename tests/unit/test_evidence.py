@@ -131,7 +131,7 @@ def test_the_method_still_gives_the_numbers_it_gave() -> None:
         evidence.strength(known.legacy_bad),
         evidence.strength(known.legacy_good),
     ]
-    assert evidence.METHOD == 1
+    assert evidence.METHOD == 2
     assert found == pytest.approx(
         [
             16.757208375223, 16.119729033974, -100.20175782715, 168.790587759447,
@@ -176,3 +176,30 @@ def test_a_share_that_is_not_the_configured_one_is_noticed() -> None:
     for at in range(60):
         known = observe(known, tick(rng, at, 25, 0.02, 0.02), setting)
     assert evidence.misassigned(known)
+
+
+@pytest.mark.parametrize("split", [5, 50])
+def test_an_outage_of_both_that_ends_later_for_the_target_blames_nobody(split: int) -> None:
+    setting, late = Setting(split, 0.0, automatic=False), 6
+    for seed in range(RUNS):
+        rng, known = random.Random(seed), Evidence()
+        for at in range(150):
+            target = 1.0 if 60 <= at < 90 + late else 0.02
+            legacy = 1.0 if 60 <= at < 90 else 0.02
+            known = observe(known, tick(rng, at, split, target, legacy), setting)
+            assert not evidence.relative_alarm(known, Signal.FAILED)
+
+
+def test_a_target_still_bad_after_an_outage_of_both_is_blamed() -> None:
+    rng, known, setting = random.Random(1), Evidence(), Setting(25, 0.0, automatic=False)
+    for at in range(60):
+        known = observe(known, tick(rng, at, 25, 1.0, 1.0 if at < 30 else 0.02), setting)
+    assert evidence.relative_alarm(known, Signal.FAILED)
+
+
+def test_a_breaker_counts_from_when_legacy_answers() -> None:
+    known, setting = Evidence(), Setting(25, 0.0, automatic=False)
+    for at, answers in ((10.0, False), (20.0, False), (90.0, True), (100.0, True)):
+        seen = Tick(at, Side(), Side(), breaker_open=True, legacy_answers=answers)
+        known = observe(known, seen, setting)
+    assert known.breaker_since == 90.0

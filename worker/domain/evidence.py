@@ -18,6 +18,9 @@ Three signals (failed, slow, undelivered), and for each two detectors and two pr
 - A proof is the same likelihood ratio the other way round and without starting anew, an e-process:
   under "still as bad as tolerated" it passes 20 with a probability of at most 1/20, however often
   one looks (Ville's inequality). It is reset at each change of the share.
+- While legacy itself is bad, and for `AFTERMATH_S` after, nothing is compared: an outage common to
+  both does not end for both in one tick (timeouts differ, breakers wait for their probes), and its
+  last failures would be blamed on whoever's become known later.
 
 The budget of false alarms is one in `BUDGET_TICKS` for alarms that move traffic (relative) and one
 for those that only hold (absolute), each shared between its detectors by `_PART`.
@@ -34,7 +37,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-METHOD: Final = 1
+METHOD: Final = 2
 """Rises with every change that would replay to other numbers."""
 TICK_S: Final = 10.0
 BUDGET_TICKS: Final = 259_200.0
@@ -54,6 +57,8 @@ BREACH: Final = math.log(1_000.0)
 HEALTHY: Final = math.log(20.0)
 MISSING_AFTER: Final = 100
 """Judged attempts without a single report before the reports themselves are missing."""
+AFTERMATH_S: Final = 120.0
+"""Longer than a call may take (30 s) and a breaker waits for its next probe (60 s)."""
 _SMALLEST: Final = 0.000_5
 _HEADROOM: Final = math.log(100.0)
 """How far above its level a detector is followed: trouble that is over must be seen to be over."""
@@ -104,6 +109,7 @@ class Judged:
 
 NOTHING: Final = Seen()
 NONE_JUDGED: Final = Judged()
+_NOTHING_SEEN: Final = ((NOTHING, NOTHING),) * 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,10 +183,13 @@ class Evidence:
     """Reports are missing altogether, of target and legacy."""
     legacy_bad: Logs = (0.0,) * 5
     """Detector: legacy fails more than the second bound."""
+    legacy_bad_at: float | None = None
+    """When it last was, seconds since the epoch."""
     legacy_good: Logs = (0.0,) * len(LOWER)
     """Proof: legacy kept its bound since the target's own detector last stood at its floor."""
     breaker_since: float | None = None
-    """Since when the target's breaker is open on most replicas."""
+    """Since when the target's breaker is open on most replicas, legacy having answered all along
+    or not at all: what both met at once does not end for both at once."""
     legacy_answers: bool = False
     """As of the last tick."""
 
@@ -210,14 +219,16 @@ def observe(before: Evidence, tick: Tick, setting: Setting) -> Evidence:
     known = _for_share(before, setting)
     pairs, waiting, unreported = _pairs(known, tick, setting)
     bounds = setting.bounds
+    legacy_bad, legacy_bad_at = _legacy_bad(known, tick, bounds[Signal.FAILED][-1])
+    compared = pairs if _comparable(legacy_bad_at, tick.at) else _NOTHING_SEEN
     absolute = tuple([_absolute(known.absolute[s], pairs[s][0], bounds[s], s) for s in _SIGNALS])
     return Evidence(
         at=tick.at,
         since=known.since,
-        relative=tuple([_relative(known.relative[s], pairs[s], s) for s in _SIGNALS]),
+        relative=tuple([_relative(known.relative[s], compared[s], s) for s in _SIGNALS]),
         absolute=absolute,
         no_worse=tuple([
-            _plus(known.no_worse[s], ratio_gains(*pairs[s], BETTER)) for s in _SIGNALS
+            _plus(known.no_worse[s], ratio_gains(*compared[s], BETTER)) for s in _SIGNALS
         ]),
         low=tuple([
             _plus(known.low[s], rate_gains(pairs[s][0], bounds[s][0], LOWER)) for s in _SIGNALS
@@ -230,13 +241,10 @@ def observe(before: Evidence, tick: Tick, setting: Setting) -> Evidence:
         counted=tuple([_counted(known.counted[s], *pairs[s]) for s in _SIGNALS]),
         waiting=waiting,
         unreported=unreported,
-        legacy_bad=_detected(
-            known.legacy_bad,
-            rate_gains(tick.legacy_all, bounds[Signal.FAILED][-1], HIGHER),
-            level(relative=False, signal=Signal.FAILED),
-        ),
+        legacy_bad=legacy_bad,
+        legacy_bad_at=legacy_bad_at,
         legacy_good=_legacy_good(known, absolute[Signal.FAILED], tick, setting),
-        breaker_since=(known.breaker_since or tick.at) if tick.breaker_open else None,
+        breaker_since=_breaker_since(known, tick),
         legacy_answers=tick.legacy_answers,
     )  # fmt: skip
 
@@ -255,6 +263,7 @@ def _for_share(known: Evidence, setting: Setting) -> Evidence:
         waiting=known.waiting,
         unreported=known.unreported,
         legacy_bad=known.legacy_bad,
+        legacy_bad_at=known.legacy_bad_at,
         breaker_since=known.breaker_since if setting.share and not setting.automatic else None,
     )
     if setting.automatic or not setting.share:
@@ -287,7 +296,7 @@ def _pairs(
     elif not setting.reports[1]:
         legacy = NOTHING
     if not setting.share:
-        return ((NOTHING, NOTHING),) * 3, waiting, unreported
+        return _NOTHING_SEEN, waiting, unreported
     return (
         (
             (tick.target.failed, tick.legacy.failed),
@@ -418,6 +427,24 @@ def _skew_odds(share: int) -> tuple[tuple[float, float], ...]:
 
 def _chance(odds: float) -> float:
     return odds / (1.0 + odds)
+
+
+def _legacy_bad(known: Evidence, tick: Tick, bound: float) -> tuple[Logs, float | None]:
+    """The detector of legacy's own trouble, and when it last stood."""
+    top = level(relative=False, signal=Signal.FAILED)
+    logs = _detected(known.legacy_bad, rate_gains(tick.legacy_all, bound, HIGHER), top)
+    return logs, tick.at if _reaches(logs, top) else known.legacy_bad_at
+
+
+def _comparable(legacy_bad_at: float | None, now: float) -> bool:
+    return legacy_bad_at is None or now > legacy_bad_at + AFTERMATH_S
+
+
+def _breaker_since(known: Evidence, tick: Tick) -> float | None:
+    if not tick.breaker_open:
+        return None
+    recovered = tick.legacy_answers and not known.legacy_answers
+    return tick.at if known.breaker_since is None or recovered else known.breaker_since
 
 
 def _legacy_good(known: Evidence, absolute: tuple[Logs, ...], tick: Tick, setting: Setting) -> Logs:

@@ -67,6 +67,9 @@ _SETTLE_S: Final = 60.0
 """Messages assigned before a change of the share are still under way that long."""
 
 Logs = tuple[float, ...]
+Bounds = tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]
+"""p0 by signal; failures have two."""
+BOUNDS: Final[Bounds] = ((0.05, 0.10), (0.05,), (0.02,))
 _UNPROVED: Final[Logs] = (0.0,) * len(LOWER)
 
 
@@ -147,10 +150,7 @@ class Setting:
     """When that share began, seconds since the epoch."""
     automatic: bool
     """The share was set by an automatic rollback or step back."""
-    bounds: tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]] = (
-        (0.05, 0.10), (0.05,), (0.02,),
-    )  # fmt: skip
-    """p0 by signal."""
+    bounds: Bounds = BOUNDS
     reports: tuple[bool, bool] = (True, True)
     """Whether target and legacy give delivery reports at all."""
     delivery_age_s: float = 600.0
@@ -163,6 +163,8 @@ class Evidence:
     at: float = 0.0
     since: float | None = None
     """Of the share the proofs are about."""
+    bounds: Bounds = BOUNDS
+    """In force at the last tick."""
     relative: tuple[Logs, ...] = ((0.0,) * len(WORSE),) * 3
     """Detectors by signal."""
     absolute: tuple[tuple[Logs, ...], ...] = (((0.0,) * 5,) * 2, ((0.0,) * 5,), ((0.0,) * 5,))
@@ -225,6 +227,7 @@ def observe(before: Evidence, tick: Tick, setting: Setting) -> Evidence:
     return Evidence(
         at=tick.at,
         since=known.since,
+        bounds=bounds,
         relative=tuple([_relative(known.relative[s], compared[s], s) for s in _SIGNALS]),
         absolute=absolute,
         no_worse=tuple([

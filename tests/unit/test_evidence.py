@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.seeded import DAY, tick
+from tests.seeded import DAY, state_at, tick
 from worker.domain import evidence
 from worker.domain.evidence import (
     TICK_S,
@@ -22,6 +22,7 @@ from worker.domain.evidence import (
     Tick,
     observe,
 )
+from worker.domain.judgement import judge
 from worker.domain.planning import poisson
 
 RUNS = 40
@@ -53,19 +54,19 @@ def test_trouble_of_the_target_is_found_after(split: int, failing: float, messag
 
 
 @pytest.mark.parametrize(("split", "minutes"), [(5, 12), (25, 3), (50, 3), (98, 3)])
-def test_common_trouble_is_seen_as_common(split: int, minutes: int) -> None:
-    setting, seen_after = Setting(split, 0.0, automatic=False), []
+def test_common_trouble_is_held_and_called_so(split: int, minutes: int) -> None:
+    setting, state, held_after = Setting(split, 0.0, automatic=False), state_at(split), []
     for seed in range(RUNS):
         rng, known, first = random.Random(seed), Evidence(), math.inf
         for at in range(360):
             bad = 0.15 if 180 <= at < 300 else 0.02
             known = observe(known, tick(rng, at, split, bad, bad), setting)
-            assert not evidence.relative_alarm(known, Signal.FAILED)
-            if evidence.absolute_alarm(known, Signal.FAILED):
-                assert not evidence.legacy_is_good(known)
+            found = judge(known, state)
+            assert not found.action.down
+            if found.reason.startswith("hold: common trouble"):
                 first = min(first, (at - 180) * TICK_S / 60)
-        seen_after.append(first)
-    assert statistics.median(seen_after) <= minutes
+        held_after.append(first)
+    assert statistics.median(held_after) <= minutes
 
 
 def test_accepted_but_not_delivered_is_found_within_a_quarter_of_an_hour() -> None:

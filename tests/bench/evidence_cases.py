@@ -144,9 +144,10 @@ COMMON = (
     *(_both("both 15 %", s, _OUTAGE, "0, 3 min", _called_common(3)) for s in (25, 50, 98)),
     _both("15 and 12 %", 50, _NEARLY, "", None),
     _both("both dead", 50, _ALL_DEAD, "0", _never, lasts=5 * MINUTE),
-    *(_both("late by 30 s", s, _ALL_DEAD, "0", _never, lasts=5 * MINUTE, late=3)
+    *(_both("late by 30 s", s, _ALL_DEAD, "0", _never, lasts=5 * MINUTE, late=(3, 0))
       for s in (5, 50)),
-    _both("late by 60 s", 50, _ALL_DEAD, "0", _never, lasts=5 * MINUTE, late=6),
+    _both("late by 60 s", 50, _ALL_DEAD, "0", _never, lasts=5 * MINUTE, late=(6, 0)),
+    _both("half, other late", 50, (Chances(0.5), Chances(0.5)), "", None, late=(0, 3)),
     _both("legacy alone", 25, (USUAL, Chances(0.15)), "0", _never),
 )  # fmt: skip
 """Trouble that is not the target's, for 20 (dead: 5) minutes."""

@@ -61,8 +61,8 @@ class Case:
     """By day and night, with campaigns, operators' bad minutes, and dead numbers tried again."""
     numbers: int | None = None
     """So many recipients, and failing is a trait of each: which go where is the luck of a run."""
-    late: int = 0
-    """Ticks by which failures of the target are known later: its calls time out later."""
+    late: tuple[int, int] = (0, 0)
+    """Ticks by which failures of target and legacy are known later: calls that time out."""
     probed: bool = False
     """One validation message a tick at legacy, whatever the split."""
 
@@ -124,8 +124,8 @@ class Traffic:
         failing = np.minimum(1.0, failing * worse)
         good = rng.poisson(messages * (1 - failing))
         failed = rng.poisson(messages * failing)
-        if case.late and which == 0:
-            failed = np.concatenate([failed[:1].repeat(case.late), failed[: -case.late]])
+        if late := case.late[which]:
+            failed = np.concatenate([failed[:1].repeat(late), failed[:-late]])
         retried, again = _retries(rng, share, case) if case.restless else (failed * 0, failed * 0)
         return Counts(
             failed, good, rng.binomial(good, slow), rng.binomial(good, lost), retried, again

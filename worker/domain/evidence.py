@@ -18,9 +18,10 @@ Three signals (failed, slow, undelivered), and for each two detectors and two pr
 - A proof is the same likelihood ratio the other way round and without starting anew, an e-process:
   under "still as bad as tolerated" it passes 20 with a probability of at most 1/20, however often
   one looks (Ville's inequality). It is reset at each change of the share.
-- While legacy itself is bad, and for `AFTERMATH_S` after, nothing is compared: an outage common to
-  both does not end for both in one tick (timeouts differ, breakers wait for their probes), and its
-  last failures would be blamed on whoever's become known later.
+- While legacy itself is bad, and for `AFTERMATH_S` after, nothing is compared, and the relative
+  detectors start anew: an outage common to both neither begins nor ends for both in one tick
+  (timeouts differ, breakers wait for their probes), and its first and last failures would be blamed
+  on whoever's become known alone.
 
 The budget of false alarms is one in `BUDGET_TICKS` for alarms that move traffic (relative) and one
 for those that only hold (absolute), each shared between its detectors by `_PART`.
@@ -71,6 +72,7 @@ Bounds = tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]
 """p0 by signal; failures have two."""
 BOUNDS: Final[Bounds] = ((0.05, 0.10), (0.05,), (0.02,))
 _UNPROVED: Final[Logs] = (0.0,) * len(LOWER)
+_UNSUSPECTED: Final[tuple[Logs, ...]] = ((0.0,) * len(WORSE),) * 3
 
 
 class Signal(IntEnum):
@@ -165,7 +167,7 @@ class Evidence:
     """Of the share the proofs are about."""
     bounds: Bounds = BOUNDS
     """In force at the last tick."""
-    relative: tuple[Logs, ...] = ((0.0,) * len(WORSE),) * 3
+    relative: tuple[Logs, ...] = _UNSUSPECTED
     """Detectors by signal."""
     absolute: tuple[tuple[Logs, ...], ...] = (((0.0,) * 5,) * 2, ((0.0,) * 5,), ((0.0,) * 5,))
     """Detectors by signal and bound."""
@@ -222,13 +224,15 @@ def observe(before: Evidence, tick: Tick, setting: Setting) -> Evidence:
     pairs, waiting, unreported = _pairs(known, tick, setting)
     bounds = setting.bounds
     legacy_bad, legacy_bad_at = _legacy_bad(known, tick, bounds[Signal.FAILED][-1])
-    compared = pairs if _comparable(legacy_bad_at, tick.at) else _NOTHING_SEEN
+    comparable = legacy_bad_at is None or tick.at > legacy_bad_at + AFTERMATH_S
+    compared = pairs if comparable else _NOTHING_SEEN
+    suspected = known.relative if comparable else _UNSUSPECTED
     absolute = tuple([_absolute(known.absolute[s], pairs[s][0], bounds[s], s) for s in _SIGNALS])
     return Evidence(
         at=tick.at,
         since=known.since,
         bounds=bounds,
-        relative=tuple([_relative(known.relative[s], compared[s], s) for s in _SIGNALS]),
+        relative=tuple([_relative(suspected[s], compared[s], s) for s in _SIGNALS]),
         absolute=absolute,
         no_worse=tuple([
             _plus(known.no_worse[s], ratio_gains(*compared[s], BETTER)) for s in _SIGNALS
@@ -437,10 +441,6 @@ def _legacy_bad(known: Evidence, tick: Tick, bound: float) -> tuple[Logs, float 
     top = level(relative=False, signal=Signal.FAILED)
     logs = _detected(known.legacy_bad, rate_gains(tick.legacy_all, bound, HIGHER), top)
     return logs, tick.at if _reaches(logs, top) else known.legacy_bad_at
-
-
-def _comparable(legacy_bad_at: float | None, now: float) -> bool:
-    return legacy_bad_at is None or now > legacy_bad_at + AFTERMATH_S
 
 
 def _breaker_since(known: Evidence, tick: Tick) -> float | None:

@@ -88,8 +88,8 @@ def _quiet(label: str, split: int, chances: Chances = USUAL, **more: object) -> 
 QUIET = (
     *(_quiet("no difference", split) for split in (1, 5, 50, 98)),
     *(_quiet("everyday", split, _EVERYDAY, restless=True) for split in (1, 25)),
-    Row("2 and 3 %", Case("tolerated", 50, Chances(0.03))),
-    Row("20,000 numbers", Case("numbers", 1, numbers=20_000)),
+    Row("2 and 3 %", Case("tolerated", 50, Chances(0.03), ticks=8 * HOUR)),
+    Row("20,000 numbers", Case("numbers", 1, numbers=20_000, ticks=8 * HOUR)),
 )
 """Nothing to blame the target for."""
 
@@ -147,7 +147,7 @@ COMMON = (
     *(_both("late by 30 s", s, _ALL_DEAD, "0", _never, lasts=5 * MINUTE, late=(3, 0))
       for s in (5, 50)),
     _both("late by 60 s", 50, _ALL_DEAD, "0", _never, lasts=5 * MINUTE, late=(6, 0)),
-    _both("half, other late", 50, (Chances(0.5), Chances(0.5)), "", None, late=(0, 3)),
+    _both("legacy later", 50, (Chances(0.5), Chances(0.5)), "", None, late=(0, 3)),
     _both("legacy alone", 25, (USUAL, Chances(0.15)), "0", _never),
 )  # fmt: skip
 """Trouble that is not the target's, for 20 (dead: 5) minutes."""

@@ -1,6 +1,6 @@
 """The policy of roll-back and advance against seeded traffic, beside the rules others use.
 
-400 runs a case in two processes, some ten minutes; every bar of the method is asserted. The tables
+400 runs a case in two processes, a quarter of an hour; every bar of the method is asserted. Tables
 go to the terminal and to `.local/bench/evidence.md`, the plots beside it.
 `PYTHONPATH=. python tests/bench/test_evidence_simulation.py [RUNS]` does the same alone.
 """

@@ -37,7 +37,8 @@ coverage: setup ## lines and branches that no test but those of the whole system
 	$(BIN)/coverage report --include='worker/domain/*' --fail-under=100
 	$(BIN)/coverage report --omit='worker/domain/*' --fail-under=90
 
-bench: setup ## measure; asserts ratios only
+bench: setup ## measure; asserts ratios and the bars of the evidence: half an hour
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(PYTEST) tests/bench -m bench -s --timeout=900
 
 format: setup ## put the sources into shape

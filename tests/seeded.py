@@ -1,10 +1,12 @@
-"""Seeded traffic for the evidence: counts a tick, as the slots would show them."""
+"""Seeded traffic for the evidence: counts a tick, as the slots would show them; and the state."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from worker.domain.evidence import TICK_S, Seen, Side, Tick
+from worker.domain.flags import Flags, Snapshot
+from worker.domain.phases import DEFAULT_RULES, Phase
 from worker.domain.planning import poisson
 
 if TYPE_CHECKING:
@@ -26,3 +28,17 @@ def tick(  # noqa: PLR0917 - a tick of two providers
     share = rate * TICK_S * split / 100
     ours, theirs = side(rng, share, target), side(rng, rate * TICK_S - share, legacy)
     return Tick(at * TICK_S, ours, theirs, legacy_all=theirs.failed)
+
+
+def state_at(split: int) -> Snapshot:
+    """A migration that arrived at a share with every gate before it passed."""
+    phase = next(p for p in Phase if DEFAULT_RULES[p].low <= split <= DEFAULT_RULES[p].high)
+    steps = {step for rules in DEFAULT_RULES.values() for step in rules.steps if step < split}
+    return Snapshot(
+        version=9,
+        lineage="seeded",
+        phase=phase,
+        percentage=split,
+        flags=Flags(),
+        proven=tuple(sorted(steps)),
+    )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import random
 import statistics
+from dataclasses import replace
 
 import pytest
 
-from tests.seeded import DAY, tick
+from tests.seeded import DAY, state_at, tick
 from worker.domain import evidence
 from worker.domain.evidence import (
     TICK_S,
@@ -21,6 +22,7 @@ from worker.domain.evidence import (
     Tick,
     observe,
 )
+from worker.domain.judgement import judge
 from worker.domain.planning import poisson
 
 RUNS = 40
@@ -52,19 +54,19 @@ def test_trouble_of_the_target_is_found_after(split: int, failing: float, messag
 
 
 @pytest.mark.parametrize(("split", "minutes"), [(5, 12), (25, 3), (50, 3), (98, 3)])
-def test_common_trouble_is_seen_as_common(split: int, minutes: int) -> None:
-    setting, seen_after = Setting(split, 0.0), []
+def test_common_trouble_is_held_and_called_so(split: int, minutes: int) -> None:
+    setting, state, held_after = Setting(split, 0.0), state_at(split), []
     for seed in range(RUNS):
         rng, known, first = random.Random(seed), Evidence(), math.inf
         for at in range(360):
             bad = 0.15 if 180 <= at < 300 else 0.02
             known = observe(known, tick(rng, at, split, bad, bad), setting)
-            assert not evidence.relative_alarm(known, Signal.FAILED)
-            if evidence.absolute_alarm(known, Signal.FAILED):
-                assert not evidence.legacy_is_good(known)
+            found = judge(known, state)
+            assert not found.action.down
+            if found.reason.startswith("hold: common trouble"):
                 first = min(first, (at - 180) * TICK_S / 60)
-        seen_after.append(first)
-    assert statistics.median(seen_after) <= minutes
+        held_after.append(first)
+    assert statistics.median(held_after) <= minutes
 
 
 def test_accepted_but_not_delivered_is_found_within_a_quarter_of_an_hour() -> None:
@@ -105,14 +107,38 @@ def test_a_day_of_missing_receipts_is_no_evidence(missing: str) -> None:
 
 
 def test_a_day_of_silence_changes_nothing() -> None:
-    known, setting = (
-        observe(Evidence(), Tick(0.0, Side(), Side()), Setting(25, 0.0)),
-        Setting(25, 0.0),
-    )
+    setting = Setting(25, 0.0)
+    before = observe(Evidence(), Tick(0.0, Side(Seen(3, 30)), Side(Seen(1, 90))), setting)
+    known = before
     for at in range(1, DAY):
-        after = observe(known, Tick(at * TICK_S, Side(), Side()), setting)
-    assert (after.relative, after.absolute, after.low) == (
-        known.relative, known.absolute, known.low,
+        known = observe(known, Tick(at * TICK_S, Side(), Side()), setting)
+    assert known == replace(before, at=(DAY - 1) * TICK_S)
+
+
+def test_the_method_still_gives_the_numbers_it_gave() -> None:
+    """Whoever must change these raises `METHOD`: recorded decisions replay to them."""
+    rng, known = random.Random("method"), Evidence()
+    for at in range(300):
+        split, bad = (5, 0.02) if at < 150 else (25, 0.08)
+        setting = Setting(split, 0.0 if at < 150 else 1_500.0)
+        known = observe(known, tick(rng, at, split, bad, 0.02), setting)
+    found = [
+        evidence.strength(known.relative[Signal.FAILED]),
+        evidence.absolute_strength(known, Signal.FAILED),
+        evidence.low_proof(known, Signal.FAILED),
+        evidence.low_proof(known, Signal.SLOW),
+        evidence.no_worse_proof(known, Signal.FAILED),
+        evidence.strength(known.skew),
+        evidence.strength(known.legacy_bad),
+        evidence.strength(known.legacy_good),
+    ]
+    assert evidence.METHOD == 2
+    assert found == pytest.approx(
+        [
+            16.757208375223, 16.119729033974, -100.20175782715, 168.790587759447,
+            -36.95283937688, -374.13772478258, -1.605702844444, 6.396929655217,
+        ],
+        rel=1e-9,
     )  # fmt: skip
 
 
@@ -168,3 +194,30 @@ def test_what_was_acted_on_is_forgotten_whatever_a_person_did_since() -> None:
     assert after.relative == Evidence().relative
     later = observe(after, Tick(21.0, Side(Seen(3, 9)), Side(Seen(0, 9))), up_again)
     assert observe(later, Tick(31.0, Side(), Side()), up_again).relative == later.relative
+
+
+@pytest.mark.parametrize("split", [5, 50])
+def test_an_outage_of_both_that_ends_later_for_the_target_blames_nobody(split: int) -> None:
+    setting, late = Setting(split, 0.0), 6
+    for seed in range(RUNS):
+        rng, known = random.Random(seed), Evidence()
+        for at in range(150):
+            target = 1.0 if 60 <= at < 90 + late else 0.02
+            legacy = 1.0 if 60 <= at < 90 else 0.02
+            known = observe(known, tick(rng, at, split, target, legacy), setting)
+            assert not evidence.relative_alarm(known, Signal.FAILED)
+
+
+def test_a_target_still_bad_after_an_outage_of_both_is_blamed() -> None:
+    rng, known, setting = random.Random(1), Evidence(), Setting(25, 0.0)
+    for at in range(60):
+        known = observe(known, tick(rng, at, 25, 1.0, 1.0 if at < 30 else 0.02), setting)
+    assert evidence.relative_alarm(known, Signal.FAILED)
+
+
+def test_a_breaker_counts_from_when_legacy_answers() -> None:
+    known, setting = Evidence(), Setting(25, 0.0)
+    for at, answers in ((10.0, False), (20.0, False), (90.0, True), (100.0, True)):
+        seen = Tick(at, Side(), Side(), breaker_open=True, legacy_answers=answers)
+        known = observe(known, seen, setting)
+    assert known.breaker_since == 90.0

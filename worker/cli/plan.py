@@ -36,7 +36,7 @@ def plan(
     if unproved:
         typer.echo(f"warning: {len(unproved)} of {len(rungs)} steps cannot be proved")
         raise typer.Exit(1)
-    typer.echo(f"about {total:.1f} days of proof in all; minimum times come on top")
+    typer.echo(f"about {total:.1f} days in all, minimum times by default included")
 
 
 def _line(rung: Rung) -> str:

@@ -18,6 +18,10 @@ Three signals (failed, slow, undelivered), and for each two detectors and two pr
 - A proof is the same likelihood ratio the other way round and without starting anew, an e-process:
   under "still as bad as tolerated" it passes 20 with a probability of at most 1/20, however often
   one looks (Ville's inequality). It is reset at each change of the share.
+- While legacy itself is bad, and for `AFTERMATH_S` after, nothing is compared, and the relative
+  detectors start anew: an outage common to both neither begins nor ends for both in one tick
+  (timeouts differ, breakers wait for their probes), and its first and last failures would be blamed
+  on whoever's become known alone.
 
 The budget of false alarms is one in `BUDGET_TICKS` for alarms that move traffic (relative) and one
 for those that only hold (absolute), each shared between its detectors by `_PART`.
@@ -26,15 +30,15 @@ for those that only hold (absolute), each shared between its detectors by `_PART
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
-METHOD: Final = 1
+METHOD: Final = 2
 """Rises with every change that would replay to other numbers."""
 TICK_S: Final = 10.0
 BUDGET_TICKS: Final = 259_200.0
@@ -54,6 +58,8 @@ BREACH: Final = math.log(1_000.0)
 HEALTHY: Final = math.log(20.0)
 MISSING_AFTER: Final = 100
 """Judged attempts without a single report before the reports themselves are missing."""
+AFTERMATH_S: Final = 120.0
+"""Longer than a call may take (30 s) and a breaker waits for its next probe (60 s)."""
 _SMALLEST: Final = 0.000_5
 _HEADROOM: Final = math.log(100.0)
 """How far above its level a detector is followed: trouble that is over must be seen to be over."""
@@ -62,6 +68,11 @@ _SETTLE_S: Final = 60.0
 """Messages assigned before a change of the share are still under way that long."""
 
 Logs = tuple[float, ...]
+Bounds = tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]
+"""p0 by signal; failures have two."""
+BOUNDS: Final[Bounds] = ((0.05, 0.10), (0.05,), (0.02,))
+_UNPROVED: Final[Logs] = (0.0,) * len(LOWER)
+_UNSUSPECTED: Final[tuple[Logs, ...]] = ((0.0,) * len(WORSE),) * 3
 
 
 class Signal(IntEnum):
@@ -76,6 +87,7 @@ class Signal(IntEnum):
         return self.name.lower()
 
 
+_SIGNALS: Final = tuple(Signal)
 _PART: Final = (
     (0.5, 0.25, 0.25),  # relative, by signal
     (0.25, 0.25, 0.25),  # absolute, by signal and bound: failures have two bounds
@@ -101,6 +113,8 @@ class Judged:
 
 
 NOTHING: Final = Seen()
+NONE_JUDGED: Final = Judged()
+_NOTHING_SEEN: Final = ((NOTHING, NOTHING),) * 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +123,7 @@ class Side:
 
     failed: Seen = NOTHING
     slow: Seen = NOTHING
-    judged: Judged = field(default_factory=Judged)
+    judged: Judged = NONE_JUDGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +156,7 @@ class Setting:
     """When that share began, seconds since the epoch."""
     acted: float | None = None
     """When automation last went down, seconds since the epoch."""
-    bounds: tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]] = (
-        (0.05, 0.10), (0.05,), (0.02,),
-    )  # fmt: skip
-    """p0 by signal."""
+    bounds: Bounds = BOUNDS
     reports: tuple[bool, bool] = (True, True)
     """Whether target and legacy give delivery reports at all."""
     delivery_age_s: float = 600.0
@@ -158,7 +169,9 @@ class Evidence:
     at: float = 0.0
     since: float | None = None
     """Of the share the proofs are about."""
-    relative: tuple[Logs, ...] = ((0.0,) * len(WORSE),) * 3
+    bounds: Bounds = BOUNDS
+    """In force at the last tick."""
+    relative: tuple[Logs, ...] = _UNSUSPECTED
     """Detectors by signal."""
     absolute: tuple[tuple[Logs, ...], ...] = (((0.0,) * 5,) * 2, ((0.0,) * 5,), ((0.0,) * 5,))
     """Detectors by signal and bound."""
@@ -172,16 +185,19 @@ class Evidence:
     """The share realised is not the one configured."""
     counted: tuple[tuple[float, float, float, float], ...] = ((0.0, 0.0, 0.0, 0.0),) * 3
     """By signal since the share began: events and outcomes of the target, then of legacy."""
-    waiting: tuple[Judged, Judged] = field(default_factory=lambda: (Judged(), Judged()))
+    waiting: tuple[Judged, Judged] = (NONE_JUDGED, NONE_JUDGED)
     """Judged without any report yet, of target and legacy: counted once one comes."""
     unreported: tuple[bool, bool] = (False, False)
     """Reports are missing altogether, of target and legacy."""
     legacy_bad: Logs = (0.0,) * 5
     """Detector: legacy fails more than the second bound."""
+    legacy_bad_at: float | None = None
+    """When it last was, seconds since the epoch."""
     legacy_good: Logs = (0.0,) * len(LOWER)
     """Proof: legacy kept its bound since the target's own detector last stood at its floor."""
     breaker_since: float | None = None
-    """Since when the target's breaker is open on most replicas."""
+    """Since when the target's breaker is open on most replicas, legacy having answered all along
+    or not at all: what both met at once does not end for both at once."""
     legacy_open: bool = False
     """As of the last tick; so are the two below."""
     legacy_answers: bool = False
@@ -197,7 +213,12 @@ def level(*, relative: bool, signal: Signal, budget: float = BUDGET_TICKS) -> fl
 def strength(logs: Sequence[float]) -> float:
     """Logarithm of the mean of the likelihood ratios."""
     top = max(logs)
-    return top + math.log(math.fsum(math.exp(log - top) for log in logs) / len(logs))
+    return top + math.log(math.fsum([math.exp(log - top) for log in logs]) / len(logs))
+
+
+def _reaches(logs: Logs, wanted: float) -> bool:
+    """Whether the strength does. It is never above the highest, which is cheaper to tell."""
+    return max(logs) >= wanted and strength(logs) >= wanted
 
 
 # --- one tick ------------------------------------------------------------------------------
@@ -206,40 +227,39 @@ def strength(logs: Sequence[float]) -> float:
 def observe(before: Evidence, tick: Tick, setting: Setting) -> Evidence:
     """Take one tick into the evidence."""
     known = _for_share(before, setting)
-    pairs, known = _pairs(known, tick, setting)
+    pairs, waiting, unreported = _pairs(known, tick, setting)
     if not setting.share or _acted_since(before, setting):
-        pairs = ((NOTHING, NOTHING),) * 3  # nobody's, or of messages that were acted on already
-    absolute = tuple(
-        _absolute(known.absolute[s], pairs[s][0], setting.bounds[s], s) for s in Signal
-    )
-    return replace(
-        known,
+        pairs = _NOTHING_SEEN  # nobody's, or of messages that were acted on already
+    bounds = setting.bounds
+    legacy_bad, legacy_bad_at = _legacy_bad(known, tick, bounds[Signal.FAILED][-1])
+    comparable = legacy_bad_at is None or tick.at > legacy_bad_at + AFTERMATH_S
+    compared = pairs if comparable else _NOTHING_SEEN
+    suspected = known.relative if comparable else _UNSUSPECTED
+    absolute = tuple([_absolute(known.absolute[s], pairs[s][0], bounds[s], s) for s in _SIGNALS])
+    return Evidence(
         at=tick.at,
-        relative=tuple(_relative(known.relative[s], pairs[s], s) for s in Signal),
+        since=known.since,
+        bounds=bounds,
+        relative=tuple([_relative(suspected[s], compared[s], s) for s in _SIGNALS]),
         absolute=absolute,
-        no_worse=tuple(
-            _plus(known.no_worse[s], ratio_gains(*pairs[s], BETTER)) for s in Signal
-        ),
-        low=tuple(
-            _plus(known.low[s], rate_gains(pairs[s][0], setting.bounds[s][0], LOWER))
-            for s in Signal
-        ),
-        negligible=tuple(
-            _plus(
-                known.negligible[s],
-                rate_gains(pairs[s][0], NEGLIGIBLE * setting.bounds[s][0], LOWER),
-            )
-            for s in Signal
-        ),
+        no_worse=tuple([
+            _plus(known.no_worse[s], ratio_gains(*compared[s], BETTER)) for s in _SIGNALS
+        ]),
+        low=tuple([
+            _plus(known.low[s], rate_gains(pairs[s][0], bounds[s][0], LOWER)) for s in _SIGNALS
+        ]),
+        negligible=tuple([
+            _plus(known.negligible[s], rate_gains(pairs[s][0], NEGLIGIBLE * bounds[s][0], LOWER))
+            for s in _SIGNALS
+        ]),
         skew=_skewed(known.skew, tick, setting),
-        counted=tuple(_counted(known.counted[s], *pairs[s]) for s in Signal),
-        legacy_bad=_detected(
-            known.legacy_bad,
-            rate_gains(tick.legacy_all, setting.bounds[Signal.FAILED][-1], HIGHER),
-            level(relative=False, signal=Signal.FAILED),
-        ),
+        counted=tuple([_counted(known.counted[s], *pairs[s]) for s in _SIGNALS]),
+        waiting=waiting,
+        unreported=unreported,
+        legacy_bad=legacy_bad,
+        legacy_bad_at=legacy_bad_at,
         legacy_good=_legacy_good(known, absolute[Signal.FAILED], tick, setting),
-        breaker_since=(known.breaker_since or tick.at) if tick.breaker_open else None,
+        breaker_since=_breaker_since(known, tick),
         legacy_open=tick.legacy_open,
         legacy_answers=tick.legacy_answers,
         account_fault=tick.account_fault if setting.share else "",
@@ -260,6 +280,7 @@ def _for_share(known: Evidence, setting: Setting) -> Evidence:
         waiting=known.waiting,
         unreported=known.unreported,
         legacy_bad=known.legacy_bad,
+        legacy_bad_at=known.legacy_bad_at,
         breaker_since=known.breaker_since if kept else None,
     )
     if not kept:
@@ -269,6 +290,7 @@ def _for_share(known: Evidence, setting: Setting) -> Evidence:
         relative=known.relative,
         absolute=known.absolute,
         legacy_good=known.legacy_good,
+        legacy_answers=known.legacy_answers,
     )
 
 
@@ -279,25 +301,32 @@ def _acted_since(known: Evidence, setting: Setting) -> bool:
 
 def _pairs(
     known: Evidence, tick: Tick, setting: Setting
-) -> tuple[tuple[tuple[Seen, Seen], ...], Evidence]:
-    """Outcomes of target and legacy by signal; delivery only as far as reports come."""
+) -> tuple[tuple[tuple[Seen, Seen], ...], tuple[Judged, Judged], tuple[bool, bool]]:
+    """Outcomes of target and legacy by signal; delivery only as far as reports come.
+
+    Then what of both waits for a first report, and whose reports are missing.
+    """
     target, theirs, ours_missing = _released(
         known.waiting[0], tick.target.judged, missing=known.unreported[0]
     )
     legacy, also, legacy_missing = _released(
         known.waiting[1], tick.legacy.judged, missing=known.unreported[1]
     )
-    after = replace(known, waiting=(theirs, also), unreported=(ours_missing, legacy_missing))
+    waiting, unreported = (theirs, also), (ours_missing, legacy_missing)
     settled = setting.acted is None or tick.at >= setting.acted + setting.delivery_age_s
     if not setting.reports[0] or not settled:
         target = legacy = NOTHING  # what is judged now was accepted before we acted
     elif not setting.reports[1]:
         legacy = NOTHING
     return (
-        (tick.target.failed, tick.legacy.failed),
-        (tick.target.slow, tick.legacy.slow),
-        (target, legacy),
-    ), after
+        (
+            (tick.target.failed, tick.legacy.failed),
+            (tick.target.slow, tick.legacy.slow),
+            (target, legacy),
+        ),
+        waiting,
+        unreported,
+    )
 
 
 def _released(waiting: Judged, judged: Judged, *, missing: bool) -> tuple[Seen, Judged, bool]:
@@ -307,9 +336,9 @@ def _released(waiting: Judged, judged: Judged, *, missing: bool) -> tuple[Seen, 
     undelivered = waiting.undelivered + judged.undelivered
     total = waiting.total + judged.total
     if judged.reported:
-        return Seen(undelivered, total), Judged(), False
+        return Seen(undelivered, total), NONE_JUDGED, False
     if missing or total > MISSING_AFTER:
-        return NOTHING, Judged(), True
+        return NOTHING, NONE_JUDGED, True
     return NOTHING, Judged(undelivered, total), False
 
 
@@ -332,13 +361,17 @@ def _detected(logs: Logs, gains: Logs | None, top: float) -> Logs:
     if gains is None:
         return logs
     highest = top + _HEADROOM
-    return tuple(min(highest, max(0.0, log) + gain) for log, gain in zip(logs, gains, strict=True))
+    raised = [
+        (log if log > 0.0 else 0.0) + gain  # noqa: FURB136 - simulations spend their time here
+        for log, gain in zip(logs, gains, strict=True)
+    ]
+    return tuple([log if log < highest else highest for log in raised])  # noqa: FURB136
 
 
 def _plus(logs: Logs, gains: Logs | None) -> Logs:
     if gains is None:
         return logs
-    return tuple(log + gain for log, gain in zip(logs, gains, strict=True))
+    return tuple([log + gain for log, gain in zip(logs, gains, strict=True)])
 
 
 def ratio_gains(target: Seen, legacy: Seen, ratios: tuple[float, ...]) -> Logs | None:
@@ -351,21 +384,26 @@ def ratio_gains(target: Seen, legacy: Seen, ratios: tuple[float, ...]) -> Logs |
         return None
     share = target.total / (target.total + legacy.total)
     base = 1.0 - share + share * TOLERATED
-    return tuple(
-        events * math.log(base / (1.0 - share + share * ratio))
-        + target.events * math.log(ratio / TOLERATED)
-        for ratio in ratios
-    )
+    ours = target.events
+    return tuple([
+        events * math.log(base / (1.0 - share + share * ratio)) + ours * log
+        for ratio, log in _over_tolerated(ratios)
+    ])  # fmt: skip
+
+
+@cache
+def _over_tolerated(ratios: tuple[float, ...]) -> tuple[tuple[float, float], ...]:
+    return tuple((ratio, math.log(ratio / TOLERATED)) for ratio in ratios)
 
 
 def rate_gains(seen: Seen, bound: float, factors: tuple[float, ...]) -> Logs | None:
     """Gain of each rate `bound * factor` over the bound, nats; None: nothing was seen."""
     if not seen.total:
         return None
-    good = seen.total - seen.events
-    return tuple(
-        seen.events * on_event + good * otherwise for on_event, otherwise in _odds(bound, factors)
-    )
+    events, good = seen.events, seen.total - seen.events
+    return tuple([
+        events * on_event + good * otherwise for on_event, otherwise in _odds(bound, factors)
+    ])  # fmt: skip
 
 
 @cache
@@ -389,29 +427,47 @@ def _skewed(logs: Logs, tick: Tick, setting: Setting) -> Logs:
     target, legacy = tick.target.failed.total, tick.legacy.failed.total
     if settling or not 0 < setting.share < 100 or not target + legacy:  # noqa: PLR2004 - per cent
         return logs
-    odds = setting.share / (100.0 - setting.share)
-    gains = [
-        target * math.log(_chance(odds * to) / _chance(odds * edge))
-        + legacy * math.log((1.0 - _chance(odds * to)) / (1.0 - _chance(odds * edge)))
-        for to, edge in _skews()
-    ]
-    return tuple(log + gain for log, gain in zip(logs, gains, strict=True))
+    gains = tuple([
+        target * ours + legacy * theirs for ours, theirs in _skew_odds(setting.share)
+    ])  # fmt: skip
+    return _plus(logs, gains)
 
 
-def _skews() -> Iterable[tuple[float, float]]:
-    for skew in _SKEW:
-        yield skew, TOLERATED
-        yield 1.0 / skew, 1.0 / TOLERATED
+@cache
+def _skew_odds(share: int) -> tuple[tuple[float, float], ...]:
+    """Gain of each skew on a message of the target and on one of legacy."""
+    odds = share / (100.0 - share)
+    skews = [(to, TOLERATED) for to in _SKEW]
+    both = [pair for to, edge in skews for pair in ((to, edge), (1.0 / to, 1.0 / edge))]
+    chances = [(_chance(odds * to), _chance(odds * edge)) for to, edge in both]
+    return tuple(
+        (math.log(chance / at_edge), math.log((1.0 - chance) / (1.0 - at_edge)))
+        for chance, at_edge in chances
+    )
 
 
 def _chance(odds: float) -> float:
     return odds / (1.0 + odds)
 
 
+def _legacy_bad(known: Evidence, tick: Tick, bound: float) -> tuple[Logs, float | None]:
+    """The detector of legacy's own trouble, and when it last stood."""
+    top = level(relative=False, signal=Signal.FAILED)
+    logs = _detected(known.legacy_bad, rate_gains(tick.legacy_all, bound, HIGHER), top)
+    return logs, tick.at if _reaches(logs, top) else known.legacy_bad_at
+
+
+def _breaker_since(known: Evidence, tick: Tick) -> float | None:
+    if not tick.breaker_open:
+        return None
+    recovered = tick.legacy_answers and not known.legacy_answers
+    return tick.at if known.breaker_since is None or recovered else known.breaker_since
+
+
 def _legacy_good(known: Evidence, absolute: tuple[Logs, ...], tick: Tick, setting: Setting) -> Logs:
     """Whether legacy does well in the very time in which the target does not."""
-    if all(strength(logs) <= 0.0 for logs in absolute):
-        return Evidence().legacy_good
+    if all(max(logs) <= 0.0 or strength(logs) <= 0.0 for logs in absolute):
+        return _UNPROVED
     gains = rate_gains(tick.legacy_all, setting.bounds[Signal.FAILED][0], LOWER)
     logs = _plus(known.legacy_good, gains)
     return tuple(min(BREACH, log) for log in logs)
@@ -433,7 +489,7 @@ def _counted(
 
 def relative_alarm(known: Evidence, signal: Signal) -> bool:
     """The target is worse than legacy."""
-    return strength(known.relative[signal]) >= level(relative=True, signal=signal)
+    return _reaches(known.relative[signal], level(relative=True, signal=signal))
 
 
 def relative_suspicion(known: Evidence, signal: Signal) -> bool:
@@ -443,7 +499,8 @@ def relative_suspicion(known: Evidence, signal: Signal) -> bool:
 
 def absolute_alarm(known: Evidence, signal: Signal) -> bool:
     """The target is bad in itself."""
-    return absolute_strength(known, signal) >= level(relative=False, signal=signal)
+    wanted = level(relative=False, signal=signal)
+    return any(_reaches(logs, wanted) for logs in known.absolute[signal])
 
 
 def absolute_strength(known: Evidence, signal: Signal) -> float:
@@ -455,18 +512,16 @@ def suspicious(known: Evidence) -> tuple[str, ...]:
     """Detectors above the root of their level: no time to advance."""
     found = []
     for signal in Signal:
-        for name, value, relative in (
-            ("worse than legacy", strength(known.relative[signal]), True),
-            ("bad in itself", absolute_strength(known, signal), False),
-        ):
-            if value >= level(relative=relative, signal=signal) / 2.0:
-                found.append(f"{signal}: {name}")
+        if relative_suspicion(known, signal):
+            found.append(f"{signal}: worse than legacy")
+        if absolute_strength(known, signal) >= level(relative=False, signal=signal) / 2.0:
+            found.append(f"{signal}: bad in itself")
     return tuple(found)
 
 
 def legacy_is_bad(known: Evidence) -> bool:
     """Legacy fails more than the second bound: no place to go back to."""
-    return strength(known.legacy_bad) >= level(relative=False, signal=Signal.FAILED)
+    return _reaches(known.legacy_bad, level(relative=False, signal=Signal.FAILED))
 
 
 def legacy_is_good(known: Evidence) -> bool:
@@ -476,7 +531,7 @@ def legacy_is_good(known: Evidence) -> bool:
 
 def misassigned(known: Evidence) -> bool:
     """The share realised is not the one configured."""
-    return strength(known.skew) >= BREACH
+    return _reaches(known.skew, BREACH)
 
 
 def low_proof(known: Evidence, signal: Signal) -> float:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 COMPARE_FROM: Final = 5
 SOAK_FROM: Final = 90
 _TOO_MANY: Final = 10_000_000
+_ONE_OF_TWO: Final = PROOF + math.log(2.0)
+"""The comparison is the mean of two proofs: what one takes that has no help from the other."""
 
 
 def evidence_gates(measures: Measures, share: int) -> tuple[Gate, ...]:
@@ -52,35 +54,43 @@ def _assignment(known: Evidence) -> Gate:
 
 def _low(known: Evidence, signal: Signal, measures: Measures) -> Gate:
     value = evidence.low_proof(known, signal)
-    events, total, _, _ = known.counted[signal]
-    gains = evidence.rate_gains(Seen(events / total, 1.0), _BOUND[signal], evidence.LOWER) if (
-        total
-    ) else None  # fmt: skip
+    left = _until_low(known, signal, known.low[signal], 1.0, PROOF)
     return _proof(f"{signal} proof", "below its bound, 20 to 1", value, known, signal,
-                  measures, messages_until(known.low[signal], gains, PROOF))  # fmt: skip
+                  measures, left)  # fmt: skip
 
 
 def _no_worse(known: Evidence, signal: Signal, measures: Measures, share: int) -> Gate:
     value = evidence.no_worse_proof(known, signal)
-    events, total, theirs, of = known.counted[signal]
-    left: float | None = None
-    if total and of:
-        others = (100.0 - share) / share
-        gains = evidence.ratio_gains(
-            Seen(events / total, 1.0), Seen(others * theirs / of, others), evidence.BETTER
-        )
-        left = messages_until(known.no_worse[signal], gains, PROOF)
-        few = evidence.rate_gains(
-            Seen(events / total, 1.0), evidence.NEGLIGIBLE * _BOUND[signal], evidence.LOWER
-        )
-        either = (left, messages_until(known.negligible[signal], few, PROOF + math.log(2.0)))
-        left = min((n for n in either if n is not None), default=None)
+    either = (
+        _until_no_worse(known, signal, share),
+        _until_low(known, signal, known.negligible[signal], evidence.NEGLIGIBLE, _ONE_OF_TWO),
+    )
+    left = min((messages for messages in either if messages is not None), default=None)
     return _proof(f"{signal} comparison", "no worse than legacy, 20 to 1", value, known,
                   signal, measures, left)  # fmt: skip
 
 
-_BOUND: Final = {Signal.FAILED: 0.05, Signal.SLOW: 0.05, Signal.UNDELIVERED: 0.02}
-"""For the forecast alone; what is proved is held against the bounds in force."""
+def _until_low(
+    known: Evidence, signal: Signal, logs: Logs, part: float, wanted: float
+) -> float | None:
+    """Messages until the rate is proved below that part of the bound in force."""
+    events, total, _, _ = known.counted[signal]
+    if not total:
+        return None
+    seen = Seen(events / total, 1.0)
+    gains = evidence.rate_gains(seen, part * known.bounds[signal][0], evidence.LOWER)
+    return messages_until(logs, gains, wanted)
+
+
+def _until_no_worse(known: Evidence, signal: Signal, share: int) -> float | None:
+    """Messages of the target until the comparison is proved."""
+    events, total, theirs, of = known.counted[signal]
+    if not total or not of:
+        return None
+    others = (100.0 - share) / share
+    target, legacy = Seen(events / total, 1.0), Seen(others * theirs / of, others)
+    gains = evidence.ratio_gains(target, legacy, evidence.BETTER)
+    return messages_until(known.no_worse[signal], gains, _ONE_OF_TWO)
 
 
 def _proof(  # noqa: PLR0917 - one row of the table

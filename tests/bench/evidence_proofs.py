@@ -1,0 +1,95 @@
+"""What an advance takes: messages until the proofs are complete, and how often they lie.
+
+Rules: a proof is looked at every tick of 10 s since the share began. The figures stated are those
+the method was chosen by, from minute ticks; they are held against these.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from evidence_policies import ByEvidence
+from evidence_traffic import HOUR, Case, Chances, Traffic
+
+from worker.domain import evidence
+from worker.domain.evidence import PROOF, Signal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from worker.domain.evidence import Evidence
+
+MOST_FALSE = 0.05
+
+
+def low(known: Evidence) -> float:
+    """Below its bound."""
+    return evidence.low_proof(known, Signal.FAILED)
+
+
+def relative(known: Evidence) -> float:
+    """No worse than legacy, by the comparison alone."""
+    return evidence.strength(known.no_worse[Signal.FAILED])
+
+
+def no_worse(known: Evidence) -> float:
+    """The gate: no worse than legacy, or too good to need comparing."""
+    return evidence.no_worse_proof(known, Signal.FAILED)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """One proof on one traffic."""
+
+    label: str
+    case: Case
+    of: Callable[[Evidence], float]
+    stated: int | None = None
+    """Messages of the target in the median, as stated."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.label}, {self.case.split} %"
+
+
+def proved_after(proof: Proof, seed: int) -> float:
+    """Messages of the target until the proof is complete; infinite: not in the case's time."""
+    policy, sent = ByEvidence(proof.case), 0.0
+    for tick in Traffic(proof.case, seed).ticks():
+        policy.look(tick)
+        sent += tick.target.failed.total
+        if proof.of(policy.known) >= PROOF:
+            return sent
+    return math.inf
+
+
+_FLAWLESS = Chances(0.0)
+
+
+def _equal(split: int, stated: int) -> Proof:
+    return Proof("as good as legacy", Case("equal", split), relative, stated)
+
+
+TRUE = (
+    Proof("no failure", Case("flawless", 1, _FLAWLESS, _FLAWLESS), low, 73),
+    Proof("2 % fail", Case("two", 1), low, 207),
+    _equal(1, 1_800),
+    _equal(5, 1_600),
+    _equal(25, 2_400),
+    _equal(50, 3_800),
+    _equal(90, 21_000),
+    Proof("gate, 2 % fail", Case("gate", 25), no_worse),
+    Proof("gate, 0.1 % fail", Case("gate", 25, Chances(0.001), Chances(0.001)), no_worse),
+)
+"""The target is as good as legacy."""
+
+FALSE = (
+    Proof("at the bound, 5 %", Case("bound", 25, Chances(0.05), ticks=3 * HOUR), low),
+    Proof("half as many more", Case("ratio", 25, Chances(0.03), ticks=3 * HOUR), no_worse),
+    Proof("half as many more", Case("ratio", 50, Chances(0.03), ticks=3 * HOUR), no_worse),
+    Proof("0.5 against 0.33 %", Case("ratio", 25, Chances(0.005), Chances(0.005 / 1.5),
+                                     ticks=3 * HOUR), no_worse),
+)  # fmt: skip
+"""The target is just as bad as is not to be proved, for three hours: what a proof says is a lie."""

@@ -1,0 +1,62 @@
+"""The policy of roll-back and advance against seeded traffic, beside the rules others use.
+
+400 runs a case in two processes, a quarter of an hour; every bar of the method is asserted. Tables
+go to the terminal and to `.local/bench/evidence.md`, the plots beside it.
+`PYTHONPATH=. python tests/bench/test_evidence_simulation.py [RUNS]` does the same alone.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from evidence_cases import COMMON, FOUND, QUIET
+from evidence_faults import fault_alarms
+from evidence_plots import draw
+from evidence_proofs import FALSE, TRUE, proved_after
+from evidence_runs import Job, run, work_off
+from evidence_table import missed, tables
+from evidence_traffic import Case
+
+from tests.seeded_book import OWN_FAULTS
+
+RUNS = 400
+OUTPUT = Path(__file__).parents[2] / ".local" / "bench"
+FAULT_SPLIT = 5
+
+
+def jobs(runs: int) -> list[Job]:
+    """The long ones first: they keep both processes busy."""
+    cases = [Job(row.name, run, row.case, runs) for row in (*QUIET, *FOUND, *COMMON)]
+    proofs = [Job(proof.name, proved_after, proof, runs) for proof in (*TRUE, *FALSE)]
+    faults = [
+        Job(f"fault: {times} {kind}", fault_alarms, Case(kind, FAULT_SPLIT), runs)
+        for kind, (_, times) in OWN_FAULTS.items()
+    ]
+    return [*cases, *proofs, *faults]
+
+
+def simulate(runs: int) -> list[str]:
+    """All cases, printed, written and drawn; returns the bars that are missed."""
+    began = time.monotonic()
+    results = work_off(jobs(runs))
+    text = tables(results, runs)
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    (OUTPUT / "evidence.md").write_text(f"```text\n{text}\n```\n", encoding="utf-8")
+    plots = draw(results, OUTPUT)
+    print(f"\n{text}\n\n{(time.monotonic() - began) / 60:.1f} min; {OUTPUT}:")
+    print(", ".join(path.name for path in (OUTPUT / "evidence.md", *plots)))
+    return missed(results)
+
+
+@pytest.mark.bench
+@pytest.mark.timeout(3_600)
+def test_the_evidence_holds_every_bar() -> None:
+    assert simulate(RUNS) == []
+
+
+if __name__ == "__main__":
+    found = simulate(int(sys.argv[1]) if len(sys.argv) > 1 else RUNS)
+    sys.exit(f"missed: {', '.join(found)}" if found else 0)

@@ -1,0 +1,37 @@
+"""Recipients' and messages' own faults, through the real book: no reason to alarm anybody."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tests.seeded_book import DEAD_NUMBER, OWN_FAULTS, own_faults
+from worker.domain import evidence
+from worker.domain.evidence import Evidence, Setting, Signal, observe
+
+RUNS = 40
+SPLIT = 5
+
+
+@pytest.mark.parametrize("kind", OWN_FAULTS)
+def test_a_burst_of_faults_that_are_not_the_targets_raises_no_alarm(kind: str) -> None:
+    setting = Setting(SPLIT, 0.0)
+    for seed in range(RUNS):
+        known = Evidence()
+        for tick, _ in own_faults(random.Random(seed), kind, SPLIT):
+            known = observe(known, tick, setting)
+            alarms = [
+                (evidence.relative_alarm(known, s), evidence.absolute_alarm(known, s))
+                for s in Signal
+            ]
+            assert alarms == [(False, False)] * len(Signal)
+
+
+def test_the_same_burst_at_numbers_of_their_own_is_the_targets() -> None:
+    known, setting = Evidence(), Setting(SPLIT, 0.0)
+    for tick, _ in own_faults(random.Random(0), DEAD_NUMBER, SPLIT, one_number=False):
+        known = observe(known, tick, setting)
+        if evidence.relative_alarm(known, Signal.FAILED):
+            return
+    pytest.fail("no alarm")

@@ -52,6 +52,8 @@ async def test_a_day_without_traffic_moves_nothing_and_says_what_is_missing() ->
     found = await shut(made)
     assert {gate.verdict for gate in found.values()} == {Verdict.NOT_ENOUGH}
     assert "100 outcomes; none come at present" in str(found["success"].missing)
+    proof = str(found["failed proof"].missing)
+    assert proof == "about 73 messages without a failure; none come at present"
 
 
 async def test_a_day_with_the_store_cut_moves_nothing() -> None:

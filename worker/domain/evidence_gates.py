@@ -73,11 +73,12 @@ def _no_worse(known: Evidence, signal: Signal, measures: Measures, share: int) -
 def _until_low(
     known: Evidence, signal: Signal, logs: Logs, part: float, wanted: float
 ) -> float | None:
-    """Messages until the rate is proved below that part of the bound in force."""
+    """Messages until the rate is proved below that part of the bound in force.
+
+    At the rate of failures seen so far; where nothing was seen, none is taken for granted.
+    """
     events, total, _, _ = known.counted[signal]
-    if not total:
-        return None
-    seen = Seen(events / total, 1.0)
+    seen = Seen(events / total if total else 0.0, 1.0)
     gains = evidence.rate_gains(seen, part * known.bounds[signal][0], evidence.LOWER)
     return messages_until(logs, gains, wanted)
 
@@ -110,10 +111,10 @@ def _proof(  # noqa: PLR0917 - one row of the table
 
 
 def _missing(left: float | None, total: float, over_s: float) -> str:
-    if not total or not over_s:
-        return "outcomes; none come at present"
     if left is None:
         return "not to be proved at the rate of failures seen so far"
+    if not total or not over_s:
+        return f"about {left:.0f} messages without a failure; none come at present"
     minutes = left * over_s / total / 60
     return f"about {left:.0f} messages, {minutes:.0f} min at the present rate"
 

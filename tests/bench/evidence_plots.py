@@ -72,7 +72,7 @@ def _false_alarms(results: Mapping[str, Sequence[Any]], path: Path) -> None:
             for place, share in zip(at, shares, strict=True):
                 axes.annotate(f"{share:.2g}", (place, share), (0, 5), textcoords="offset points",
                               ha="center", fontsize=8, color=COLOURS[policy])  # fmt: skip
-    axes.set_xticks(range(len(rows)), [_wrapped(row) for row in rows], fontsize=8)
+    axes.set_xticks(range(len(rows)), [_wrapped(row) for row in rows], fontsize=7)
     axes.set_ylabel("runs in which the target's traffic is taken, %")
     axes.set_title("False alarms: the target is not to blame (24 h; both 15 %: 2 h)", loc="left")
     axes.grid(visible=False, axis="x")

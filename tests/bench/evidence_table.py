@@ -84,7 +84,8 @@ def _bar(bar: str, *, held: bool | None) -> str:
 def _share(count: int, runs: int) -> tuple[str, str]:
     rate = Rate(count, runs)
     low, high = rate.interval or (0.0, 0.0)
-    return f"{rate.percent:.1f}", f"{low:.0f}-{high:.{0 if high > 10 else 1}f}"
+    digits = 0 if high > 10 else 1
+    return f"{rate.percent:.1f}", f"{low:.{digits}f}-{high:.{digits}f}"
 
 
 def _quiet(_row: Row, runs: Sequence[Run], policy: str) -> tuple[str, str]:
@@ -104,8 +105,9 @@ def _common(_row: Row, runs: Sequence[Run], policy: str) -> tuple[str, str]:
 
 
 def _held(held: Sequence[Found]) -> str:
-    if not any(each.ever for each in held):
-        return ""
+    ever = sum(each.ever for each in held)
+    if 2 * ever <= len(held):
+        return f"{ever} held" if ever else ""
     return f"{_both([each.minutes for each in held], '1')} m"
 
 

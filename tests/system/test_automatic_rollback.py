@@ -5,14 +5,18 @@ The story's criteria: automatic rollback triggers, instant traffic routing back 
 
 from __future__ import annotations
 
+import asyncio
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from typer.testing import CliRunner
 
 from contracts import control
 from contracts.names import Exchange
 from tests.system.inbox import Inbox
 from tests.system.trouble import DEAD, HALF, LEGACY_HALF, SHARE, TENTH, a_quarter, trouble
+from worker.cli import app
 from worker.cli.evidence import differs
 
 if TYPE_CHECKING:
@@ -86,3 +90,12 @@ async def test_trouble_of_both_is_common_and_holds(quarter: System, metrics: Inb
     reply = await quarter.steer.ask(control.Status)
     assert reply.state is not None
     assert reply.state.percentage == SHARE
+
+
+async def test_replay_reproduces_every_decision_of_the_run(system: System) -> None:
+    """The run is that of the tests above: down, back by a step, and held."""
+    runner = CliRunner(env={"MONGO_URL": system.stack.mongo_url})
+    said = await asyncio.to_thread(runner.invoke, app, ["evidence", "replay"])
+    assert said.exit_code == 0, said.output
+    made, of = map(int, re.findall(r"(\d+) of (\d+) decisions reproduced", said.output)[0])
+    assert made == of >= 4

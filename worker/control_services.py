@@ -14,10 +14,10 @@ from contracts.names import Queue
 from worker.broker.consumer import Consumer
 from worker.broker.link import Link
 from worker.control import commands, queries
+from worker.control.alert_recorder import Recorder
 from worker.control.monitor import Monitor
 from worker.control.notifier import Notifier
 from worker.control.orders import Providers
-from worker.control.recorder import Recorder
 from worker.control.reporting import Reporting
 from worker.control.ticks import Ticks
 from worker.control.trust import bounded

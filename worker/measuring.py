@@ -12,6 +12,7 @@ import math
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from worker.domain import evidence
 from worker.domain.gates import Measures
 from worker.domain.judgement import Window
 from worker.domain.steering import share
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from worker.store.slots import SlotStore
 
 CHECK_WITHIN_S: Final = 5.0
+LATELY: Final = timedelta(minutes=10)
+"""What "the present rate" is measured over."""
 
 
 class Measuring:
@@ -36,7 +39,7 @@ class Measuring:
         slots: sums of every replica.
         target: asked for its account where nothing can have been measured yet.
         clock: time.
-        evidence: what the monitor knows, by lineage.
+        known: evidence by lineage.
     """
 
     def __init__(
@@ -44,10 +47,10 @@ class Measuring:
         slots: SlotStore,
         target: Provider,
         clock: Clock,
-        evidence: Callable[[str], Awaitable[Evidence | None]],
+        known: Callable[[str], Awaitable[Evidence | None]],
     ) -> None:
         self._slots = slots
-        self._evidence = evidence
+        self._known = known
         self._target = target
         self._clock = clock
 
@@ -58,6 +61,9 @@ class Measuring:
         now = self._clock.now()
         since = state.since or now
         tally = await self._tally(self._target.id, since)
+        of_late = max(since, now - LATELY)
+        lately = await self._tally(self._target.id, of_late)
+        known = await self._known(state.lineage)
         return Measures(
             accepted=tally.accepted,
             errors=tally.errors,
@@ -65,8 +71,8 @@ class Measuring:
             delivered=tally.delivered,
             judged=tally.delivered + tally.undelivered,
             gives_reports=self._target.gives_reports,
-            over_s=(now - since).total_seconds(),
-            evidence=await self._evidence(state.lineage),
+            per_s=_per_s(lately, (now - of_late).total_seconds()),
+            evidence=evidence.about(known, _seconds(state.since), now.timestamp()),
         )
 
     async def window(self, state: Snapshot) -> Window:
@@ -132,6 +138,14 @@ def figures(tally: Tally) -> dict[str, Any]:
         "cost": {currency: str(amount) for currency, amount in tally.cost.items()},
     }
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _per_s(tally: Tally, seconds: float) -> float:
+    return (tally.accepted + tally.errors) / seconds if seconds > 0 else 0.0
+
+
+def _seconds(moment: datetime | None) -> float | None:
+    return moment.timestamp() if moment else None
 
 
 def _rate(part: int, whole: int) -> float | None:

@@ -6,7 +6,7 @@ answers with a value of `worker.domain` has already judged its driver's errors.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
@@ -569,6 +569,10 @@ class Checkpoint:
     """Why automation holds, as of that tick."""
     topic: Topic | None = None
     """What that is about."""
+    holds: Mapping[Topic, datetime] = field(default_factory=dict)
+    """Holds that stand in the control log, and when each was seen last."""
+    age_s: float = 0.0
+    """As read: since it was written, by the store's clock."""
 
 
 class Clash(Exception):  # noqa: N818 - a result of compare-and-set, not a failure
@@ -692,6 +696,7 @@ class Meter(Protocol):
         *,
         delivered: bool,
         eligible: bool,
+        recipient_hash: str,
         reported: bool = True,
         probe: bool = False,
     ) -> None:

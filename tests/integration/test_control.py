@@ -16,9 +16,9 @@ from tests.integration.control_bench import Bench, bench, publish, until
 from tests.integration.proxy import Proxy
 from tests.system.steering import Steering, command
 from worker.cli.client import ControlClient, NotAllowed
-from worker.domain.evidence import Evidence
-from worker.domain.judgement import AUTOMATIC
-from worker.domain.phases import Phase
+from worker.domain.evidence import METHOD, Evidence
+from worker.domain.judgement import AUTOMATIC, setting_of
+from worker.domain.phases import Phase, Role
 from worker.domain.recorded import document
 from worker.store.slots import SlotStore
 from worker.telemetry.slots import SlotRow
@@ -117,11 +117,14 @@ async def test_at_100_per_cent_probes_of_legacy_alone_bring_the_rollback(two: Be
     last = await two.log.last()
     assert last is not None
     state = last[1]
-    bad = Evidence(since=state.since.timestamp(), absolute=BAD)
+    bounds = setting_of(state, dict.fromkeys(Role, True), 600.0).bounds
+    bad = Evidence(since=state.since.timestamp(), absolute=BAD, bounds=bounds)
     now = datetime.now(UTC)
     slot = SlotRow("legacy", 10, now.replace(microsecond=0), {"probe_accepted": 73})
     assert await SlotStore(two.database, "a sender", retention_days=1).write([slot], [])
-    due = {"tick": 1_000, "at": now - timedelta(minutes=1), "counted": {}, "holding": None}
+    ago = now - timedelta(minutes=1)
+    due = {"tick": 1_000, "at": ago, "stamped": ago, "method": METHOD, "counted": {}, "holds": {}}
+    due |= {"holding": None, "topic": None}
     await two.database["evidence"].replace_one(
         {"_id": state.lineage}, due | {"evidence": document(bad)}, upsert=True
     )

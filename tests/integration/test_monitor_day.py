@@ -6,6 +6,7 @@ test.
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
@@ -73,14 +74,20 @@ async def test_a_day_with_the_store_cut_moves_nothing() -> None:
 
 @pytest.mark.parametrize("silent", [(TARGET,), (TARGET, LEGACY)])
 async def test_a_day_without_receipts_moves_nothing_and_says_so(silent: tuple[str, ...]) -> None:
-    made = await world()
+    made, numbers = await world(), count()
 
     def traffic() -> None:
         made.traffic((0, 1), (0, 3))()
-        for provider, count in ((TARGET, 1), (LEGACY, 3)):
+        for provider, messages in ((TARGET, 1), (LEGACY, 3)):
             told = provider not in silent
-            for _ in range(count):
-                made.books[0].judged(provider, delivered=told, eligible=True, reported=told)
+            for _ in range(messages):
+                made.books[0].judged(
+                    provider,
+                    delivered=told,
+                    eligible=True,
+                    reported=told,
+                    recipient_hash=str(next(numbers)),
+                )
 
     await made.run(DAY, traffic)
     assert unmoved(made)

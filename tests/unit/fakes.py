@@ -123,10 +123,11 @@ class Meter:
         *,
         delivered: bool,
         eligible: bool,
+        recipient_hash: str,
         reported: bool = True,
         probe: bool = False,
     ) -> None:
-        del eligible, reported
+        del eligible, recipient_hash, reported
         (self.probes_judged if probe else self.judgements).append((provider, delivered))
 
 

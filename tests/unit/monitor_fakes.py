@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from worker.domain.flags import Snapshot
+    from worker.domain.judgement import Topic
 
 TARGET, LEGACY = "africastalking", "legacy"
 OK, BAD = Accepted("id"), NotSent(Blame.PROVIDER, "500", "down")
@@ -55,7 +56,8 @@ class Account:
 class Checkpoints:
     """Checkpoints as stored: encoded and read back."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: HandClock) -> None:
+        self.clock = clock
         self.kept: dict[str, tuple[Checkpoint, bytes]] = {}
 
     async def read(self, lineage: str) -> Checkpoint | None:
@@ -63,7 +65,9 @@ class Checkpoints:
         found = self.kept.get(lineage)
         if found is None:
             return None
-        return replace(found[0], evidence=restored(bson.decode(found[1], AWARE)))
+        made, evidence = found
+        age_s = (self.clock.now() - made.at).total_seconds()
+        return replace(made, evidence=restored(bson.decode(evidence, AWARE)), age_s=age_s)
 
     async def write(self, lineage: str, made: Checkpoint) -> bool:
         await asyncio.sleep(0)
@@ -73,6 +77,12 @@ class Checkpoints:
         self.kept[lineage] = made, bson.encode(document(made.evidence))
         return True
 
+    async def on_record(self, lineage: str, tick: int, topic: Topic, at: datetime) -> None:
+        await asyncio.sleep(0)
+        made, evidence = self.kept[lineage]
+        if made.tick == tick:
+            self.kept[lineage] = replace(made, holds={**made.holds, topic: at}), evidence
+
 
 class AlertBook:
     """What people are told."""
@@ -80,14 +90,19 @@ class AlertBook:
     def __init__(self) -> None:
         self.messages: list[tuple[str, str, str]] = []
         self.open: set[str] = set()
+        self.ids: set[str] = set()
 
-    def told(self, code: str, reason: str, *, severity: str = "info", **_: Any) -> None:
-        self.messages.append((code, severity, reason))
+    def told(
+        self, code: str, reason: str, *, severity: str = "info", ident: str = "", **_: Any
+    ) -> None:
+        if ident not in self.ids:  # the book folds what has one id
+            self.messages.append((code, severity, reason))
+        self.ids |= {ident} - {""}
 
-    def raised(self, code: str, reason: str, **_: Any) -> None:
+    def raised(self, code: str, reason: str, *, severity: str = "critical", **_: Any) -> None:
         if code not in self.open:
             self.open.add(code)
-            self.messages.append((code, "critical", reason))
+            self.messages.append((code, severity, reason))
 
     def over(self, code: str, _reason: str) -> None:
         self.open.discard(code)
@@ -112,7 +127,7 @@ class World:
         self.books = [Book(self.clock, [TARGET, LEGACY], slow_ms=5_000) for _ in range(2)]
         self.rows: dict[tuple[int, str, int], dict[str, Any]] = {}
         self.log = MemoryLog(self.clock)
-        self.checkpoints = Checkpoints()
+        self.checkpoints = Checkpoints(self.clock)
         self.alerts = AlertBook()
         self.target, self.legacy = Account(TARGET), Account(LEGACY)
         self.breakers: list[dict[str, str]] = [{}, {}]
@@ -253,7 +268,6 @@ class World:
             p95_ms=max((t.p95_ms or 0.0 for t in totals), default=None),
             delivered=delivered,
             judged=delivered + sum(t.undelivered for t in totals),
-            over_s=86_400.0,
             evidence=seen.evidence if seen else None,
         )
 

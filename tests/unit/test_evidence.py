@@ -12,6 +12,7 @@ import pytest
 from tests.seeded import DAY, state_at, tick
 from worker.domain import evidence
 from worker.domain.evidence import (
+    BOUNDS,
     TICK_S,
     Evidence,
     Judged,
@@ -218,6 +219,80 @@ def test_a_target_still_bad_after_an_outage_of_both_is_blamed() -> None:
 def test_a_breaker_counts_from_when_legacy_answers() -> None:
     known, setting = Evidence(), Setting(25, 0.0)
     for at, answers in ((10.0, False), (20.0, False), (90.0, True), (100.0, True)):
-        seen = Tick(at, Side(), Side(), breaker_open=True, legacy_answers=answers)
+        failed = Side(Seen(1, 1))
+        seen = Tick(at, failed, Side(), breaker_open=True, legacy_answers=answers)
         known = observe(known, seen, setting)
     assert known.breaker_since == 90.0
+
+
+def receipts(known: Evidence, at: int, ours: Judged) -> Evidence:
+    """A tick in which legacy's reports come as always."""
+    seen = Tick(at * TICK_S, Side(judged=ours), Side(judged=Judged(15, 750, 750)))
+    return observe(known, seen, Setting(25, 0.0))
+
+
+@pytest.mark.parametrize("part", [0.1, 0.25, 0.5, 0.9])
+def test_reports_that_cease_and_come_back_in_mid_tick_blame_nobody(part: float) -> None:
+    whole, silent, known = Judged(5, 250, 250), Judged(250, 250, 0), Evidence()
+    missing = round(250 * part)
+    torn = Judged(5 + missing, 250, 250 - missing)
+    for at, ours in enumerate([whole] * 30 + [torn] + [silent] * 30 + [torn] + [whole] * 30):
+        known = receipts(known, at, ours)
+        assert not evidence.relative_alarm(known, Signal.UNDELIVERED)
+        assert not evidence.absolute_alarm(known, Signal.UNDELIVERED)
+        assert known.unreported[0] == (ours is silent)
+
+
+def test_a_short_silence_at_little_traffic_counts_once_reports_go_on() -> None:
+    known = Evidence()
+    for at in range(20):
+        known = receipts(known, at, Judged(1, 1, 0))
+    known = receipts(known, 20, Judged(0, 1, 1))
+    assert known.counted[Signal.UNDELIVERED][:2] == (20.0, 21.0)
+
+
+def test_what_never_gets_a_report_while_others_do_is_undelivered() -> None:
+    known = Evidence()
+    for at in range(6):
+        known = receipts(known, at, Judged(15, 25, 10))
+    assert evidence.relative_alarm(known, Signal.UNDELIVERED)
+
+
+def test_another_bound_begins_its_proof_anew() -> None:
+    loose, strict = Setting(25, 0.0), Setting(25, 0.0, bounds=((0.005, 0.01), *BOUNDS[1:]))
+    known = Evidence()
+    for at in range(60):
+        known = observe(known, Tick(at * TICK_S, Side(Seen(2, 100)), Side(Seen(6, 300))), loose)
+    after = observe(known, Tick(600.0, Side(Seen(2, 100)), Side(Seen(6, 300))), strict)
+    assert evidence.low_proof(known, Signal.FAILED) >= evidence.PROOF
+    assert evidence.low_proof(after, Signal.FAILED) < 0.0
+    assert after.relative != Evidence().relative
+    assert after.low[Signal.SLOW] == known.low[Signal.SLOW]
+
+
+def test_another_idea_of_slow_begins_all_of_it_anew() -> None:
+    known = observe(Evidence(), Tick(0.0, Side(slow=Seen(9, 90)), Side(slow=Seen(1, 90))),
+                    Setting(25, 0.0))  # fmt: skip
+    after = observe(known, Tick(10.0, Side(), Side()), Setting(25, 0.0, slow_ms=8_000.0))
+    assert after.relative[Signal.SLOW] == Evidence().relative[Signal.SLOW]
+    assert after.absolute[Signal.SLOW] == Evidence().absolute[Signal.SLOW]
+
+
+def test_a_change_of_the_share_keeps_detectors_under_bounds_of_ones_own() -> None:
+    own = ((0.03, 0.06), (0.05,), (0.01,))
+    known = observe(
+        Evidence(),
+        Tick(1.0, Side(Seen(9, 10)), Side(Seen(0, 90))),
+        Setting(10, 0.0, bounds=own),
+    )
+    after = observe(known, Tick(11.0, Side(), Side()), Setting(25, 5.0, bounds=own))
+    assert after.absolute == known.absolute
+
+
+@pytest.mark.parametrize(("since", "now"), [(1.0, 20.0), (0.0, 100.0), (None, 20.0)])
+def test_evidence_of_another_share_or_of_long_ago_proves_nothing(
+    since: float | None, now: float
+) -> None:
+    known = observe(Evidence(), Tick(10.0, Side(), Side()), Setting(25, 0.0))
+    assert evidence.about(known, 0.0, 20.0) is known
+    assert evidence.about(known, since, now) is None

@@ -35,7 +35,7 @@ def after(known: Evidence, messages: float, bound: float) -> Evidence:
 
 def missing(known: Evidence, name: str) -> int:
     """Messages a gate says are missing."""
-    gates = evidence_gates(Measures(evidence=known, over_s=600.0), SHARE)
+    gates = evidence_gates(Measures(evidence=known, per_s=1.0), SHARE)
     (gate,) = [gate for gate in gates if gate.name == name]
     assert gate.verdict is Verdict.NOT_ENOUGH
     found = re.match(r"about (\d+) messages", gate.missing or "")

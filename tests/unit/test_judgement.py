@@ -52,7 +52,7 @@ BAD = (((50.0,) * 5,) * 2, ((0.0,) * 5,), ((0.0,) * 5,))
         (Evidence(at=80.0, breaker_since=30.0, legacy_answers=True), Action.GO_ON),
         (Evidence(relative=WORSE, absolute=BAD, legacy_open=True), Action.HOLD),
         (Evidence(account_fault="balance: x"), Action.HOLD),
-        (Evidence(account_fault="balance: x", relative=WORSE), Action.STEP_BACK),
+        (Evidence(account_fault="balance: x", relative=WORSE), Action.HOLD),
         (Evidence(skew=(50.0,) * 6), Action.HOLD),
     ],
 )
@@ -114,7 +114,40 @@ def test_each_lock_is_twice_the_last_and_the_third_in_a_week_waits_for_a_person(
     ],
 )
 def test_the_policy_threshold_judges_rates_on_its_sample(window: Window, action: Action) -> None:
-    assert judge_window(window, STATE).action is action
+    assert judge_window(window, Evidence(), STATE).action is action
+
+
+@pytest.mark.parametrize(
+    ("known", "topic"),
+    [
+        (Evidence(account_fault="x"), Topic.ACCOUNT),
+        (Evidence(legacy_open=True), Topic.COMMON_TROUBLE),
+        (Evidence(legacy_bad=(50.0,) * 5), Topic.COMMON_TROUBLE),
+    ],
+)
+def test_what_is_no_statistics_holds_under_the_policy_threshold_too(
+    known: Evidence, topic: Topic
+) -> None:
+    assert judge_window(Window(50, 95), known, STATE).topic is topic
+
+
+def test_missing_reports_hold_under_the_policy_threshold_too() -> None:
+    found = judge_window(Window(100, 0), Evidence(unreported=(True, False)), STATE)
+    assert found.topic is Topic.REPORTS_MISSING
+
+
+def test_at_100_per_cent_legacy_is_not_said_to_be_bad_too() -> None:
+    state = replace(STATE, phase=Phase.COMPLETE_MIGRATION, percentage=100)
+    assert judge(Evidence(absolute=BAD), state).topic is Topic.UNDECIDED
+    bad = Evidence(absolute=BAD, legacy_bad=(50.0,) * 5)
+    assert judge(bad, state).topic is Topic.COMMON_TROUBLE
+
+
+def test_a_step_back_that_no_phase_has_room_for_is_a_rollback() -> None:
+    phases = {p: replace(r, low=r.high) for p, r in STATE.flags.phases.items()}
+    state = replace(STATE, flags=Flags(phases=MappingProxyType(phases)))
+    after = went_down(judge(Evidence(relative=WORSE), state), state, NOW)
+    assert (after.phase, after.percentage, after.proven) == (Phase.ROLLBACK, 0, ())
 
 
 @pytest.mark.parametrize(

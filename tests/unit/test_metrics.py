@@ -87,6 +87,9 @@ def measured(outcome: Outcome = ACCEPTED, to: str = "a", **changes: object) -> M
     return replace(plain, **changes)
 
 
+FAILED = {"eligible_failed": 1, "distinct_failed": 1}
+
+
 def counts(tally: Tally) -> dict[str, int | Decimal]:
     """Everything but latency."""
     return {
@@ -101,10 +104,10 @@ def counts(tally: Tally) -> dict[str, int | Decimal]:
     [
         (ACCEPTED, {"accepted": 1, "segments": 1, "unpriced": 1, "eligible_ok": 1}),
         (REFUSED, {"refused": 1}),
-        (NOT_SENT[Blame.PROVIDER], {"not_sent_provider": 1, "eligible_failed": 1}),
-        (NOT_SENT[Blame.ACCOUNT], {"not_sent_account": 1, "eligible_failed": 1}),
+        (NOT_SENT[Blame.PROVIDER], {"not_sent_provider": 1, **FAILED}),
+        (NOT_SENT[Blame.ACCOUNT], {"not_sent_account": 1, **FAILED}),
         (NOT_SENT[Blame.RECIPIENT], {"not_sent_recipient": 1}),
-        (UNKNOWN, {"unknown": 1, "eligible_failed": 1}),
+        (UNKNOWN, {"unknown": 1, **FAILED}),
     ],
 )
 def test_outcome_counts_as(book: Book, outcome: Outcome, expected: dict[str, int]) -> None:
@@ -115,8 +118,19 @@ def test_outcome_counts_as(book: Book, outcome: Outcome, expected: dict[str, int
 def test_skipped_counts_as_an_error_and_as_failed(book: Book) -> None:
     book.skipped("target", eligible=True, recipient_hash="a")
     total = book.total("target")
-    assert counts(total) == {"skipped": 1, "eligible_failed": 1}
+    assert counts(total) == {"skipped": 1, **FAILED}
     assert total.errors == 1
+
+
+def test_one_number_is_one_failure_an_hour_whatever_it_was_tried_for(book: Book) -> None:
+    for _ in range(5):
+        book.attempt(measured(UNKNOWN, eligible=False, recipient_hash="a"))
+        book.skipped("target", eligible=False, recipient_hash="a")
+        book.judged("target", delivered=False, eligible=True, recipient_hash="a")
+        book.judged("target", delivered=False, eligible=True, recipient_hash="a", reported=False)
+    total = book.total("target")
+    assert (total.distinct_failed, total.eligible_undelivered, total.undelivered) == (1, 1, 10)
+    assert total.eligible_unreported == 0
 
 
 def test_a_validation_message_passed_over_counts_apart(book: Book) -> None:
@@ -150,13 +164,14 @@ def test_ineligible_attempt_is_no_evidence(book: Book) -> None:
         "unpriced": 1,
         "unknown": 1,
         "skipped": 1,
+        "distinct_failed": 1,
     }
 
 
 def test_judgement_counts_delivery(book: Book) -> None:
-    book.judged("target", delivered=True, eligible=True)
-    book.judged("target", delivered=False, eligible=True)
-    book.judged("target", delivered=False, eligible=False)
+    book.judged("target", delivered=True, eligible=True, recipient_hash="r1")
+    book.judged("target", delivered=False, eligible=True, recipient_hash="r2")
+    book.judged("target", delivered=False, eligible=False, recipient_hash="r3")
     assert counts(book.total("target")) == {
         "delivered": 1,
         "undelivered": 2,
@@ -166,9 +181,9 @@ def test_judgement_counts_delivery(book: Book) -> None:
 
 
 def test_no_report_at_all_is_told_from_a_failed_one(book: Book) -> None:
-    book.judged("target", delivered=False, eligible=True, reported=True)
-    book.judged("target", delivered=False, eligible=True, reported=False)
-    book.judged("target", delivered=False, eligible=False, reported=False)
+    book.judged("target", delivered=False, eligible=True, reported=True, recipient_hash="r4")
+    book.judged("target", delivered=False, eligible=True, reported=False, recipient_hash="r5")
+    book.judged("target", delivered=False, eligible=False, reported=False, recipient_hash="r6")
     total = book.total("target")
     assert (total.undelivered, total.eligible_undelivered, total.eligible_unreported) == (3, 2, 1)
 
@@ -190,8 +205,8 @@ def test_validation_message_counts_apart(
 
 
 def test_validation_message_is_judged_apart(book: Book) -> None:
-    book.judged("target", delivered=True, eligible=False, probe=True)
-    book.judged("target", delivered=False, eligible=False, probe=True)
+    book.judged("target", delivered=True, eligible=False, probe=True, recipient_hash="r7")
+    book.judged("target", delivered=False, eligible=False, probe=True, recipient_hash="r8")
     assert counts(book.total("target")) == {"probe_delivered": 1, "probe_undelivered": 1}
 
 
@@ -503,7 +518,7 @@ async def test_metric_carries_every_sum(book: Book, make: Callable[..., MetricsP
     cost = Money(Decimal("0.8000"), "ZMW")
     book.attempt(measured(cost=cost, duration_ms=120.5))
     book.attempt(measured(NOT_SENT[Blame.ACCOUNT], fallback=True))
-    book.judged("target", delivered=True, eligible=True)
+    book.judged("target", delivered=True, eligible=True, recipient_hash="r9")
     await make(wire, Shelf()).publish()
     total = wire.metrics[0].total
     assert total.model_dump(exclude_defaults=True, exclude={"histogram"}) == {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -14,12 +15,13 @@ from tests.unit.monitor_fakes import LEGACY, TARGET, World, stored
 from worker.cli.evidence import differs
 from worker.domain.flags import MigrationSettings, RollbackPolicy
 from worker.domain.gates import Measures
-from worker.domain.judgement import Topic
-from worker.domain.phases import Phase
+from worker.domain.judgement import Topic, setting_of
+from worker.domain.phases import Phase, Role
+from worker.ports import StoreAway
 
 GOOD, DEAD, SICK = ((0, 25), (0, 75)), ((25, 25), (0, 75)), ((25, 250), (0, 750))
 BOTH = ((13, 25), (38, 75))
-FINE = Measures(accepted=10_000, p95_ms=150.0, delivered=5_000, judged=5_000, over_s=3_600.0)
+FINE = Measures(accepted=10_000, p95_ms=150.0, delivered=5_000, judged=5_000)
 
 
 async def world(**given: Any) -> World:
@@ -89,15 +91,27 @@ async def test_automatic_rollback_turned_off_only_alerts() -> None:
 async def test_a_fault_of_the_account_holds_at_the_next_tick() -> None:
     made = await world()
     made.faults = {TARGET: "balance: InsufficientBalance"}
-    await made.run(2, made.traffic(*GOOD))
+    await made.run(12, made.traffic(*DEAD))  # passed over: the breaker is open
     assert made.decisions == ["hold"]
     assert "InsufficientBalance" in made.log.entries[-1].reply["text"]
     assert made.alerts.codes == []  # the replica that was told has alerted
 
 
+async def test_what_an_account_fault_brought_is_not_held_against_the_target_after_it() -> None:
+    made = await world()
+    made.faults = {TARGET: "balance: InsufficientBalance"}
+    await made.run(12, made.traffic(*DEAD))
+    made.faults = {}
+    await made.run(1, made.traffic(*DEAD))  # the last of them
+    await made.run(12, made.traffic(*GOOD))
+    assert made.decisions == ["hold"]
+    assert made.state.percentage == 25
+
+
 async def test_a_breaker_open_over_a_minute_steps_back_where_legacy_answers() -> None:
     made = await world(proven=(5,))
     made.breakers = [{TARGET: "open"}, {TARGET: "open"}]
+    await made.run(1, made.traffic((1, 1), (0, 3)))
     await made.run(8, made.traffic())
     assert made.decisions == ["automatic-step-back"]
     assert made.state.percentage == 5
@@ -107,8 +121,16 @@ async def test_a_breaker_open_on_both_sides_holds() -> None:
     made = await world(proven=(5,))
     made.breakers = [{TARGET: "open"}, {TARGET: "open"}]
     made.legacy.ok = False
+    await made.run(1, made.traffic((1, 1), (0, 3)))
     await made.run(9, made.traffic())
     assert made.decisions == ["hold"]
+
+
+async def test_a_breaker_nobody_asked_for_since_the_share_began_is_no_news() -> None:
+    made = await world(proven=(5,))
+    made.breakers = [{TARGET: "open"}, {TARGET: "open"}]
+    await made.run(30, made.traffic((0, 0), (0, 3)))
+    assert "automatic-step-back" not in made.decisions
 
 
 async def test_monitors_that_look_at_once_act_once() -> None:
@@ -137,6 +159,73 @@ async def test_a_command_that_came_in_between_stands() -> None:
     await made.tick()
     assert made.decisions == ["set-percentage"]
     assert made.state.percentage == 10
+
+
+async def test_a_hold_whose_record_was_prevented_goes_on_record_at_the_next_tick() -> None:
+    made = await world()
+    real, prevented = made.log.append, []
+
+    async def append(entry: Any) -> None:
+        if not prevented:
+            prevented.append(entry)
+            raise StoreAway("test")
+        await real(entry)
+
+    made.log.append = append  # type: ignore[method-assign]
+    made.faults = {TARGET: "balance"}
+    with pytest.raises(StoreAway):
+        await made.tick()
+    await made.run(2, made.traffic(*GOOD))
+    assert made.decisions == ["hold"]
+
+
+async def test_a_hold_that_comes_and_goes_is_on_record_once() -> None:
+    made = await world()
+    for _ in range(20):
+        made.faults = {} if made.faults else {TARGET: "balance"}
+        await made.run(1, made.traffic(*GOOD))
+    assert made.decisions == ["hold"]
+
+
+async def test_a_rollback_is_told_though_whoever_made_it_died_of_it() -> None:
+    made = await world()
+    told, made.alerts.told = made.alerts.told, lambda *_, **__: None  # type: ignore[method-assign]
+    await made.run(1, made.traffic(*DEAD))
+    assert made.decisions == ["automatic-rollback"]
+    made.alerts.told = told  # type: ignore[method-assign]
+    await made.monitor().look()
+    assert made.alerts.codes == ["automatic-rollback"]
+
+
+async def test_what_automation_did_long_ago_is_no_news_to_who_starts() -> None:
+    made = await world()
+    await made.run(1, made.traffic(*DEAD))
+    made.alerts.messages.clear()
+    made.alerts.ids.clear()
+    made.clock.advance(2 * 3_600)
+    await made.monitor().look()
+    assert made.alerts.codes == []
+
+
+async def test_a_monitor_that_cannot_look_for_a_minute_says_so_and_when_it_can() -> None:
+    made = await world()
+    for _ in range(8):
+        made.clock.advance(10)
+        made.monitors[0].missed("test")
+    assert made.alerts.codes == ["monitor-blind"]
+    await made.tick()
+    assert made.alerts.open == set()
+
+
+async def test_an_account_call_that_hangs_holds_up_no_tick(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("worker.control.ticks.ANSWER_WITHIN_S", 0.01)
+    made = await world()
+    made.legacy.check = asyncio.Event().wait  # type: ignore[assignment,method-assign]
+    made.breakers = [{TARGET: "open"}, {TARGET: "open"}]
+    await made.run(1, made.traffic(*DEAD))
+    assert made.decisions == ["automatic-rollback"]
 
 
 async def test_a_slot_written_late_counts_once() -> None:
@@ -173,7 +262,8 @@ async def proved(made: World) -> None:
     """Everything an advance asks for is there."""
     made.measures = FINE
     checkpoint, _ = made.checkpoints.kept[made.first.lineage]
-    evidence = replace(PROVEN, since=made.first.since.timestamp())
+    bounds = setting_of(made.first, dict.fromkeys(Role, True), 600.0).bounds
+    evidence = replace(PROVEN, since=made.first.since.timestamp(), bounds=bounds)
     await made.checkpoints.write(
         made.first.lineage, replace(checkpoint, tick=checkpoint.tick + 1, evidence=evidence)
     )

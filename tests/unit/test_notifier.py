@@ -11,8 +11,8 @@ import pytest
 from alert_fakes import Letters, MemoryBook
 from fakes import HandClock, Snapshots, snapshot
 
+from worker.control.alert_recorder import Recorder
 from worker.control.notifier import Notifier
-from worker.control.recorder import Recorder
 from worker.domain.flags import MigrationSettings
 from worker.domain.notices import LEASE, TRIES, TRIES_AT_THE_REST, UNSEEN_S
 from worker.ports import StoreAway

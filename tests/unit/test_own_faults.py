@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from tests.seeded_book import DEAD_NUMBER, OWN_FAULTS, own_faults
+from tests.seeded_book import DEAD_NUMBER, OWN_FAULTS, PROVIDERS, Counted, own_faults
 from worker.domain import evidence
 from worker.domain.evidence import Evidence, Setting, Signal, observe
 
@@ -26,6 +26,23 @@ def test_a_burst_of_faults_that_are_not_the_targets_raises_no_alarm(kind: str) -
                 for s in Signal
             ]
             assert alarms == [(False, False)] * len(Signal)
+
+
+def test_a_phone_that_is_switched_off_raises_no_alarm() -> None:
+    known, setting, counted = Evidence(), Setting(SPLIT, 0.0), Counted()
+    for at in range(60):
+        for number in range(100):
+            provider = PROVIDERS[number >= SPLIT]
+            counted.book.judged(
+                provider, delivered=True, eligible=True, recipient_hash=f"{at} {number}"
+            )
+        for _ in range(9 if 20 <= at < 26 else 0):
+            counted.book.judged(
+                "target", delivered=False, eligible=True, recipient_hash="switched off"
+            )
+        known = observe(known, counted.tick()[0], setting)
+        assert not evidence.relative_alarm(known, Signal.UNDELIVERED)
+        assert not evidence.absolute_alarm(known, Signal.UNDELIVERED)
 
 
 def test_the_same_burst_at_numbers_of_their_own_is_the_targets() -> None:

@@ -26,7 +26,7 @@ def inputs() -> Inputs:
         given = Tick(at * 10.0, Side(Seen(at, 11)), Side(Seen(1, 37)), Seen(1, 37))
         before = observe(before, given, SETTING)
     tick = Tick(60.0, Side(Seen(17, 31)), Side(Seen(1, 70)), Seen(1, 70), account_fault="x")
-    return Inputs(AT, before, tick, SETTING, Topic.ACCOUNT, Window(1, 2, 3.0), Measures(4))
+    return Inputs(AT, before, tick, SETTING, (Topic.ACCOUNT,), Window(1, 2, 3.0), Measures(4))
 
 
 def test_a_decision_comes_back_as_it_was_made() -> None:
@@ -49,6 +49,7 @@ def test_what_another_method_recorded_is_not_replayed() -> None:
 
 
 def test_without_a_window_the_policy_threshold_falls_back_on_the_evidence() -> None:
-    made = replace(inputs(), window=None)
+    made = inputs()
+    made = replace(made, window=None, tick=replace(made.tick, account_fault=""))
     found, _ = judged(made, snapshot(25, rollback_policy=RollbackPolicy.THRESHOLD))
     assert "worse than legacy" in found.reason

@@ -59,7 +59,7 @@ def advanced(known: Evidence, at: float) -> bool:
     failed, slow, judged = (int(counted[1]) for counted in known.counted)
     measures = Measures(
         accepted=failed, p95_ms=100.0 if slow else None, delivered=judged, judged=judged,
-        over_s=at, evidence=known,
+        evidence=known,
     )  # fmt: skip
     order = Order("step", AUTOMATIC, Rank.ADMINISTRATOR, "every gate is open")
     return decide(order, STATE, measures, BEGAN + timedelta(seconds=at)).accepted

@@ -409,7 +409,7 @@ def test_how_long_a_percentage_stood_must_be_known() -> None:
 
 
 def test_a_small_sample_says_how_long_it_takes_to_grow() -> None:
-    ruling = ruled("step", state(), replace(FINE, accepted=50, over_s=300.0))
+    ruling = ruled("step", state(), replace(FINE, accepted=50, per_s=1 / 6))
     assert "50 outcomes, about 5.0 min at the present rate" in ruling.text
 
 

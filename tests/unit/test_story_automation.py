@@ -45,7 +45,10 @@ def undelivered(made: World) -> None:
         target = number % 4 == 0
         made.attempt(TARGET if target else LEGACY, OK)
         arrived = not target or number % 20 == 0
-        made.books[0].judged(TARGET if target else LEGACY, delivered=arrived, eligible=True)
+        provider, number_of_its_own = TARGET if target else LEGACY, f"{made.recipients} {number}"
+        made.books[0].judged(
+            provider, delivered=arrived, eligible=True, recipient_hash=number_of_its_own
+        )
 
 
 @pytest.mark.parametrize("trouble", [failing, slow, undelivered])

@@ -14,6 +14,7 @@ import pytest
 from contracts.health import ComparisonMetric, HealthMetric
 from tests.unit.fakes import HandClock, Snapshots, snapshot
 from worker.control.reporting import Reporting
+from worker.domain.evidence import Evidence
 from worker.domain.health import Subject
 from worker.domain.judgement import Action, Window, judge_window
 from worker.domain.outcome import Accepted, Blame, Money, NotSent, Outcome, Refused, Unknown
@@ -70,7 +71,9 @@ class Migration:
 
     def judged(self, provider: str, delivered: int, undelivered: int) -> None:
         for number in range(delivered + undelivered):
-            self.books[number % 2].judged(provider, delivered=number < delivered, eligible=True)
+            self.books[number % 2].judged(
+                provider, delivered=number < delivered, eligible=True, recipient_hash=str(number)
+            )
 
     async def sums(
         self, providers: Sequence[str], since: datetime, until: datetime
@@ -140,7 +143,8 @@ async def test_error_rate_tracking_and_alerting(migration: Migration) -> None:
     assert target.issues == ("error rate 7.00 % is above 5 % (MaxErrorRate), of 1000 outcomes",)
     now = migration.clock.now()
     sums = (await migration.sums([TARGET], now - timedelta(minutes=5), now))[TARGET]
-    judged = judge_window(Window(sums.accepted, sums.errors, sums.p95_ms), migration.state)
+    window = Window(sums.accepted, sums.errors, sums.p95_ms)
+    judged = judge_window(window, Evidence(), migration.state)
     assert (judged.action, judged.reason) == (
         Action.ROLL_BACK,
         "errors 7.00 % > 5 % over 5 min",

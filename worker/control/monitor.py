@@ -6,7 +6,9 @@ Rules:
   too, so a manual command is never overwritten: on a clash nothing is done, the next tick looks
   again.
 - The checkpoint is written before the move: whoever dies between them leaves an alarm that the next
-  tick finds. What was acted on is told from the state itself (`evidence.observe`).
+  tick finds. What was acted on is told from the state itself (`evidence.observe`), and so are
+  people: every replica alerts what the state and the checkpoint say, under one id.
+- A hold goes on record once while it lasts, and again only when it was over for `AGAIN`.
 - Store away: nothing is known, so nothing is done.
 - Every automatic decision is made by `domain.automation` from what is stored with it, and can be
   replayed.
@@ -27,9 +29,11 @@ from contracts.codec import encode
 from contracts.control import StateAnnouncement
 from worker.control import views
 from worker.domain import evidence
-from worker.domain.automation import Decision, Inputs, judged, ruled, wants_up
+from worker.domain.automation import Inputs, judged, ruled, wants_up
+from worker.domain.effects import place
 from worker.domain.flags import RollbackPolicy
 from worker.domain.judgement import Action, Topic
+from worker.domain.phases import Phase
 from worker.domain.recorded import recorded, shown
 from worker.domain.steering import AUTOMATIC
 from worker.ports import Checkpoint, Clash, LogEntry, StoreAway
@@ -37,13 +41,14 @@ from worker.ports import Checkpoint, Clash, LogEntry, StoreAway
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from datetime import datetime
-    from typing import Literal, Protocol
+    from typing import Protocol
 
     from worker.control.ticks import Ticks
-    from worker.domain.evidence import Evidence
+    from worker.domain.automation import Decision
     from worker.domain.flags import Snapshot
     from worker.domain.gates import Measures
     from worker.domain.judgement import Judgement, Window
+    from worker.domain.notices import Severity
     from worker.ports import Clock, ControlLog, Replier
     from worker.service import Background
 
@@ -55,11 +60,12 @@ if TYPE_CHECKING:
             code: str,
             reason: str,
             *,
-            severity: Literal["info", "warning", "critical"] = "info",
+            severity: Severity = "info",
             suggested_command: str | None = None,
             evidence: dict[str, str] | None = None,
+            ident: str | None = None,
         ) -> None:
-            """Something happened."""
+            """Something happened; with an id, the same on every replica that tells it."""
             ...
 
         def raised(
@@ -67,6 +73,7 @@ if TYPE_CHECKING:
             code: str,
             reason: str,
             *,
+            severity: Severity = "critical",
             suggested_command: str | None = None,
             evidence: dict[str, str] | None = None,
         ) -> None:
@@ -88,6 +95,10 @@ if TYPE_CHECKING:
             """Write the next one; False: another monitor did."""
             ...
 
+        async def on_record(self, lineage: str, tick: int, topic: Topic, at: datetime) -> None:
+            """Note that a hold stands in the control log."""
+            ...
+
     class Figures(Protocol):
         """Figures of the target."""
 
@@ -100,6 +111,11 @@ if TYPE_CHECKING:
             ...
 
 
+AGAIN: Final = timedelta(minutes=10)
+NEWS: Final = timedelta(hours=1)
+"""Whoever starts later than that tells no more of what automation did."""
+BLIND_S: Final = 60.0
+_BLIND: Final = "monitor-blind"
 _LOOK_S: Final = 1.0
 _NAMESPACE: Final = uuid.UUID("6f0f7a39-1d0c-5d58-9d1e-8f0f4a4f1b52")
 _ALERTED: Final = frozenset(Topic) - {Topic.ACCOUNT}
@@ -151,6 +167,8 @@ class Monitor:
         self._wake = wake
         self._clock = clock
         self._background = background
+        self._told: datetime | None = None
+        self._looked = clock.monotonic()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -172,7 +190,7 @@ class Monitor:
             try:
                 await self.look()
             except StoreAway as away:
-                _log.warning("no evidence: the store is away", error=str(away))
+                self.missed(str(away))
             await asyncio.sleep(_LOOK_S)
 
     async def look(self) -> Judgement | None:
@@ -180,15 +198,22 @@ class Monitor:
         last = await self._log.last()
         if last is None:
             return None
-        number, state = last
+        found = await self._tick(*last)
+        self._looked = self._clock.monotonic()
+        self._alerts.over(_BLIND, "the outcomes are looked at again")
+        return found
+
+    async def _tick(self, number: int, state: Snapshot) -> Judgement | None:
         before = await self._checkpoints.read(state.lineage)
         self._show(before)
-        now = _to_the_millisecond(self._clock.now())
-        if before is not None and now - before.at < timedelta(seconds=evidence.TICK_S):
+        self._tell_of_a_way_down(state)
+        if before is not None and before.age_s < evidence.TICK_S:
             return None
+        now = _to_the_millisecond(self._clock.now())
         inputs, counted = await self._inputs(before, state, now)
         found, known = judged(inputs, state)
         holds = found.action is Action.HOLD
+        lasting = {topic: now for topic in inputs.held if topic is found.topic}
         made = Checkpoint(
             tick=before.tick + 1 if before else 1,
             at=now,
@@ -196,6 +221,7 @@ class Monitor:
             counted=counted,
             holding=found.reason if holds else None,
             topic=found.topic,
+            holds={**before.holds, **lasting} if before else {},
         )
         if not await self._checkpoints.write(state.lineage, made):
             return None
@@ -204,6 +230,15 @@ class Monitor:
         if before is not None and _passed(before.at, now, state):
             await self._publish()
         return found
+
+    def missed(self, why: str) -> None:
+        """A look that came to nothing; after a minute of them somebody must know."""
+        _log.warning("no evidence: the store is away", error=why)
+        if self._clock.monotonic() - self._looked > BLIND_S:
+            text = (
+                f"no look at the outcomes for over {BLIND_S:g} s ({why}): nothing moves by itself"
+            )
+            self._alerts.raised(_BLIND, text, severity="warning")
 
     def _show(self, seen: Checkpoint | None) -> None:
         """Every replica alerts what automation holds for: it outlives whoever saw it begin."""
@@ -228,7 +263,7 @@ class Monitor:
             before=before.evidence if before else evidence.Evidence(),
             tick=tick,
             setting=self._ticks.setting(state),
-            held=before.topic if before else None,
+            held=_lately(before, now),
             window=await self._figures.window(state) if by_threshold else None,
         )
         return inputs, counted
@@ -251,9 +286,14 @@ class Monitor:
             return  # somebody else decided meanwhile, and stands
         text = decision.ruling.text
         _log.warning("automatic", name=decision.name, text=text, version=entry.after.version)
+        if found.topic is not None:
+            await self._checkpoints.on_record(state.lineage, made.tick, found.topic, made.at)
+        if found.action.down:
+            self._tell_of_a_way_down(entry.after, shown(made.evidence))
         if entry.after.version != state.version:
             await self._announce(entry.after)
-        self._tell(found, decision, made.evidence)
+        if found.action is Action.GO_ON:
+            self._alerts.told("state", text, suggested_command="sms-worker ctl status")
 
     async def _announce(self, after: Snapshot) -> None:
         self._wake()
@@ -262,19 +302,22 @@ class Monitor:
         )
         await self._replier.announce_state(encode(announcement))
 
-    def _tell(self, found: Judgement, decision: Decision, known: Evidence) -> None:
-        """Of a move; a hold is shown by the checkpoint."""
-        text = decision.ruling.text
-        if found.action is Action.GO_ON:
-            self._alerts.told("state", text, suggested_command="sms-worker ctl status")
-        elif found.action.down:
-            self._alerts.told(
-                decision.name,
-                text,
-                severity="critical",
-                suggested_command="sms-worker ctl history",
-                evidence=shown(known),
-            )
+    def _tell_of_a_way_down(self, state: Snapshot, figures: dict[str, str] | None = None) -> None:
+        """From the state, so that nothing is lost with whoever decided; once a process."""
+        downs = state.automatic_downs
+        if not downs or state.since != downs[-1] or self._told == state.since:
+            return
+        if self._clock.now() - downs[-1] > NEWS:
+            return
+        self._told = state.since
+        self._alerts.told(
+            "automatic-rollback" if state.phase is Phase.ROLLBACK else "automatic-step-back",
+            f"now {place(state)}: {state.notes}",
+            severity="critical",
+            suggested_command="sms-worker ctl history",
+            evidence=figures,
+            ident=str(uuid.uuid5(_NAMESPACE, f"{state.lineage} {downs[-1].isoformat()}")),
+        )
 
 
 def _entry(
@@ -296,6 +339,10 @@ def _entry(
             **recorded(inputs, made.evidence),
         },
     )
+
+
+def _lately(before: Checkpoint | None, now: datetime) -> tuple[Topic, ...]:
+    return tuple(t for t, at in before.holds.items() if now - at < AGAIN) if before else ()
 
 
 def _to_the_millisecond(now: datetime) -> datetime:

@@ -7,6 +7,7 @@ asked only while the target's breaker is open, which is when its answer matters.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 
 HORIZON: Final = timedelta(minutes=10)
+ANSWER_WITHIN_S: Final = 2.0
 _NAMES: Final = (
     "eligible_ok",
     "eligible_failed",
@@ -43,10 +45,7 @@ _NAMES: Final = (
     "eligible_undelivered",
     "eligible_unreported",
     "accepted",
-    "not_sent_provider",
-    "not_sent_account",
-    "unknown",
-    "skipped",
+    "distinct_failed",
     "probe_accepted",
     "probe_errors",
 )
@@ -88,10 +87,18 @@ class Ticks:
             legacy_all=_all(legacy),
             breaker_open=broken,
             legacy_open=legacy_broken,
-            legacy_answers=broken and not legacy_broken and (await self.legacy.check()).ok,
+            legacy_answers=broken and not legacy_broken and await self._legacy_answers(),
             account_fault=_fault(beats, self.target.id),
         )
         return tick, counted
+
+    async def _legacy_answers(self) -> bool:
+        """A tick waits for nobody: who does not answer in time does not answer."""
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                return (await self.legacy.check()).ok
+        except TimeoutError:
+            return False
 
     def setting(self, state: Snapshot) -> Setting:
         """What the outcomes are held against."""
@@ -129,8 +136,7 @@ def _side(new: Counts) -> Side:
 
 
 def _all(new: Counts) -> Seen:
-    errors = new["not_sent_provider"] + new["not_sent_account"] + new["unknown"] + new["skipped"]
-    errors += new["probe_errors"]
+    errors = new["distinct_failed"] + new["probe_errors"]
     return Seen(errors, errors + new["accepted"] + new["probe_accepted"])
 
 

@@ -2,8 +2,7 @@
 
 Rules: pure, so that the monitor and a replay make the same decision from the same inputs. Down and
 hold come from the judgement; up comes from `steering`, through the same gates as everybody's, and
-as a proposal where approval is required. The first reason to hold is told; a later tick is silent
-until it is another.
+as a proposal where approval is required. A hold goes on record once, however long it lasts.
 """
 
 from __future__ import annotations
@@ -34,8 +33,8 @@ class Inputs:
     before: Evidence
     tick: Tick
     setting: Setting
-    held: Topic | None = None
-    """What the tick before held for."""
+    held: tuple[Topic, ...] = ()
+    """Holds that stand in the control log of late."""
     window: Window | None = None
     """Under the policy `threshold` alone."""
     measures: Measures | None = None
@@ -54,7 +53,7 @@ def judged(inputs: Inputs, state: Snapshot) -> tuple[Judgement, Evidence]:
     """Take the tick into the evidence and judge it by the policy in force."""
     known = evidence.observe(inputs.before, inputs.tick, inputs.setting)
     if state.flags.rollback_policy is RollbackPolicy.THRESHOLD and inputs.window is not None:
-        found = judge_window(inputs.window, state)
+        found = judge_window(inputs.window, known, state)
     else:
         found = judge(known, state)
     return permitted(found, state), known
@@ -72,7 +71,7 @@ def ruled(found: Judgement, known: Evidence, inputs: Inputs, state: Snapshot) ->
     """What is to be done about a judgement; None: nothing."""
     match found.action:
         case Action.HOLD:
-            if found.topic is inputs.held:
+            if found.topic in inputs.held:
                 return None
             return Decision("hold", Ruling(accepted=True, code="hold", text=found.reason))
         case Action.STEP_BACK | Action.ROLL_BACK:
@@ -85,7 +84,7 @@ def _down(found: Judgement, inputs: Inputs, state: Snapshot) -> Decision:
     after = went_down(found, state, inputs.at)
     back = found.action is Action.STEP_BACK
     name = "automatic-step-back" if back else "automatic-rollback"
-    text = f"{found.action}: {place(state)} -> {place(after)}: {found.reason}"
+    text = f"now {place(after)}: {after.notes}"
     return Decision(name, Ruling(accepted=True, code=name, text=text, after=after))
 
 

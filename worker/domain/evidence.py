@@ -33,7 +33,7 @@ import math
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,8 +56,10 @@ PROOF: Final = math.log(20.0)
 BREACH: Final = math.log(1_000.0)
 """Evidence that the share realised is not the one configured: alpha 0.001."""
 HEALTHY: Final = math.log(20.0)
-MISSING_AFTER: Final = 100
-"""Judged attempts without a single report before the reports themselves are missing."""
+SILENT_AFTER: Final = 30
+"""Judged attempts in a row without a single report before the reports themselves are missing."""
+FRESH_S: Final = 60.0
+"""Age at which evidence shows no more what is."""
 AFTERMATH_S: Final = 120.0
 """Longer than a call may take (30 s) and a breaker waits for its next probe (60 s)."""
 _SMALLEST: Final = 0.000_5
@@ -71,6 +73,7 @@ Logs = tuple[float, ...]
 Bounds = tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]
 """p0 by signal; failures have two."""
 BOUNDS: Final[Bounds] = ((0.05, 0.10), (0.05,), (0.02,))
+_Waiting = tuple[float, float]
 _UNPROVED: Final[Logs] = (0.0,) * len(LOWER)
 _UNSUSPECTED: Final[tuple[Logs, ...]] = ((0.0,) * len(WORSE),) * 3
 
@@ -87,6 +90,7 @@ class Signal(IntEnum):
         return self.name.lower()
 
 
+_T = TypeVar("_T")
 _SIGNALS: Final = tuple(Signal)
 _PART: Final = (
     (0.5, 0.25, 0.25),  # relative, by signal
@@ -157,6 +161,8 @@ class Setting:
     acted: float | None = None
     """When automation last went down, seconds since the epoch."""
     bounds: Bounds = BOUNDS
+    slow_ms: float = 5_000.0
+    """What counted as slow."""
     reports: tuple[bool, bool] = (True, True)
     """Whether target and legacy give delivery reports at all."""
     delivery_age_s: float = 600.0
@@ -170,7 +176,8 @@ class Evidence:
     since: float | None = None
     """Of the share the proofs are about."""
     bounds: Bounds = BOUNDS
-    """In force at the last tick."""
+    """In force at the last tick; so is `slow_ms`."""
+    slow_ms: float = 5_000.0
     relative: tuple[Logs, ...] = _UNSUSPECTED
     """Detectors by signal."""
     absolute: tuple[tuple[Logs, ...], ...] = (((0.0,) * 5,) * 2, ((0.0,) * 5,), ((0.0,) * 5,))
@@ -185,8 +192,9 @@ class Evidence:
     """The share realised is not the one configured."""
     counted: tuple[tuple[float, float, float, float], ...] = ((0.0, 0.0, 0.0, 0.0),) * 3
     """By signal since the share began: events and outcomes of the target, then of legacy."""
-    waiting: tuple[Judged, Judged] = (NONE_JUDGED, NONE_JUDGED)
-    """Judged without any report yet, of target and legacy: counted once one comes."""
+    waiting: tuple[_Waiting, _Waiting] = ((0.0, 0.0), (0.0, 0.0))
+    """Judged without a report, of target and legacy: in the last tick in which reports came, and
+    since then. They count as undelivered once reports go on."""
     unreported: tuple[bool, bool] = (False, False)
     """Reports are missing altogether, of target and legacy."""
     legacy_bad: Logs = (0.0,) * 5
@@ -196,8 +204,9 @@ class Evidence:
     legacy_good: Logs = (0.0,) * len(LOWER)
     """Proof: legacy kept its bound since the target's own detector last stood at its floor."""
     breaker_since: float | None = None
-    """Since when the target's breaker is open on most replicas, legacy having answered all along
-    or not at all: what both met at once does not end for both at once."""
+    """Since when the target's breaker is open on most replicas and nothing got through, legacy
+    having answered all along or not at all: what both met at once does not end for both at once.
+    Begins with a failure: a breaker nobody has asked for since is no news."""
     legacy_open: bool = False
     """As of the last tick; so are the two below."""
     legacy_answers: bool = False
@@ -226,10 +235,12 @@ def _reaches(logs: Logs, wanted: float) -> bool:
 
 def observe(before: Evidence, tick: Tick, setting: Setting) -> Evidence:
     """Take one tick into the evidence."""
-    known = _for_share(before, setting)
+    known = _for_bounds(_for_share(before, setting), setting)
     pairs, waiting, unreported = _pairs(known, tick, setting)
     if not setting.share or _acted_since(before, setting):
         pairs = _NOTHING_SEEN  # nobody's, or of messages that were acted on already
+    elif tick.account_fault or known.account_fault:
+        pairs = ((NOTHING, NOTHING), *pairs[1:])  # refused for our own fault, and passed over
     bounds = setting.bounds
     legacy_bad, legacy_bad_at = _legacy_bad(known, tick, bounds[Signal.FAILED][-1])
     comparable = legacy_bad_at is None or tick.at > legacy_bad_at + AFTERMATH_S
@@ -240,6 +251,7 @@ def observe(before: Evidence, tick: Tick, setting: Setting) -> Evidence:
         at=tick.at,
         since=known.since,
         bounds=bounds,
+        slow_ms=setting.slow_ms,
         relative=tuple([_relative(suspected[s], compared[s], s) for s in _SIGNALS]),
         absolute=absolute,
         no_worse=tuple([
@@ -277,6 +289,8 @@ def _for_share(known: Evidence, setting: Setting) -> Evidence:
         return known
     fresh = Evidence(
         since=setting.since,
+        bounds=known.bounds,
+        slow_ms=known.slow_ms,
         waiting=known.waiting,
         unreported=known.unreported,
         legacy_bad=known.legacy_bad,
@@ -294,6 +308,29 @@ def _for_share(known: Evidence, setting: Setting) -> Evidence:
     )
 
 
+def _for_bounds(known: Evidence, setting: Setting) -> Evidence:
+    """What was held against another bound, or counted other events, says nothing about this one."""
+    same_slow = known.slow_ms == setting.slow_ms
+    events = [same_slow or s is not Signal.SLOW for s in _SIGNALS]
+    bound = [events[s] and known.bounds[s] == setting.bounds[s] for s in _SIGNALS]
+    if all(bound):
+        return known
+    new = Evidence()
+    return replace(
+        known,
+        relative=_kept(events, known.relative, new.relative),
+        no_worse=_kept(events, known.no_worse, new.no_worse),
+        absolute=_kept(bound, known.absolute, new.absolute),
+        low=_kept(bound, known.low, new.low),
+        negligible=_kept(bound, known.negligible, new.negligible),
+    )
+
+
+def _kept(same: Sequence[bool], known: tuple[_T, ...], new: tuple[_T, ...]) -> tuple[_T, ...]:
+    """By signal."""
+    return tuple(known[s] if same[s] else new[s] for s in _SIGNALS)
+
+
 def _acted_since(known: Evidence, setting: Setting) -> bool:
     """Whether automation went down after that tick."""
     return setting.acted is not None and known.at <= setting.acted
@@ -301,10 +338,10 @@ def _acted_since(known: Evidence, setting: Setting) -> bool:
 
 def _pairs(
     known: Evidence, tick: Tick, setting: Setting
-) -> tuple[tuple[tuple[Seen, Seen], ...], tuple[Judged, Judged], tuple[bool, bool]]:
+) -> tuple[tuple[tuple[Seen, Seen], ...], tuple[_Waiting, _Waiting], tuple[bool, bool]]:
     """Outcomes of target and legacy by signal; delivery only as far as reports come.
 
-    Then what of both waits for a first report, and whose reports are missing.
+    Then what of both waits until reports go on, and whose reports are missing.
     """
     target, theirs, ours_missing = _released(
         known.waiting[0], tick.target.judged, missing=known.unreported[0]
@@ -329,17 +366,25 @@ def _pairs(
     )
 
 
-def _released(waiting: Judged, judged: Judged, *, missing: bool) -> tuple[Seen, Judged, bool]:
-    """What may be counted, what goes on waiting for a first report, whether reports are missing."""
+def _released(waiting: _Waiting, judged: Judged, *, missing: bool) -> tuple[Seen, _Waiting, bool]:
+    """What may be counted, what waits until reports go on, whether reports are missing.
+
+    What has no report counts as undelivered only where reports came before it and go on after it:
+    what was judged in the ticks in which they ceased and in which they came back is not known.
+    """
     if not judged.total:
         return NOTHING, waiting, missing
-    undelivered = waiting.undelivered + judged.undelivered
-    total = waiting.total + judged.total
-    if judged.reported:
-        return Seen(undelivered, total), NONE_JUDGED, False
-    if missing or total > MISSING_AFTER:
-        return NOTHING, NONE_JUDGED, True
-    return NOTHING, Judged(undelivered, total), False
+    before, silent = waiting
+    without = judged.total - judged.reported
+    if not judged.reported:
+        silent += judged.total
+        missing = missing or silent > SILENT_AFTER
+        return NOTHING, (0.0, 0.0) if missing else (before, silent), missing
+    told = judged.undelivered - without
+    if missing:
+        return Seen(told, judged.reported), (0.0, 0.0), False
+    known = before + silent
+    return Seen(told + known, judged.reported + known), (without, 0.0), False
 
 
 def _relative(logs: Logs, pair: tuple[Seen, Seen], signal: Signal) -> Logs:
@@ -458,10 +503,13 @@ def _legacy_bad(known: Evidence, tick: Tick, bound: float) -> tuple[Logs, float 
 
 
 def _breaker_since(known: Evidence, tick: Tick) -> float | None:
-    if not tick.breaker_open:
+    seen = tick.target.failed
+    if not tick.breaker_open or seen.total > seen.events:
         return None
     recovered = tick.legacy_answers and not known.legacy_answers
-    return tick.at if known.breaker_since is None or recovered else known.breaker_since
+    if known.breaker_since is None:
+        return tick.at if seen.events else None
+    return tick.at if recovered else known.breaker_since
 
 
 def _legacy_good(known: Evidence, absolute: tuple[Logs, ...], tick: Tick, setting: Setting) -> Logs:
@@ -506,6 +554,13 @@ def absolute_alarm(known: Evidence, signal: Signal) -> bool:
 def absolute_strength(known: Evidence, signal: Signal) -> float:
     """The stronger of a signal's absolute detectors, nats."""
     return max(strength(logs) for logs in known.absolute[signal])
+
+
+def about(known: Evidence | None, since: float | None, now: float) -> Evidence | None:
+    """The evidence, where it is about the share that began then and not older than `FRESH_S`."""
+    if known is None or known.since != since or now - known.at > FRESH_S:
+        return None
+    return known
 
 
 def suspicious(known: Evidence) -> tuple[str, ...]:

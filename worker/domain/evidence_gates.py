@@ -21,13 +21,19 @@ if TYPE_CHECKING:
 COMPARE_FROM: Final = 5
 SOAK_FROM: Final = 90
 _TOO_MANY: Final = 10_000_000
+_NOT_LOOKED: Final = Gate(
+    "evidence", f"at most {evidence.FRESH_S:g} s old, about this share", "none",
+    Verdict.NOT_ENOUGH, missing=f"a look of the monitor: one every {evidence.TICK_S:g} s",
+)  # fmt: skip
 _ONE_OF_TWO: Final = PROOF + math.log(2.0)
 """The comparison is the mean of two proofs: what one takes that has no help from the other."""
 
 
 def evidence_gates(measures: Measures, share: int) -> tuple[Gate, ...]:
     """What an advance from this share has to have proved."""
-    known = measures.evidence or Evidence()
+    known = measures.evidence
+    if known is None:
+        return (_NOT_LOOKED,)
     found = [_alarm(known), _assignment(known)]
     for signal in Signal:
         if signal is Signal.UNDELIVERED and not measures.gives_reports:
@@ -107,16 +113,16 @@ def _proof(  # noqa: PLR0917 - one row of the table
     if value >= PROOF:
         return Gate(name, required, measured, Verdict.PASS, int(total))
     return Gate(name, required, measured, Verdict.NOT_ENOUGH, int(total),
-                _missing(left, total, measures.over_s))  # fmt: skip
+                _missing(left, total, measures.per_s))  # fmt: skip
 
 
-def _missing(left: float | None, total: float, over_s: float) -> str:
+def _missing(left: float | None, total: float, per_s: float) -> str:
     if left is None:
         return "not to be proved at the rate of failures seen so far"
-    if not total or not over_s:
-        return f"about {left:.0f} messages without a failure; none come at present"
-    minutes = left * over_s / total / 60
-    return f"about {left:.0f} messages, {minutes:.0f} min at the present rate"
+    wanted = f"about {left:.0f} messages" + ("" if total else " without a failure")
+    if not per_s:
+        return f"{wanted}; none come at present"
+    return f"{wanted}, {left / per_s / 60:.0f} min at the present rate"
 
 
 def messages_until(logs: Logs, gains: Logs | None, wanted: float) -> float | None:

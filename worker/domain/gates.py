@@ -59,12 +59,12 @@ class Measures:
     judged: int = 0
     """Accepted attempts judged at the delivery age."""
     gives_reports: bool = True
-    over_s: float = 0.0
-    """Time measured over, seconds."""
+    per_s: float = 0.0
+    """Outcomes a second of late; 0: none come."""
     account_ok: bool = False
     account_reason: str = "not asked yet"
     evidence: Evidence | None = None
-    """What the monitor knows; None: it has not looked yet."""
+    """What the monitor knows about this share; None: it has not looked of late."""
 
     @property
     def outcomes(self) -> int:
@@ -126,7 +126,7 @@ def _response(wanted: Requirements, measures: Measures, minimum: int) -> Gate:
     value = measures.p95_ms
     measured = "nothing" if value is None else f"{value / 1000:.2f} s"
     if value is None or measures.accepted < minimum:
-        missing = _missing(measures.accepted, measures, minimum)
+        missing = _missing(minimum - measures.accepted, measures)
         return Gate("response", required, measured, Verdict.NOT_ENOUGH, measures.accepted, missing)
     verdict = Verdict.PASS if value <= wanted.max_p95_ms else Verdict.FAIL
     return Gate("response", required, measured, verdict, measures.accepted)
@@ -153,16 +153,15 @@ def _sampled(  # noqa: PLR0917 - one row of the table
 ) -> Gate:
     measured = "nothing" if rate is None else f"{rate:.2f} %"
     if sample < minimum:
-        missing = _missing(sample, measures, minimum)
+        missing = _missing(minimum - sample, measures)
         return Gate(name, required, measured, Verdict.NOT_ENOUGH, sample, missing)
     return Gate(name, required, measured, Verdict.PASS if good else Verdict.FAIL, sample)
 
 
-def _missing(sample: int, measures: Measures, minimum: int) -> str:
-    left = minimum - sample
-    if not sample or not measures.over_s:
+def _missing(left: int, measures: Measures) -> str:
+    if not measures.per_s:
         return f"{left} outcomes; none come at present"
-    minutes = left * measures.over_s / sample / 60
+    minutes = left / measures.per_s / 60
     return f"{left} outcomes, about {minutes:.1f} min at the present rate"
 
 

@@ -26,6 +26,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from worker.domain import evidence
+from worker.domain.effects import place
 from worker.domain.evidence import Evidence, Setting, Signal
 from worker.domain.flags import Lock
 from worker.domain.phases import LEGACY_ALONE, Phase, Role, requirements_at
@@ -43,6 +44,7 @@ LONGEST_LOCK: Final = timedelta(hours=24)
 REMEMBERED: Final = timedelta(days=30)
 """Automatic moves further back no longer lengthen a lock."""
 WEEK: Final = timedelta(days=7)
+_ALL: Final = 100
 AT_MOST: Final = 2
 """Automatic moves within a week after which the lock ends by itself; the next needs a person."""
 
@@ -107,12 +109,13 @@ def setting_of(state: Snapshot, reports: Mapping[Role, bool], delivery_age_s: fl
     """What the outcomes are held against under this state."""
     flags = state.flags
     most_errors = flags.thresholds.max_error_rate / 100.0
-    least_success = 1.0 - flags.thresholds.min_success_rate / 100.0
+    least_success = (100.0 - flags.thresholds.min_success_rate) / 100.0
     return Setting(
         share=share(state),
         since=state.since.timestamp() if state.since else None,
         acted=state.automatic_downs[-1].timestamp() if state.automatic_downs else None,
         bounds=((most_errors, least_success), (0.05,), (_undelivered(flags, state.phase),)),
+        slow_ms=flags.thresholds.max_response_ms,
         reports=(reports[Role.TARGET], reports[Role.LEGACY]),
         delivery_age_s=delivery_age_s,
     )
@@ -121,13 +124,13 @@ def setting_of(state: Snapshot, reports: Mapping[Role, bool], delivery_age_s: fl
 def _undelivered(flags: Flags, phase: Phase) -> float:
     """Tolerated by what the phases require."""
     wanted = requirements_at(flags.phases, phase)
-    return 0.02 if wanted is None else 1.0 - wanted.min_delivery_rate / 100.0
+    return 0.02 if wanted is None else (100.0 - wanted.min_delivery_rate) / 100.0
 
 
 def judge(known: Evidence, state: Snapshot) -> Judgement:
     """By the evidence."""
-    if not share(state):
-        return Judgement(Action.GO_ON, "the target has no share")
+    if (first := _outside_statistics(known, state)) is not None:
+        return first
     worse = [s for s in Signal if evidence.relative_alarm(known, s)]
     bad = [s for s in Signal if evidence.absolute_alarm(known, s)]
     if worse:
@@ -142,6 +145,15 @@ def judge(known: Evidence, state: Snapshot) -> Judgement:
     return _breaker(known, state)
 
 
+def _outside_statistics(known: Evidence, state: Snapshot) -> Judgement | None:
+    """What is decided whatever the figures are; None: the figures decide."""
+    if not share(state):
+        return Judgement(Action.GO_ON, "the target has no share")
+    if known.account_fault:
+        return _hold(Topic.ACCOUNT, f"the target refuses our account: {known.account_fault}")
+    return None
+
+
 def _bad_in_itself(bad: list[Signal], known: Evidence, state: Snapshot) -> Judgement:
     """Bad, and not worse than legacy as far as can be seen."""
     words = _words(bad, "bad in itself")
@@ -151,6 +163,9 @@ def _bad_in_itself(bad: list[Signal], known: Evidence, state: Snapshot) -> Judge
     broken = _breaker(known, state)
     if broken.action.down:
         return broken
+    if share(state) == _ALL and not evidence.legacy_is_bad(known):
+        text = f"{words}; how legacy does is not known, for nothing goes there"
+        return _hold(Topic.UNDECIDED, text)
     if any(evidence.relative_suspicion(known, s) for s in bad):
         return _hold(Topic.UNDECIDED, f"{words}; worse than legacy, as it seems: not proved yet")
     return _hold(Topic.COMMON_TROUBLE, f"common trouble: {words}, legacy is no better")
@@ -165,30 +180,29 @@ def _breaker(known: Evidence, state: Snapshot) -> Judgement:
             return _hold(Topic.COMMON_TROUBLE, text)
         action = Action.ROLL_BACK if share(state) >= DEEP else Action.STEP_BACK
         return _with_a_way_back(action, words, known, state)
-    if known.account_fault:
-        return _hold(Topic.ACCOUNT, f"the target refuses our account: {known.account_fault}")
+    return _watched(known, state, "no alarm")
+
+
+def _watched(known: Evidence, state: Snapshot, otherwise: str) -> Judgement:
+    """Nothing leads down; what forbids to go on all the same."""
     if known.unreported[0]:
         words = "not one delivery report of the target comes; see that they reach the webhook"
         return _hold(Topic.REPORTS_MISSING, words)
     if evidence.misassigned(known):
         words = f"the share realised is not the {share(state)} % configured"
         return _hold(Topic.MISASSIGNED, words)
-    return Judgement(Action.GO_ON, "no alarm")
+    return Judgement(Action.GO_ON, otherwise)
 
 
 def _with_a_way_back(action: Action, words: str, known: Evidence, state: Snapshot) -> Judgement:
     if not state.rollback_available:
-        return _no_way_back(words)
+        text = f"{words}; legacy is not enabled: there is no way back"
+        return _hold(Topic.NO_WAY_BACK, text)
     if evidence.legacy_is_bad(known) or known.legacy_open:
         return _hold(Topic.COMMON_TROUBLE, f"common trouble: {words}, and legacy is bad too")
     if action is Action.STEP_BACK and last_proven(state) is None:
         return Judgement(Action.ROLL_BACK, f"{words}; no lower share was proven")
     return Judgement(action, words)
-
-
-def _no_way_back(words: str) -> Judgement:
-    text = f"{words}; legacy is not enabled: there is no way back"
-    return _hold(Topic.NO_WAY_BACK, text)
 
 
 def permitted(found: Judgement, state: Snapshot) -> Judgement:
@@ -203,11 +217,16 @@ def _words(signals: list[Signal], what: str) -> str:
     return f"{' and '.join(str(s) for s in signals)}: {what}"
 
 
-def judge_window(window: Window, state: Snapshot) -> Judgement:
-    """By the policy `threshold`: rates within a window, as the replaced system had it."""
+def judge_window(window: Window, known: Evidence, state: Snapshot) -> Judgement:
+    """By the policy `threshold`: rates within a window, as the replaced system had it.
+
+    What is no statistics is as under the other policy: our account, missing reports, the way back.
+    """
+    if (first := _outside_statistics(known, state)) is not None:
+        return first
     bounds, outcomes = state.flags.thresholds, window.accepted + window.errors
-    if not share(state) or outcomes < bounds.minimum_sample:
-        return Judgement(Action.GO_ON, f"{outcomes} of {bounds.minimum_sample} outcomes")
+    if outcomes < bounds.minimum_sample:
+        return _watched(known, state, f"{outcomes} of {bounds.minimum_sample} outcomes")
     errors = 100.0 * window.errors / outcomes
     found = []
     if errors > bounds.max_error_rate:
@@ -217,11 +236,9 @@ def judge_window(window: Window, state: Snapshot) -> Judgement:
     if window.p95_ms is not None and window.p95_ms > bounds.max_response_ms:
         found.append(f"p95 {window.p95_ms:g} ms > {bounds.max_response_ms:g} ms")
     if not found:
-        return Judgement(Action.GO_ON, "within the thresholds")
+        return _watched(known, state, "within the thresholds")
     words = f"{', '.join(found)} over {bounds.window_min:g} min"
-    if not state.rollback_available:
-        return _no_way_back(words)
-    return Judgement(Action.ROLL_BACK, words)
+    return _with_a_way_back(Action.ROLL_BACK, words, known, state)
 
 
 # --- going down ----------------------------------------------------------------------------
@@ -233,9 +250,10 @@ def last_proven(state: Snapshot) -> int | None:
 
 
 def went_down(judgement: Judgement, state: Snapshot, now: datetime) -> Snapshot:
-    """The state after an automatic step back or rollback."""
+    """The state after an automatic step back or rollback; it says what was done and why."""
     to = last_proven(state) if judgement.action is Action.STEP_BACK else None
-    phase = Phase.ROLLBACK if to is None else _highest_phase(state, to)
+    phase = _highest_phase(state, to)
+    to = to if phase is not Phase.ROLLBACK else None
     moved = phase is not state.phase
     last = {**state.last_percentages, state.phase: state.percentage}
     downs = (*(at for at in state.automatic_downs if now - at < REMEMBERED), now)
@@ -247,7 +265,7 @@ def went_down(judgement: Judgement, state: Snapshot, now: datetime) -> Snapshot:
         proposal=None,
         lock=lock_after(downs, judgement.reason, now),
         initiated_by=AUTOMATIC,
-        notes=judgement.reason,
+        notes=f"{judgement.action} from {place(state)}: {judgement.reason}",
         previous_phase=state.phase if moved else state.previous_phase,
         started_at=now if moved else state.started_at,
         since=now,
@@ -257,8 +275,10 @@ def went_down(judgement: Judgement, state: Snapshot, now: datetime) -> Snapshot:
     )
 
 
-def _highest_phase(state: Snapshot, percentage: int) -> Phase:
-    """The highest phase, not above the present one, whose range holds the share."""
+def _highest_phase(state: Snapshot, percentage: int | None) -> Phase:
+    """The highest phase, not above the present one, whose range holds the share; else Rollback."""
+    if percentage is None:
+        return Phase.ROLLBACK
     phases = list(Phase)
     until = phases[: phases.index(state.phase) + 1]
     fitting = [

@@ -57,18 +57,17 @@ def document(value: Any) -> Any:
 def restored(stored: Mapping[str, Any]) -> Evidence:
     """Evidence from what `document` made of it."""
     values = {name: _frozen(value) for name, value in stored.items()}
-    values["waiting"] = tuple(Judged(**each) for each in stored["waiting"])
     return Evidence(**values)
 
 
 def _inputs(stored: Mapping[str, Any]) -> Inputs:
-    held, window, measures = stored["held"], stored["window"], stored["measures"]
+    window, measures = stored["window"], stored["measures"]
     return Inputs(
         at=stored["at"],
         before=restored(stored["before"]),
         tick=_tick(stored["tick"]),
         setting=Setting(**{name: _frozen(value) for name, value in stored["setting"].items()}),
-        held=Topic(held) if held else None,
+        held=tuple(Topic(each) for each in stored["held"]),
         window=Window(**window) if window else None,
         measures=Measures(**measures) if measures else None,
     )

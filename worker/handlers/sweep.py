@@ -146,6 +146,7 @@ class Sweeper:
                 attempt.provider,
                 delivered=delivered,
                 eligible=attempt.eligible,
+                recipient_hash=record.recipient.hash,
                 reported=attempt.delivery in FINAL,
                 probe=record.probe is not None,
             )

@@ -201,13 +201,15 @@ def _answered() -> Iterator[None]:
 
 
 def _said(what: Sighting) -> Document:
-    return {
+    """What it says; who tells it without evidence takes nobody's away."""
+    said: Document = {
         "severity": what.severity,
         "reason": _text(what.reason),
         "suggestedCommand": what.suggested_command,
-        # Names are anything: as pairs, dots and dollars in them are data.
-        "evidence": [[_text(n), _text(v)] for n, v in (what.evidence or {}).items()],
     }
+    if what.evidence:  # as pairs: names are anything, dots and dollars in them are data
+        said["evidence"] = [[_text(n), _text(v)] for n, v in what.evidence.items()]
+    return said
 
 
 def _text(said: str) -> str:
@@ -250,7 +252,7 @@ def _alert(document: Document) -> Alert:
         over_at=document["overAt"],
         over_reason=document.get("overReason"),
         suggested_command=document["suggestedCommand"],
-        evidence=dict(document["evidence"]) or None,
+        evidence=dict(document.get("evidence", ())) or None,
         acknowledged=Acknowledged(**taken) if taken else None,
         told=Told(Kind(told["kind"]), told["at"]) if told else None,
         claims=document["claims"],

@@ -3,8 +3,8 @@
 Rules: an alert names what happened, to whom, and what a person can do. `metric.alert` goes out at
 once, from the replica that sees it, best effort like every metric event. The same trouble told
 again has the same id until it is over, whichever replica tells it (`domain.notices.identity`).
-What was told waits here for whoever records it (`control.recorder`): nobody waits for that, and the
-oldest gives way where nobody fetches it.
+What was told waits here for whoever records it (`control.alert_recorder`): nobody waits for that,
+and the oldest gives way where nobody fetches it.
 """
 
 from __future__ import annotations
@@ -63,10 +63,15 @@ class Alerts:
         severity: Severity = "info",
         suggested_command: str | None = None,
         evidence: dict[str, str] | None = None,
+        ident: str | None = None,
     ) -> None:
-        """Something happened that has no end: each time is told."""
+        """Something happened that has no end: each time is told.
+
+        With an id (a UUID), every replica tells it, and it is one alert.
+        """
         now = self._clock.now()
-        ident = identity(code, None, now) if severity == "warning" else str(uuid.uuid4())
+        if ident is None:
+            ident = identity(code, None, now) if severity == "warning" else str(uuid.uuid4())
         self._tell(
             Sighting(
                 id=ident,

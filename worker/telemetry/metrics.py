@@ -100,6 +100,8 @@ class Book:
         failure = counts_as_failure(measured.outcome)
         tally = self._slots.open(measured.provider, self._tick())
         tally.attempt(measured)
+        if failure and not measured.probe:
+            tally.distinct_failed += self._first("any", measured.provider, measured.recipient_hash)
         if measured.eligible and failure is not None:
             self._evidence(tally, measured, failure=failure)
         self._count_day(measured, failure=failure)
@@ -113,6 +115,7 @@ class Book:
             tally.probe_errors += 1
             return
         tally.skipped += 1
+        tally.distinct_failed += self._first("any", provider, recipient_hash)
         tally.eligible_failed += eligible and self._first("failed", provider, recipient_hash)
 
     def judged(
@@ -121,6 +124,7 @@ class Book:
         *,
         delivered: bool,
         eligible: bool,
+        recipient_hash: str,
         reported: bool = True,
         probe: bool = False,
     ) -> None:
@@ -134,8 +138,9 @@ class Book:
             tally.eligible_delivered += eligible
         else:
             tally.undelivered += 1
-            tally.eligible_undelivered += eligible
-            tally.eligible_unreported += eligible and not reported
+            counts = eligible and self._first("undelivered", provider, recipient_hash)
+            tally.eligible_undelivered += counts
+            tally.eligible_unreported += counts and not reported
 
     @property
     def providers(self) -> tuple[str, ...]:

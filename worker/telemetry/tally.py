@@ -28,6 +28,7 @@ COUNTERS: Final = (
     "not_sent_recipient",
     "unknown",
     "skipped",
+    "distinct_failed",
     "fallback",
     "segments",
     "unpriced",
@@ -47,10 +48,12 @@ COUNTERS: Final = (
 )
 """Whole-number counters of a tally.
 
-`fallback` counts attempts made after another candidate was proved not to have sent; `segments` and
-`duration_us` (microseconds) sum over accepted attempts alone, and `unpriced` are those of unknown
-cost; `eligible_unreported` are those of `eligible_undelivered` for which no final report came at
-all. Validation messages count in `probe_*` and in no other.
+`distinct_failed` are failures and skips, at most one a recipient and hour: what shows that a
+provider is in trouble, and not a number. `fallback` counts attempts made after another candidate
+was proved not to have sent; `segments` and `duration_us` (microseconds) sum over accepted attempts
+alone, and `unpriced` are those of unknown cost; `eligible_unreported` are those of
+`eligible_undelivered` for which no final report came at all. Validation messages count in `probe_*`
+and in no other.
 """
 
 _PUBLISHED: Final = tuple(name for name in COUNTERS if name in Counts.model_fields)
@@ -70,6 +73,7 @@ class Tally:
     not_sent_recipient: int
     unknown: int
     skipped: int
+    distinct_failed: int
     fallback: int
     segments: int
     unpriced: int

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from worker.domain.evidence import TICK_S, Seen, Side, Tick
+from worker.domain.evidence import TICK_S, Side, Tick
 from worker.domain.flags import Flags, Snapshot
+from worker.domain.likelihood import Seen
 from worker.domain.phases import DEFAULT_RULES, Phase
 from worker.domain.planning import poisson
 

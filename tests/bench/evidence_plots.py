@@ -14,7 +14,7 @@ from evidence_cases import COMMON, FOUND, QUIET, downs, quantile
 from evidence_policies import EVIDENCE, POLICIES, ByEvidence
 from evidence_traffic import HOUR, MINUTE, USUAL, Case, Chances, Traffic
 
-from worker.domain import evidence
+from worker.domain import evidence, likelihood
 from worker.domain.evidence import Signal
 from worker.domain.rates import Rate
 
@@ -138,7 +138,7 @@ def _one_run(axes: Axes, case: Case, title: str) -> None:
     for at, tick in enumerate(Traffic(case, 1).ticks()):
         action = policy.look(tick).action
         minutes.append((at - case.onset) / MINUTE)
-        worse.append(max(-5.0, evidence.strength(policy.known.relative[Signal.FAILED])))
+        worse.append(max(-5.0, likelihood.strength(policy.known.relative[Signal.FAILED])))
         bad.append(max(-5.0, evidence.absolute_strength(policy.known, Signal.FAILED)))
         if action != "go on" and str(action) != said:
             said = str(action)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from evidence_policies import ByEvidence
 from evidence_traffic import HOUR, Case, Chances, Traffic
 
-from worker.domain import evidence
+from worker.domain import evidence, likelihood
 from worker.domain.evidence import PROOF, Signal
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def low(known: Evidence) -> float:
 
 def relative(known: Evidence) -> float:
     """No worse than legacy, by the comparison alone."""
-    return evidence.strength(known.no_worse[Signal.FAILED])
+    return likelihood.strength(known.no_worse[Signal.FAILED])
 
 
 def no_worse(known: Evidence) -> float:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from worker.domain.evidence import NOTHING, TICK_S, Judged, Seen, Side, Tick
+from worker.domain.evidence import TICK_S, Judged, Side, Tick
+from worker.domain.likelihood import NOTHING, Seen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

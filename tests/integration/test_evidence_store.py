@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.unit.fakes import EPOCH
-from worker.domain.evidence import Evidence, Seen, Setting, Side, Tick, observe
+from worker.domain.evidence import Evidence, Setting, Side, Tick, observe
 from worker.domain.judgement import Topic
+from worker.domain.likelihood import Seen
 from worker.ports import Checkpoint
 from worker.store.client import Database
 from worker.store.evidence import COLLECTION, EvidenceStore

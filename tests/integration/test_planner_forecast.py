@@ -11,10 +11,11 @@ import random
 from datetime import UTC, datetime, timedelta
 from statistics import median
 
-from worker.domain.evidence import TICK_S, Evidence, Seen, Setting, Side, Tick, observe
+from worker.domain.evidence import TICK_S, Evidence, Setting, Side, Tick, observe
 from worker.domain.evidence_gates import SOAK_FROM, evidence_gates
 from worker.domain.flags import MigrationSettings
 from worker.domain.gates import Measures, time_gate
+from worker.domain.likelihood import Seen
 from worker.domain.planning import forecast
 
 RUNS = 61

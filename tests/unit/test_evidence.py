@@ -10,13 +10,12 @@ from dataclasses import replace
 import pytest
 
 from tests.seeded import DAY, state_at, tick
-from worker.domain import evidence
+from worker.domain import evidence, likelihood
 from worker.domain.evidence import (
     BOUNDS,
     TICK_S,
     Evidence,
     Judged,
-    Seen,
     Setting,
     Side,
     Signal,
@@ -24,6 +23,7 @@ from worker.domain.evidence import (
     observe,
 )
 from worker.domain.judgement import judge
+from worker.domain.likelihood import Seen
 from worker.domain.planning import poisson
 
 RUNS = 40
@@ -124,14 +124,14 @@ def test_the_method_still_gives_the_numbers_it_gave() -> None:
         setting = Setting(split, 0.0 if at < 150 else 1_500.0)
         known = observe(known, tick(rng, at, split, bad, 0.02), setting)
     found = [
-        evidence.strength(known.relative[Signal.FAILED]),
+        likelihood.strength(known.relative[Signal.FAILED]),
         evidence.absolute_strength(known, Signal.FAILED),
         evidence.low_proof(known, Signal.FAILED),
         evidence.low_proof(known, Signal.SLOW),
         evidence.no_worse_proof(known, Signal.FAILED),
-        evidence.strength(known.skew),
-        evidence.strength(known.legacy_bad),
-        evidence.strength(known.legacy_good),
+        likelihood.strength(known.skew),
+        likelihood.strength(known.legacy_bad),
+        likelihood.strength(known.legacy_good),
     ]
     assert evidence.METHOD == 2
     assert found == pytest.approx(

@@ -10,7 +10,6 @@ from worker.domain.evidence import (
     BOUNDS,
     PROOF,
     Evidence,
-    Seen,
     Setting,
     Side,
     Signal,
@@ -21,6 +20,7 @@ from worker.domain.evidence import (
 )
 from worker.domain.evidence_gates import evidence_gates
 from worker.domain.gates import Measures, Verdict
+from worker.domain.likelihood import Seen
 
 SHARE = 25
 RATE = 0.005

@@ -9,10 +9,11 @@ import pytest
 
 from tests.unit.fakes import snapshot
 from worker.domain.automation import Inputs, judged, ruled
-from worker.domain.evidence import Evidence, Seen, Setting, Side, Tick, observe
+from worker.domain.evidence import Evidence, Setting, Side, Tick, observe
 from worker.domain.flags import RollbackPolicy
 from worker.domain.gates import Measures
 from worker.domain.judgement import Topic, Window
+from worker.domain.likelihood import Seen
 from worker.domain.recorded import document, recorded, replay, restored
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)

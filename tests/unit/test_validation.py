@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.domain import recipient, validation
-from worker.domain.evidence import Evidence, Seen, Setting, Side, Tick, observe
+from worker.domain.evidence import Evidence, Setting, Side, Tick, observe
 from worker.domain.flags import MigrationSettings
 from worker.domain.judgement import Action, judge
+from worker.domain.likelihood import Seen
 from worker.domain.message import Attempt, Delivery, Lane, OnUnknown, Record, Result, State
 from worker.domain.phases import Phase, Role
 from worker.domain.segments import Encoding, count

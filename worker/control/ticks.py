@@ -13,7 +13,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from worker.domain import judgement
-from worker.domain.evidence import Judged, Seen, Side, Tick
+from worker.domain.evidence import Judged, Side, Tick
+from worker.domain.likelihood import Seen
 from worker.domain.phases import Role
 
 if TYPE_CHECKING:

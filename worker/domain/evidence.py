@@ -35,6 +35,23 @@ from enum import IntEnum
 from functools import cache
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from worker.domain.likelihood import (
+    BETTER,
+    HIGHER,
+    LOWER,
+    NOTHING,
+    TOLERATED,
+    WORSE,
+    Logs,
+    Seen,
+    detected,
+    plus,
+    rate_gains,
+    ratio_gains,
+    reaches,
+    strength,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -43,12 +60,6 @@ METHOD: Final = 2
 TICK_S: Final = 10.0
 BUDGET_TICKS: Final = 259_200.0
 """Ticks of 10 s in 30 days."""
-TOLERATED: Final = 1.5
-"""Risk of the target over that of legacy that nobody acts on."""
-WORSE: Final = (2.0, 3.0, 5.0, 10.0, 25.0, 50.0)
-BETTER: Final = (0.5, 0.75, 1.0, 1.2)
-HIGHER: Final = (1.6, 2.4, 4.0, 8.0, 16.0)
-LOWER: Final = (0.04, 0.1, 0.2, 0.4, 0.6)
 NEGLIGIBLE: Final = 0.1
 """A rate proved below this part of its bound needs no comparison: there is nothing to compare."""
 PROOF: Final = math.log(20.0)
@@ -62,14 +73,10 @@ FRESH_S: Final = 60.0
 """Age at which evidence shows no more what is."""
 AFTERMATH_S: Final = 120.0
 """Longer than a call may take (30 s) and a breaker waits for its next probe (60 s)."""
-_SMALLEST: Final = 0.000_5
-_HEADROOM: Final = math.log(100.0)
-"""How far above its level a detector is followed: trouble that is over must be seen to be over."""
 _SKEW: Final = (2.0, 4.0, 8.0)
 _SETTLE_S: Final = 60.0
 """Messages assigned before a change of the share are still under way that long."""
 
-Logs = tuple[float, ...]
 Bounds = tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]
 """p0 by signal; failures have two."""
 BOUNDS: Final[Bounds] = ((0.05, 0.10), (0.05,), (0.02,))
@@ -99,14 +106,6 @@ _PART: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """Eligible outcomes of one provider that became known, and the events among them."""
-
-    events: float = 0
-    total: float = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Judged:
     """Accepted eligible attempts judged at the delivery age."""
 
@@ -116,7 +115,6 @@ class Judged:
     """With any final report: what shows that reports come at all."""
 
 
-NOTHING: Final = Seen()
 NONE_JUDGED: Final = Judged()
 _NOTHING_SEEN: Final = ((NOTHING, NOTHING),) * 3
 
@@ -219,17 +217,6 @@ def level(*, relative: bool, signal: Signal, budget: float = BUDGET_TICKS) -> fl
     return math.log(budget / _PART[0 if relative else 1][signal])
 
 
-def strength(logs: Sequence[float]) -> float:
-    """Logarithm of the mean of the likelihood ratios."""
-    top = max(logs)
-    return top + math.log(math.fsum([math.exp(log - top) for log in logs]) / len(logs))
-
-
-def _reaches(logs: Logs, wanted: float) -> bool:
-    """Whether the strength does. It is never above the highest, which is cheaper to tell."""
-    return max(logs) >= wanted and strength(logs) >= wanted
-
-
 # --- one tick ------------------------------------------------------------------------------
 
 
@@ -255,13 +242,13 @@ def observe(before: Evidence, tick: Tick, setting: Setting) -> Evidence:
         relative=tuple([_relative(suspected[s], compared[s], s) for s in _SIGNALS]),
         absolute=absolute,
         no_worse=tuple([
-            _plus(known.no_worse[s], ratio_gains(*compared[s], BETTER)) for s in _SIGNALS
+            plus(known.no_worse[s], ratio_gains(*compared[s], BETTER)) for s in _SIGNALS
         ]),
         low=tuple([
-            _plus(known.low[s], rate_gains(pairs[s][0], bounds[s][0], LOWER)) for s in _SIGNALS
+            plus(known.low[s], rate_gains(pairs[s][0], bounds[s][0], LOWER)) for s in _SIGNALS
         ]),
         negligible=tuple([
-            _plus(known.negligible[s], rate_gains(pairs[s][0], NEGLIGIBLE * bounds[s][0], LOWER))
+            plus(known.negligible[s], rate_gains(pairs[s][0], NEGLIGIBLE * bounds[s][0], LOWER))
             for s in _SIGNALS
         ]),
         skew=_skewed(known.skew, tick, setting),
@@ -388,7 +375,7 @@ def _released(waiting: _Waiting, judged: Judged, *, missing: bool) -> tuple[Seen
 
 
 def _relative(logs: Logs, pair: tuple[Seen, Seen], signal: Signal) -> Logs:
-    return _detected(logs, ratio_gains(*pair, WORSE), level(relative=True, signal=signal))
+    return detected(logs, ratio_gains(*pair, WORSE), level(relative=True, signal=signal))
 
 
 def _absolute(
@@ -396,70 +383,8 @@ def _absolute(
 ) -> tuple[Logs, ...]:
     top = level(relative=False, signal=signal)
     return tuple(
-        _detected(logs, rate_gains(seen, bound, HIGHER), top)
+        detected(logs, rate_gains(seen, bound, HIGHER), top)
         for logs, bound in zip(by_bound, bounds, strict=True)
-    )
-
-
-def _detected(logs: Logs, gains: Logs | None, top: float) -> Logs:
-    """One tick of an e-detector: from 1 where it fell below, bounded above."""
-    if gains is None:
-        return logs
-    highest = top + _HEADROOM
-    raised = [
-        (log if log > 0.0 else 0.0) + gain  # noqa: FURB136 - simulations spend their time here
-        for log, gain in zip(logs, gains, strict=True)
-    ]
-    return tuple([log if log < highest else highest for log in raised])  # noqa: FURB136
-
-
-def _plus(logs: Logs, gains: Logs | None) -> Logs:
-    if gains is None:
-        return logs
-    return tuple([log + gain for log, gain in zip(logs, gains, strict=True)])
-
-
-def ratio_gains(target: Seen, legacy: Seen, ratios: tuple[float, ...]) -> Logs | None:
-    """Gain of each ratio of risks over `TOLERATED`, nats; None: the tick says nothing.
-
-    Counts may be fractions: then these are expected gains.
-    """
-    events = target.events + legacy.events
-    if not events or not target.total or not legacy.total:
-        return None
-    share = target.total / (target.total + legacy.total)
-    base = 1.0 - share + share * TOLERATED
-    ours = target.events
-    return tuple([
-        events * math.log(base / (1.0 - share + share * ratio)) + ours * log
-        for ratio, log in _over_tolerated(ratios)
-    ])  # fmt: skip
-
-
-@cache
-def _over_tolerated(ratios: tuple[float, ...]) -> tuple[tuple[float, float], ...]:
-    return tuple((ratio, math.log(ratio / TOLERATED)) for ratio in ratios)
-
-
-def rate_gains(seen: Seen, bound: float, factors: tuple[float, ...]) -> Logs | None:
-    """Gain of each rate `bound * factor` over the bound, nats; None: nothing was seen."""
-    if not seen.total:
-        return None
-    events, good = seen.events, seen.total - seen.events
-    return tuple([
-        events * on_event + good * otherwise for on_event, otherwise in _odds(bound, factors)
-    ])  # fmt: skip
-
-
-@cache
-def _odds(bound: float, factors: tuple[float, ...]) -> tuple[tuple[float, float], ...]:
-    """Logarithms of q/p0 and (1-q)/(1-p0); an alternative that is no probability gains nothing."""
-    p0 = min(max(bound, _SMALLEST), 1.0 - _SMALLEST)
-    return tuple(
-        (math.log(factor), math.log((1.0 - p0 * factor) / (1.0 - p0)))
-        if p0 * factor < 1.0
-        else (0.0, 0.0)
-        for factor in factors
     )
 
 
@@ -475,7 +400,7 @@ def _skewed(logs: Logs, tick: Tick, setting: Setting) -> Logs:
     gains = tuple([
         target * ours + legacy * theirs for ours, theirs in _skew_odds(setting.share)
     ])  # fmt: skip
-    return _plus(logs, gains)
+    return plus(logs, gains)
 
 
 @cache
@@ -498,8 +423,8 @@ def _chance(odds: float) -> float:
 def _legacy_bad(known: Evidence, tick: Tick, bound: float) -> tuple[Logs, float | None]:
     """The detector of legacy's own trouble, and when it last stood."""
     top = level(relative=False, signal=Signal.FAILED)
-    logs = _detected(known.legacy_bad, rate_gains(tick.legacy_all, bound, HIGHER), top)
-    return logs, tick.at if _reaches(logs, top) else known.legacy_bad_at
+    logs = detected(known.legacy_bad, rate_gains(tick.legacy_all, bound, HIGHER), top)
+    return logs, tick.at if reaches(logs, top) else known.legacy_bad_at
 
 
 def _breaker_since(known: Evidence, tick: Tick) -> float | None:
@@ -517,7 +442,7 @@ def _legacy_good(known: Evidence, absolute: tuple[Logs, ...], tick: Tick, settin
     if all(max(logs) <= 0.0 or strength(logs) <= 0.0 for logs in absolute):
         return _UNPROVED
     gains = rate_gains(tick.legacy_all, setting.bounds[Signal.FAILED][0], LOWER)
-    logs = _plus(known.legacy_good, gains)
+    logs = plus(known.legacy_good, gains)
     return tuple(min(BREACH, log) for log in logs)
 
 
@@ -537,7 +462,7 @@ def _counted(
 
 def relative_alarm(known: Evidence, signal: Signal) -> bool:
     """The target is worse than legacy."""
-    return _reaches(known.relative[signal], level(relative=True, signal=signal))
+    return reaches(known.relative[signal], level(relative=True, signal=signal))
 
 
 def relative_suspicion(known: Evidence, signal: Signal) -> bool:
@@ -548,7 +473,7 @@ def relative_suspicion(known: Evidence, signal: Signal) -> bool:
 def absolute_alarm(known: Evidence, signal: Signal) -> bool:
     """The target is bad in itself."""
     wanted = level(relative=False, signal=signal)
-    return any(_reaches(logs, wanted) for logs in known.absolute[signal])
+    return any(reaches(logs, wanted) for logs in known.absolute[signal])
 
 
 def absolute_strength(known: Evidence, signal: Signal) -> float:
@@ -576,7 +501,7 @@ def suspicious(known: Evidence) -> tuple[str, ...]:
 
 def legacy_is_bad(known: Evidence) -> bool:
     """Legacy fails more than the second bound: no place to go back to."""
-    return _reaches(known.legacy_bad, level(relative=False, signal=Signal.FAILED))
+    return reaches(known.legacy_bad, level(relative=False, signal=Signal.FAILED))
 
 
 def legacy_is_good(known: Evidence) -> bool:
@@ -586,7 +511,7 @@ def legacy_is_good(known: Evidence) -> bool:
 
 def misassigned(known: Evidence) -> bool:
     """The share realised is not the one configured."""
-    return _reaches(known.skew, BREACH)
+    return reaches(known.skew, BREACH)
 
 
 def low_proof(known: Evidence, signal: Signal) -> float:

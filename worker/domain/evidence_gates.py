@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from worker.domain import evidence
-from worker.domain.evidence import PROOF, Evidence, Seen, Signal
+from worker.domain import evidence, likelihood
+from worker.domain.evidence import PROOF, Evidence, Signal
 from worker.domain.gates import Gate, Verdict
+from worker.domain.likelihood import Seen
 
 if TYPE_CHECKING:
-    from worker.domain.evidence import Logs
     from worker.domain.gates import Measures
+    from worker.domain.likelihood import Logs
 
 COMPARE_FROM: Final = 5
 SOAK_FROM: Final = 90
@@ -85,7 +86,7 @@ def _until_low(
     """
     events, total, _, _ = known.counted[signal]
     seen = Seen(events / total if total else 0.0, 1.0)
-    gains = evidence.rate_gains(seen, part * known.bounds[signal][0], evidence.LOWER)
+    gains = likelihood.rate_gains(seen, part * known.bounds[signal][0], likelihood.LOWER)
     return messages_until(logs, gains, wanted)
 
 
@@ -96,7 +97,7 @@ def _until_no_worse(known: Evidence, signal: Signal, share: int) -> float | None
         return None
     others = (100.0 - share) / share
     target, legacy = Seen(events / total, 1.0), Seen(others * theirs / of, others)
-    gains = evidence.ratio_gains(target, legacy, evidence.BETTER)
+    gains = likelihood.ratio_gains(target, legacy, likelihood.BETTER)
     return messages_until(known.no_worse[signal], gains, _ONE_OF_TWO)
 
 
@@ -132,7 +133,7 @@ def messages_until(logs: Logs, gains: Logs | None, wanted: float) -> float | Non
 
     def after(messages: float) -> float:
         moved = [log + messages * gain for log, gain in zip(logs, gains, strict=True)]
-        return evidence.strength(moved)
+        return likelihood.strength(moved)
 
     low, high = 0.0, 1.0
     while after(high) < wanted:

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from worker.domain import evidence
-from worker.domain.evidence import LOWER, PROOF, Evidence, Seen, Setting, Side, Signal, Tick
+from worker.domain import evidence, likelihood
+from worker.domain.evidence import PROOF, Evidence, Setting, Side, Signal, Tick
 from worker.domain.evidence_gates import COMPARE_FROM, SOAK_FROM, messages_until
 from worker.domain.flags import MigrationSettings
+from worker.domain.likelihood import LOWER, Seen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,7 +61,7 @@ def forecast(
 
 
 def _rung(share: int, per_day: float, base_rate: float, bound: float) -> Rung:
-    gains = evidence.rate_gains(Seen(base_rate, 1.0), bound, LOWER)
+    gains = likelihood.rate_gains(Seen(base_rate, 1.0), bound, LOWER)
     if messages_until((0.0,) * len(LOWER), gains, PROOF) is None:
         warning = f"cannot be proved: {base_rate:.2%} fail, bound {bound:.2%}"
         return Rung(share, None, None, warning)

@@ -10,11 +10,12 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from worker.domain import evidence
+from worker.domain import evidence, likelihood
 from worker.domain.automation import Decision, Inputs, judged, ruled
-from worker.domain.evidence import Evidence, Judged, Seen, Setting, Side, Signal, Tick
+from worker.domain.evidence import Evidence, Judged, Setting, Side, Signal, Tick
 from worker.domain.gates import Measures
 from worker.domain.judgement import Topic, Window
+from worker.domain.likelihood import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,7 +91,7 @@ def shown(known: Evidence) -> dict[str, str]:
     found: dict[str, str] = {}
     for signal in Signal:
         events, total, theirs, of = known.counted[signal]
-        rel = evidence.strength(known.relative[signal])
+        rel = likelihood.strength(known.relative[signal])
         own = evidence.absolute_strength(known, signal)
         rel_level = evidence.level(relative=True, signal=signal)
         own_level = evidence.level(relative=False, signal=signal)

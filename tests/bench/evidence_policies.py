@@ -70,7 +70,8 @@ def threshold(minimum: int) -> Rule:
         sums = minutes.cumsum(axis=0)
         sums[WINDOW:] -= sums[:-WINDOW].copy()
         return [
-            judgement.judge_window(_window(*row), state).action is Action.ROLL_BACK
+            # By the rates alone, as others have it: without our look at the way back.
+            judgement.judge_window(_window(*row), Evidence(), state).action is Action.ROLL_BACK
             for row in sums.tolist()
         ]
 

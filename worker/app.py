@@ -374,6 +374,7 @@ def _prober(base: Base, accounts: Accounts, stores: Stores, sync: Sync) -> Probe
         clock=base.clock,
         background=base.background,
         delivery_age_s=base.cfg.delivery_age_s,
+        max_age_s=base.cfg.snapshot_max_age_s,
     )
 
 

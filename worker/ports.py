@@ -530,7 +530,13 @@ class ControlLog(Protocol):
         ...
 
     async def known_good(self, for_s: float) -> Snapshot | None:
-        """The last version but the present one that was in force for that long, seconds."""
+        """The last version but the present one that was in force for that long without an alarm.
+
+        Not one that automation ended by going down, nor one under which it held for a reason.
+
+        Args:
+            for_s: seconds.
+        """
         ...
 
 

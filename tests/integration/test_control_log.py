@@ -14,7 +14,15 @@ from tests.unit.control_fakes import MemoryLog
 from tests.unit.fakes import EPOCH, HandClock, snapshot
 from worker.clock import SystemClock
 from worker.control.sync import seed
-from worker.domain.flags import Flags, Lock, MigrationSettings, Proposal, Snapshot, Thresholds
+from worker.domain.flags import (
+    AUTOMATIC,
+    Flags,
+    Lock,
+    MigrationSettings,
+    Proposal,
+    Snapshot,
+    Thresholds,
+)
 from worker.domain.phases import DEFAULT_RULES, Phase, Role, Rules
 from worker.domain.validation_settings import ValidationTraffic
 from worker.ports import Clash, ControlLog, LogEntry, StoreAway
@@ -174,6 +182,38 @@ async def test_known_good_is_the_last_version_that_stood_long_enough(
         clock.advance(minutes * 60)
     assert await log.known_good(1800) == version(2)
     assert await log.known_good(3600) is None
+
+
+def held(number: int, state: Snapshot, user: str = AUTOMATIC) -> LogEntry:
+    """Automation holds; a refusal of a person looks much the same."""
+    return replace(entry(number, state, state), user=user, command={"name": "hold"})
+
+
+async def test_a_version_that_automation_ended_by_going_down_is_not_known_good(
+    log: ControlLog, clock: HandClock
+) -> None:
+    down = replace(version(3), automatic_downs=(EPOCH,))
+    last = replace(down, version=4)
+    for number, before, after in (
+        (1, None, version(1)), (2, version(1), version(2)), (3, version(2), down), (4, down, last)
+    ):  # fmt: skip
+        await log.append(entry(number, before, after))
+        clock.advance(60 * 60 if number != 3 else 60)
+    assert await log.known_good(1800) == version(1)
+
+
+async def test_a_version_under_which_automation_held_is_not_known_good(
+    log: ControlLog, clock: HandClock
+) -> None:
+    await log.append(entry(1, None, version(1)))
+    await log.append(held(2, version(1), "ann"))
+    clock.advance(3600)
+    await log.append(entry(3, version(1), version(2)))
+    await log.append(held(4, version(2)))
+    clock.advance(3600)
+    await log.append(entry(5, version(2), version(3)))
+    await log.append(held(6, version(3)))
+    assert await log.known_good(1800) == version(1)
 
 
 async def test_of_many_at_once_one_is_appended(log: ControlLog) -> None:

@@ -16,6 +16,7 @@ from worker.control.commands import CommandHandler
 from worker.control.orders import Providers
 from worker.domain.effects import Rank
 from worker.domain.evidence import Evidence
+from worker.domain.flags import AUTOMATIC
 from worker.domain.gates import Measures
 from worker.domain.phases import Phase
 from worker.ports import Clash, Clock, Incoming, LogEntry, StoreAway
@@ -76,9 +77,18 @@ class MemoryLog:
     async def known_good(self, for_s: float) -> Snapshot | None:
         await self._step()
         for later, earlier in pairwise(reversed(self._changes())):
-            if (later.at - earlier.at).total_seconds() >= for_s:
+            stood = (later.at - earlier.at).total_seconds() >= for_s
+            downs = earlier.after.automatic_downs, later.after.automatic_downs
+            if stood and downs[0] == downs[1] and not self._held(earlier.number, later.number):
                 return earlier.after
         return None
+
+    def _held(self, after: int, before: int) -> bool:
+        return any(
+            entry.user == AUTOMATIC and entry.command["name"] == "hold"
+            for entry in self.entries
+            if after < entry.number < before
+        )
 
     def _changes(self) -> list[LogEntry]:
         return [

@@ -154,6 +154,21 @@ def test_an_alert_is_named_by_code_or_the_beginning_of_its_id(
     assert [each.id for each in named(book, name, provider)] == found
 
 
+def test_by_its_code_an_alert_is_meant_that_nobody_has_acknowledged() -> None:
+    book = (replace(EVENT, id="11111111-1", acknowledged=TAKEN), EVENT)
+    assert named(book, EVENT.code, None) == (EVENT,)
+
+
+def test_by_its_id_an_acknowledged_alert_is_still_meant() -> None:
+    taken = replace(EVENT, id="11111111-1", acknowledged=TAKEN)
+    assert named((taken, EVENT), "111111", None) == (taken,)
+
+
+def test_where_all_of_a_code_are_acknowledged_all_are_meant() -> None:
+    book = (replace(EVENT, acknowledged=TAKEN), replace(EVENT, id="1-1", acknowledged=TAKEN))
+    assert named(book, EVENT.code, None) == book
+
+
 def test_tries_are_spread_over_twenty_minutes() -> None:
     waits = [backoff(number).total_seconds() for number in range(1, TRIES)]
     assert waits == [10, 20, 40, 80, 160, 320, 600]

@@ -112,11 +112,17 @@ class Bench:
             clock=self.clock,
             background=Background(),
             delivery_age_s=AGE_S,
+            max_age_s=5.0,
         )
 
     async def _known(self, lineage: str) -> Evidence | None:
         assert lineage == "lineage"
         return self.evidence
+
+    async def settle(self) -> None:
+        """Every replica has known for long what is probed; the next slot begins."""
+        await self.look()
+        self.clock.advance(60)
 
     async def look(
         self, state: State = State.ACCEPTED, delivery: Delivery = Delivery.DELIVERED
@@ -150,8 +156,33 @@ class Bench:
 
 
 @pytest.fixture
-def bench() -> Bench:
-    return Bench()
+async def bench() -> Bench:
+    made = Bench()
+    await made.settle()
+    return made
+
+
+@pytest.mark.parametrize(("seen", "first"), [(40, 60), (55, 60), (56, 120), (60, 120)])
+async def test_the_first_slot_begins_when_every_replica_knows_that_it_is_probed(
+    seen: int, first: int
+) -> None:
+    bench = Bench()
+    bench.clock.advance(seen - 40)  # the clock starts at second 40 of a slot
+    for second in range(seen, first):
+        await bench.look()
+        assert bench.asked == [], second
+        bench.clock.advance(1)
+    await bench.look()
+    assert bench.asked == ["target", "legacy"]
+
+
+async def test_other_numbers_are_probed_when_every_replica_knows_them(bench: Bench) -> None:
+    bench.snapshots.current = probing(numbers=("+260971000003",))
+    await bench.look()
+    assert bench.asked == []
+    bench.clock.advance(60)
+    await bench.look()
+    assert bench.asked == ["target", "legacy"]
 
 
 async def test_a_probe_is_a_command_as_any_other(bench: Bench) -> None:
@@ -178,6 +209,7 @@ async def test_both_providers_are_probed_once_a_slot(bench: Bench) -> None:
 
 async def test_of_several_replicas_one_publishes() -> None:
     bench = Bench(replicas=3)
+    await bench.settle()
     await bench.minutes(5)
     assert bench.asked == ["target", "legacy"] * 5
 
@@ -192,18 +224,19 @@ async def test_after_a_restart_the_slot_is_not_probed_again(bench: Bench) -> Non
 @pytest.mark.parametrize(
     ("state", "asked"),
     [
-        (snapshot(50), []),
-        (probing(enabled=False), []),
-        (probing(Phase.ROLLBACK), ["legacy"]),
-        (probing(providers=(Role.TARGET,)), ["target"]),
+        (snapshot(50), set()),
+        (probing(enabled=False), set()),
+        (probing(Phase.ROLLBACK), {"legacy"}),
+        (probing(providers=(Role.TARGET,)), {"target"}),
     ],
 )
 async def test_who_is_not_to_be_probed_is_not(
-    bench: Bench, state: Snapshot, asked: list[str]
+    bench: Bench, state: Snapshot, asked: set[str]
 ) -> None:
     bench.snapshots.current = state
-    await bench.look()
-    assert bench.asked == asked
+    await bench.settle()
+    await bench.minutes(1)
+    assert set(bench.asked) == asked
 
 
 async def test_nothing_is_published_on_a_stale_state(bench: Bench) -> None:

@@ -13,10 +13,20 @@ from control_fakes import PROVEN
 from fakes import EPOCH, snapshot
 
 from worker.domain import routing
+from worker.domain.automation import wants_up
 from worker.domain.effects import MAX_BACKUPS, Order, Rank
-from worker.domain.evidence import Signal
-from worker.domain.flags import MAX_OVERRIDES, Flags, Lock, MigrationSettings, Proposal, Snapshot
+from worker.domain.evidence import Evidence, Signal
+from worker.domain.flags import (
+    AUTOMATIC,
+    MAX_OVERRIDES,
+    Flags,
+    Lock,
+    MigrationSettings,
+    Proposal,
+    Snapshot,
+)
 from worker.domain.gates import Measures, Verdict
+from worker.domain.judgement import judge
 from worker.domain.phases import DEFAULT_RULES, Phase, Role, picture
 from worker.domain.steering import Ruling, decide, next_up, raises, share
 
@@ -326,6 +336,24 @@ def test_a_proposal_expires_and_is_approved_by_its_number_alone() -> None:
     assert ruled("approve", waiting, by="ben", proposal=7).code == "no proposal"
     earlier = NOW - timedelta(seconds=1)
     assert ruled("reject", waiting, now=earlier, by="ben", proposal=8).after.proposal is None
+
+
+def test_a_rejected_proposal_of_automation_holds_it_until_resume() -> None:
+    proposed = Proposal(8, AUTOMATIC, Phase.GRADUAL_MIGRATION, 50, NOW + timedelta(hours=1))
+    auto = flags(migration=MigrationSettings(auto_advance=True))
+    rejected = ruled("reject", state(flags=auto, proposal=proposed), proposal=8)
+    assert (rejected.after.proposal, rejected.after.held) == (None, True)
+    assert rejected.text.endswith("at 25 %; automation is held until resume")
+    assert not wants_up(judge(Evidence(), rejected.after), rejected.after, NOW)
+    resumed = ruled("resume", rejected.after).after
+    assert wants_up(judge(Evidence(), resumed), resumed, NOW)
+
+
+def test_a_rejected_proposal_of_a_person_holds_nothing() -> None:
+    proposed = Proposal(8, "ann", Phase.GRADUAL_MIGRATION, 50, NOW + timedelta(hours=1))
+    rejected = ruled("reject", state(proposal=proposed), by="ben", proposal=8)
+    assert not rejected.after.held
+    assert "held" not in rejected.text
 
 
 def test_with_four_eyes_a_move_down_is_not_proposed() -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from worker.ports import AlertBook, ControlLog
 
 KNOWN_GOOD_AFTER_S: Final = 1_800.0
-"""A version that was in force for that long is known to be good."""
+"""A version that was in force for that long without an alarm is known to be good."""
 
 
 class Unusable(Exception):  # noqa: N818 - a refusal, not a failure

@@ -6,6 +6,8 @@ Rules:
 - Through the lane of transactional messages: behind the backlog of a campaign a probe would come
   too late, in the very hour in which it is the only sign of a provider's health. It is one message
   in seconds.
+- Nobody probes before every replica knows of it: one that lags would take the probe for an ordinary
+  message. So the first slot is one that begins when no replica's state can be older than that.
 - A probe has a short life, and one is published at a time: nothing piles up while the broker or
   the providers are away.
 - What the last probes came to is read from their records: it survives restarts, and every replica
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from worker.domain.evidence import Evidence
     from worker.domain.flags import Snapshot
     from worker.domain.validation import Probe
+    from worker.domain.validation_settings import ValidationTraffic
     from worker.ports import Clock, Provider, Publisher, Reported, Snapshots
     from worker.service import Background
 
@@ -78,6 +81,7 @@ class Prober:
         clock: time.
         background: runs the loop.
         delivery_age_s: when an accepted message should have arrived, seconds.
+        max_age_s: by which no replica sends by an older state, seconds.
     """
 
     def __init__(
@@ -92,6 +96,7 @@ class Prober:
         clock: Clock,
         background: Background,
         delivery_age_s: float,
+        max_age_s: float,
     ) -> None:
         self._snapshots = snapshots
         self._records = records
@@ -102,6 +107,8 @@ class Prober:
         self._clock = clock
         self._background = background
         self._delivery_age = timedelta(seconds=delivery_age_s)
+        self._max_age = timedelta(seconds=max_age_s)
+        self._asked: dict[Role, tuple[ValidationTraffic, datetime]] = {}
         self._last: dict[Role, Probe] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -143,18 +150,28 @@ class Prober:
     async def _probe(self, role: Role, snapshot: Snapshot) -> None:
         """Once a slot."""
         now = self._clock.now()
+        asked = snapshot.flags.migration.validation
         known = await self._known(snapshot.lineage) if role is Role.LEGACY else None
-        every_s = validation.interval_s(role, snapshot.flags.migration.validation, known)
+        every_s = validation.interval_s(role, asked, known)
         probe = validation.due(role, snapshot, now, every_s)
+        everywhere = probe.at >= self._first_seen(role, asked, now) + self._max_age
         if self._last.get(role) == probe:
             return
-        if await self._records.find(probe.id) is None:
+        if everywhere and await self._records.find(probe.id) is None:
             await self._publisher.event(_command(probe))
             _log.info("probe", message_id=probe.id, provider=self._providers[role].id)
         self._last[role] = probe
         await self._judge(role, snapshot, now, every_s)
 
+    def _first_seen(self, role: Role, asked: ValidationTraffic, now: datetime) -> datetime:
+        """Since when this replica knows that the provider is probed, and how."""
+        before = self._asked.get(role)
+        if before is None or before[0] != asked:
+            self._asked[role] = (asked, now)
+        return self._asked[role][1]
+
     def _leave(self, role: Role) -> None:
+        self._asked.pop(role, None)
         if self._last.pop(role, None) is not None:
             for code in (NOT_ACCEPTED, NOT_DELIVERED):
                 self._alerts.over(code, "no longer probed", provider=self._providers[role].id)

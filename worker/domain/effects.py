@@ -13,7 +13,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from worker.domain.flags import MAX_OVERRIDES, Flags, Proposal, Snapshot
+from worker.domain.flags import AUTOMATIC, MAX_OVERRIDES, Flags, Proposal, Snapshot
 from worker.domain.phases import MOVES, Move, Phase, Role
 
 if TYPE_CHECKING:
@@ -155,8 +155,9 @@ def _approve(order: Order, state: Snapshot, now: datetime) -> Snapshot:
 
 
 def _reject(order: Order, state: Snapshot, now: datetime) -> Snapshot:
-    _proposal(order, state, now)
-    return replace(state, proposal=None)
+    """No to automation holds it: every gate is still open, so the next tick would propose again."""
+    proposal = _proposal(order, state, now)
+    return replace(state, proposal=None, held=state.held or proposal.by == AUTOMATIC)
 
 
 def _proposal(order: Order, state: Snapshot, now: datetime) -> Proposal:

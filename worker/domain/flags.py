@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
+AUTOMATIC: Final = "(monitor)"
+"""Who decided, in the log, where nobody did. No broker user can be called that."""
 MAX_OVERRIDES: Final = 1_000
 _FULL: Final = 100.0
 _SAMPLES: Final = range(1, 1_000_001)

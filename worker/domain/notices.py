@@ -215,14 +215,15 @@ def may_be_acknowledged(alert: Alert) -> bool:
 
 
 def named(alerts: Iterable[Alert], name: str, provider: str | None) -> tuple[Alert, ...]:
-    """What a person means by a code or the beginning of an id, and may acknowledge."""
-    return tuple(
-        alert
-        for alert in alerts
-        if may_be_acknowledged(alert)
-        and (alert.code == name or (len(name) >= _SHORTEST_ID and alert.id.startswith(name)))
-        and provider in (None, alert.provider)
-    )
+    """What a person means by a code or the beginning of an id, and may acknowledge.
+
+    By a code, what nobody has taken on yet: earlier events of it may long have been.
+    """
+    about = [a for a in alerts if may_be_acknowledged(a) and provider in (None, a.provider)]
+    by_code = tuple(alert for alert in about if alert.code == name)
+    if by_code:
+        return tuple(alert for alert in by_code if alert.acknowledged is None) or by_code
+    return tuple(a for a in about if len(name) >= _SHORTEST_ID and a.id.startswith(name))
 
 
 def backoff(tries: int) -> timedelta:

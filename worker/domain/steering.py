@@ -20,7 +20,13 @@ from typing import TYPE_CHECKING, Final
 
 from worker.domain.effects import EFFECTS, Order, Rank, Refused, place
 from worker.domain.evidence_gates import SOAK_FROM, evidence_gates
-from worker.domain.flags import Proposal, Snapshot
+from worker.domain.flags import (
+    AUTOMATIC as AUTOMATIC,  # noqa: PLC0414 - whoever decides imports it from here
+)
+from worker.domain.flags import (
+    Proposal,
+    Snapshot,
+)
 from worker.domain.gates import (
     Gate,
     Measures,
@@ -41,8 +47,6 @@ DOWNWARD: Final = frozenset({"rollback", "emergency-rollback", "hold"})
 """Orders that wait for the store instead of being answered that it is away."""
 RELATIVE: Final = frozenset({"advance", "step"})
 """Orders whose meaning depends on the state they were given for."""
-AUTOMATIC: Final = "(monitor)"
-"""Who decided, in the log, where nobody did. No broker user can be called that."""
 _FULL: Final = 100
 _OPERATORS: Final = frozenset(
     {"hold", "rollback", "emergency-rollback", "set-percentage", "step", "ack"}
@@ -147,7 +151,8 @@ def _rule(
     after = _stamped(order, state, wanted, now)
     if upward and not shut and share(state):
         after = replace(after, proven=tuple(sorted({*state.proven, share(state)})))
-    return Ruling(True, "ok", f"{order.name}: now {place(after)}", after, gates)  # noqa: FBT003 - accepted
+    held = "; automation is held until resume" if after.held and not state.held else ""
+    return Ruling(True, "ok", f"{order.name}: now {place(after)}{held}", after, gates)  # noqa: FBT003 - accepted
 
 
 def _acknowledged(order: Order) -> Ruling:

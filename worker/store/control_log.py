@@ -15,6 +15,7 @@ from pymongo import DESCENDING
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from worker.domain.flags import (
+    AUTOMATIC,
     Flags,
     Lock,
     MigrationSettings,
@@ -92,9 +93,16 @@ class ControlLogStore:
         """See `ControlLog.known_good`."""
         changes = await self._read({"changed": True}, limit=_LOOK_BACK)
         for later, earlier in pairwise(changes):
-            if (later["at"] - earlier["at"]).total_seconds() >= for_s:
+            stood = (later["at"] - earlier["at"]).total_seconds() >= for_s
+            if stood and not _went_down(earlier, later) and not await self._held(earlier, later):
                 return snapshot(earlier["after"])
         return None
+
+    async def _held(self, earlier: Document, later: Document) -> bool:
+        """Whether automation held for a reason in between."""
+        between = {"$gt": earlier["_id"], "$lt": later["_id"]}
+        hold = {"_id": between, "user": AUTOMATIC, "command.name": "hold"}
+        return bool(await self._read(hold, limit=1))
 
     async def _read(self, query: Document, limit: int) -> list[Document]:
         try:
@@ -103,6 +111,12 @@ class ControlLogStore:
         except PyMongoError as error:
             raise StoreAway(type(error).__name__) from error
         return found
+
+
+def _went_down(earlier: Document, later: Document) -> bool:
+    """Whether automation ended the version by going down."""
+    before, after = earlier["after"], later["after"]
+    return bool(before.get("automaticDowns", []) != after.get("automaticDowns", []))
 
 
 def _entry(document: Document) -> LogEntry:

@@ -118,7 +118,7 @@ def _kept(around: Around, database: Database) -> _Kept:
     days = MigrationSettings().metrics_retention_days  # read-only here: the other one writes
     slots = SlotStore(database, around.replica, retention_days=days)
     evidence = EvidenceStore(database[store_evidence.COLLECTION])
-    measuring = Measuring(slots, around.target, around.clock, evidence.known)
+    measuring = Measuring(slots, around.target, around.legacy, around.clock, evidence.known)
     return _Kept(
         log=ControlLogStore(database[control_log.COLLECTION], around.clock),
         book=AlertStore(database[store_alerts.COLLECTION], around.replica),

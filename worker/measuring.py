@@ -38,6 +38,7 @@ class Measuring:
     Args:
         slots: sums of every replica.
         target: asked for its account where nothing can have been measured yet.
+        legacy: what it is compared with.
         clock: time.
         known: evidence by lineage.
     """
@@ -46,12 +47,14 @@ class Measuring:
         self,
         slots: SlotStore,
         target: Provider,
+        legacy: Provider,
         clock: Clock,
         known: Callable[[str], Awaitable[Evidence | None]],
     ) -> None:
         self._slots = slots
         self._known = known
         self._target = target
+        self._legacy = legacy
         self._clock = clock
 
     async def since_change(self, state: Snapshot) -> Measures:
@@ -71,6 +74,7 @@ class Measuring:
             delivered=tally.delivered,
             judged=tally.delivered + tally.undelivered,
             gives_reports=self._target.gives_reports,
+            legacy_gives_reports=self._legacy.gives_reports,
             per_s=_per_s(lately, (now - of_late).total_seconds()),
             evidence=evidence.about(known, _seconds(state.since), now.timestamp()),
         )

@@ -129,7 +129,7 @@ async def history(days: int):
             began = perf_counter()
             documents = await write_history(database, days)
             store = SlotStore(database, "bench", retention_days=days)
-            measuring = Measuring(store, None, Time(), None)
+            measuring = Measuring(store, None, None, Time(), None)
             reporting = Reporting(
                 sums=measuring.sums,
                 target=Subject(PROVIDERS[0], Role.TARGET, gives_reports=True),

@@ -59,3 +59,10 @@ def test_what_a_comparison_misses_is_told_by_the_bound_in_force(bound: float) ->
     while no_worse_proof(known, Signal.FAILED) < PROOF:
         known, sent = after(known, 1.0, bound), sent + 1
     assert said == pytest.approx(sent, rel=0.01)
+
+
+def test_where_legacy_gives_no_reports_delivery_is_not_compared() -> None:
+    measures = Measures(evidence=after(Evidence(), 100, 0.05), legacy_gives_reports=False)
+    gates = {gate.name: gate for gate in evidence_gates(measures, SHARE)}
+    assert gates["undelivered comparison"].verdict is Verdict.NOT_APPLICABLE
+    assert gates["failed comparison"].verdict is Verdict.NOT_ENOUGH

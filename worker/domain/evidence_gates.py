@@ -41,7 +41,11 @@ def evidence_gates(measures: Measures, share: int) -> tuple[Gate, ...]:
             found.append(_gate(f"{signal} proof", "no reports", Verdict.NOT_APPLICABLE))
             continue
         found.append(_low(known, signal, measures))
-        if COMPARE_FROM <= share < SOAK_FROM:
+        if not COMPARE_FROM <= share < SOAK_FROM:
+            continue
+        if signal is Signal.UNDELIVERED and not measures.legacy_gives_reports:
+            found.append(_gate(f"{signal} comparison", "none of legacy", Verdict.NOT_APPLICABLE))
+        else:
             found.append(_no_worse(known, signal, measures, share))
     return tuple(found)
 

@@ -59,6 +59,8 @@ class Measures:
     judged: int = 0
     """Accepted attempts judged at the delivery age."""
     gives_reports: bool = True
+    legacy_gives_reports: bool = True
+    """Without, delivery has nothing to be compared with."""
     per_s: float = 0.0
     """Outcomes a second of late; 0: none come."""
     account_ok: bool = False

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +17,7 @@ from contracts import control
 from contracts.names import Exchange
 from tests.system.inbox import Inbox
 from tests.system.trouble import DEAD, HALF, LEGACY_HALF, SHARE, TENTH, a_quarter, trouble
+from tests.system.waiting import until
 from worker.cli import app
 from worker.cli.evidence import differs
 
@@ -46,12 +48,18 @@ def names(decisions: list[LogEntry]) -> list[str]:
     return [each.command["name"] for each in decisions]
 
 
-def one_alert(metrics: Inbox, code: str) -> bool:
-    """Told at most once by each replica, all under one id, and with evidence."""
-    found = [each for each in metrics.all if each["code"] == code]
-    tellers = [each["replica"] for each in found]
-    one = len({each["alertId"] for each in found}) == 1 and len(tellers) == len(set(tellers))
-    return one and any(each.get("evidence") for each in found)
+async def told_once(metrics: Inbox, code: str, decision: LogEntry) -> None:
+    """At most once by each replica, all under one id, and with evidence."""
+
+    def found() -> list[dict[str, Any]]:
+        since = decision.evidence["at"]
+        told = [each for each in metrics.all if each["code"] == code]
+        return [each for each in told if datetime.fromisoformat(each["at"]) >= since]
+
+    await until(lambda: any(each.get("evidence") for each in found()), 10, lambda: str(found()))
+    tellers = [each["replica"] for each in found()]
+    assert len({each["alertId"] for each in found()}) == 1
+    assert len(tellers) == len(set(tellers))
 
 
 @pytest.mark.parametrize(("name", "fault"), [("dead", DEAD), ("half", HALF)])
@@ -65,7 +73,7 @@ async def test_trouble_of_the_target_is_rolled_back_automatically(
     assert decisions[0].after.lock is not None
     assert "worse than legacy" in decisions[0].evidence["shown"]["failed"]
     assert differs(decisions[0]) is None
-    assert one_alert(metrics, "automatic-rollback")
+    await told_once(metrics, "automatic-rollback", decisions[0])
     await episode.accounted()
 
 
@@ -77,7 +85,7 @@ async def test_a_target_that_fails_a_tenth_is_stepped_back_automatically(
     first = (await episode.decisions())[0]
     assert (first.command["name"], first.after.percentage) == ("automatic-step-back", 10)
     assert differs(first) is None
-    assert one_alert(metrics, "automatic-step-back")
+    await told_once(metrics, "automatic-step-back", first)
     await episode.accounted()
 
 
@@ -89,7 +97,7 @@ async def test_trouble_of_both_is_common_and_holds(quarter: System, metrics: Inb
     assert names(decisions) == ["hold"]
     assert "hold: common trouble" in decisions[0].reply["text"]
     assert differs(decisions[0]) is None
-    assert one_alert(metrics, "common-trouble")
+    await told_once(metrics, "common-trouble", decisions[0])
     reply = await quarter.steer.ask(control.Status)
     assert reply.state is not None
     assert reply.state.percentage == SHARE

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from worker.domain.judgement import Topic
     from worker.domain.message import Attempt, Lane, Lease, Message, Record, State, StoredEvent
     from worker.domain.notice_text import Notice
-    from worker.domain.notices import Alert, Kind, Sighting
+    from worker.domain.notices import Alert, Kind, Severity, Sighting
     from worker.domain.outcome import AccountFault, Money, Outcome
 
 
@@ -583,6 +583,40 @@ class Checkpoint:
 
 class Clash(Exception):  # noqa: N818 - a result of compare-and-set, not a failure
     """Another entry took the place in the control log."""
+
+
+class Alerts(Protocol):
+    """Where alerts go: told at once, recorded soon. Nobody waits for it, and it never fails."""
+
+    def told(
+        self,
+        code: str,
+        reason: str,
+        *,
+        severity: Severity = "info",
+        suggested_command: str | None = None,
+        evidence: dict[str, str] | None = None,
+        ident: str | None = None,
+    ) -> None:
+        """Something happened; with an id, the same on every replica that tells it."""
+        ...
+
+    def raised(
+        self,
+        code: str,
+        reason: str,
+        *,
+        severity: Severity = "critical",
+        provider: str | None = None,
+        suggested_command: str | None = None,
+        evidence: dict[str, str] | None = None,
+    ) -> None:
+        """Something began; told once until `over`."""
+        ...
+
+    def over(self, code: str, reason: str, *, provider: str | None = None) -> None:
+        """It ended; told only where it was raised."""
+        ...
 
 
 class AlertBook(Protocol):

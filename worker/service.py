@@ -11,6 +11,7 @@ green health check is the one state nobody may be in.
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -75,3 +76,35 @@ class Background:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Loop(ABC):
+    """A service of one task, which may be cut off at any await.
+
+    Args:
+        background: runs it.
+        name: of the task.
+    """
+
+    def __init__(self, background: Background, name: str) -> None:
+        self._background = background
+        self._name = name
+        self._task: asyncio.Task[None] | None = None
+
+    @abstractmethod
+    async def run(self) -> None:
+        """Its work, until it is cancelled."""
+
+    async def start(self) -> None:
+        """Begin."""
+        self._task = self._background.spawn(self.run(), self._name)
+
+    async def drain(self) -> None:  # noqa: B027 - nothing is right for most
+        """Nothing is in flight that anybody waits for."""
+
+    async def stop(self) -> None:
+        """End. Idempotent; safe when never started."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None

@@ -14,6 +14,7 @@ from uuid import uuid4
 import structlog
 
 from worker.broker.link import BROKEN, reraise_own_cancel
+from worker.service import Loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +28,7 @@ RETRY_S: Final = 0.5
 _log = structlog.get_logger(__name__)
 
 
-class Wakeups:
+class Wakeups(Loop):
     """Calls `wake` for each message on a topic, and after each connect.
 
     Args:
@@ -41,30 +42,20 @@ class Wakeups:
     def __init__(
         self, link: Link, background: Background, exchange: str, key: str, wake: Callable[[], None]
     ) -> None:
-        self._background = background
+        super().__init__(background, "wake-ups")
         self._link = link
         self._exchange = exchange
         self._key = key
         self._wake = wake
         self._listening = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Listen; returns once bound."""
-        self._task = self._background.spawn(self._keep(), "wake-ups")
+        await super().start()
         await self._listening.wait()
 
-    async def drain(self) -> None:
-        """Nothing is in flight."""
-
-    async def stop(self) -> None:
-        """End. Idempotent."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
-
-    async def _keep(self) -> None:
+    async def run(self) -> None:
+        """See `Loop.run`."""
         while True:
             try:
                 await self._listen()

@@ -6,35 +6,18 @@ Rules: asks the provider's own account call, never by sending; tells what change
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
+
+from worker.service import Loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from worker.ports import AccountHealth, Provider
+    from worker.ports import AccountHealth, Alerts, Provider
     from worker.service import Background
 
 
-class Told(Protocol):
-    """Where alerts go."""
-
-    def raised(
-        self,
-        code: str,
-        reason: str,
-        *,
-        provider: str | None = None,
-        suggested_command: str | None = None,
-    ) -> None:
-        """Something began."""
-        ...
-
-    def over(self, code: str, reason: str, *, provider: str | None = None) -> None:
-        """It ended."""
-        ...
-
-
-class AccountWatch:
+class AccountWatch(Loop):
     """Checks each account at an interval.
 
     Args:
@@ -50,32 +33,18 @@ class AccountWatch:
         *,
         providers: tuple[Provider, ...],
         low_balance: Mapping[str, float],
-        alerts: Told,
+        alerts: Alerts,
         interval_s: Callable[[], float],
         background: Background,
     ) -> None:
+        super().__init__(background, "accounts")
         self._providers = providers
         self._low_balance = low_balance
         self._alerts = alerts
         self._interval_s = interval_s
-        self._background = background
-        self._task: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        """Begin to watch; the first check is made at once, in the background."""
-        self._task = self._background.spawn(self._watch(), "accounts")
-
-    async def drain(self) -> None:
-        """Nothing is in flight that anybody waits for."""
-
-    async def stop(self) -> None:
-        """End. Idempotent."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
-
-    async def _watch(self) -> None:
+    async def run(self) -> None:
+        """See `Loop.run`."""
         while True:
             for provider in self._providers:
                 self._judge(provider.id, await provider.check())

@@ -14,10 +14,10 @@ import structlog
 
 from worker.domain.notices import key, same
 from worker.ports import StoreAway
+from worker.service import Loop
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
 
     from worker.domain.notices import Sighting
     from worker.ports import AlertBook
@@ -49,7 +49,7 @@ class Source(Protocol):
         ...
 
 
-class Recorder:
+class Recorder(Loop):
     """A service that records alerts.
 
     Args:
@@ -59,29 +59,15 @@ class Recorder:
     """
 
     def __init__(self, source: Source, book: AlertBook, background: Background) -> None:
+        super().__init__(background, "alerts")
         self._source = source
         self._book = book
-        self._background = background
-        self._task: asyncio.Task[Any] | None = None
         self._rounds = 0
         self.told_directly: set[str] = set()
         """Ids of alerts that this replica told people of while the store was away."""
 
-    async def start(self) -> None:
-        """Begin."""
-        self._task = self._background.spawn(self._work(), "alerts")
-
-    async def drain(self) -> None:
-        """What is not recorded yet is seen anew by whoever sees it next."""
-
-    async def stop(self) -> None:
-        """End. Idempotent."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
-
-    async def _work(self) -> None:
+    async def run(self) -> None:
+        """See `Loop.run`."""
         while True:
             try:
                 await self.round()

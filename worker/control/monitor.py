@@ -37,6 +37,7 @@ from worker.domain.phases import Phase
 from worker.domain.recorded import recorded, shown
 from worker.domain.steering import AUTOMATIC
 from worker.ports import Checkpoint, Clash, LogEntry, StoreAway
+from worker.service import Loop
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -48,41 +49,8 @@ if TYPE_CHECKING:
     from worker.domain.flags import Snapshot
     from worker.domain.gates import Measures
     from worker.domain.judgement import Judgement, Window
-    from worker.domain.notices import Severity
-    from worker.ports import Clock, ControlLog, Replier
+    from worker.ports import Alerts, Clock, ControlLog, Replier
     from worker.service import Background
-
-    class Alerts(Protocol):
-        """Where alerts go."""
-
-        def told(
-            self,
-            code: str,
-            reason: str,
-            *,
-            severity: Severity = "info",
-            suggested_command: str | None = None,
-            evidence: dict[str, str] | None = None,
-            ident: str | None = None,
-        ) -> None:
-            """Something happened; with an id, the same on every replica that tells it."""
-            ...
-
-        def raised(
-            self,
-            code: str,
-            reason: str,
-            *,
-            severity: Severity = "critical",
-            suggested_command: str | None = None,
-            evidence: dict[str, str] | None = None,
-        ) -> None:
-            """Something began."""
-            ...
-
-        def over(self, code: str, reason: str) -> None:
-            """It ended."""
-            ...
 
     class Checkpoints(Protocol):
         """Where the ticks are kept."""
@@ -127,7 +95,7 @@ _SUGGESTED: Final = {
 _log = structlog.get_logger(__name__)
 
 
-class Monitor:
+class Monitor(Loop):
     """A service that makes the ticks nobody else made.
 
     Args:
@@ -157,6 +125,7 @@ class Monitor:
         clock: Clock,
         background: Background,
     ) -> None:
+        super().__init__(background, "monitor")
         self._log = log
         self._ticks = ticks
         self._checkpoints = checkpoints
@@ -166,26 +135,11 @@ class Monitor:
         self._alerts = alerts
         self._wake = wake
         self._clock = clock
-        self._background = background
         self._told: datetime | None = None
         self._looked = clock.monotonic()
-        self._task: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        """Begin to look."""
-        self._task = self._background.spawn(self._watch(), "monitor")
-
-    async def drain(self) -> None:
-        """A tick is short and needs no end."""
-
-    async def stop(self) -> None:
-        """End. Idempotent."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
-
-    async def _watch(self) -> None:
+    async def run(self) -> None:
+        """See `Loop.run`."""
         while True:
             try:
                 await self.look()

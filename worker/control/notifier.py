@@ -20,15 +20,15 @@ import structlog
 from worker.domain.notice_text import notice
 from worker.domain.notices import TRIES, TRIES_AT_THE_REST, Kind, alone, due, unseen
 from worker.domain.recipients import shown
-from worker.ports import NotDelivered, StoreAway
+from worker.ports import Alerts, NotDelivered, StoreAway
+from worker.service import Loop
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
-    from typing import Any
 
     from worker.domain.notice_text import Notice
-    from worker.domain.notices import Alert, Severity, Sighting
+    from worker.domain.notices import Alert, Sighting
     from worker.ports import AlertBook, Clock, Post, Snapshots
     from worker.service import Background
 
@@ -42,7 +42,7 @@ _FAILED: Final = "notification-failed"
 _log = structlog.get_logger(__name__)
 
 
-class Source(Protocol):
+class Source(Alerts, Protocol):
     """The alerts of this process."""
 
     def unrecorded(self) -> list[Sighting]:
@@ -53,20 +53,8 @@ class Source(Protocol):
         """The troubles this replica sees now."""
         ...
 
-    def told(self, code: str, reason: str, *, severity: Severity = "info") -> None:
-        """Something happened."""
-        ...
 
-    def raised(self, code: str, reason: str, *, severity: Severity = "critical") -> None:
-        """Something began."""
-        ...
-
-    def over(self, code: str, reason: str) -> None:
-        """It ended."""
-        ...
-
-
-class Notifier:
+class Notifier(Loop):
     """A service that sends notices.
 
     Args:
@@ -96,35 +84,21 @@ class Notifier:
         settle_s: float,
         directly_after_s: float = DIRECTLY_AFTER_S,
     ) -> None:
+        super().__init__(background, "notices")
         self._source = source
         self._book = book
         self._snapshots = snapshots
         self._post = post
         self._told_directly = told_directly
         self._clock = clock
-        self._background = background
         self._repeat = timedelta(seconds=repeat_s)
         self._settle = timedelta(seconds=settle_s)
         self._directly_after = timedelta(seconds=directly_after_s)
         self._tried: dict[str, float] = {}
         self._quiet_until = float("-inf")
-        self._task: asyncio.Task[Any] | None = None
 
-    async def start(self) -> None:
-        """Begin to look."""
-        self._task = self._background.spawn(self._watch(), "notices")
-
-    async def drain(self) -> None:
-        """A notice that is not finished is another replica's after its claim."""
-
-    async def stop(self) -> None:
-        """End. Idempotent."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
-
-    async def _watch(self) -> None:
+    async def run(self) -> None:
+        """See `Loop.run`."""
         while True:
             await self.turn()
             await asyncio.sleep(EVERY_S)

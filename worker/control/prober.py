@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import random
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -29,17 +29,17 @@ from contracts.names import Exchange, Key
 from worker.domain import validation
 from worker.domain.phases import Role
 from worker.ports import Event, StoreAway
+from worker.service import Loop
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from datetime import datetime
-    from typing import Literal
 
     from worker.domain.evidence import Evidence
     from worker.domain.flags import Snapshot
     from worker.domain.validation import Probe
     from worker.domain.validation_settings import ValidationTraffic
-    from worker.ports import Clock, Provider, Publisher, Reported, Snapshots
+    from worker.ports import Alerts, Clock, Provider, Publisher, Reported, Snapshots
     from worker.service import Background
 
 NOT_ACCEPTED: Final = "validation"
@@ -48,27 +48,7 @@ _LOOK_S: Final = 1.0
 _log = structlog.get_logger(__name__)
 
 
-class Told(Protocol):
-    """Where alerts go."""
-
-    def raised(
-        self,
-        code: str,
-        reason: str,
-        *,
-        severity: Literal["info", "warning", "critical"] = "critical",
-        provider: str | None = None,
-        suggested_command: str | None = None,
-    ) -> None:
-        """Something began."""
-        ...
-
-    def over(self, code: str, reason: str, *, provider: str | None = None) -> None:
-        """It ended."""
-        ...
-
-
-class Prober:
+class Prober(Loop):
     """A service that publishes the probes nobody else published.
 
     Args:
@@ -92,12 +72,13 @@ class Prober:
         known: Callable[[str], Awaitable[Evidence | None]],
         publisher: Publisher,
         providers: Mapping[Role, Provider],
-        alerts: Told,
+        alerts: Alerts,
         clock: Clock,
         background: Background,
         delivery_age_s: float,
         max_age_s: float,
     ) -> None:
+        super().__init__(background, "validation")
         self._snapshots = snapshots
         self._records = records
         self._known = known
@@ -105,28 +86,13 @@ class Prober:
         self._providers = providers
         self._alerts = alerts
         self._clock = clock
-        self._background = background
         self._delivery_age = timedelta(seconds=delivery_age_s)
         self._max_age = timedelta(seconds=max_age_s)
         self._asked: dict[Role, tuple[ValidationTraffic, datetime]] = {}
         self._last: dict[Role, Probe] = {}
-        self._task: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        """Begin to probe."""
-        self._task = self._background.spawn(self._watch(), "validation")
-
-    async def drain(self) -> None:
-        """A probe that is not published now is published by somebody else, or was of no use."""
-
-    async def stop(self) -> None:
-        """End. Idempotent."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
-
-    async def _watch(self) -> None:
+    async def run(self) -> None:
+        """See `Loop.run`."""
         while True:
             # Jitter, so that replicas do not look for the same record at the same moment.
             await asyncio.sleep(_LOOK_S * random.uniform(0.5, 1.5))  # noqa: S311 - no secret

@@ -296,3 +296,12 @@ def test_evidence_of_another_share_or_of_long_ago_proves_nothing(
     known = observe(Evidence(), Tick(10.0, Side(), Side()), Setting(25, 0.0))
     assert evidence.about(known, 0.0, 20.0) is known
     assert evidence.about(known, since, now) is None
+
+
+def test_of_a_legacy_without_reports_nothing_is_compared() -> None:
+    setting, known = Setting(25, 0.0, reports=(True, False)), Evidence()
+    for at in range(6):
+        seen = Tick(at * TICK_S, Side(judged=Judged(15, 25, 25)), Side(judged=Judged(0, 75, 75)))
+        known = observe(known, seen, setting)
+    assert not evidence.relative_alarm(known, Signal.UNDELIVERED)
+    assert evidence.absolute_alarm(known, Signal.UNDELIVERED)

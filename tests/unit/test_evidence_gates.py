@@ -24,6 +24,7 @@ from worker.domain.likelihood import Seen
 
 SHARE = 25
 RATE = 0.005
+PERHAPS_BAD = (((0.0,) * 5,) * 2, ((10.0,) * 5,), ((0.0,) * 5,))
 
 
 def after(known: Evidence, messages: float, bound: float) -> Evidence:
@@ -66,3 +67,10 @@ def test_where_legacy_gives_no_reports_delivery_is_not_compared() -> None:
     gates = {gate.name: gate for gate in evidence_gates(measures, SHARE)}
     assert gates["undelivered comparison"].verdict is Verdict.NOT_APPLICABLE
     assert gates["failed comparison"].verdict is Verdict.NOT_ENOUGH
+
+
+def test_suspicion_short_of_an_alarm_shuts_the_way_up_and_is_named() -> None:
+    half = Evidence(relative=((10.0,) * 6, (0.0,) * 6, (0.0,) * 6), absolute=PERHAPS_BAD)
+    (alarm,) = [g for g in evidence_gates(Measures(evidence=half), SHARE) if g.name == "alarm"]
+    assert alarm.verdict is Verdict.FAIL
+    assert alarm.measured == "failed: worse than legacy, slow: bad in itself"

@@ -51,6 +51,10 @@ BAD = (((50.0,) * 5,) * 2, ((0.0,) * 5,), ((0.0,) * 5,))
         (Evidence(at=100.0, breaker_since=30.0), Action.HOLD),
         (Evidence(at=80.0, breaker_since=30.0, legacy_answers=True), Action.GO_ON),
         (Evidence(relative=WORSE, absolute=BAD, legacy_open=True), Action.HOLD),
+        (
+            Evidence(at=100.0, breaker_since=30.0, legacy_answers=True, absolute=BAD),
+            Action.STEP_BACK,
+        ),
         (Evidence(account_fault="balance: x"), Action.HOLD),
         (Evidence(account_fault="balance: x", relative=WORSE), Action.HOLD),
         (Evidence(skew=(50.0,) * 6), Action.HOLD),

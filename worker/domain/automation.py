@@ -8,7 +8,7 @@ as a proposal where approval is required. A hold goes on record once, however lo
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from worker.domain import evidence
 from worker.domain.effects import Order, Rank, place
@@ -78,6 +78,7 @@ def ruled(found: Judgement, known: Evidence, inputs: Inputs, state: Snapshot) ->
             return _down(found, inputs, state)
         case Action.GO_ON:
             return _up(known, inputs, state)
+    assert_never(found.action)
 
 
 def _down(found: Judgement, inputs: Inputs, state: Snapshot) -> Decision:

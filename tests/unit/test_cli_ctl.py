@@ -219,9 +219,10 @@ def test_the_status_names_lock_and_proposal() -> None:
 
 def test_the_status_shows_what_is_not_closed_of_the_breakers() -> None:
     breakers = {"africastalking": "open", "legacy": "closed"}
-    data = {"replicas": [{"replica": "r", "applied": 1, "breakers": breakers}]}
+    faults = {"africastalking": "balance: used up"}
+    data = {"replicas": [{"replica": "r", "applied": 1, "breakers": breakers, "faults": faults}]}
     text = printed(status_parts(reply(version=1, data=data)), width=200)
-    assert "africastalking open" in text
+    assert "africastalking open (balance: used up)" in text
     assert "legacy closed" not in text
 
 
@@ -232,6 +233,7 @@ def test_the_status_says_what_the_monitor_holds_for_and_how_near_the_alarms_are(
         "evidence": {"failed": "target 3 of 25; worse than legacy 1.0 (alarm at 13.2)"},
     }
     text = printed(status_parts(reply(data={"monitor": monitor})))
+    assert "looked at 2026-03-01 12:00:00 UTC" in text
     assert "hold: common trouble" in text
     assert "failed: target 3 of 25; worse than legacy 1.0 (alarm at 13.2)" in text
 

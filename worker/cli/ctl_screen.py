@@ -93,7 +93,7 @@ def _replicas(replicas: Sequence[Mapping[str, Any]], version: int | None) -> Ren
             str(each.get("replica", ""))[:8],  # of a UUID; --json has it whole
             line(plain(applied) + (" (behind)" if late else ""), "yellow" if late else ""),
             *map(plain, cells),
-            _breakers(each.get("breakers") or {}),
+            _breakers(each.get("breakers") or {}, each.get("faults") or {}),
             "-" if age is None else f"{age:.1f} s ago",
         )
     return found
@@ -104,16 +104,21 @@ def _monitor(seen: Mapping[str, Any] | None) -> Iterator[RenderableType]:
     if not seen:
         return
     yield Text()
-    yield line(f"monitor, looked at {plain(seen.get('lookedAt'))}", "bold")
+    at = datetime.fromisoformat(str(seen["lookedAt"]))
+    yield line(f"monitor, looked at {at:%Y-%m-%d %H:%M:%S} UTC", "bold")
     if holding := seen.get("holding"):
         yield line(str(holding), "yellow")
     for signal, figures in (seen.get("evidence") or {}).items():
         yield line(f"{signal}: {figures}")
 
 
-def _breakers(states: Mapping[str, str]) -> str:
-    """Those that are not closed: they are what one looks for."""
-    other = [f"{name} {state}" for name, state in states.items() if state != "closed"]
+def _breakers(states: Mapping[str, str], faults: Mapping[str, str]) -> str:
+    """Those that are not closed, they are what one looks for; and why, where it is our account."""
+    other = [
+        f"{name} {state}" + (f" ({faults[name]})" if name in faults else "")
+        for name, state in states.items()
+        if state != "closed"
+    ]
     return ", ".join(other) or "all closed"
 
 

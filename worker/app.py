@@ -74,6 +74,8 @@ def build(cfg: Settings) -> Process:
     unsent = Unsent()
     follower = Follower(accounts.guards, book, stores.slots, base.background)
     sync = _sync(base, accounts, stores, health, unsent, follower)
+    for guard in accounts.guards.values():
+        guard.on_fault(lambda *_: sync.wake())  # other replicas learn of it by the heartbeat
     send = _send(base, accounts, stores, book, announcer, sync, unsent)
     steering = control_services(_around(base, accounts, sync, send))
     matcher = Matcher(stores.due, stores.reports, announcer, base.clock)

@@ -16,7 +16,16 @@ from typer.testing import CliRunner
 from contracts import control
 from contracts.names import Exchange
 from tests.system.inbox import Inbox
-from tests.system.trouble import DEAD, HALF, LEGACY_HALF, SHARE, TENTH, a_quarter, trouble
+from tests.system.trouble import (
+    DEAD,
+    HALF,
+    LEGACY_HALF,
+    SHARE,
+    TENTH,
+    USED_UP,
+    a_quarter,
+    trouble,
+)
 from tests.system.waiting import until
 from worker.cli import app
 from worker.cli.evidence import differs
@@ -86,6 +95,17 @@ async def test_a_target_that_fails_a_tenth_is_stepped_back_automatically(
     assert (first.command["name"], first.after.percentage) == ("automatic-step-back", 10)
     assert differs(first) is None
     await told_once(metrics, "automatic-step-back", first)
+    await episode.accounted()
+
+
+async def test_a_used_up_balance_is_told_at_once_and_holds(quarter: System, metrics: Inbox) -> None:
+    async with trouble(quarter, "balance", {"africastalking": USED_UP}) as episode:
+        await until(lambda: any(e["code"] == "account-fault" for e in metrics.all), 10)
+        await episode.decided("hold")
+    decisions = await episode.decisions()
+    assert names(decisions) == ["hold"]
+    assert "refuses our account: balance" in decisions[0].reply["text"]
+    assert decisions[0].after.percentage == SHARE
     await episode.accounted()
 
 

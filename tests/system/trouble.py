@@ -32,6 +32,7 @@ _WITHIN_S: Final = 60.0
 DEAD: Final = {"action": {"do": "unreachable"}}
 HALF: Final = {"match": {"rate": 0.5}, "action": {"do": "refuse", "code": 500}}
 TENTH: Final = {"match": {"rate": 0.1}, "action": {"do": "refuse", "code": 500}}
+USED_UP: Final = {"action": {"do": "refuse", "code": 405}}
 LEGACY_HALF: Final = {"match": {"rate": 0.5}, "action": {"do": "refuse", "code": "unavailable"}}
 
 

@@ -218,6 +218,15 @@ async def test_a_fault_of_the_account_is_told_once_and_stands_until_the_breaker_
     assert (bench.guard.fault, bench.faults) == ("", ["balance: no balance", None])
 
 
+async def test_a_fault_is_told_to_who_asked_for_it_later(bench: Bench) -> None:
+    told: list[str | None] = []
+    bench.guard.on_fault(lambda _id, fault: told.append(fault))
+    await bench.send(
+        NotSent(Blame.ACCOUNT, "405", "no balance", account_fault=AccountFault.BALANCE)
+    )
+    assert told == bench.faults == ["balance: no balance"]
+
+
 async def test_credentials_refused_and_confirmed_are_told(bench: Bench) -> None:
     bench.provider.health = AccountHealth(
         ok=False, reason="credentials refused", fault=AccountFault.AUTHENTICATION

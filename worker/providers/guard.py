@@ -84,7 +84,7 @@ class ProviderGuard:
         self.fault = ""
         """See `Guard.fault`."""
         self._on_change = on_change
-        self._on_fault = on_fault
+        self._on_fault = [on_fault]
         self.limiter = Limiter(settings.max_in_flight, settings.rate_per_s, clock)
         self.clock = clock
         self._confirming: asyncio.Task[None] | None = None
@@ -120,6 +120,10 @@ class ProviderGuard:
         """Close the breaker: an administrator's decision."""
         self.breaker.reset(reason)
 
+    def on_fault(self, call: OnFault) -> None:
+        """Have `call` told of faults too."""
+        self._on_fault.append(call)
+
     async def close(self) -> None:
         """End what runs beside the traffic. Idempotent; the provider is closed by its owner."""
         task, self._confirming = self._confirming, None
@@ -146,13 +150,16 @@ class ProviderGuard:
         """Every further message would fare the same."""
         self.breaker.trip(call, fault)
         if self.breaker.state is not BreakerState.CLOSED and not self.fault:
-            self.fault = fault
-            self._on_fault(self.provider_id, fault)
+            self._set_fault(fault)
+
+    def _set_fault(self, fault: str) -> None:
+        self.fault = fault
+        for call in self._on_fault:
+            call(self.provider_id, fault or None)
 
     def _changed(self, provider_id: str, old: BreakerState, new: BreakerState, reason: str) -> None:
         if new is BreakerState.CLOSED and self.fault:
-            self.fault = ""
-            self._on_fault(provider_id, None)
+            self._set_fault("")
         self._on_change(provider_id, old, new, reason)
 
     def _confirm(self, call: Call) -> None:

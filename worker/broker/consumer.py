@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from contracts.names import Header
-from worker.broker.link import BROKEN, reraise_own_cancel
+from worker.broker.link import BROKEN, naming_losses, reraise_own_cancel
 from worker.ports import Incoming, Settlement
 
 if TYPE_CHECKING:
@@ -144,9 +144,10 @@ class Consumer:
                 continue
             channel = None
             try:
-                channel = await self._link_channel()
-                if channel is not None:
-                    await self._consume_on(channel)
+                with naming_losses():
+                    channel = await self._link_channel()
+                    if channel is not None:
+                        await self._consume_on(channel)
             except BROKEN as error:
                 reraise_own_cancel()
                 _log.warning("consumer failed", queue=self._queue, error=type(error).__name__)

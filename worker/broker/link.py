@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import aio_pika
@@ -20,6 +21,8 @@ from aio_pika.exceptions import AMQPError
 from worker.broker import leniency
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from aio_pika.abc import AbstractChannel, AbstractConnection
 
     from worker.service import Background
@@ -119,8 +122,9 @@ class Link:
             connection = self._connection
             try:
                 if connection is not None:
-                    async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                        return await connection.channel(on_return_raises=returns_raise)
+                    with naming_losses():
+                        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                            return await connection.channel(on_return_raises=returns_raise)
             except BROKEN as error:
                 reraise_own_cancel()
                 _log.warning("channel not opened", link=self._name, error=type(error).__name__)
@@ -171,6 +175,21 @@ class Link:
                 _log.warning("not connected", link=self._name, error=type(error).__name__)
             else:
                 return
+
+
+@contextmanager
+def naming_losses() -> Iterator[None]:
+    """Around calls of the library: has what it raises bare belong to `LOST`.
+
+    aiormq raises `Exception` itself, of no class of its own, in whoever waits on a channel that was
+    closed without a reason.
+    """
+    try:
+        yield
+    except Exception as error:
+        if type(error) is Exception:
+            raise ConnectionResetError("the channel is gone") from error
+        raise
 
 
 def reraise_own_cancel() -> None:

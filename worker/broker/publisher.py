@@ -28,7 +28,7 @@ from pamqp.commands import Basic
 from contracts.commands import own_message_id
 from contracts.names import Exchange, Header, Key, retry_key
 from worker.broker.leniency import portable
-from worker.broker.link import BROKEN, reraise_own_cancel
+from worker.broker.link import BROKEN, naming_losses, reraise_own_cancel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -102,15 +102,7 @@ class AmqpPublisher:
         )
         key = f"reply.{user}.{ident}"
         try:
-            async with asyncio.timeout(CONFIRM_TIMEOUT_S):
-                channel = await self._open()
-                await channel.basic_publish(
-                    body,
-                    exchange=Exchange.REPLIES,
-                    routing_key=key,
-                    properties=properties,
-                    mandatory=True,
-                )
+            await self._once(Exchange.REPLIES, key, body, properties, mandatory=True)
         except BROKEN as error:  # an unroutable one too
             reraise_own_cancel()
             _log.warning("reply not taken", key=key, error=type(error).__name__)
@@ -119,11 +111,7 @@ class AmqpPublisher:
         """See `Replier.announce_state`. Tried once: replicas re-read every second anyway."""
         properties = Basic.Properties(content_type="application/json", message_type=Key.STATE)
         try:
-            async with asyncio.timeout(CONFIRM_TIMEOUT_S):
-                channel = await self._open()
-                await channel.basic_publish(
-                    body, exchange=Exchange.STATE, routing_key=Key.STATE, properties=properties
-                )
+            await self._once(Exchange.STATE, Key.STATE, body, properties)
         except BROKEN as error:
             reraise_own_cancel()
             _log.warning("state not announced", error=type(error).__name__)
@@ -140,13 +128,42 @@ class AmqpPublisher:
     async def _metric(self, key: str, body: bytes) -> None:
         properties = Basic.Properties(content_type="application/json", message_type=key)
         try:
-            async with asyncio.timeout(CONFIRM_TIMEOUT_S):  # a new channel may be long in coming
-                channel = await self._open()
-                await channel.basic_publish(
-                    body, exchange=Exchange.METRICS, routing_key=key, properties=properties
-                )
+            await self._once(Exchange.METRICS, key, body, properties)
         except BROKEN:
             self.dropped_metrics += 1
+
+    async def _once(
+        self,
+        exchange: str,
+        key: str,
+        body: bytes,
+        properties: Basic.Properties,
+        *,
+        mandatory: bool = False,
+    ) -> None:
+        """Publish, the opening of a channel included in the time it may take. Raises `BROKEN`."""
+        async with asyncio.timeout(CONFIRM_TIMEOUT_S):
+            channel = await self._open()
+            await self._send(channel, exchange, key, body, properties, mandatory=mandatory)
+
+    async def _send(
+        self,
+        channel: InnerChannel,
+        exchange: str,
+        key: str,
+        body: bytes,
+        properties: Basic.Properties,
+        *,
+        mandatory: bool,
+    ) -> None:
+        with naming_losses():
+            await channel.basic_publish(
+                body,
+                exchange=exchange,
+                routing_key=key,
+                properties=properties,
+                mandatory=mandatory,
+            )
 
     async def _publish(
         self,
@@ -181,13 +198,7 @@ class AmqpPublisher:
         try:
             channel = await self._open()
             async with asyncio.timeout(CONFIRM_TIMEOUT_S):
-                await channel.basic_publish(
-                    body,
-                    exchange=exchange,
-                    routing_key=key,
-                    properties=properties,
-                    mandatory=mandatory,
-                )
+                await self._send(channel, exchange, key, body, properties, mandatory=mandatory)
         except (PublishError, DeliveryError) as error:
             _log.error("publish refused", exchange=exchange, key=key, error=type(error).__name__)
             return False

@@ -16,7 +16,7 @@ import structlog
 
 from contracts.names import Queue
 from worker.broker.dead import ready
-from worker.broker.link import LOST
+from worker.broker.link import LOST, naming_losses
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +75,8 @@ class UnroutedWatch:
         while not self._stopping.is_set():
             try:
                 if self._link.is_up:
-                    await self._look()
+                    with naming_losses():
+                        await self._look()
             except (*LOST, asyncio.CancelledError) as error:
                 # The library cancels what waits on a dead channel; `stop` cancels only at its end.
                 if self._stopping.is_set():

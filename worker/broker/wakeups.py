@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import structlog
 
-from worker.broker.link import BROKEN, reraise_own_cancel
+from worker.broker.link import BROKEN, naming_losses, reraise_own_cancel
 from worker.service import Loop
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ class Wakeups(Loop):
         """See `Loop.run`."""
         while True:
             try:
-                await self._listen()
+                with naming_losses():
+                    await self._listen()
             except BROKEN as error:
                 reraise_own_cancel()
                 _log.warning("wake-ups interrupted", error=type(error).__name__)

@@ -27,7 +27,7 @@ from pydantic import ValidationError
 from contracts.codec import encode
 from contracts.control import ControlCommand, ControlReply
 from contracts.names import Exchange
-from worker.broker.link import BROKEN, connect, reraise_own_cancel
+from worker.broker.link import BROKEN, connect, naming_losses, reraise_own_cancel
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -101,10 +101,11 @@ class ControlClient:
     async def _publish(self, asked: ControlCommand | ControlQuery, within_s: float) -> bool:
         """Whether the broker has it; what hinders is noted and tried again."""
         try:
-            channel = await self._connected()
-            exchange = await channel.get_exchange(Exchange.CONTROL, ensure=False)
-            message = self._message(asked, within_s)
-            await exchange.publish(message, _key(asked), mandatory=True)
+            with naming_losses():
+                channel = await self._connected()
+                exchange = await channel.get_exchange(Exchange.CONTROL, ensure=False)
+                message = self._message(asked, within_s)
+                await exchange.publish(message, _key(asked), mandatory=True)
         except _REFUSED as error:
             await self._disconnect()
             raise NotAllowed(f"the broker refuses user {self.user}: {_plain(error)}") from None

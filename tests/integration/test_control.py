@@ -17,7 +17,8 @@ from tests.integration.proxy import Proxy
 from tests.system.steering import Steering, command
 from worker.cli.client import ControlClient, NotAllowed
 from worker.domain.evidence import METHOD, Evidence
-from worker.domain.judgement import AUTOMATIC, setting_of
+from worker.domain.flags import AUTOMATIC
+from worker.domain.judgement import setting_of
 from worker.domain.phases import Phase, Role
 from worker.domain.recorded import document
 from worker.store.slots import SlotStore

@@ -12,8 +12,8 @@ from contracts import control
 from tests.system.account import Account
 from tests.system.waiting import until
 from worker.clock import SystemClock
+from worker.domain.flags import AUTOMATIC
 from worker.domain.phases import Phase
-from worker.domain.steering import AUTOMATIC
 from worker.ports import LogEntry
 from worker.store import control_log
 from worker.store.control_log import ControlLogStore

@@ -10,9 +10,8 @@ import pytest
 
 from worker.domain import judgement
 from worker.domain.evidence import Evidence
-from worker.domain.flags import Flags, Snapshot
+from worker.domain.flags import AUTOMATIC, Flags, Snapshot
 from worker.domain.judgement import (
-    AUTOMATIC,
     Action,
     Topic,
     Window,

@@ -15,9 +15,9 @@ import pytest
 from tests.seeded import DAY, tick
 from worker.domain.effects import Order, Rank
 from worker.domain.evidence import TICK_S, Evidence, Judged, Side, Tick, observe
-from worker.domain.flags import Flags, MigrationSettings, Snapshot
+from worker.domain.flags import AUTOMATIC, Flags, MigrationSettings, Snapshot
 from worker.domain.gates import Measures
-from worker.domain.judgement import AUTOMATIC, judge, setting_of
+from worker.domain.judgement import judge, setting_of
 from worker.domain.phases import Phase, Role
 from worker.domain.steering import decide
 

@@ -13,8 +13,8 @@ import typer
 
 from worker.cli.addresses import mongo_url
 from worker.clock import SystemClock
+from worker.domain.flags import AUTOMATIC
 from worker.domain.recorded import document, replay
-from worker.domain.steering import AUTOMATIC
 from worker.ports import StoreAway
 from worker.store import control_log
 from worker.store.client import Database

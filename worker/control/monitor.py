@@ -31,11 +31,10 @@ from worker.control import views
 from worker.domain import evidence
 from worker.domain.automation import Inputs, judged, ruled, wants_up
 from worker.domain.effects import place
-from worker.domain.flags import RollbackPolicy
+from worker.domain.flags import AUTOMATIC, RollbackPolicy
 from worker.domain.judgement import Action, Topic
 from worker.domain.phases import Phase
 from worker.domain.recorded import recorded, shown
-from worker.domain.steering import AUTOMATIC
 from worker.ports import Checkpoint, Clash, LogEntry, StoreAway
 from worker.service import Loop
 
@@ -196,14 +195,15 @@ class Monitor(Loop):
 
     def _show(self, seen: Checkpoint | None) -> None:
         """Every replica alerts what automation holds for: it outlives whoever saw it begin."""
-        for topic in _ALERTED if seen else ():
-            if seen is None or topic is not seen.topic:
-                self._alerts.over(topic, "automation goes on")
-                continue
+        if seen is None:
+            return
+        for topic in _ALERTED - {seen.topic}:
+            self._alerts.over(topic, "automation goes on")
+        if seen.topic in _ALERTED:
             self._alerts.raised(
-                topic,
+                seen.topic,
                 str(seen.holding),
-                suggested_command=_SUGGESTED.get(topic, "sms-worker ctl status"),
+                suggested_command=_SUGGESTED.get(seen.topic, "sms-worker ctl status"),
                 evidence=shown(seen.evidence),
             )
 

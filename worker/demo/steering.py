@@ -11,8 +11,8 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from worker.demo.waiting import FactMissing, until_asked
+from worker.domain.flags import AUTOMATIC
 from worker.domain.message import State
-from worker.domain.steering import AUTOMATIC
 from worker.store import messages
 from worker.store.client import Database
 

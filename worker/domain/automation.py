@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, assert_never
 
 from worker.domain import evidence
 from worker.domain.effects import Order, Rank, place
-from worker.domain.flags import RollbackPolicy
+from worker.domain.flags import AUTOMATIC, RollbackPolicy
 from worker.domain.judgement import Action, judge, judge_window, permitted, went_down
-from worker.domain.steering import AUTOMATIC, Ruling, decide, next_up, share
+from worker.domain.steering import Ruling, decide, next_up, share
 
 if TYPE_CHECKING:
     from datetime import datetime

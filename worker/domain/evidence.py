@@ -17,7 +17,7 @@ Three signals (failed, slow, undelivered), and for each two detectors and two pr
   alternatives raises the alarm. The mean time to a false alarm is at least the level, in ticks.
 - A proof is the same likelihood ratio the other way round and without starting anew, an e-process:
   under "still as bad as tolerated" it passes 20 with a probability of at most 1/20, however often
-  one looks (Ville's inequality). It is reset at each change of the share.
+  one looks (Ville's inequality). It is reset at each change of the share or the bound.
 - While legacy itself is bad, and for `AFTERMATH_S` after, nothing is compared, and the relative
   detectors start anew: an outage common to both neither begins nor ends for both in one tick
   (timeouts differ, breakers wait for their probes), and its first and last failures would be blamed

@@ -15,6 +15,8 @@ A target breaker open for `BREAKER_S` with a healthy legacy goes down too: at `D
 the way, below it by a step. Where both providers are bad, the split is held and single messages
 fail over. A fault of our account with the target (credentials, balance, configured sender) holds at
 once, outside statistics. With `EnableAutomaticRollback` off, going down is only asked for.
+At 100 % nothing goes to legacy: failures lead down where its probes prove it good, anything else is
+undecided and holds.
 """
 
 from __future__ import annotations
@@ -28,9 +30,9 @@ from typing import TYPE_CHECKING, Final
 from worker.domain import evidence
 from worker.domain.effects import place
 from worker.domain.evidence import Evidence, Setting, Signal
-from worker.domain.flags import Lock
+from worker.domain.flags import AUTOMATIC, Lock
 from worker.domain.phases import LEGACY_ALONE, Phase, Role, requirements_at
-from worker.domain.steering import AUTOMATIC, share
+from worker.domain.steering import share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -21,9 +21,7 @@ from typing import TYPE_CHECKING, Final
 from worker.domain.effects import EFFECTS, Order, Rank, Refused, place
 from worker.domain.evidence_gates import SOAK_FROM, evidence_gates
 from worker.domain.flags import (
-    AUTOMATIC as AUTOMATIC,  # noqa: PLC0414 - whoever decides imports it from here
-)
-from worker.domain.flags import (
+    AUTOMATIC,
     Proposal,
     Snapshot,
 )

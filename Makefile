@@ -27,7 +27,7 @@ lint: setup ## ruff, format, types, architecture: seconds
 	$(BIN)/lint-imports --no-cache
 
 check: lint ## the same, and unit and contract tests: under a minute
-	$(PYTEST) tests/unit tests/contracts
+	$(PYTEST) $(PARALLEL) tests/unit tests/contracts
 
 test: lint ## everything but bench, on a real broker and database: minutes
 	$(PYTEST) -m "not bench" $(PARALLEL)
@@ -37,7 +37,7 @@ coverage: setup ## lines and branches that no test but those of the whole system
 	$(BIN)/coverage report --include='worker/domain/*' --fail-under=100
 	$(BIN)/coverage report --omit='worker/domain/*' --fail-under=90
 
-bench: setup ## measure; asserts ratios and the bars of the evidence: half an hour
+bench: setup ## measure; asserts ratios and the bars of the evidence: hours
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(PYTEST) tests/bench -m bench -s --timeout=900
 

@@ -1,12 +1,14 @@
 """Bytes to models and back, and the ids of events.
 
-Rules: JSON in UTF-8, camelCase, absent instead of null. What is read is bounded (`MAX_BODY_BYTES`)
-and either a model or a `DecodeError`, never another exception. A `DecodeError` carries no input:
-it may be logged, stored and published.
+Rules: JSON in UTF-8, camelCase, absent instead of null. A byte order mark before it is ignored, as
+RFC 8259 (section 8.1) allows: serialisers of .NET write one. What is read is bounded in length and
+depth (`MAX_BODY_BYTES`, `MAX_DEPTH`) and is either a model or a `DecodeError`, never another
+exception. A `DecodeError` carries no input: it may be logged, stored and published.
 """
 
 from __future__ import annotations
 
+import codecs
 import json
 import uuid
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +22,18 @@ if TYPE_CHECKING:
 
 NAMESPACE: Final = uuid.UUID("6f1f6a0e-5d0b-5b8e-9c55-0f6c2e7a4d31")
 """UUIDv5 namespace of event ids; never changes."""
+
+
+MAX_DEPTH: Final = 32
+"""Deepest nesting of objects and arrays that is read."""
+
+_OTHER_MARKS: Final = {
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
+"""The longer ones first: the mark of UTF-32 begins with that of UTF-16."""
 
 
 class DecodeError(ValueError):
@@ -73,16 +87,30 @@ def read_object(body: bytes) -> dict[str, Any]:
     """Parse a body into a JSON object.
 
     Raises:
-        DecodeError: too long, not JSON in UTF-8, or not an object.
+        DecodeError: too long, nested too deep, not JSON in UTF-8, or not an object.
     """
     if len(body) > MAX_BODY_BYTES:
         problem = f"body: expected at most {MAX_BODY_BYTES} bytes, got {len(body)}"
         raise DecodeError("body too long", None, (problem,))
-    value = _parse(body)
+    value = _parse(body.removeprefix(codecs.BOM_UTF8))
     if not isinstance(value, dict):
         problem = f"body: expected a JSON object, got {type_name(value)}"
         raise DecodeError("not a JSON object", None, (problem,))
+    if _depth(value) > MAX_DEPTH:
+        raise _too_deep()
     return value
+
+
+def _depth(value: object) -> int:
+    """Levels of objects and arrays, counted as far as they matter."""
+    level, found = [value], 0
+    while found <= MAX_DEPTH:
+        inner = [each for each in level if isinstance(each, dict | list)]
+        if not inner:
+            break
+        found += 1
+        level = [x for each in inner for x in (each.values() if isinstance(each, dict) else each)]
+    return found
 
 
 def _parse(body: bytes) -> object:
@@ -97,8 +125,27 @@ def _parse(body: bytes) -> object:
         pass
     try:
         return json.loads(body.decode(), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        raise DecodeError("not JSON", None, ("body: expected JSON in UTF-8",)) from None
+    except RecursionError:
+        raise _too_deep() from None
+    except ValueError:
+        problem = f"body: expected JSON in UTF-8{_got(body)}"
+        raise DecodeError("not JSON", None, (problem,)) from None
+
+
+def other_encoding(body: bytes) -> str | None:
+    """The encoding that a byte order mark names, where it is not UTF-8."""
+    return next((name for mark, name in _OTHER_MARKS.items() if body.startswith(mark)), None)
+
+
+def _got(body: bytes) -> str:
+    """What a byte order mark says of a body; empty where there is none."""
+    found = other_encoding(body)
+    return f", got a byte order mark of {found}" if found else ""
+
+
+def _too_deep() -> DecodeError:
+    problem = f"body: expected at most {MAX_DEPTH} levels of nesting, got more"
+    return DecodeError("nested too deep", None, (problem,))
 
 
 def _refuse_constant(name: str) -> object:

@@ -2,7 +2,9 @@
 
 Rules: a command is understood whole or refused by the name of each wrong field, with what was
 expected and what came; a refusal never echoes the text, the number or anything else that may hold
-one. `null` counts as absent. Where a field is given in both spellings the camelCase one counts.
+one. `null` counts as absent, and so do an empty or blank string in an optional field and an empty
+array for `metadata`: serialisers of .NET, Java and PHP write them for what is not there. Where a
+field is given in both spellings the camelCase one counts.
 Limits keep every command storable (no NUL, no lone surrogate) and every id within an AMQP short
 string.
 """
@@ -37,11 +39,13 @@ VALIDATION_PROVIDER: Final = "ValidationProvider"
 
 _NO_NUL: Final = r"^[^\x00]*$"
 _INTEGER: Final = re.compile(r"\s*[+-]?[0-9]{1,19}\s*", re.ASCII)
-_VALID_ID: Final = re.compile(r"[ -~]{1,128}", re.ASCII)
+_VALID_ID: Final = re.compile(r"[!-~]([ -~]{0,126}[!-~])?", re.ASCII)
 
 _METADATA_KEYS: Final = {"userId": "UserId", "branchId": "BranchId", "messageType": "MessageType"}
 """Fields that an entry of `metadata` serves where they are absent."""
 _SNAKE: Final = {"userId": "user_id", "branchId": "branch_id", "messageType": "message_type"}
+_REQUIRED: Final = frozenset({"to", "text"})
+"""Fields whose emptiness is an error; an empty `messageId` leaves it to the AMQP property."""
 
 Metadata = Annotated[
     dict[
@@ -93,10 +97,10 @@ class SendSms(Wire):
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, data: Any) -> Any:
-        """Drop nulls, then let `metadata` serve for absent fields."""
+        """Drop what stands for nothing, then let `metadata` serve for absent fields."""
         if not isinstance(data, dict):
             return data
-        given = {name: value for name, value in data.items() if value is not None}
+        given = {n: value for n, value in data.items() if n in _REQUIRED or not _is_nothing(value)}
         metadata = given.get("metadata")
         if isinstance(metadata, dict):
             for name, key in _METADATA_KEYS.items():
@@ -106,11 +110,16 @@ class SendSms(Wire):
         return given
 
 
+def _is_nothing(value: object) -> bool:
+    """Whether a value stands for an absent one."""
+    return value is None or value == [] or (isinstance(value, str) and not value.strip())
+
+
 def _serve(given: dict[str, Any], name: str, value: str) -> None:
-    """Fill `name` from metadata. An empty id or type there means none; an empty branch is wrong."""
-    if name == "branchId":
-        given[name] = int(value) if _INTEGER.fullmatch(value) else value
-    elif value:
+    """Fill `name` from metadata; an empty entry there means none."""
+    if name == "branchId" and _INTEGER.fullmatch(value):
+        given[name] = int(value)
+    elif not _is_nothing(value):
         given[name] = value
 
 
@@ -137,21 +146,19 @@ def decode_send(
         data = read_object(body)
     except DecodeError as error:
         hints = error.problems + _content_hint(content_type)
-        raise DecodeError(error.reason, _valid(message_id), hints) from None
-    own = data.get("messageId")
-    if own is None:
-        own = data.get("message_id")
+        raise DecodeError(error.reason, valid_id(message_id), hints) from None
+    own = _own_id(data)
     if own is None and message_id:
         data["messageId"] = message_id
     if type_ and type_ != SEND_TYPE:
-        raise _unknown_type(type_, _valid(own) or _valid(message_id))
+        raise _unknown_type(type_, valid_id(own) or valid_id(message_id))
     if message_id and isinstance(own, str) and own != message_id:
         raise _two_ids(own, message_id)
     try:
         return SendSms.model_validate(data)
     except ValidationError as error:
         found = [_problem(each, data) for each in error.errors(include_url=False)]
-        raise problems.refusal(found, _valid(own) or _valid(message_id)) from None
+        raise problems.refusal(found, valid_id(own) or valid_id(message_id)) from None
 
 
 def own_message_id(body: bytes) -> str | None:
@@ -160,11 +167,17 @@ def own_message_id(body: bytes) -> str | None:
         data = read_object(body)
     except DecodeError:
         return None
-    own = data.get("messageId")
-    return _valid(data.get("message_id") if own is None else own)
+    return valid_id(_own_id(data))
 
 
-def _valid(candidate: object) -> str | None:
+def _own_id(data: dict[str, Any]) -> object:
+    """The id a body gives, valid or not; None where it gives none."""
+    spelled = (data.get(name) for name in ("messageId", "message_id"))
+    return next((each for each in spelled if not _is_nothing(each)), None)
+
+
+def valid_id(candidate: object) -> str | None:
+    """A message id if it is one; None for whatever else stands in its place."""
     if isinstance(candidate, str) and _VALID_ID.fullmatch(candidate):
         return candidate
     return None
@@ -184,9 +197,9 @@ def _unknown_type(type_: str, message_id: str | None) -> DecodeError:
 
 
 def _two_ids(own: str, other: str) -> DecodeError:
-    shown = [f'"{each}"' if _valid(each) else problems.kind(each) for each in (other, own)]
+    shown = [f'"{each}"' if valid_id(each) else problems.kind(each) for each in (other, own)]
     line = problems.problem("messageId", f"the AMQP message_id {shown[0]}", shown[1])
-    return DecodeError("two message ids", _valid(own) or _valid(other), (line,))
+    return DecodeError("two message ids", valid_id(own) or valid_id(other), (line,))
 
 
 _LINE: Final = "a string of 1 to 128 characters without control characters"
@@ -203,6 +216,7 @@ _EXPECTED: Final = {
 }
 _EXPECTED_KEY: Final = "a key of 1 to 128 characters without control characters"
 _EXPECTED_VALUE: Final = "a string of up to 1024 characters without NUL"
+_NO_BLANKS: Final = ", without a blank at either end"
 _GOT: Final = {"branchId": problems.integer, "expiresAt": problems.moment}
 
 
@@ -217,7 +231,8 @@ def _problem(detail: ErrorDetails, data: dict[str, Any]) -> str:
     if detail["type"] == "missing":
         return problems.problem(field, _EXPECTED[field], "nothing")
     got = _GOT.get(field, problems.kind)(detail["input"])
-    return problems.problem(_source(field, data), _EXPECTED[field], got)
+    expected = _EXPECTED[field] + (_NO_BLANKS if field == "messageId" else "")
+    return problems.problem(_source(field, data), expected, got)
 
 
 def _source(field: str, data: dict[str, Any]) -> str:
@@ -237,4 +252,5 @@ __all__ = [
     "SendSms",
     "decode_send",
     "own_message_id",
+    "valid_id",
 ]

@@ -1,8 +1,9 @@
 """Steering the migration: commands, queries, replies, and the wake-up.
 
-Rules: commands refuse unknown fields, because a typo must not widen a command. The name in the body
-must equal the last words of the routing key. Who asks is what the broker vouches for, never what a
-body says. A command id makes a command once-only: the same id again gets the stored reply.
+Rules: commands refuse unknown fields and fields given twice, because a typo must not widen a
+command (`control_decoding` reads them). The name in the body must equal the last words of the
+routing key. Who asks is what the broker vouches for, never what a body says. A command id makes a
+command once-only: the same id again gets the stored reply.
 `control.state` is a wake-up and carries the version only: the store is the truth.
 """
 
@@ -11,16 +12,23 @@ from __future__ import annotations
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, StringConstraints
 
-from contracts.codec import DecodeError, read_object
-from contracts.model import Int64, Line, MessageId, Moment, Strict, Wire
+from contracts import documents
+from contracts.model import INT64, Int64, Line, MessageId, Moment, Strict, Wire
 
 Percentage = Annotated[int, Field(strict=True, ge=0, le=100)]
 Reason = Annotated[str, Field(strict=True, min_length=3, max_length=500)]
-Version = Annotated[int, Field(strict=True, ge=0)]
+SenderId = Annotated[Line, StringConstraints(max_length=20)]
+Version = Annotated[int, Field(strict=True, ge=0, lt=INT64)]
 Provider = Annotated[str, Field(strict=True, min_length=1, max_length=32)]
 """A provider's id, role (`target`, `legacy`) or common spelling, in any case."""
+
+
+def _fit(document: dict[str, Any]) -> dict[str, Any]:
+    if problems := documents.unfit(document):
+        raise ValueError("; ".join(problems))
+    return document
 
 
 class StateAnnouncement(Wire):
@@ -104,13 +112,13 @@ class Reject(ControlCommand):
 
 
 class Hold(ControlCommand):
-    """Stop automatic moves upwards."""
+    """Stop automatic moves upwards. So does every command that takes traffic from the target."""
 
     name: Literal["hold"] = "hold"
 
 
 class Resume(ControlCommand):
-    """Let automation go on."""
+    """Let automation go on, after `hold` or after something was taken back by hand."""
 
     name: Literal["resume"] = "resume"
 
@@ -125,7 +133,7 @@ class SetFlags(_Upward):
     """Replace the flags by a whole document (`deploy/flags.json`)."""
 
     name: Literal["set-flags"] = "set-flags"
-    flags: dict[str, Any]
+    flags: Annotated[dict[str, Any], AfterValidator(_fit)]
 
 
 class SetUserOverride(_Upward):
@@ -210,11 +218,31 @@ class Ack(ControlCommand):
     """Which one, where several of that code are open."""
 
 
+class AddSuppression(ControlCommand):
+    """Put a recipient on the list of those who want no messages."""
+
+    name: Literal["add-suppression"] = "add-suppression"
+    number: Line
+    """As people write it. It is kept as hash and mask."""
+    sender_id: SenderId | None = None
+    """Of which sender; absent: of every one."""
+
+
+class RemoveSuppression(ControlCommand):
+    """Let a recipient have messages again."""
+
+    name: Literal["remove-suppression"] = "remove-suppression"
+    number: Line
+    """As people write it. It is kept as hash and mask."""
+    sender_id: SenderId | None = None
+    """Of which sender; absent: of every one, whatever the list says."""
+
+
 Command = (
     Advance | Step | SetPercentage | Rollback | EmergencyRollback | Approve | Reject | Hold
     | Resume | Unlock | SetFlags | SetUserOverride | ClearUserOverride | SetBranchOverride
     | ClearBranchOverride | EnableProvider | DisableProvider | RetireLegacy | ResetBreaker
-    | Backup | Restore | Ack
+    | Backup | Restore | Ack | AddSuppression | RemoveSuppression
 )  # fmt: skip
 
 COMMANDS: Final[tuple[type[ControlCommand], ...]] = Command.__args__
@@ -271,7 +299,16 @@ class Alerts(ControlQuery):
     name: Literal["alerts"] = "alerts"
 
 
-Query = Status | Health | Comparison | History | Explain | Alerts
+class Suppressions(ControlQuery):
+    """Who wants no messages, and of which sender; the newest first."""
+
+    name: Literal["suppressions"] = "suppressions"
+    number: Line | None = None
+    """One recipient, as people write the number: everything on record, a way back too."""
+    limit: Annotated[int, Field(strict=True, ge=1, le=200)] = 50
+
+
+Query = Status | Health | Comparison | History | Explain | Alerts | Suppressions
 QUERIES: Final[tuple[type[ControlQuery], ...]] = Query.__args__
 
 
@@ -298,6 +335,9 @@ class StateView(Wire):
     initiated_by: str | None = None
     is_rollback_available: bool
     held: bool = False
+    """Automation does not move up, until `resume`."""
+    held_reason: str | None = None
+    """Who held it, by which command, and why."""
     locked: str | None = None
     proposal: str | None = None
     flags: dict[str, Any]
@@ -319,42 +359,6 @@ class ControlReply(Wire):
     state: StateView | None = None
     gates: tuple[GateView, ...] = ()
     data: dict[str, Any] | None = None
-    """What a query asked for."""
+    """What a query asked for: `StatusAnswer`, `HistoryAnswer`, `ExplainAnswer`, `AlertsAnswer` or
+    `SuppressionsAnswer` by its name; `HealthMetric` or `ComparisonMetric` without the `event`."""
     at: Moment
-
-
-_COMMAND: Final[TypeAdapter[Command]] = TypeAdapter(Annotated[Command, Field(discriminator="name")])
-_QUERY: Final[TypeAdapter[Query]] = TypeAdapter(Annotated[Query, Field(discriminator="name")])
-
-
-def decode_command(body: bytes, name: str) -> Command:
-    """Read a command that was published as `control.command.<name>`.
-
-    Raises:
-        DecodeError: anything else; it carries the command id where one can be recovered.
-    """
-    command: Command = _decode(_COMMAND, body, name)
-    return command
-
-
-def decode_query(body: bytes, name: str) -> Query:
-    """Read a query that was published as `control.query.<name>`. Raises as `decode_command`."""
-    query: Query = _decode(_QUERY, body, name)
-    return query
-
-
-def _decode(adapter: TypeAdapter[Any], body: bytes, name: str) -> Any:
-    data = read_object(body)
-    ident = data.get("commandId", data.get("command_id"))
-    known = ident if isinstance(ident, str) and 0 < len(ident) <= 128 else None  # noqa: PLR2004 - MessageId
-    if data.setdefault("name", name) != name:
-        problem = f"name: expected {name!r} as in the routing key, got {data['name']!r:.60}"
-        raise DecodeError("name and routing key differ", known, (problem,))
-    try:
-        return adapter.validate_python(data)
-    except ValidationError as error:
-        problems = tuple(
-            f"{'.'.join(map(str, each['loc'][1:])) or 'name'}: {each['msg']}"
-            for each in error.errors(include_url=False, include_context=False, include_input=False)
-        )
-        raise DecodeError(f"not understood: {problems[0]}", known, problems) from None

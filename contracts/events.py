@@ -25,15 +25,13 @@ from uuid import UUID
 from pydantic import Field, TypeAdapter, ValidationError
 
 from contracts.codec import DecodeError, read_object
-from contracts.model import Amount, Currency, Int64, Moment, Wire
+from contracts.model import Amount, Count, Currency, Int64, Moment, Wire
 
 Lane = Literal["transactional", "bulk"]
 """The queue a message first came through."""
 
 Epoch = Annotated[int, Field(strict=True, ge=1)]
 """Number of an attempt of its message, from 1."""
-
-Count = Annotated[int, Field(strict=True, ge=0)]
 
 
 class Cost(Wire):

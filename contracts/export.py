@@ -1,8 +1,10 @@
-"""The contract for those who do not read Python: JSON Schemas and one AsyncAPI document.
+"""The contract for those who do not read Python: JSON Schemas and an AsyncAPI document.
 
 Rules: `contracts/schemas/` is generated from the models and `contracts.names`, and a test fails
-when it is stale. One schema per message, named after it; the AsyncAPI document refers to them.
-Sources: JSON Schema 2020-12, AsyncAPI 3.0.0 with AMQP bindings 0.3.0.
+when it is stale. There is one schema for each message and for each answer to a query, named after
+it; `asyncapi.json` refers to those of messages, and `asyncapi.bundled.json` is the same in one
+piece. Sources: JSON Schema 2020-12, AsyncAPI 3.0.0 and (in one piece) 3.1.0, with AMQP bindings
+0.3.0.
 """
 
 from __future__ import annotations
@@ -10,13 +12,16 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from contracts.answers import ANSWERS
 from contracts.asyncapi import document
+from contracts.bundle import bundle
 from contracts.catalogue import MESSAGES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from contracts.catalogue import Published
+    from contracts.model import Wire
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
@@ -25,8 +30,13 @@ _NULL: Final = {"type": "null"}
 
 def render() -> dict[str, str]:
     """Every generated file: name -> content."""
-    files = {f"{each.name}.json": _text(schema(each)) for each in MESSAGES}
-    return files | {"asyncapi.json": _text(document())}
+    schemas, whole = {each.name: schema(each) for each in MESSAGES}, document()
+    answers = {model.__name__: answer_schema(model) for model in ANSWERS.values()}
+    return {
+        **{f"{name}.json": _text(each) for name, each in (answers | schemas).items()},
+        "asyncapi.json": _text(whole),
+        "asyncapi.bundled.json": _text(bundle(whole, schemas)),
+    }
 
 
 def schema(message: Published) -> dict[str, Any]:
@@ -36,6 +46,11 @@ def schema(message: Published) -> dict[str, Any]:
     else:
         found = _as_written(message.model.model_json_schema(mode="serialization"))
     return {"$schema": DIALECT, **_untitled(found)}
+
+
+def answer_schema(model: type[Wire]) -> dict[str, Any]:
+    """JSON Schema of what a query answers: `data` in a `ControlReply`."""
+    return {"$schema": DIALECT, **_untitled(model.model_json_schema(mode="serialization"))}
 
 
 def _as_written(node: Any) -> Any:

@@ -65,9 +65,12 @@ class ProviderHealth(Wire):
     """Messages that came to it, once for each attempt, those passed over too."""
     accepted: Count
     refused: Count
-    """The message's or the recipient's own fault; neither success nor error."""
+    """What no provider may do, such as after an opt-out; neither success nor error."""
     wrong_recipient: Count
     """Proved not taken because of the number; neither success nor error."""
+    wrong_message: Count | None = None
+    """Proved not taken because of what the message asks for there, such as its own sender id;
+    neither success nor error. Absent in messages of older workers."""
     success_rate: Rate
     """Accepted of accepted and errors."""
     error_rate: Rate
@@ -75,8 +78,9 @@ class ProviderHealth(Wire):
     fallback_rate: Rate
     """Calls made because another provider came first, of all calls."""
     p50_ms: Milliseconds | None = None
-    """Percentiles of accepted calls: the smallest of the bounds (`x-bounds-ms` of
-    `metric.provider`) that so many kept. Absent with accepted calls: beyond the last bound."""
+    """Percentiles of accepted calls: what so many took at most, by the bounds of the histogram
+    (`x-bounds-ms` of `metric.provider`) and by what all took together; never less than the true
+    one. Absent with accepted calls: beyond the last bound."""
     p95_ms: Milliseconds | None = None
     p99_ms: Milliseconds | None = None
     mean_ms: Milliseconds | None = None

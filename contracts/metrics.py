@@ -35,13 +35,16 @@ class Counts(Wire):
 
     accepted: Count = 0
     refused: Count = 0
-    """The message's or the recipient's own fault; counts neither as success nor as error."""
+    """What no provider may do, such as after an opt-out; neither success nor error."""
     not_sent_provider: Count = 0
     """Proved not taken, the provider's fault. An error."""
     not_sent_account: Count = 0
     """Proved not taken, the fault of our account there. An error."""
     not_sent_recipient: Count = 0
     """Proved not taken because of the number; counts against nobody."""
+    not_sent_message: Count | None = None
+    """Proved not taken because of what the message asks for there, such as its own sender id;
+    counts against nobody. Absent in messages of older workers."""
     unknown: Count = 0
     """It may have left. An error."""
     skipped: Count = 0
@@ -124,7 +127,7 @@ class AlertNotice(AlertMetric):
     count: Count
     """How often a replica saw it begin, or happen."""
     text: str
-    """All of it for people, in lines; what chat services show."""
+    """All of it for people, in lines."""
 
 
 METRICS: Final[tuple[type[Wire], ...]] = (

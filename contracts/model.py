@@ -33,6 +33,7 @@ INT64: Final = 2**63
 _LINE: Final = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$"
 _DECIMAL: Final = re.compile(r"-?[0-9]{1,32}(\.[0-9]{1,32})?([Ee][+-]?[0-9]{1,2})?", re.ASCII)
 _ISO_8601: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ].+", re.ASCII)
+_HOURS_ALONE: Final = re.compile(r"[Tt ][0-9:.,]+[+-][0-9]{2}$", re.ASCII)
 
 
 class Wire(BaseModel):
@@ -62,9 +63,14 @@ def _in_utc(moment: datetime) -> datetime:
 
 
 def _spelled_out(value: object) -> object:
-    """Refuse what pydantic would read as seconds since 1970: nobody means an `expiresAt` of 5."""
-    if isinstance(value, datetime) or (isinstance(value, str) and _ISO_8601.fullmatch(value)):
+    """Refuse what pydantic would read as seconds since 1970: nobody means an `expiresAt` of 5.
+
+    An offset of hours alone (`+02`), which ISO 8601 allows and PostgreSQL writes, is completed.
+    """
+    if isinstance(value, datetime):
         return value
+    if isinstance(value, str) and _ISO_8601.fullmatch(value):
+        return f"{value}:00" if _HOURS_ALONE.search(value) else value
     raise ValueError("expected an ISO 8601 time")
 
 
@@ -96,10 +102,13 @@ Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 """ISO 4217 code."""
 
 MessageId = Annotated[
-    str, Field(strict=True), StringConstraints(min_length=1, max_length=128, pattern=r"^[ -~]+$")
+    str,
+    Field(strict=True),
+    StringConstraints(min_length=1, max_length=128, pattern=r"^[!-~]([ -~]*[!-~])?$"),
 ]
 """1 to 128 printable ASCII characters: fits every AMQP short string, and the bytes that event ids
-are computed from are the same in every language."""
+are computed from are the same in every language. No blank at either end: gateways that give the id
+back in a report strip it, and then it is the id of another message."""
 
 Line = Annotated[
     str, Field(strict=True), StringConstraints(min_length=1, max_length=128, pattern=_LINE)

@@ -93,6 +93,8 @@ class Header(StrEnum):
 
     ROUND = "sms-round"
     """Retry round the copy belongs to; absent = 0, the first delivery."""
+    SEAL = "sms-seal"
+    """Keyed hash that proves the round to have been given by a worker."""
     ERRORS = "sms-errors"
     """How often our own code failed on this message."""
     REPORT_TRIES = "sms-report-tries"

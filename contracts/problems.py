@@ -67,9 +67,9 @@ def moment(value: object) -> str:
     return kind(value)
 
 
-def key(name: str) -> str:
+def key(name: str, most: int = _SHOWN) -> str:
     """The name of a free entry: escaped, shortened, hidden when it may be a number."""
-    return json.dumps(name[:_SHOWN])[1:-1] if _few_digits(name) else "(many digits)"
+    return json.dumps(name[:most])[1:-1] if _few_digits(name) else "(many digits)"
 
 
 def _few_digits(value: str) -> bool:

@@ -1,33 +1,43 @@
 """What providers report, as it came: published by the webhook on `sms.reports`.
 
 Rules: nothing is interpreted here, so nothing can be lost to a wrong interpretation; the adapter of
-the provider reads the fields later. Fields hold full numbers: this exchange is read by the worker
+the provider reads the fields later. It is bounded all the same, and holds whole characters only:
+what a worker reads it can store. Fields hold full numbers: this exchange is read by the worker
 alone.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, StringConstraints, ValidationError
 
 from contracts.codec import DecodeError, read_object
 from contracts.model import Line, Moment, Wire
 
-ReportKind = Literal["delivery", "optout"]
-"""A delivery report, or a subscriber's wish to get no more messages."""
+MAX_FIELDS: Final = 256
+MAX_NAME: Final = 128
+"""Characters of a field's name."""
+MAX_VALUE: Final = 48 * 1024
+"""Characters of a field's value."""
+
+Name = Annotated[str, Field(strict=True), StringConstraints(min_length=1, max_length=MAX_NAME)]
+Value = Annotated[str, Field(strict=True), StringConstraints(max_length=MAX_VALUE)]
+
+ReportKind = Literal["delivery", "optout", "optin"]
+"""A delivery report, or a subscriber's wish to get no more messages, or to get them again."""
 
 
 class RawReport(Wire):
-    """One callback of a provider, its form or query fields as they came."""
+    """One report of a provider's callback, its fields as they came."""
 
     provider: Line
     """Configured id."""
     kind: ReportKind
     received_at: Moment
     """When the webhook had read it."""
-    fields: dict[str, str]
-    """First value of each field."""
+    fields: Annotated[dict[Name, Value], Field(max_length=MAX_FIELDS)]
+    """One report; the name of a nested field is its path, e.g. `data.to.0.status`."""
 
 
 def decode_report(body: bytes) -> RawReport:

@@ -1,16 +1,27 @@
-"""Phone numbers: whatever people write -> E.164, or a reason why not.
+"""Phone numbers: what people write -> E.164, or a reason why not.
 
-Rules: a valid mobile number of an allowed region, without extension (facts of the numbering plan
-come from `phonenumbers`, whose metadata age: strictness is configurable). Parsing costs ~70 us,
-so results are cached; a problem never echoes the number, only its mask.
+Rules:
+- A number is digits. What may stand around them is the grammar `_WRITTEN`: `tel:`, one plus sign in
+  front, and blanks, `-`, `.`, `/` and brackets between groups. Everything else (letters, masks,
+  extensions, pauses, a second number) is refused, for a guess would reach another subscriber.
+- One dot alone is a decimal point: a spreadsheet wrote it, and digits may be missing.
+- Digits of any one script are read by their value, as full-width ones are; two scripts in one
+  number are refused. Invisible marks count for nothing, but the one that turns the order round.
+- No digit is invented or dropped: what is written is the number found, behind nothing but a trunk
+  prefix, the country code, or `00` and the country code.
+- It is a valid mobile number of an allowed region (facts of the numbering plan come from
+  `phonenumbers`, whose metadata age: strictness is configurable). International digits without
+  their plus sign are read where the default region has no such number.
+- Parsing costs ~70 us, so results are cached; a problem never echoes the number.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Final
 
 import phonenumbers
 from phonenumbers import (
@@ -20,11 +31,37 @@ from phonenumbers import (
     PhoneNumberType,
 )
 
+from worker.domain.messages import consent
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MOBILE = frozenset({PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE})
 _CACHED = 100_000
+_LONGEST: Final = 64
+"""Characters of a number with everything around it."""
+_WRITTEN: Final = re.compile(
+    r"(?:tel:)? *+"
+    r"(?:\+ ?(?:\(\d++\)|\d++)|\(\+?\d++\)|\d++)"  # the first group, with the plus sign
+    r"(?: *+(?:- *+|\.|(?<=\d{3})/(?=\d{3}))?(?:\(\d++\)|\d++))*+"  # a slash: between long groups
+    r"(?<=\d\d) *",  # a last digit alone is a decimal or another number's ending
+    re.ASCII | re.IGNORECASE,
+)
+_SIGNS: Final = str.maketrans(
+    {
+        **dict.fromkeys("\N{NO-BREAK SPACE}\u2007\u2009\u202f\u3000", " "),
+        **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe63\uff0d", "-"),
+        **dict.fromkeys(
+            "\u00ad\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u2060\u2066\u2067\u2068\u2069\ufeff"
+        ),
+        "\uff0b": "+",
+        "\uff08": "(",
+        "\uff09": ")",
+        "\uff0e": ".",
+        "\uff0f": "/",
+    }
+)
+"""Blanks, dashes and full-width signs as ASCII has them; invisible marks as nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +69,11 @@ class NotANumber:
     """Why an input is no recipient, in words that name what was expected."""
 
     problem: str
+
+
+NO_NUMBER: Final = NotANumber(
+    "expected a phone number: digits, with at most a plus sign, blanks and - . ( ) / around them"
+)
 
 
 def normaliser(
@@ -47,19 +89,81 @@ def normaliser(
     plain = _plain_mobiles(allowed)
 
     @lru_cache(maxsize=_CACHED)
+    def cached(text: str) -> str | NotANumber:
+        return text if plain.fullmatch(text) else read(text)
+
+    def read(text: str) -> str | NotANumber:
+        digits = _digits(text)
+        if digits is None:
+            return NO_NUMBER
+        found = _in_plan(digits, region, allowed, strict=strict)
+        if isinstance(found, NotANumber) and digits[0] not in "+0":
+            abroad = _in_plan(f"+{digits}", region, allowed, strict=strict)
+            return abroad if isinstance(abroad, str) else found
+        return found
+
     def normalise(text: str) -> str | NotANumber:
-        if plain.fullmatch(text):
-            return text
-        try:
-            number = phonenumbers.parse(text, region)
-        except NumberParseException:
-            return NotANumber("expected a phone number")
-        problem = _problem(number, allowed, strict=strict)
-        if problem is not None:
-            return NotANumber(problem)
-        return phonenumbers.format_number(number, PhoneNumberFormat.E164)
+        return cached(text) if len(text) <= _LONGEST else NO_NUMBER
 
     return normalise
+
+
+def sender_names(region: str) -> Callable[[str | None], str]:
+    """How wishes name sender ids where numbers without a country code are of this region."""
+    metadata = PhoneMetadata.metadata_for_region(region)
+    lengths = metadata.general_desc.possible_length if metadata and metadata.general_desc else ()
+    home = consent.Home(
+        code=str(phonenumbers.country_code_for_region(region)),
+        trunk=phonenumbers.ndd_prefix_for_region(region, strip_non_digits=True) or "",
+        lengths=frozenset(lengths),
+    )
+    return partial(consent.sender, home=home)
+
+
+def _digits(text: str) -> str | None:
+    """The digits as written, behind a plus sign where one is; None: that is no number."""
+    plain = text.strip()
+    if not plain.isascii():
+        plain = _in_ascii(plain).strip()
+    if plain.count(".") == 1 or not _WRITTEN.fullmatch(plain):
+        return None
+    digits = "".join(filter(str.isdigit, plain))
+    return f"+{digits}" if "+" in plain else digits
+
+
+def _in_ascii(text: str) -> str:
+    """The same with ASCII digits and signs; as it is where its digits are of two scripts."""
+    zeros = {ord(char) - unicodedata.decimal(char) for char in text if char.isdecimal()}
+    if len(zeros) > 1:
+        return text
+    values = {zero + value: str(value) for zero in zeros for value in range(10)}
+    return text.translate(_SIGNS).translate(values)
+
+
+def _in_plan(
+    digits: str, region: str, allowed: frozenset[str], *, strict: bool
+) -> str | NotANumber:
+    try:
+        number = phonenumbers.parse(digits, region)
+    except NumberParseException:
+        return NO_NUMBER
+    problem = _problem(number, allowed, strict=strict)
+    if problem is not None:
+        return NotANumber(problem)
+    if not _is_as_written(number, digits):
+        return NotANumber("expected a phone number, got digits that are no part of one")
+    return phonenumbers.format_number(number, PhoneNumberFormat.E164)
+
+
+def _is_as_written(number: phonenumbers.PhoneNumber, digits: str) -> bool:
+    """Whether nothing but a prefix of dialling is written in front of the national digits."""
+    code, national = number.country_code or 0, phonenumbers.national_significant_number(number)
+    country, region = str(code), phonenumbers.region_code_for_country_code(code)
+    trunk = phonenumbers.ndd_prefix_for_region(region, strip_non_digits=True) or ""
+    before = {f"+{country}", f"+{country}{trunk}"}
+    if not digits.startswith("+"):
+        before |= {"", trunk, country, country + trunk, f"00{country}", f"00{country}{trunk}"}
+    return digits.endswith(national) and digits.removesuffix(national) in before
 
 
 def _plain_mobiles(allowed: frozenset[str]) -> re.Pattern[str]:
@@ -81,8 +185,6 @@ def _plain_mobiles(allowed: frozenset[str]) -> re.Pattern[str]:
 def _problem(
     number: phonenumbers.PhoneNumber, allowed: frozenset[str], *, strict: bool
 ) -> str | None:
-    if number.extension:
-        return "expected a number without an extension"
     if not phonenumbers.is_possible_number(number):
         return "expected a complete phone number, got too few or too many digits"
     if phonenumbers.is_valid_number(number):

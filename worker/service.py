@@ -5,17 +5,18 @@ nothing is in flight. `stop` is idempotent and safe when never started. Services
 order `worker.app` lists them, and drain and stop in the reverse.
 
 A background task that dies stops the process, loudly (`Background.failed`): half-alive behind a
-green health check is the one state nobody may be in.
+green health check is the one state that no process may be in.
 """
 
 from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine, Iterator
 
 
 class Service(Protocol):
@@ -32,6 +33,30 @@ class Service(Protocol):
     async def stop(self) -> None:
         """Release everything. Idempotent; safe when never started."""
         ...
+
+
+class StartError(Exception):
+    """A setting leads to something that cannot be used; the text names the variable alone."""
+
+
+@contextmanager
+def naming(setting: str, of: str, why: Callable[[Exception], str]) -> Iterator[None]:
+    """Report what fails within as a problem of the setting that led there.
+
+    Args:
+        setting: the variable.
+        of: what it leads to, without credentials.
+        why: the reason in words.
+
+    Raises:
+        StartError: anything was raised within.
+    """
+    try:
+        yield
+    except StartError:  # told in other words already
+        raise
+    except Exception as error:
+        raise StartError(f"{setting}: {of}: {why(error)}") from error
 
 
 class Background:
@@ -99,8 +124,8 @@ class Loop(ABC):
         """Begin."""
         self._task = self._background.spawn(self.run(), self._name)
 
-    async def drain(self) -> None:  # noqa: B027 - nothing is right for most
-        """Nothing is in flight that anybody waits for."""
+    async def drain(self) -> None:  # noqa: B027 - most have nothing to drain
+        """Nothing is in flight that anybody waits for: the loop goes on until `stop`."""
 
     async def stop(self) -> None:
         """End. Idempotent; safe when never started."""

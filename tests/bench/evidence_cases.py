@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
-from evidence_policies import EVIDENCE
-from evidence_traffic import DELIVERY_AGE, HOUR, MINUTE, USUAL, Case, Chances
+from tests.bench.evidence_policies import EVIDENCE
+from tests.bench.evidence_traffic import DELIVERY_AGE, HOUR, MINUTE, USUAL, Case, Chances
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from evidence_runs import Run
+    from tests.bench.evidence_runs import Run
 
 MOST_FALSE = 0.01
 FOUND_AFTER_MIN = 15

@@ -9,12 +9,12 @@ import random
 from types import SimpleNamespace
 
 import numpy as np
-from evidence_policies import EVIDENCE, RULES, ByEvidence
-from evidence_traffic import Case, Counts
 
-from tests.seeded_book import own_faults
-from worker.domain import evidence
-from worker.domain.evidence import Signal
+from tests.bench.evidence_policies import EVIDENCE, RULES, ByEvidence
+from tests.bench.evidence_traffic import Case, Counts
+from tests.support.seeded_book import own_faults
+from worker.domain.detection import evidence
+from worker.domain.detection.signals import Signal
 
 
 def fault_alarms(case: Case, seed: int) -> dict[str, bool]:
@@ -33,7 +33,8 @@ def fault_alarms(case: Case, seed: int) -> dict[str, bool]:
 
 def _every_attempt(case: Case, made: list) -> SimpleNamespace:
     accepted = [tally.accepted for _, tally in made]
-    bad = [tally.errors + tally.refused + tally.not_sent_recipient for _, tally in made]
+    own = [t.refused + t.not_sent_recipient + t.not_sent_message for _, t in made]
+    bad = [tally.errors + mine for (_, tally), mine in zip(made, own, strict=True)]
     theirs = [tick.legacy_all for tick, _ in made]
     return SimpleNamespace(
         case=case,

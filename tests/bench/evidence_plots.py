@@ -10,13 +10,13 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 import matplotlib as mpl
-from evidence_cases import COMMON, FOUND, QUIET, downs, quantile
-from evidence_policies import EVIDENCE, POLICIES, ByEvidence
-from evidence_traffic import HOUR, MINUTE, USUAL, Case, Chances, Traffic
 
-from worker.domain import evidence, likelihood
-from worker.domain.evidence import Signal
-from worker.domain.rates import Rate
+from tests.bench.evidence_cases import COMMON, FOUND, QUIET, downs, quantile
+from tests.bench.evidence_policies import EVIDENCE, POLICIES, ByEvidence
+from tests.bench.evidence_traffic import HOUR, MINUTE, USUAL, Case, Chances, Traffic
+from worker.domain.detection import evidence, likelihood
+from worker.domain.detection.signals import Signal, level
+from worker.domain.figures.rates import Rate
 
 mpl.use("agg")
 import matplotlib.pyplot as plt
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from evidence_cases import Row
     from matplotlib.axes import Axes
+
+    from tests.bench.evidence_cases import Row
 
 COLOURS = dict(
     zip(POLICIES, ("#0b3c8c", "#e69f00", "#d55e00", "#cc79a7", "#009e73", "#7f7f7f"), strict=True)
@@ -150,7 +151,7 @@ def _one_run(axes: Axes, case: Case, title: str) -> None:
     axes.plot(minutes, worse, color=COLOURS[EVIDENCE], label="worse than legacy")
     axes.plot(minutes, bad, color="#d55e00", label="bad in itself")
     for relative, colour in ((True, COLOURS[EVIDENCE]), (False, "#d55e00")):
-        wanted = evidence.level(relative=relative, signal=Signal.FAILED)
+        wanted = level(relative=relative, signal=Signal.FAILED)
         axes.axhline(wanted, color=colour, linestyle="--", linewidth=0.9)
     axes.axvspan(0, min(minutes[-1], case.lasts / MINUTE), color="#f2e6d8", zorder=0)
     axes.set_xlim(-15, min(60, max(20, minutes[-1] + 5)))

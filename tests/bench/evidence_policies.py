@@ -3,7 +3,7 @@
 Rules: every policy says when it would take the target's traffic away, and sees the same traffic.
 The evidence looks every tick, as the monitor does; the others every minute.
 
-- `evidence`: `domain.evidence` and `domain.judgement` themselves.
+- `evidence`: `domain.detection.evidence` and `domain.detection.judgement` themselves.
 - `5 min/20` and `5 min/100`: the policy `threshold` (`judgement.judge_window`): errors over 5 % in
   the last five minutes, on at least that many outcomes. The rule of the system replaced.
 - `3 strikes`: three looks in a row at one minute's errors, each over 5 %. Kubernetes gives a pod up
@@ -21,19 +21,17 @@ from dataclasses import replace
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
-from evidence_traffic import MINUTE
-
-from tests.seeded import state_at
-from worker.domain import judgement
-from worker.domain.evidence import Evidence, observe
-from worker.domain.flags import Flags, Thresholds
-from worker.domain.judgement import Action, Window
-from worker.domain.phases import Role
+from tests.bench.evidence_traffic import MINUTE
+from tests.support.seeded import state_at
+from worker.domain.detection import judgement
+from worker.domain.detection.evidence import Evidence, observe
+from worker.domain.detection.judgement import Action, Window
+from worker.domain.migration.flags import Flags, Thresholds
+from worker.domain.migration.phases import Role
 
 if TYPE_CHECKING:
-    from evidence_traffic import Case, Traffic
-
-    from worker.domain.evidence import Tick
+    from tests.bench.evidence_traffic import Case, Traffic
+    from worker.domain.detection.evidence import Tick
 
 EVIDENCE = "evidence"
 MOST_ERRORS = 0.05

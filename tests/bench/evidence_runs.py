@@ -14,10 +14,9 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from evidence_policies import EVIDENCE, RULES, ByEvidence, end_of_minute
-from evidence_traffic import MINUTE, Case, Traffic
-
-from worker.domain.judgement import Action
+from tests.bench.evidence_policies import EVIDENCE, RULES, ByEvidence, end_of_minute
+from tests.bench.evidence_traffic import MINUTE, Case, Traffic
+from worker.domain.detection.judgement import Action
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

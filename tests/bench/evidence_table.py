@@ -10,17 +10,16 @@ import math
 from statistics import median
 from typing import TYPE_CHECKING
 
-from evidence_cases import COMMON, FOUND, QUIET, Row, downs, quantile
-from evidence_policies import EVIDENCE, POLICIES
-from evidence_proofs import FALSE, MOST_FALSE, TRUE
-
-from worker.domain.rates import Rate
+from tests.bench.evidence_cases import COMMON, FOUND, QUIET, Row, downs, quantile
+from tests.bench.evidence_policies import EVIDENCE, POLICIES
+from tests.bench.evidence_proofs import FALSE, MOST_FALSE, TRUE
+from worker.domain.figures.rates import Rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-    from evidence_runs import Found, Run
+    from tests.bench.evidence_runs import Found, Run
 
     Results = Mapping[str, Sequence[Any]]
     Cells = Callable[[Row, Sequence[Run], str], tuple[str, str]]

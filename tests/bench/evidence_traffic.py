@@ -3,7 +3,7 @@
 Rules: a case and a seed name one traffic, which every policy sees. Messages come at random, 10 a
 second (Poisson), split as configured; each fails, is slow, or is accepted and never delivered by
 chance, and what was accepted is judged at the delivery age. `plain` counts are what a policy sees
-that counts every attempt; the evidence counts at most one failure a recipient, hour and replica,
+that counts every attempt; the evidence counts at most one failure a recipient and day,
 which makes a difference where numbers are retried (`restless`). Breakers are left out.
 """
 
@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from worker.domain.evidence import TICK_S, Judged, Side, Tick
-from worker.domain.likelihood import NOTHING, Seen
+from worker.domain.detection.evidence import TICK_S, Side, Tick
+from worker.domain.detection.likelihood import NOTHING, Seen
+from worker.domain.detection.silence import Judged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

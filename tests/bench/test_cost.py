@@ -24,9 +24,9 @@ import aio_pika
 import pytest
 
 from worker.broker import topology
-from worker.local.broker import Broker
-from worker.local.database import Database
-from worker.local.process import free_port
+from worker.lab.local.broker import Broker
+from worker.lab.local.database import Database
+from worker.lab.local.port import Port
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -48,7 +48,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Bench:
+class Harness:
     amqp: dict[str, str]
     mongo: str
     provider: str
@@ -143,7 +143,7 @@ async def _line_with(stream: asyncio.StreamReader, word: bytes) -> None:
 @asynccontextmanager
 async def bench(directory: Path):
     broker, database = Broker(directory / "broker"), Database(directory / "database")
-    port = free_port()
+    port = Port()
     simulator = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "worker", "simulate", "africastalking", "--port", str(port),
         "--latency-ms", "50", cwd=ROOT, stdout=asyncio.subprocess.DEVNULL,
@@ -152,7 +152,7 @@ async def bench(directory: Path):
         await asyncio.gather(broker.start(), database.start())
         async with await aio_pika.connect(broker.urls["worker"]) as connection:
             await topology.apply(await connection.channel())
-        yield Bench(dict(broker.urls), database.url, f"http://127.0.0.1:{port}")
+        yield Harness(dict(broker.urls), database.url, f"http://127.0.0.1:{port}")
     finally:
         simulator.terminate()
         await simulator.wait()

@@ -1,6 +1,6 @@
 """The policy of roll-back and advance against seeded traffic, beside the rules others use.
 
-400 runs a case in two processes, a quarter of an hour; every bar of the method is asserted. Tables
+400 runs a case in two processes, over an hour; every bar of the method is asserted. Tables
 go to the terminal and to `.local/bench/evidence.md`, the plots beside it.
 `PYTHONPATH=. python tests/bench/test_evidence_simulation.py [RUNS]` does the same alone.
 """
@@ -12,15 +12,15 @@ import time
 from pathlib import Path
 
 import pytest
-from evidence_cases import COMMON, FOUND, QUIET
-from evidence_faults import fault_alarms
-from evidence_plots import draw
-from evidence_proofs import FALSE, TRUE, proved_after
-from evidence_runs import Job, run, work_off
-from evidence_table import missed, tables
-from evidence_traffic import Case
 
-from tests.seeded_book import OWN_FAULTS
+from tests.bench.evidence_cases import COMMON, FOUND, QUIET
+from tests.bench.evidence_faults import fault_alarms
+from tests.bench.evidence_plots import draw
+from tests.bench.evidence_proofs import FALSE, TRUE, proved_after
+from tests.bench.evidence_runs import Job, run, work_off
+from tests.bench.evidence_table import missed, tables
+from tests.bench.evidence_traffic import Case
+from tests.support.seeded_book import OWN_FAULTS
 
 RUNS = 400
 OUTPUT = Path(__file__).parents[2] / ".local" / "bench"

@@ -26,16 +26,16 @@ from bson import Decimal128
 
 from contracts.codec import encode
 from contracts.metrics import DURATION_BOUNDS_MS
-from tests.unit.fakes import Snapshots, snapshot
-from worker.control.reporting import Reporting
-from worker.domain.health import Subject
-from worker.domain.periods import SPANS
-from worker.domain.phases import Role
-from worker.local.database import Database as Mongod
-from worker.measuring import Measuring
+from tests.support.fakes import Snapshots, snapshot
+from worker.domain.figures.health import Subject
+from worker.domain.figures.periods import SPANS
+from worker.domain.figures.tally import COUNTERS, Tally
+from worker.domain.migration.phases import Role
+from worker.lab.local.database import Database as Mongod
+from worker.monitoring.health_reports import Reporting
+from worker.monitoring.measures import Measuring
 from worker.store.client import Database
 from worker.store.slots import SlotStore, covering
-from worker.telemetry.tally import COUNTERS, Tally
 
 DAYS = 30
 RATE = 1_000

@@ -23,7 +23,7 @@ import pytest
 
 from contracts import control
 from worker.cli.client import ControlClient
-from worker.local.stack import Stack
+from worker.lab.local.stack import Stack
 
 REPLICAS = 5
 CHANGES = 200
@@ -114,9 +114,20 @@ async def measure(count: int, busy_count: int) -> dict[str, list[float]]:
         applied = Applied([child.log for child in stack.replicas])
         found = {"backlog": await changes(client, applied, busy_count)}
         found["left"] = [float(await purge(stack.amqp["worker"]))]
-        await asyncio.sleep(5)  # what is in hand ends
+        await nothing_in_hand(client)
         found["idle"] = await changes(client, applied, count)
         return found
+
+
+async def nothing_in_hand(client: ControlClient) -> None:
+    """Wait until every replica has settled what it held."""
+    async with asyncio.timeout(60):
+        while True:
+            reply = await client.ask(control.Status(command_id=str(uuid4())), 10)
+            replicas = (reply.data or {}).get("replicas", [])
+            if replicas and all(each["inHand"] == 0 for each in replicas):
+                return
+            await asyncio.sleep(0.2)
 
 
 async def purge(url: str) -> int:

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from wire_samples import ATTEMPT, LEAST, SAMPLES
 
 from contracts.codec import NAMESPACE, DecodeError, encode, event_id
 from contracts.events import EVENTS, Cost, SmsRejected, SmsSent, decode_event
 from contracts.reports import decode_report
+from tests.contracts.wire_samples import ATTEMPT, LEAST, SAMPLES
 
 EVENT_SAMPLES = {name: made for name, made in SAMPLES.items() if made[0] in EVENTS}
 SENT = LEAST | ATTEMPT | {"segments": 1, "reason": "percentage", "durationMs": 1.0}

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from pydantic import ValidationError
-from wire_samples import SAMPLES
 
 from contracts.catalogue import MESSAGES
 from contracts.codec import encode
 from contracts.model import Strict
+from tests.contracts.wire_samples import SAMPLES
 
 if TYPE_CHECKING:
     from contracts.model import Wire

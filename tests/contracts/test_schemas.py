@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator, ValidationError
+from jsonschema import Draft7Validator, Draft202012Validator, ValidationError
 from typer.testing import CliRunner
-from wire_samples import SAMPLES
 
 import contracts
 from contracts import export
+from contracts.bundle import bundle
 from contracts.catalogue import MESSAGES
 from contracts.codec import encode
+from tests.contracts.wire_samples import SAMPLES
 from worker.cli.contracts import app
 
 DIRECTORY = Path(contracts.__path__[0]) / "schemas"
@@ -26,6 +27,10 @@ def schema(name: str) -> dict:
 
 def document() -> dict:
     return json.loads((DIRECTORY / "asyncapi.json").read_text(encoding="utf-8"))
+
+
+def bundled() -> dict:
+    return json.loads((DIRECTORY / "asyncapi.bundled.json").read_text(encoding="utf-8"))
 
 
 def test_the_generated_files_are_fresh() -> None:
@@ -71,6 +76,14 @@ def references(node: Any) -> list[str]:
     return own + [found for each in node.values() for found in references(each)]
 
 
+def keywords(node: Any) -> set[str]:
+    if isinstance(node, list):
+        return {found for each in node for found in keywords(each)}
+    if not isinstance(node, dict):
+        return set()
+    return {*node, *(found for each in node.values() for found in keywords(each))}
+
+
 def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
     whole = document()
     for reference in references(whole):
@@ -81,6 +94,60 @@ def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
         for step in reference.removeprefix("#/").split("/"):
             assert step in node, reference
             node = node[step]
+
+
+def test_the_bundled_document_refers_to_nothing_but_itself() -> None:
+    whole = bundled()
+    assert whole["asyncapi"] == "3.1.0"
+    for reference in references(whole):
+        assert reference.startswith("#/"), reference
+        node = whole
+        for step in reference.removeprefix("#/").split("/"):
+            assert step in node, reference
+            node = node[step]
+
+
+def test_the_bundled_document_has_all_of_the_other_one() -> None:
+    one, other = bundled(), document()
+    assert one.keys() == other.keys()
+    assert (one["channels"], one["operations"]) == (other["channels"], other["operations"])
+    assert one["components"]["messages"].keys() == other["components"]["messages"].keys()
+
+
+def test_every_schema_of_the_bundled_document_is_one_of_its_dialect() -> None:
+    found = bundled()["components"]["schemas"]
+    assert {each.name for each in MESSAGES} <= found.keys()
+    for each in found.values():
+        Draft7Validator.check_schema(each)
+    beyond = {"$schema", "$defs", "prefixItems", "unevaluatedProperties", "dependentRequired"}
+    assert not beyond & keywords(found)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_what_we_write_matches_its_schema_in_the_bundled_document(name: str) -> None:
+    model, fields = SAMPLES[name]
+    written = json.loads(encode(model.model_validate(fields)))
+    whole = bundled()
+    payload = whole["components"]["messages"][model.__name__]["payload"]
+    validator = Draft7Validator({**payload, "components": whole["components"]})
+    validator.validate(written)
+    wrong = {field: [value] for field, value in written.items()}
+    assert name == "StateAnnouncement" or not validator.is_valid(wrong)
+
+
+def test_a_definition_that_differs_between_messages_stands_once_for_each() -> None:
+    def schema_with(kind: str) -> dict:
+        return {"$ref": "#/$defs/Cost", "$defs": {"Cost": {"type": kind}, "Same": {}}}
+
+    schemas = {"A": schema_with("string"), "B": schema_with("object")}
+    made = bundle({"components": {"messages": {"A": {}, "B": {}}}}, schemas)
+    assert made["components"]["schemas"] == {
+        "A": {"$ref": "#/components/schemas/A.Cost"},
+        "A.Cost": {"type": "string"},
+        "B": {"$ref": "#/components/schemas/B.Cost"},
+        "B.Cost": {"type": "object"},
+        "Same": {},
+    }
 
 
 def test_every_message_of_the_catalogue_has_a_channel_for_each_key() -> None:

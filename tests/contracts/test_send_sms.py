@@ -89,9 +89,73 @@ def test_a_field_counts_before_metadata() -> None:
     assert (sms.user_id, sms.branch_id, sms.message_type) == ("f", 1, "F")
 
 
-def test_an_empty_user_or_type_in_metadata_means_none() -> None:
-    sms = decode(body(metadata={"UserId": "", "MessageType": ""}))
-    assert (sms.user_id, sms.message_type) == (None, "Standard")
+@pytest.mark.parametrize("nothing", ["", " ", "\t\r\n", "\u00a0"])
+def test_an_empty_entry_in_metadata_means_none(nothing: str) -> None:
+    sms = decode(body(metadata={"UserId": nothing, "MessageType": nothing, "BranchId": nothing}))
+    assert (sms.user_id, sms.message_type, sms.branch_id) == (None, "Standard", None)
+
+
+OPTIONAL = ("senderId", "userId", "branchId", "messageType", "expiresAt", "metadata")
+
+
+@pytest.mark.parametrize("nothing", ["", " ", "\t\r\n", []])
+def test_an_empty_optional_field_is_an_absent_one(nothing: object) -> None:
+    assert decode(body(**dict.fromkeys(OPTIONAL, nothing))) == decode(body())
+    snake = {"sender_id": nothing, "user_id": nothing, "branch_id": nothing, "expires_at": nothing}
+    assert decode(body(**snake)) == decode(body())
+
+
+@pytest.mark.parametrize("nothing", ["", " ", None])
+def test_an_empty_id_leaves_it_to_the_amqp_property(nothing: object) -> None:
+    assert decode(body(messageId=nothing), message_id="amqp").message_id == "amqp"
+    assert decode(body(messageId=nothing, message_id="snake")).message_id == "snake"
+
+
+def test_an_empty_field_in_camel_case_leaves_it_to_metadata() -> None:
+    assert decode(body(userId="", metadata={"UserId": "m"})).user_id == "m"
+
+
+@pytest.mark.parametrize("field", ["to", "text"])
+def test_an_empty_required_field_is_refused_by_name(field: str) -> None:
+    assert refusal(body(**{field: ""})).problems[0].startswith(f"{field}: expected ")
+
+
+# --- what serialisers of other languages write -------------------------------------------------
+
+
+def test_a_byte_order_mark_before_the_json_is_ignored() -> None:
+    assert decode(b"\xef\xbb\xbf" + body()) == decode(body())
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-16-be", "utf-32-be"])
+def test_json_in_another_encoding_is_named_by_its_mark(encoding: str) -> None:
+    mark = "" if encoding in ("utf-16", "utf-32") else "\ufeff"
+    error = refusal((mark + body().decode()).encode(encoding))
+    name = encoding.upper()[:6]
+    assert error.problems == (f"body: expected JSON in UTF-8, got a byte order mark of {name}",)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "2026-11-26T09:10:00+02",
+        "2026-11-26 09:10:00+02",
+        "2026-11-26T09:10:00.1234567+02:00",
+        "2026-11-26T09:10:00+0200",
+        "2026-11-26T07:10:00Z",
+        "2026-11-26t07:10:00z",
+        "2026-11-26 02:10:00.000-05",
+    ],
+)
+def test_a_time_is_read_as_other_languages_write_it(written: str) -> None:
+    expires_at = decode(body(expiresAt=written)).expires_at
+    assert expires_at is not None
+    assert expires_at.replace(microsecond=0) == datetime(2026, 11, 26, 7, 10, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("written", ["2026-11-26T09:10:00", "2026-11-26-05", "2026-11-26T09:10+2"])
+def test_a_time_without_an_offset_is_refused(written: str) -> None:
+    assert refusal(body(expiresAt=written)).problems[0].startswith("expiresAt: expected a time")
 
 
 def test_the_expiry_is_read_as_utc() -> None:
@@ -111,7 +175,7 @@ def test_the_expiry_is_read_as_utc() -> None:
             {"metadata": {"BranchId": "north"}},
             'metadata.BranchId: expected an integer, got "north"',
         ),
-        ({"metadata": {"BranchId": ""}}, 'metadata.BranchId: expected an integer, got ""'),
+        ({"metadata": {"BranchId": "0x7"}}, 'metadata.BranchId: expected an integer, got "0x7"'),
         (
             {"metadata": {"BranchId": 7}},
             (
@@ -211,17 +275,36 @@ def test_the_list_of_problems_is_bounded() -> None:
         (b"<sms/>", "not JSON"),
         (b"\xff\xfe{}", "not JSON"),
         (b'{"a": NaN}', "not JSON"),
-        (b"[" * 5000, "not JSON"),
+        (b"[" * 5000, "nested too deep"),
+        (b'{"a":' * 33 + b"1" + b"}" * 33, "nested too deep"),
+        (b'{"a":' + b"[" * 300 + b"]" * 300 + b"}", "nested too deep"),
         (b'{"a": ' + b"1" * 5000 + b"}", "not JSON"),
         (b"[]", "not a JSON object"),
         (b"null", "not a JSON object"),
         (b'{"text": "' + b"x" * 2_000_000 + b'"}', "body too long"),
     ],
-    ids=["empty", "xml", "utf-16", "nan", "deep", "long number", "array", "null", "2 MB"],
+    ids=[
+        "empty",
+        "xml",
+        "utf-16",
+        "nan",
+        "too deep to parse",
+        "33 levels",
+        "300 levels",
+        "long number",
+        "array",
+        "null",
+        "2 MB",
+    ],
 )
 def test_a_body_that_is_no_command_keeps_the_amqp_id(raw: bytes, reason: str) -> None:
     error = refusal(raw, message_id="amqp")
     assert (error.reason, error.message_id) == (reason, "amqp")
+
+
+def test_an_ignored_field_of_32_levels_is_read() -> None:
+    raw = body()[:-1] + b', "pad": ' + b"[" * 31 + b"]" * 31 + b"}"
+    assert decode(raw).message_id == "m-1"
 
 
 def test_a_body_of_exactly_64_kib_is_read() -> None:
@@ -237,6 +320,39 @@ def test_a_missing_id_is_refused_by_name() -> None:
         "messageId: expected 1 to 128 printable ASCII characters, got nothing",
     )
     assert error.message_id is None
+
+
+BLANKS = (
+    *(" m-1", "m-1 ", " m-1 ", "\tm-1", "m-1\n", "m-1\r\n"),
+    *("\u00a0m-1", "m-1\u2003", "m-1\x85", "\ufeffm-1"),
+)
+
+
+@pytest.mark.parametrize("ident", BLANKS)
+def test_an_id_with_a_blank_at_an_end_is_refused_by_name(ident: str) -> None:
+    expected = "1 to 128 printable ASCII characters, without a blank at either end"
+    error = refusal(body(messageId=ident))
+    assert error.problems[0].startswith(f"messageId: expected {expected}, got ")
+    assert error.message_id is None
+
+
+@pytest.mark.parametrize("ident", BLANKS)
+def test_an_amqp_id_with_a_blank_at_an_end_is_refused_as_well(ident: str) -> None:
+    error = refusal(body(messageId=...), message_id=ident)
+    assert error.problems[0].startswith("messageId: expected ")
+    assert error.message_id is None
+
+
+@pytest.mark.parametrize("ident", [" ", "   ", "\t"])
+def test_an_id_of_blanks_alone_is_none(ident: str) -> None:
+    got_nothing = "messageId: expected 1 to 128 printable ASCII characters, got nothing"
+    assert refusal(body(messageId=ident)).problems == (got_nothing,)
+    assert decode(body(messageId=ident), message_id="amqp").message_id == "amqp"
+
+
+@pytest.mark.parametrize("ident", ["m 1", "m", "~", "!" * 128, "a" + " " * 126 + "b"])
+def test_an_id_may_hold_blanks_between_others(ident: str) -> None:
+    assert decode(body(messageId=ident)).message_id == ident
 
 
 @pytest.mark.parametrize("bad", ["", "x" * 129, "a\nb", "naïve", "\0", 5])

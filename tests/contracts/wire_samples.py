@@ -34,6 +34,8 @@ MORE = {
     control.Backup: {"label": "before friday"},
     control.Restore: {"to": "last-known-good"},
     control.Ack: {"alert": "account"},
+    control.AddSuppression: {"number": "0977123456"},
+    control.RemoveSuppression: {"number": "0977123456"},
 }
 PERIOD = {"at": AT, "since": AT, "until": AT, "hours": 1.0}
 NOTHING = {"count": 0, "sample": 0}
@@ -230,6 +232,18 @@ SAMPLES = {
         for model in control.COMMANDS
     },
     **{model.__name__: (model, {"commandId": "q-1"}) for model in PLAIN_QUERIES},
+    "AddSuppression.full": (
+        control.AddSuppression,
+        ASKED | {"number": "+260977123456", "senderId": "PROMO", "expectedVersion": 7},
+    ),
+    "RemoveSuppression.full": (
+        control.RemoveSuppression,
+        ASKED | {"number": "+260977123456", "senderId": "PROMO", "expectedVersion": 7},
+    ),
+    "Suppressions": (
+        control.Suppressions,
+        {"commandId": "q-1", "number": "0977123456", "limit": 20},
+    ),
     "Explain": (
         control.Explain,
         {"commandId": "q-1", "to": "0977123456", "userId": "u-7", "branchId": 12},
@@ -282,6 +296,31 @@ SAMPLES = {
                     "missing": "100 outcomes; none come at present",
                 }
             ],
+            "at": AT,
+        },
+    ),
+    "ControlReply.held": (
+        control.ControlReply,
+        {
+            "commandId": "c-2",
+            "name": "set-percentage",
+            "verdict": "accepted",
+            "code": "ok",
+            "text": (
+                "set-percentage: now GradualMigration at 10 %; automation is held until resume"
+            ),
+            "version": 9,
+            "state": {
+                "version": 9,
+                "phase": "GradualMigration",
+                "percentage": 10,
+                "isRollbackAvailable": True,
+                "held": True,
+                "heldReason": (
+                    "administrator (set-percentage at GradualMigration at 50 %): complaints"
+                ),
+                "flags": {},
+            },
             "at": AT,
         },
     ),

@@ -16,15 +16,15 @@ import pytest
 
 from contracts.names import RETRY_TIERS, Queue, retry_queue
 from tests.integration.servers import apply_topology, running_broker
-from worker.local.addresses import given_broker
-from worker.local.database import Database
+from worker.lab.local.addresses import given_broker
+from worker.lab.local.database import Database
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from aio_pika.abc import AbstractConnection
 
-    from worker.local.broker import Broker
+    from worker.lab.local.broker import Broker
 
 
 @dataclass(frozen=True)

@@ -5,40 +5,44 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import aio_pika
 from pydantic import SecretStr
 
+from tests.support.fakes import Guard
 from tests.system.steering import Steering
-from tests.unit.fakes import Guard
-from worker.broker.link import Link
+from worker.alerting.alerts import Alerts
+from worker.app.accounts import Accounts
+from worker.app.control import control_services
+from worker.app.lanes import Lanes
+from worker.app.process import Resource
+from worker.app.runtime import Runtime
+from worker.app.sending import command_decoder
+from worker.broker.connection import BrokerConnection
 from worker.broker.publisher import AmqpPublisher
 from worker.broker.wakeups import Wakeups
 from worker.cli.client import ControlClient
 from worker.clock import SystemClock
-from worker.control.sync import Sync, seed
-from worker.control_services import Around, control_services
-from worker.domain.flags import Flags
-from worker.domain.phases import Role
-from worker.numbers import normaliser
-from worker.ports import AccountHealth, Heartbeat
-from worker.runtime import Steps
+from worker.control.snapshot_follower import SnapshotFollower, seed
+from worker.domain.messages.account import AccountHealth
+from worker.domain.migration.flags import Flags
+from worker.domain.migration.phases import Role
+from worker.domain.migration.replicas import Heartbeat
 from worker.service import Background
-from worker.settings import ProviderKind, ProviderSettings, Settings
+from worker.settings.model import ProviderKind, ProviderSettings, Settings
 from worker.store import control_log, indexes, replicas
 from worker.store.client import Database
 from worker.store.control_log import ControlLogStore
 from worker.store.replicas import ReplicaStore
-from worker.telemetry.alerts import Alerts
+from worker.telemetry.tracing import Tracing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from aio_pika.abc import AbstractConnection
 
-    from worker.ports import LogEntry
+    from worker.domain.migration.control_log import LogEntry
 
 
 class Target:
@@ -63,7 +67,7 @@ class Replica:
     """One process's share of the steering."""
 
     name: str
-    sync: Sync
+    follower: SnapshotFollower
     services: tuple[Any, ...]
     background: Background
     alerts: Alerts
@@ -74,7 +78,7 @@ class Replica:
         self.dead = True
         await self.background.stop()
         for service in reversed(self.services):
-            if isinstance(service, Link | Steps):
+            if isinstance(service, BrokerConnection | Resource):
                 await service.stop()
 
     async def stop(self) -> None:
@@ -89,7 +93,7 @@ class Replica:
 
 
 @dataclass
-class Bench:
+class Harness:
     """Replicas, an administrator, and the log as stored."""
 
     replicas: list[Replica]
@@ -98,6 +102,7 @@ class Bench:
     steer: Steering
     target: Target
     alerts: list[tuple[str, bytes]]
+    cfg: Settings
 
     async def entries(self) -> list[LogEntry]:
         """The whole log, oldest first, without the seed."""
@@ -120,13 +125,13 @@ async def replica(cfg: Settings, number: int, target: Target, alerts: Any) -> Re
     """Start one replica."""
     background, clock, name = Background(), SystemClock(), f"r-{number}"
     amqp = cfg.amqp_url.get_secret_value()
-    publishing = Link(amqp, f"test publish {name}", background)
-    consuming = Link(amqp, f"test consume {name}", background)
+    publishing = BrokerConnection(amqp, f"test publish {name}", background)
+    consuming = BrokerConnection(amqp, f"test consume {name}", background)
     publisher = AmqpPublisher(publishing)
     publisher.metric = lambda key, body: alerts.append((key, body))
     database = Database(cfg.mongo_url.get_secret_value(), cfg.mongo_database, timeout_s=5)
     guards = {Role.TARGET: Guard("africastalking"), Role.LEGACY: Guard("legacy")}
-    sync = Sync(
+    follower = SnapshotFollower(
         log=ControlLogStore(database[control_log.COLLECTION], clock),
         replicas=ReplicaStore(database[replicas.COLLECTION]),
         followed=(),
@@ -134,36 +139,38 @@ async def replica(cfg: Settings, number: int, target: Target, alerts: Any) -> Re
         clock=clock,
         background=background,
         max_age_s=5.0,
-        beat=lambda applied: Heartbeat(name, applied, None, {"legacy": "closed"}, {}, 0, True),  # noqa: FBT003 - consuming
+        heartbeat=lambda applied: Heartbeat(name, applied, None, {"legacy": "closed"}, {}, 0, True),  # noqa: FBT003 - consuming
         stale=lambda _: None,
         swapped=lambda *_: None,
     )
     told = Alerts(publisher, clock, name)
-    around = Around(
+    runtime = Runtime(
         cfg=cfg,
         clock=clock,
         background=background,
-        publisher=publisher,
-        alerts=told,
-        sync=sync,
-        guards=MappingProxyType(guards),
-        target=target,
-        legacy=Legacy(),
-        normalise=normaliser("ZM", frozenset({"ZM"}), strict=True),
         replica=name,
+        consuming=consuming,
+        publishing=publishing,
+        publisher=publisher,
+        database=database,
+        alerts=told,
+        tracing=Tracing(None, ratio=0, replica=name),
+        lanes=Lanes(),
     )
+    providers = {Role.TARGET: target, Role.LEGACY: Legacy()}
+    accounts = Accounts({}, providers, guards)
     services = (
         publishing,
         consuming,
         publisher,
-        Steps(stop=database.close),
-        sync,
-        Wakeups(consuming, background, "sms.state", "control.state", sync.wake),
-        *control_services(around),
+        Resource(close=database.close),
+        follower,
+        Wakeups(consuming, background, "sms.state", "control.state", follower.wake),
+        *control_services(runtime, accounts, follower, command_decoder(cfg)),
     )
     for service in services:
         await service.start()
-    return Replica(name, sync, services, background, told)
+    return Replica(name, follower, services, background, told)
 
 
 @asynccontextmanager
@@ -176,7 +183,7 @@ async def bench(
     through: str | None = None,
     flags: Flags | None = None,
     **changes: Any,
-) -> AsyncIterator[Bench]:
+) -> AsyncIterator[Harness]:
     """Replicas on an empty database, steered by the administrator.
 
     Args:
@@ -198,7 +205,7 @@ async def bench(
     started = [await replica(cfg, number, target, alerts) for number in range(1, count + 1)]
     try:
         async with ControlClient(amqp_url("administrator")) as client:
-            yield Bench(started, log, database, Steering(client), target, alerts)
+            yield Harness(started, log, database, Steering(client), target, alerts, cfg)
     finally:
         for each in started:
             await each.stop()

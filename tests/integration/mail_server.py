@@ -15,7 +15,7 @@ from aiohttp import web
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from email.message import EmailMessage
 
 LOGIN = ("worker", "hush-mail")
@@ -121,7 +121,10 @@ class Hook:
     Attributes:
         posts: bodies, parsed.
         paths: of every request, redirected ones too.
+        targets: the same as they were written, with their queries.
         answer: status of the next answers.
+        said: body of the next answers.
+        judge: what answers instead, given the body; a service's rules.
         location: where a redirect leads.
         silent: never answers.
         large: answers without end.
@@ -130,7 +133,10 @@ class Hook:
     port: int = 0
     posts: list[dict[str, Any]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
+    targets: list[str] = field(default_factory=list)
     answer: int = 204
+    said: str = ""
+    judge: Callable[[Any], tuple[int, str]] | None = None
     location: str = ""
     silent: bool = False
     large: bool = False
@@ -141,6 +147,7 @@ class Hook:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.paths.append(request.path)
+        self.targets.append(request.raw_path)
         if self.silent:
             await self.ended.wait()
         body = await request.json()
@@ -151,7 +158,8 @@ class Hook:
             await endless.prepare(request)
             while True:
                 await endless.write(b"x" * 65_536)
-        return web.Response(status=self.answer, headers=headers)
+        status, said = self.judge(body) if self.judge else (self.answer, self.said)
+        return web.Response(status=status, text=said or None, headers=headers)
 
 
 @asynccontextmanager

@@ -25,6 +25,8 @@ class Proxy:
         """Requests that hold these bytes reach the server; their reply and connection are lost."""
         self.losses_left = 0
         self.lost = 0
+        self.connections = 0
+        """How many clients have connected so far."""
         self.stalled = False
         """Take bytes of clients and pass none on."""
 
@@ -51,6 +53,7 @@ class Proxy:
         assert task is not None
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        self.connections += 1
         with suppress(ConnectionError, asyncio.CancelledError):
             up, down = await asyncio.open_connection(*self._target)
             self._open |= {writer, down}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import aio_pika
 
 from worker.broker import topology
-from worker.local.broker import Broker
+from worker.lab.local.broker import Broker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.alert_fakes import MemoryBook
+from tests.support.alert_fakes import MemoryBook
 from worker.clock import SystemClock
-from worker.domain.notices import SAME_S, Alert, Kind, Sighting, due
-from worker.ports import StoreAway
+from worker.domain.alerts.notices import SAME_S, Alert, AlertObservation, Kind, due
+from worker.ports.store import StoreUnavailable
 from worker.store import alerts, indexes
 from worker.store.alerts import AlertStore
 from worker.store.client import Database
@@ -21,7 +21,7 @@ from worker.store.client import Database
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from worker.ports import AlertBook
+    from worker.ports.alerts import AlertBook
 
     Open = Callable[[str], AlertBook]
 
@@ -55,8 +55,8 @@ def book(request: pytest.FixtureRequest, store: Database) -> Open:
     return lambda replica: AlertStore(store[alerts.COLLECTION], replica)
 
 
-def trouble(**changes: object) -> Sighting:
-    made = Sighting(
+def trouble(**changes: object) -> AlertObservation:
+    made = AlertObservation(
         id=str(uuid.uuid4()),
         code="account",
         provider="legacy",
@@ -225,6 +225,6 @@ async def test_what_people_know_already_is_recorded_so(book: Open) -> None:
 
 async def test_a_store_that_is_away_is_said_to_be() -> None:
     away = Database("mongodb://127.0.0.1:9/?directConnection=true", "none", timeout_s=0.2)
-    with pytest.raises(StoreAway):
+    with pytest.raises(StoreUnavailable):
         await AlertStore(away[alerts.COLLECTION], "a").recent()
     await away.close()

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from contracts import control
-from tests.integration.control_bench import Bench, bench, until
+from tests.integration.control_bench import Harness, bench, until
 from tests.integration.mail_server import Authority, Hook, Inbox, mail_server, web_server
 from tests.integration.proxy import Proxy
 from tests.system.steering import Steering
-from worker import control_services
+from worker.alerting import notifier
+from worker.alerting.webhook import Webhook
+from worker.app import alerting as alerting_services
 from worker.cli.client import ControlClient, NotAllowed
-from worker.control import notifier
-from worker.domain.flags import Flags, MigrationSettings
-from worker.domain.phases import Phase
-from worker.notify.webhook import Webhook
-from worker.settings import MailSecurity, NotifySettings, SmtpSettings
+from worker.domain.migration.flags import Flags, MigrationSettings
+from worker.domain.migration.phases import Phase
+from worker.settings.model import MailSecurity, NotifySettings, SmtpSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -39,11 +39,11 @@ def open_bench(
     """Two replicas that tell one mail address and one address on the web."""
     trust = Authority()
     trusting = functools.partial(Webhook, tls=trust.client())
-    monkeypatch.setattr(control_services, "Webhook", trusting)
+    monkeypatch.setattr(alerting_services, "Webhook", trusting)
     monkeypatch.setattr(notifier, "EVERY_S", 0.1)
 
     @asynccontextmanager
-    async def opened(**more: Any) -> AsyncIterator[tuple[Bench, Inbox, Hook]]:
+    async def opened(**more: Any) -> AsyncIterator[tuple[Harness, Inbox, Hook]]:
         async with mail_server() as inbox, web_server(trust.server()) as hook:
             recipients = MigrationSettings(notify=(OPS, hook.address()))
             smtp = SmtpSettings(
@@ -73,16 +73,18 @@ def subjects(inbox: Inbox) -> list[str]:
     return [mail["Subject"] for mail in inbox.mails]
 
 
-def said(made: Bench) -> list[dict[str, Any]]:
+def said(made: Harness) -> list[dict[str, Any]]:
     return [json.loads(body) for key, body in made.alerts if key == "metric.alert"]
 
 
-def everywhere(made: Bench, reason: str = "401") -> None:
+def everywhere(made: Harness, reason: str = "401") -> None:
     for replica in made.replicas:
-        replica.alerts.raised("account", reason, provider="legacy", evidence={"answer": reason})
+        replica.alerts.raise_alert(
+            "account", reason, provider="legacy", evidence={"answer": reason}
+        )
 
 
-async def listed(made: Bench) -> list[dict[str, Any]]:
+async def listed(made: Harness) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = (await made.steer.ask(control.Alerts)).data["alerts"]
     return found
 
@@ -96,7 +98,7 @@ async def test_one_trouble_of_all_replicas_is_one_alert_one_mail_and_one_post(
         await inbox.taken(1)
         await until(lambda: hook.posts)
         for replica in made.replicas:
-            replica.alerts.over("account", "200", provider="legacy")
+            replica.alerts.resolve("account", "200", provider="legacy")
         await inbox.taken(2)
         await until(lambda: len(hook.posts) == 2)
         assert subjects(inbox) == [
@@ -134,10 +136,10 @@ async def test_a_critical_one_is_repeated_until_it_is_acknowledged_on_record(
             version,
         )
         told = len(inbox.mails) + 1  # one may have been under way
-        made.replicas[0].alerts.told("state", "a sign that time has passed")
+        made.replicas[0].alerts.event("state", "a sign that time has passed")
         await until(lambda: any("a sign" in each for each in subjects(inbox)))
         for replica in made.replicas:
-            replica.alerts.over("account", "200", provider="legacy")
+            replica.alerts.resolve("account", "200", provider="legacy")
         await until(lambda: "[over] account (legacy): 200" in subjects(inbox))
         assert len(inbox.mails) <= told + 2
 
@@ -149,7 +151,7 @@ async def test_what_is_not_open_cannot_be_acknowledged(open_bench: Callable[...,
         assert reply.text == "ack: nothing open is called 'account'; look at ctl alerts"
         everywhere(made)
         for replica in made.replicas:
-            replica.alerts.raised("account", "402", provider="africastalking")
+            replica.alerts.raise_alert("account", "402", provider="africastalking")
         await until(lambda: _count(made, 2))
         reply = await made.steer.tell(control.Ack, alert="account")
         assert (reply.verdict, reply.code) == ("refused", "several")
@@ -162,7 +164,7 @@ async def test_what_is_not_open_cannot_be_acknowledged(open_bench: Callable[...,
         assert taken["africastalking"]["by"] == "administrator"
 
 
-async def _count(made: Bench, wanted: int) -> bool:
+async def _count(made: Harness, wanted: int) -> bool:
     return len(await listed(made)) == wanted
 
 
@@ -186,19 +188,19 @@ async def test_a_store_that_is_away_is_told_by_each_replica_and_its_return_once(
     open_bench: Callable[..., Any], mongo_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sooner = functools.partial(notifier.Notifier, directly_after_s=1.0)
-    monkeypatch.setattr(control_services, "Notifier", sooner)
+    monkeypatch.setattr(alerting_services, "Notifier", sooner)
     async with Proxy(mongo_url) as proxy:
         through = f"mongodb://127.0.0.1:{proxy.port}/?directConnection=true"
         async with open_bench(through=through) as (made, inbox, _hook):
             proxy.stalled = True
             for replica in made.replicas:
-                replica.alerts.raised("store", "the store is away")
+                replica.alerts.raise_alert("store", "the store is away")
             await inbox.taken(2)
             assert subjects(inbox) == ["[critical] store: the store is away"] * 2
             proxy.stalled = False
             proxy.cut()
             for replica in made.replicas:
-                replica.alerts.over("store", "the store is back")
+                replica.alerts.resolve("store", "the store is back")
             await until(lambda: len(inbox.mails) == 3, 20)
             assert subjects(inbox)[2] == "[over] store: the store is back"
             await made.steer.to(Phase.PARALLEL_SETUP, 1)  # whatever was doubled comes before this

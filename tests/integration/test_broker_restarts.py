@@ -12,7 +12,7 @@ from tests.integration.servers import running_broker
 from tests.integration.test_link import until
 from tests.integration.test_publisher import event, taken
 from tests.integration.test_topology import publish, take
-from worker.broker.link import Link
+from worker.broker.connection import BrokerConnection
 from worker.broker.publisher import AmqpPublisher
 from worker.service import Background
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from aio_pika.abc import AbstractConnection
 
-    from worker.local.broker import Broker
+    from worker.lab.local.broker import Broker
 
     Connect = Callable[[str], Awaitable[AbstractConnection]]
 
@@ -39,7 +39,7 @@ def amqp_url(broker: Broker) -> Callable[[str], str]:
 
 @pytest.fixture
 async def publisher(broker: Broker) -> AsyncIterator[AmqpPublisher]:
-    link = Link(broker.urls["worker"], "through a restart", Background())
+    link = BrokerConnection(broker.urls["worker"], "through a restart", Background())
     await link.start()
     made = AmqpPublisher(link)
     await made.start()

@@ -13,9 +13,9 @@ import pytest
 
 from contracts.names import Queue
 from tests.integration.test_link import proxy, until, url
+from worker.broker.connection import BrokerConnection
 from worker.broker.consumer import Consumer
-from worker.broker.link import Link
-from worker.ports import Incoming, Settlement
+from worker.ports.broker import Incoming, Settlement
 from worker.service import Background
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def handler() -> Handler:
 
 @pytest.fixture
 async def make(url: str, handler: Handler) -> AsyncIterator[Callable[..., Awaitable[Consumer]]]:
-    link, made = Link(url, "test", Background()), []
+    link, made = BrokerConnection(url, "test", Background()), []
     await link.start()
 
     async def consumer(prefetch: int = 20, grace_s: float = 5.0, *, held: bool = False) -> Consumer:
@@ -111,6 +111,26 @@ def left(amqp_url: Callable[[str], str]) -> Callable[[], Awaitable[int]]:
             return int(queue.declaration_result.message_count or 0)
 
     return count
+
+
+@pytest.fixture
+def unconsumed(amqp_url: Callable[[str], str]) -> Callable[..., Awaitable[None]]:
+    """Wait until nobody consumes the queue, and so many messages are ready in it."""
+
+    async def settled(ready: int = 0) -> None:
+        async with (
+            asyncio.timeout(10),
+            await aio_pika.connect(amqp_url("worker")) as connection,
+            connection.channel() as channel,
+        ):
+            while True:
+                queue = await channel.declare_queue(QUEUE, passive=True)
+                told = queue.declaration_result
+                if (told.consumer_count, told.message_count) == (0, ready):
+                    return
+                await asyncio.sleep(0.02)
+
+    return settled
 
 
 async def test_what_is_handled_is_acknowledged(
@@ -189,7 +209,7 @@ async def test_while_anybody_holds_it_nothing_new_is_taken(
     for who in ("store", "breakers", "store"):
         consumer.hold(who)
     await until(lambda: not consumer.consuming)
-    await asyncio.sleep(0.1)  # the cancel is confirmed behind this fact
+    await asyncio.sleep(0.1)  # a quorum queue lists its consumer until what it holds is settled
     await publish("later")
     consumer.free("store")
     consumer.free("nobody")
@@ -276,21 +296,29 @@ async def test_consuming_goes_on_through_many_losses(
 
 
 async def test_held_while_the_connection_is_lost_it_stays_held(
-    make: Any, publish: Any, handler: Handler, proxy: Proxy
+    make: Any, publish: Any, unconsumed: Any, handler: Handler, proxy: Proxy
 ) -> None:
     consumer = await make()
     consumer.hold("store")
     await until(lambda: not consumer.consuming)
+    before = proxy.connections
     proxy.cut()
+    await until(lambda: proxy.connections > before)  # it is back, and could consume
     await publish("a")
-    await asyncio.sleep(0.5)  # time to reconnect, if it were to consume
+    await unconsumed(ready=1)
     assert handler.seen == []
     consumer.free("store")
     await until(lambda: handler.finished == ["a"])
 
 
 async def test_a_consumer_that_cannot_be_confirmed_is_not_left_behind(
-    make: Any, publish: Any, handler: Handler, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+    *,
+    make: Any,
+    publish: Any,
+    unconsumed: Any,
+    handler: Handler,
+    proxy: Proxy,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A `basic.cancel` nobody answers: the channel goes, and with it what it would still take."""
     monkeypatch.setattr("worker.broker.consumer.OPERATION_TIMEOUT_S", 0.3)
@@ -301,7 +329,7 @@ async def test_a_consumer_that_cannot_be_confirmed_is_not_left_behind(
     proxy.stalled = False
     proxy.cut()
     await publish("a")
-    await asyncio.sleep(0.5)
+    await unconsumed(ready=1)
     assert handler.seen == []
     consumer.free("store")
     await until(lambda: handler.finished == ["a"])
@@ -320,7 +348,7 @@ async def test_a_drain_finishes_what_is_in_hand_and_takes_nothing_new(
     await until(lambda: len(handler.seen) == 1)
     draining = asyncio.create_task(consumer.drain())
     await until(lambda: not consumer.consuming)
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.1)  # a quorum queue lists its consumer until what it holds is settled
     await publish("later")
     assert not draining.done()
     handler.gate.set()
@@ -365,7 +393,12 @@ async def test_a_drain_waits_for_its_grace_once(make: Any, publish: Any, handler
 
 async def test_a_consumer_that_never_started_stops(url: str, handler: Handler) -> None:
     consumer = Consumer(
-        Link(url, "x", Background()), Background(), QUEUE, prefetch=1, handler=handler, grace_s=1
+        BrokerConnection(url, "x", Background()),
+        Background(),
+        QUEUE,
+        prefetch=1,
+        handler=handler,
+        grace_s=1,
     )
     await consumer.stop()
     await consumer.stop()
@@ -419,7 +452,7 @@ def _publish_with_pika(address: str, odd: dict[str, Any]) -> None:
 
 async def test_a_consumer_that_the_broker_cancels_consumes_anew(url: str, handler: Handler) -> None:
     """A queue that is deleted, or whose leader moves, cancels its consumers."""
-    link = Link(url, "test", Background())
+    link = BrokerConnection(url, "test", Background())
     await link.start()
     name = f"sms.test.{uuid4()}"
     channel = await link.channel()

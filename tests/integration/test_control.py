@@ -12,16 +12,21 @@ from aiormq.exceptions import ChannelPreconditionFailed
 
 from contracts import control
 from contracts.codec import encode
-from tests.integration.control_bench import Bench, bench, publish, until
+from tests.integration.control_bench import Harness, bench, publish, until
 from tests.integration.proxy import Proxy
 from tests.system.steering import Steering, command
+from worker.app.accounts import fingerprint
 from worker.cli.client import ControlClient, NotAllowed
-from worker.domain.evidence import METHOD, Evidence
-from worker.domain.flags import AUTOMATIC
-from worker.domain.judgement import setting_of
-from worker.domain.phases import Phase, Role
-from worker.domain.recorded import document
+from worker.domain.detection.evidence import METHOD, Evidence
+from worker.domain.detection.judgement import setting_of
+from worker.domain.detection.rerun import document
+from worker.domain.figures.periods import SLOT_S, SPANS, start_of
+from worker.domain.migration.phases import Phase, Role
+from worker.domain.migration.snapshot import AUTOMATIC
+from worker.store.cohorts import COLLECTION as COHORTS
+from worker.store.cohorts import CohortStore
 from worker.store.slots import SlotStore
+from worker.telemetry.cohorts import CohortRow
 from worker.telemetry.slots import SlotRow
 
 if TYPE_CHECKING:
@@ -39,7 +44,7 @@ KEY = "control.command.emergency-rollback"
 @pytest.fixture
 async def two(
     amqp_url: Callable[[str], str], mongo_url: str, database_name: str, empty_queues: None
-) -> AsyncIterator[Bench]:
+) -> AsyncIterator[Harness]:
     del empty_queues
     async with bench(amqp_url, mongo_url, database_name) as made:
         yield made
@@ -49,13 +54,13 @@ def body(kind: type[control.ControlCommand] = control.EmergencyRollback, **field
     return encode(command(kind, **fields))
 
 
-async def phase(made: Bench) -> str:
+async def phase(made: Harness) -> str:
     found = await made.log.last()
     assert found is not None
     return found[1].phase
 
 
-async def recorded(made: Bench, count: int) -> None:
+async def recorded(made: Harness, count: int) -> None:
     async def enough() -> bool:
         return len(await made.entries()) >= count
 
@@ -65,17 +70,17 @@ async def recorded(made: Bench, count: int) -> None:
 # --- the way up and down --------------------------------------------------------------------------
 
 
-async def test_the_traffic_is_moved_by_message_and_every_replica_follows(two: Bench) -> None:
+async def test_the_traffic_is_moved_by_message_and_every_replica_follows(two: Harness) -> None:
     version = await two.steer.to(Phase.GRADUAL_MIGRATION, 50)
     async with asyncio.timeout(1):
-        while any(each.sync.current.version < version for each in two.replicas):
+        while any(each.follower.current.version < version for each in two.replicas):
             await asyncio.sleep(0.01)
     reply = await two.steer.do(control.EmergencyRollback)
     assert (reply.state.phase, reply.state.percentage) == ("Rollback", 0)
-    await until(lambda: all(r.sync.current.version == reply.version for r in two.replicas), 1)
+    await until(lambda: all(r.follower.current.version == reply.version for r in two.replicas), 1)
 
 
-async def test_the_account_call_is_the_gate_out_of_zero(two: Bench) -> None:
+async def test_the_account_call_is_the_gate_out_of_zero(two: Harness) -> None:
     two.target.healthy = False
     reply = await two.steer.tell(control.Advance)
     assert (reply.verdict, reply.code, "401" in reply.text) == ("refused", "gates", True)
@@ -83,7 +88,7 @@ async def test_the_account_call_is_the_gate_out_of_zero(two: Bench) -> None:
     assert (await two.steer.tell(control.Advance)).state.phase == "ParallelSetup"
 
 
-async def test_a_change_is_told_with_who_what_and_why(two: Bench) -> None:
+async def test_a_change_is_told_with_who_what_and_why(two: Harness) -> None:
     await two.steer.do(control.Advance, reason="the friday plan")
     told = [json.loads(found) for key, found in two.alerts if key == "metric.alert"]
     (alert,) = (each for each in told if each["code"] == "state")
@@ -92,7 +97,7 @@ async def test_a_change_is_told_with_who_what_and_why(two: Bench) -> None:
         assert part in alert["reason"]
 
 
-async def test_many_commands_at_once_are_each_done_once(two: Bench, connect: Connect) -> None:
+async def test_many_commands_at_once_are_each_done_once(two: Harness, connect: Connect) -> None:
     await two.steer.to(Phase.GRADUAL_MIGRATION, 50)
     begun = len(await two.entries())
     connection = await connect("administrator")
@@ -113,16 +118,27 @@ async def test_many_commands_at_once_are_each_done_once(two: Bench, connect: Con
 # --- what happens by itself -----------------------------------------------------------------------
 
 
-async def test_at_100_per_cent_probes_of_legacy_alone_bring_the_rollback(two: Bench) -> None:
+async def test_at_100_per_cent_probes_of_legacy_alone_bring_the_rollback(two: Harness) -> None:
     await two.steer.to(Phase.COMPLETE_MIGRATION, 100)
     last = await two.log.last()
     assert last is not None
     state = last[1]
     bounds = setting_of(state, dict.fromkeys(Role, True), 600.0).bounds
-    bad = Evidence(since=state.since.timestamp(), absolute=BAD, bounds=bounds)
-    now = datetime.now(UTC)
+    cfg, now = two.cfg, datetime.now(UTC)
+    start = datetime.fromtimestamp(start_of(int(now.timestamp()), SLOT_S), UTC)
+    bad = Evidence(
+        since=state.since.timestamp(),
+        anew=state.anew,
+        providers=(fingerprint(cfg.target), fingerprint(cfg.legacy)),
+        absolute=BAD,
+        good_from=start.timestamp(),
+        bounds=bounds,
+    )
     slot = SlotRow("legacy", 10, now.replace(microsecond=0), {"probe_accepted": 73})
     assert await SlotStore(two.database, "a sender", retention_days=1).write([slot], [])
+    cohort = CohortRow("legacy", start, {"any_ok": 73})
+    cohorts = CohortStore(two.database[COHORTS], "a sender")
+    assert await cohorts.write([cohort])
     ago = now - timedelta(minutes=1)
     due = {"tick": 1_000, "at": ago, "stamped": ago, "method": METHOD, "counted": {}, "holds": {}}
     due |= {"holding": None, "topic": None}
@@ -142,7 +158,7 @@ async def test_at_100_per_cent_probes_of_legacy_alone_bring_the_rollback(two: Be
 
 
 async def test_the_broker_refuses_a_command_of_who_may_not(
-    two: Bench, amqp_url: Callable[[str], str]
+    two: Harness, amqp_url: Callable[[str], str]
 ) -> None:
     async with ControlClient(amqp_url("observer")) as client:
         with pytest.raises(NotAllowed):
@@ -150,14 +166,14 @@ async def test_the_broker_refuses_a_command_of_who_may_not(
     assert await two.entries() == []
 
 
-async def test_an_observer_may_ask(two: Bench, amqp_url: Callable[[str], str]) -> None:
+async def test_an_observer_may_ask(two: Harness, amqp_url: Callable[[str], str]) -> None:
     async with ControlClient(amqp_url("observer")) as client:
         reply = await Steering(client).ask(control.Status)
     assert (reply.verdict, reply.state.phase) == ("accepted", "NotStarted")
     assert two.replicas
 
 
-async def test_a_borrowed_name_is_refused_by_the_broker(two: Bench, connect: Connect) -> None:
+async def test_a_borrowed_name_is_refused_by_the_broker(two: Harness, connect: Connect) -> None:
     connection = await connect("administrator")
     with pytest.raises(ChannelPreconditionFailed):
         await publish(connection, KEY, body(), user_id="worker")
@@ -165,7 +181,7 @@ async def test_a_borrowed_name_is_refused_by_the_broker(two: Bench, connect: Con
 
 
 async def test_a_command_without_a_vouched_user_is_refused_and_recorded(
-    two: Bench, connect: Connect
+    two: Harness, connect: Connect
 ) -> None:
     await publish(await connect("administrator"), KEY, body())
     await recorded(two, 1)
@@ -178,7 +194,7 @@ async def test_a_command_without_a_vouched_user_is_refused_and_recorded(
     assert [key for key, found in two.alerts if b"control-refused" in found] == ["metric.alert"]
 
 
-async def test_a_copied_command_is_refused_and_recorded(two: Bench, connect: Connect) -> None:
+async def test_a_copied_command_is_refused_and_recorded(two: Harness, connect: Connect) -> None:
     connection = await connect("administrator")
     await publish(
         connection, KEY, body(), user_id="administrator", headers={"CC": ["control.query.status"]}
@@ -189,7 +205,7 @@ async def test_a_copied_command_is_refused_and_recorded(two: Bench, connect: Con
 
 
 async def test_an_observers_blind_copy_to_the_commands_changes_nothing(
-    two: Bench, connect: Connect
+    two: Harness, connect: Connect
 ) -> None:
     await publish(
         await connect("observer"),
@@ -205,7 +221,7 @@ async def test_an_observers_blind_copy_to_the_commands_changes_nothing(
 
 
 async def test_a_reply_is_read_by_who_asked_alone(
-    two: Bench, connect: Connect, amqp_url: Callable[[str], str]
+    two: Harness, connect: Connect, amqp_url: Callable[[str], str]
 ) -> None:
     channel = await (await connect("observer")).channel()
     mine = await channel.declare_queue("sms.reply.observer.mine", exclusive=True)
@@ -216,7 +232,7 @@ async def test_a_reply_is_read_by_who_asked_alone(
     assert await mine.get(fail=False) is None
 
 
-async def test_an_upward_command_issued_long_ago_is_refused_and_recorded(two: Bench) -> None:
+async def test_an_upward_command_issued_long_ago_is_refused_and_recorded(two: Harness) -> None:
     reply = await two.steer.tell(control.Advance, issued_at="2026-01-01T00:00:00Z")
     assert (reply.verdict, reply.code) == ("refused", "stale")
     assert [entry.reply["code"] for entry in await two.entries()] == ["stale"]
@@ -225,7 +241,7 @@ async def test_an_upward_command_issued_long_ago_is_refused_and_recorded(two: Be
 # --- once only ------------------------------------------------------------------------------------
 
 
-async def test_the_same_command_again_gets_the_stored_answer(two: Bench) -> None:
+async def test_the_same_command_again_gets_the_stored_answer(two: Harness) -> None:
     asked = command(control.Advance)
     first = await two.steer.client.ask(asked, 10)
     for _ in range(3):  # whichever replica takes it
@@ -235,7 +251,7 @@ async def test_the_same_command_again_gets_the_stored_answer(two: Bench) -> None
 
 
 async def test_a_replica_that_dies_in_the_middle_leaves_the_command_to_another(
-    two: Bench, connect: Connect
+    two: Harness, connect: Connect
 ) -> None:
     await two.replicas[0].kill()
     connection = await connect("administrator")
@@ -247,9 +263,9 @@ async def test_a_replica_that_dies_in_the_middle_leaves_the_command_to_another(
 # --- queries --------------------------------------------------------------------------------------
 
 
-async def test_status_says_where_it_stands_who_follows_and_what_is_missing(two: Bench) -> None:
+async def test_status_says_where_it_stands_who_follows_and_what_is_missing(two: Harness) -> None:
     version = await two.steer.to(Phase.GRADUAL_MIGRATION, 25)
-    await until(lambda: all(r.sync.current.version == version for r in two.replicas))
+    await until(lambda: all(r.follower.current.version == version for r in two.replicas))
     reply = await two.steer.ask(control.Status)
     assert (reply.state.phase, reply.state.percentage) == ("GradualMigration", 25)
     assert {each["replica"]: each["applied"] for each in reply.data["replicas"]} == {
@@ -263,18 +279,19 @@ async def test_status_says_where_it_stands_who_follows_and_what_is_missing(two: 
     assert set(reply.data["providers"]) == {"africastalking", "legacy"}
 
 
-async def test_figures_are_sums_over_the_slots_of_all_replicas(two: Bench) -> None:
-    at = (await two.log.last())[1].since
+async def test_figures_are_sums_over_the_slots_of_all_replicas(two: Harness) -> None:
+    now = int((await two.log.last())[1].since.timestamp())
     counts = {"accepted": 98, "unknown": 1, "skipped": 1, "delivered": 45, "undelivered": 5}
     rows = [
         {
-            "_id": f"{owner}:x",
+            "_id": f"{owner}:{span}",
             "provider": "africastalking",
-            "span": 10,
-            "at": at,
+            "span": span,
+            "at": datetime.fromtimestamp(start_of(now, span), UTC),
             "counts": {**counts, "latency:4": 98, "duration_us": 9_800_000},
         }
         for owner in "ab"
+        for span in SPANS
     ]
     await two.database["slots"].insert_many(rows)
     reply = await two.steer.ask(control.Health, hours=1)
@@ -293,7 +310,7 @@ async def test_figures_are_sums_over_the_slots_of_all_replicas(two: Bench) -> No
 
 @pytest.mark.parametrize("query", [control.Health, control.Comparison])
 async def test_a_period_longer_than_metrics_are_kept_is_refused_by_name(
-    two: Bench, query: type[control.Health | control.Comparison]
+    two: Harness, query: type[control.Health | control.Comparison]
 ) -> None:
     reply = await two.steer.ask(query, hours=24 * 30 + 1)
     assert (reply.verdict, reply.code) == ("refused", "invalid")
@@ -302,7 +319,7 @@ async def test_a_period_longer_than_metrics_are_kept_is_refused_by_name(
     assert (await two.steer.ask(query, hours=24 * 30)).verdict == "accepted"
 
 
-async def test_history_is_newest_first_and_pages(two: Bench) -> None:
+async def test_history_is_newest_first_and_pages(two: Harness) -> None:
     await two.steer.to(Phase.GRADUAL_MIGRATION, 25)
     reply = await two.steer.ask(control.History, limit=2)
     first, second = reply.data["entries"]
@@ -312,11 +329,11 @@ async def test_history_is_newest_first_and_pages(two: Bench) -> None:
     assert [each["number"] for each in older.data["entries"]] == [1]
 
 
-async def test_explain_says_which_way_and_why(two: Bench) -> None:
+async def test_explain_says_which_way_and_why(two: Harness) -> None:
     await two.steer.to(Phase.GRADUAL_MIGRATION, 25)
     await two.steer.do(control.SetUserOverride, user="u-7", provider="legacy")
     version = (await two.log.last())[1].version
-    await until(lambda: all(r.sync.current.version == version for r in two.replicas))
+    await until(lambda: all(r.follower.current.version == version for r in two.replicas))
     reply = await two.steer.ask(control.Explain, to="0977 123 456", user_id="u-7")
     assert reply.data["number"] == "+260977123456"
     assert reply.data["way"] == ["legacy", "africastalking"]

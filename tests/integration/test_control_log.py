@@ -10,28 +10,24 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.control_fakes import MemoryLog
-from tests.unit.fakes import EPOCH, HandClock, snapshot
+from tests.support.control_fakes import MemoryLog
+from tests.support.fakes import EPOCH, HandClock, snapshot
 from worker.clock import SystemClock
-from worker.control.sync import seed
-from worker.domain.flags import (
-    AUTOMATIC,
-    Flags,
-    Lock,
-    MigrationSettings,
-    Proposal,
-    Snapshot,
-    Thresholds,
-)
-from worker.domain.phases import DEFAULT_RULES, Phase, Role, Rules
-from worker.domain.validation_settings import ValidationTraffic
-from worker.ports import Clash, ControlLog, LogEntry, StoreAway
+from worker.control.snapshot_follower import seed
+from worker.domain.migration.control_log import LogEntry
+from worker.domain.migration.flags import Flags, MigrationSettings, Thresholds
+from worker.domain.migration.phases import DEFAULT_RULES, Phase, Role, Rules
+from worker.domain.migration.snapshot import AUTOMATIC, Lock, Proposal, Snapshot
+from worker.domain.probes.settings import ValidationTraffic
+from worker.ports.store import StoreUnavailable, WriteConflict
 from worker.store import control_log, indexes
 from worker.store.client import Database
 from worker.store.control_log import ControlLogStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from worker.ports.steering import ControlLog
 
 FIRST = snapshot(0, Phase.NOT_STARTED)
 RICH = Flags(
@@ -58,6 +54,8 @@ STATE = replace(
     phase=Phase.GRADUAL_MIGRATION,
     legacy_retired=True,
     held=True,
+    held_reason="ann (rollback at LegacyDeprecation at 90 %): complaints",
+    anew=4,
     lock=Lock(EPOCH + timedelta(hours=1), "too many errors"),
     proposal=Proposal(2, "ann", Phase.LEGACY_DEPRECATION, 75, EPOCH),
     breaker_resets=MappingProxyType({Role.TARGET: 3}),
@@ -142,7 +140,7 @@ async def test_history_pages_backwards(log: ControlLog) -> None:
 async def test_an_entry_on_a_state_that_changed_clashes(log: ControlLog) -> None:
     await log.append(entry(1, None, FIRST))
     await log.append(entry(2, FIRST, version(2)))
-    with pytest.raises(Clash):
+    with pytest.raises(WriteConflict):
         await log.append(entry(2, FIRST, version(2, 5), "c-3"))
     assert await log.last() == (2, version(2))
 
@@ -150,7 +148,7 @@ async def test_an_entry_on_a_state_that_changed_clashes(log: ControlLog) -> None
 async def test_one_command_is_appended_once(log: ControlLog) -> None:
     await log.append(entry(1, None, FIRST))
     await log.append(entry(2, FIRST, version(2)))
-    with pytest.raises(Clash):
+    with pytest.raises(WriteConflict):
         await log.append(entry(3, version(2), version(3), "c-2"))
     assert await log.last() == (2, version(2))
 
@@ -220,7 +218,7 @@ async def test_of_many_at_once_one_is_appended(log: ControlLog) -> None:
     await log.append(entry(1, None, FIRST))
     rivals = [log.append(entry(2, FIRST, version(2, n), f"r-{n}")) for n in range(20)]
     ends = await asyncio.gather(*rivals, return_exceptions=True)
-    assert sum(isinstance(end, Clash) for end in ends) == 19
+    assert sum(isinstance(end, WriteConflict) for end in ends) == 19
     last = await log.last()
     assert last is not None
     assert last[1].percentage == ends.index(None)
@@ -239,6 +237,6 @@ async def test_a_store_that_is_away_says_so() -> None:
     away = Database("mongodb://127.0.0.1:1/?directConnection=true", "away", timeout_s=0.2)
     log = ControlLogStore(away[control_log.COLLECTION], SystemClock())
     for asked in (log.last(), log.append(entry(1, None, FIRST)), log.find("ann", "c")):
-        with pytest.raises(StoreAway):
+        with pytest.raises(StoreUnavailable):
             await asked
     await away.close()

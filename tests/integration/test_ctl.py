@@ -13,20 +13,22 @@ import subprocess
 import sys
 import termios
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from control_side import FLAGS, GATES, ControlSide, replica, state
 from typer.testing import CliRunner
 
-from contracts.control import Status, decode_command
+from contracts.control import Status
+from contracts.control_decoding import decode_command
+from tests.integration.control_side import FLAGS, GATES, ControlSide, replica, state
 from tests.integration.proxy import Proxy
+from tests.support import documentation
 from worker.cli import app
 from worker.cli.client import ControlClient
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
 
     from click.testing import Result
 
@@ -403,6 +405,11 @@ async def test_a_flags_file_that_is_no_object_is_wrong_usage(
 # --- at a terminal ---------------------------------------------------------------------------
 
 
+def _heeding_ctrl_c() -> None:
+    """As in a terminal: what a shell starts in the background inherits that Ctrl-C is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Terminal:
     """A command line at a real terminal of 80 columns."""
 
@@ -412,7 +419,12 @@ class Terminal:
         environment = os.environ | {"AMQP_URL_ADMINISTRATOR": url, "TERM": "xterm"}
         command = [sys.executable, "-m", "worker", "ctl", *arguments]
         self.process = subprocess.Popen(  # noqa: S603 - our own program
-            command, stdin=slave, stdout=slave, stderr=slave, env=environment
+            command,
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env=environment,
+            preexec_fn=_heeding_ctrl_c,  # noqa: PLW1509 - it takes no lock
         )
         os.close(slave)
         self.text = ""
@@ -435,8 +447,12 @@ class Terminal:
         except OSError:  # the other end is closed
             return ""
 
-    async def end(self) -> int:
-        code = await asyncio.to_thread(self.process.wait, 20)
+    async def end(self, within_s: float = 20.0) -> int:
+        """Read until the process ends: who writes to a terminal that nobody reads never ends."""
+        deadline = time.monotonic() + within_s
+        while (code := self.process.poll()) is None:
+            assert time.monotonic() < deadline, self.text
+            self.text += await asyncio.to_thread(self._read)
         os.close(self._master)
         return code
 
@@ -494,18 +510,12 @@ async def test_a_lost_connection_costs_no_answer(
 
 # --- without the command line ----------------------------------------------------------------
 
-README = Path(__file__).parents[2] / "README.md"
-
 
 @pytest.mark.parametrize(("verdict", "code"), [("accepted", 0), ("refused", 1)])
-async def test_the_program_in_the_readme_is_answered(
+async def test_the_program_in_the_documentation_is_answered(
     side: ControlSide, amqp_url: Callable[[str], str], tmp_path: Path, verdict: str, code: int
 ) -> None:
-    shown = re.search(
-        r"<!-- example: steer.py -->\n```python\n(.*?)```", README.read_text(), re.DOTALL
-    )
-    assert shown is not None
-    (tmp_path / "steer.py").write_text(shown[1])
+    (tmp_path / "steer.py").write_text(documentation.example("contracts/README.md", "steer.py"))
     side.answers["set-percentage"] = {"verdict": verdict, "text": "as you wish"}
     side.deaf = 1
     process = await asyncio.create_subprocess_exec(

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner
 
+from tests.support import documentation
 from worker.cli import app
-from worker.local.stack import Stack
+from worker.lab.local.stack import Stack
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from click.testing import Result
 
-    from worker.local.broker import Broker
+    from worker.lab.local.broker import Broker
 
     Ctl = Callable[..., Any]
 
@@ -164,3 +165,48 @@ async def test_explain_follows_an_override(ctl: Ctl) -> None:
 @pytest.mark.parametrize("name", ["health", "comparison"])
 async def test_figures_name_both_providers(ctl: Ctl, name: str) -> None:
     assert re.search(r"africastalking +legacy", (await ctl(name, "--as", "observer")).stdout)
+
+
+@pytest.mark.usefixtures("started")
+async def test_a_ladder_is_planned_for_what_the_workers_counted_and_its_flags_are_taken(
+    stack: Stack, ctl: Ctl, tmp_path: Path
+) -> None:
+    names = {f"AMQP_URL_{user.upper()}": url for user, url in stack.amqp.items()}
+    runner, file = CliRunner(env=names), tmp_path / "flags.json"
+    sent = await asyncio.to_thread(runner.invoke, app, ["send", "0977123456", "hello"])
+    assert sent.exit_code == 0, sent.output
+    plan = ["plan", "--from-history", "--as", "observer", "--json", "--ladder", "3,100"]
+    said = sent
+    while "perDay" not in said.output:
+        said = await asyncio.to_thread(runner.invoke, app, [*plan, "--write", str(file)])
+        assert "perDay" in said.output or "no message was accepted" in said.stderr, said.output
+    found = json.loads(said.stdout)
+    assert (found["perDay"], found["historyDays"]) == (1.0, 1)
+    shown = (await ctl("flags", "apply", str(file), "--dry-run")).stdout
+    assert "Phases.LegacyDeprecation.Entry: 75 -> 3" in shown
+    assert "MigrationSettings" not in shown
+
+
+@pytest.mark.usefixtures("started")
+async def test_the_first_steps_of_the_readme_show_what_it_says(stack: Stack) -> None:
+    names = {f"AMQP_URL_{user.upper()}": url for user, url in stack.amqp.items()}
+    runner = CliRunner(env=names | {"COLUMNS": "80"})
+    steps = [
+        step
+        for title in ("First message", "First move")
+        for step in documentation.typed(documentation.chapter("README.md", title))
+    ]
+    assert len(steps) >= 6
+    for command, shown in steps:
+        result = await asyncio.to_thread(runner.invoke, app, documentation.words(command))
+        said = comparable(result.output)
+        for part in comparable(shown).split("..."):
+            assert part.strip(", ") in said, f"{command}: {result.output}"
+
+
+def comparable(text: str) -> str:
+    """Without line breaks, and without what differs from run to run: ids, times, waits."""
+    text = re.sub(r"\b[0-9a-f]{8}-[0-9a-f-]{27}\b", "ID", text)
+    text = re.sub(r"\b\d\d:\d\d:\d\d\b", "TIME", text)
+    text = re.sub(r"\b\d+(\.\d+)? min\b", "SOME min", text)
+    return " ".join(text.split())

@@ -21,17 +21,17 @@ from pymongo import AsyncMongoClient
 from typer.testing import CliRunner
 
 from contracts.names import Exchange, Header, Queue, retry_queue
-from worker.app import understanding
+from worker.app.sending import command_decoder
+from worker.broker.connection import BrokerConnection
 from worker.broker.dead import DeadQueue, dead_queue
-from worker.broker.link import Link
 from worker.broker.publisher import AmqpPublisher
 from worker.cli import app
 from worker.clock import SystemClock
 from worker.handlers.replay import NotReplayed, Replay, Replayed, Wish
-from worker.local.stack import Stack
-from worker.ports import Incoming
+from worker.lab.local.stack import Stack
+from worker.ports.broker import Incoming
 from worker.service import Background
-from worker.settings import MessageSettings
+from worker.settings.model import MessageSettings
 from worker.store import messages
 from worker.store.client import Database as Store
 from worker.store.replay import ReplayStore
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
     from click.testing import Result
 
-    from worker.handlers.dead import DeadLetter
-    from worker.local.broker import Broker
+    from worker.handlers.dead_letters import DeadLetter
+    from worker.lab.local.broker import Broker
 
 WITHIN_S = 20.0
 NUMBER = "+260977123456"
@@ -207,7 +207,7 @@ async def test_a_listed_letter_says_why_and_hides_who_and_what(world: World) -> 
     ident = await world.kill_by(text)
     (letter,) = await world.dead(ident)
     assert letter["source"] == Queue.TRANSACTIONAL
-    assert letter["reason"].startswith("failed: every round failed")
+    assert letter["reason"].startswith("failed: no provider takes it")
     assert letter["attempts"] == 1
     assert letter["recipient"] == "+260******456"
     assert letter["firstAt"] <= letter["lastAt"]
@@ -320,7 +320,7 @@ async def test_what_is_chosen_by_reason_is_replayed_and_nothing_else(world: Worl
     failed, broken = await world.kill_by(words()), f"b-{uuid.uuid4()}"
     await world.raw(b"{", "send.transactional", broken)
     await world.until_dead(broken)
-    assert (await cli("dead", "replay", "--reason", "FAILED: every*")).exit_code == 0
+    assert (await cli("dead", "replay", "--reason", "FAILED: no provider*")).exit_code == 0
     await world.until_told(failed, "sms.sent")
     assert len(await world.dead(broken)) == 1
 
@@ -430,7 +430,7 @@ async def test_what_came_without_an_id_has_none_after_death(world: World) -> Non
 
 async def test_a_parked_copy_bears_the_id_of_its_body(world: World) -> None:
     """The client library makes an id up where a copy has none: it would contradict the body's."""
-    link = Link(world.stack.amqp["worker"], "test", Background())
+    link = BrokerConnection(world.stack.amqp["worker"], "test", Background())
     await link.start()
     try:
         publisher = AmqpPublisher(link)
@@ -490,7 +490,7 @@ async def replaying(world: World) -> AsyncIterator[Callable[[object], Replay]]:
 
     def build(outlet: Any) -> Replay:
         return Replay(
-            understanding=understanding(MessageSettings()),
+            decoder=command_decoder(MessageSettings()),
             records=ReplayStore(store[messages.COLLECTION], clock),
             outlet=outlet,
             clock=clock,

@@ -10,26 +10,46 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from bson import Timestamp
 
-from tests.unit.fakes import BULK, Meter, Publisher, message
+from tests.support.fakes import BULK, KEY, Meter, Publisher, Suppressed, message
 from worker.clock import SystemClock
-from worker.domain.delivery import Report
-from worker.domain.message import Attempt, Delivery, Lane, Lease, Record, State
-from worker.domain.outcome import Accepted, Refused, Unknown
-from worker.domain.phases import Role
-from worker.handlers import announce
-from worker.handlers.announce import Announcer
-from worker.handlers.report import Matcher
-from worker.handlers.sweep import CONFIRM_LATER_S, TRANSACTIONAL_LATER_S, Sweeper
-from worker.ports import Finished, StoreAway
+from worker.domain.messages.message import (
+    Attempt,
+    Delivery,
+    Lane,
+    Lease,
+    Record,
+    State,
+    StoredEvent,
+)
+from worker.domain.messages.outcome import Accepted, Blame, NotSent, Refused, Unknown
+from worker.domain.messages.receipts import DeliveryReport
+from worker.domain.messages.writes import Finished
+from worker.domain.migration.phases import Role
+from worker.handlers.accepted_references import AcceptedReferences
+from worker.handlers.consent import Wishes
+from worker.handlers.delivery_report_matcher import Matcher
+from worker.handlers.message_events import Announcer
+from worker.handlers.sweep import (
+    CONFIRM_LATER_S,
+    TRANSACTIONAL_LATER_S,
+    WAITING_LATER_S,
+    Sweeper,
+)
+from worker.numbers import normaliser
+from worker.ports.store import StoreUnavailable
 from worker.service import Background
 from worker.store import indexes, messages, reports
 from worker.store.client import Database
 from worker.store.due import DueStore
-from worker.store.messages import MessageStore, Retention
+from worker.store.messages import MessageStore
+from worker.store.replay import ReplayStore
 from worker.store.reports import ReportStore
+from worker.store.states import Retention
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from worker.ports.broker import Event
 
 T, B = Lane.TRANSACTIONAL, Lane.BULK
 TAKEN = Finished(Accepted("at-1"), 10.0)
@@ -56,7 +76,7 @@ class Desk:
     def __init__(self, database: Database) -> None:
         self.clock = Ahead()
         self.collection = database[messages.COLLECTION]
-        self.references: list[str] = []
+        self.references = AcceptedReferences()
         self.messages = MessageStore(
             self.collection,
             owner="ours",
@@ -65,18 +85,19 @@ class Desk:
             clock=self.clock,
             trouble=lambda _: None,
             background=Background(),
-            referenced=self.references.append,
+            referenced=self.references.add,
         )
         self.due = DueStore(self.collection, self.clock, report_deadline_s=3600)
         self.reports = ReportStore(database[reports.COLLECTION], self.clock, keep_s=7200)
         self.publisher, self.meter = Publisher(), Meter()
+        self.suppressed = Suppressed()
         announcer = Announcer(self.publisher, self.messages)
         self.background = Background()
         self.sweeper = Sweeper(
             due=self.due,
             messages=self.messages,
             reports=self.reports,
-            matcher=Matcher(self.due, self.reports, announcer, self.clock),
+            matcher=Matcher(self.due, self.reports, announcer, self.wishes(), self.clock),
             announcer=announcer,
             meter=self.meter,
             reporting=frozenset({"at"}),
@@ -86,13 +107,22 @@ class Desk:
             references=self.references,
         )
 
+    def wishes(self) -> Wishes:
+        return Wishes(
+            suppressions=self.suppressed,
+            normalise=normaliser("ZM", frozenset({"ZM"}), strict=True),
+            key=KEY,
+            alerts=None,  # type: ignore[arg-type] # no callback is read here
+            clock=self.clock,
+        )
+
     def later(self, **by: float) -> None:
         self.clock.by += timedelta(**by)
 
     async def claim(self, ident: str = "m-1", provider: str = "at", **changes: Any) -> Lease:
         asked = message(self.clock, ident, **changes)  # type: ignore[arg-type]
         held = await self.messages.claim(
-            asked, Attempt(1, provider, 1, "percentage", at=self.clock.now())
+            asked, Attempt(1, provider, 1, "percentage", at=self.clock.now(), sender_id="PROMO")
         )
         assert isinstance(held, Lease)
         return held
@@ -121,7 +151,7 @@ class Desk:
         return found
 
 
-EVENT = announce.StoredEvent("sms.sent", 1, "{}", "e-1")
+EVENT = StoredEvent("sms.sent", 1, "{}", "e-1")
 
 
 @pytest.fixture
@@ -211,6 +241,113 @@ async def test_looking_for_dead_leases_does_not_read_what_is_settled(desk: Desk)
     assert await desk.due.dead_leases(extra_s=0, lane=T) == []
 
 
+# --- waiting for a copy ------------------------------------------------------------------------
+
+NOT_TAKEN = Finished(NotSent(Blame.PROVIDER, "503", "unavailable"), 5.0)
+LIFE_S = 600
+"""Of a message of these tests."""
+
+
+async def waits(desk: Desk, ident: str = "m-1", **changes: Any) -> None:
+    """A message that was surely not taken, whose copy is nowhere."""
+    held = await desk.claim(ident, **changes)
+    assert await desk.messages.wait(held, NOT_TAKEN, counted=True, lane=T) == 1
+
+
+async def test_what_waits_is_left_to_its_copy_until_its_life_is_over_for_a_while(
+    desk: Desk,
+) -> None:
+    await waits(desk)
+    desk.later(seconds=LIFE_S + WAITING_LATER_S - 3)
+    await desk.sweeper.sweep()
+    assert ((await desk.look()).state, desk.publisher.names) == (State.WAITING, [])
+
+
+async def test_what_waits_for_a_copy_that_never_comes_fails_with_an_event(desk: Desk) -> None:
+    await waits(desk)
+    desk.later(seconds=LIFE_S + WAITING_LATER_S + 1)
+    await desk.sweeper.sweep()
+    record = await desk.look()
+    assert (record.state, [event.name for event in record.events]) == (State.FAILED, ["sms.failed"])
+    assert desk.publisher.names == ["sms.failed"]
+    assert desk.publisher.body()["reason"] == "its life ended before a provider took it"
+    await _left(desk, 0)
+    await desk.sweeper.sweep()
+    assert desk.publisher.names == ["sms.failed"]
+
+
+async def test_what_waits_and_was_never_called_expires(desk: Desk) -> None:
+    replays = ReplayStore(desk.collection, desk.clock)
+    assert await replays.begin(message(desk.clock)) == 1  # type: ignore[arg-type]
+    desk.later(seconds=LIFE_S + WAITING_LATER_S + 1)
+    await desk.sweeper.sweep()
+    assert ((await desk.look()).state, desk.publisher.names) == (State.EXPIRED, ["sms.expired"])
+
+
+async def test_what_waits_and_may_have_been_taken_ends_as_unknown(desk: Desk) -> None:
+    await desk.claim()
+    await desk.lease_died_ago(TRANSACTIONAL_LATER_S + 1)
+    await desk.sweeper.sweep()
+    replays = ReplayStore(desk.collection, desk.clock)
+    life = (await desk.look()).expires_at
+    assert await replays.renew(await desk.look(), life, None) == 1
+    desk.later(seconds=LIFE_S + WAITING_LATER_S + 1)
+    await desk.sweeper.sweep()
+    assert (await desk.look()).state is State.UNKNOWN
+    assert {event.id for event in desk.publisher.events} == {
+        event.event_id for event in (await desk.look()).events
+    }
+    assert set(desk.publisher.names) == {"sms.unknown"}
+
+
+async def test_two_sweepers_end_what_waits_once(desk: Desk, database_here: Database) -> None:
+    for n in range(20):
+        await waits(desk, f"m-{n}")
+    other = Desk(database_here)
+    await other.messages.start()
+    for each in (desk, other):
+        each.later(seconds=LIFE_S + WAITING_LATER_S + 1)
+        # By these clocks an event is never too young to be announced again by the other sweeper.
+        each.sweeper.broker_blocked(blocked=True)
+    await asyncio.gather(desk.sweeper.sweep(), other.sweeper.sweep())
+    await other.messages.stop()
+    told = desk.publisher.events + other.publisher.events
+    assert len(told) == len({event.id for event in told}) == 20
+
+
+async def test_a_copy_that_went_on_meanwhile_is_not_ended(desk: Desk) -> None:
+    await waits(desk)
+    desk.later(seconds=LIFE_S + WAITING_LATER_S + 1)
+    (stale,) = await desk.due.outlived(older_s=WAITING_LATER_S)
+    held = await desk.messages.intend(stale, Attempt(2, "at", 1, "again"), lane=T)
+    assert isinstance(held, Lease)
+    assert await desk.messages.wait(held, NOT_TAKEN, counted=True, lane=T) == 2
+    await desk.sweeper._outlived(stale)
+    assert ((await desk.look()).state, desk.publisher.names) == (State.WAITING, [])
+
+
+async def test_looking_for_what_waits_too_long_is_an_index_scan_of_those_alone(
+    desk: Desk,
+) -> None:
+    for n in range(30):
+        await desk.accepted(f"m-{n}")
+        await waits(desk, f"w-{n}")
+    await waits(desk, "m-last", expires_at=desk.clock.now() - timedelta(seconds=90))
+    before = desk.clock.now() - timedelta(seconds=WAITING_LATER_S)
+    query = [{"$match": {"state": "waiting", "expiresAt": {"$lt": before}}}]
+    explained = await desk.collection.database.command(
+        {
+            "explain": {"aggregate": "messages", "pipeline": query, "cursor": {}},
+            "verbosity": "executionStats",
+        }
+    )
+    assert "IXSCAN" in str(explained["queryPlanner"]["winningPlan"])
+    assert "COLLSCAN" not in str(explained["queryPlanner"]["winningPlan"])
+    assert explained["executionStats"]["totalDocsExamined"] == 1
+    found = await desk.due.outlived(older_s=WAITING_LATER_S)
+    assert [record.id for record in found] == ["m-last"]
+
+
 # --- events ----------------------------------------------------------------------------------
 
 
@@ -235,6 +372,39 @@ async def _left(desk: Desk, count: int) -> None:
             await asyncio.sleep(0.02)
 
 
+async def test_while_the_broker_takes_nothing_and_soon_after_nothing_is_announced_again(
+    desk: Desk,
+) -> None:
+    await desk.settle(await desk.claim(), TAKEN, State.ACCEPTED, "sms.sent")
+    desk.later(seconds=CONFIRM_LATER_S + 1)
+    desk.sweeper.broker_blocked(blocked=True)
+    await desk.sweeper.sweep()
+    desk.sweeper.broker_blocked(blocked=False)
+    await desk.sweeper.sweep()
+    assert desk.publisher.names == []
+    desk.later(seconds=CONFIRM_LATER_S + 1)
+    await desk.sweeper.sweep()
+    assert desk.publisher.names == ["sms.sent"]
+
+
+async def test_a_list_that_grew_old_over_one_slow_event_is_read_anew_later(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for ident in ("m-1", "m-2"):
+        await desk.settle(await desk.claim(ident), TAKEN, State.ACCEPTED, "sms.sent")
+    desk.later(seconds=CONFIRM_LATER_S + 1)
+    publish = desk.publisher.event
+
+    async def slowly(event: Event) -> None:
+        desk.later(seconds=60)
+        await publish(event)
+
+    monkeypatch.setattr(desk.publisher, "event", slowly)
+    await desk.sweeper.sweep()
+    await desk.sweeper.sweep()
+    assert desk.publisher.names == ["sms.sent"]
+
+
 # --- judged, unreported ------------------------------------------------------------------------
 
 
@@ -256,7 +426,7 @@ async def test_an_accepted_attempt_is_judged_once_at_the_delivery_age(
 
 async def test_what_was_delivered_counts_as_delivered(desk: Desk) -> None:
     await desk.accepted()
-    report = Report("at", Delivery.DELIVERED, "Success", "at-1")
+    report = DeliveryReport("at", Delivery.DELIVERED, "Success", "at-1")
     assert await desk.due.report(await desk.look(), 1, report, (), proves=False)
     desk.later(seconds=601)
     await desk.sweeper.sweep()
@@ -296,7 +466,7 @@ async def test_at_the_deadline_what_nobody_reported_is_told_so_once(
 @pytest.mark.parametrize("delivery", [Delivery.DELIVERED, Delivery.UNDELIVERED])
 async def test_what_was_reported_is_not_unreported(desk: Desk, delivery: Delivery) -> None:
     await desk.accepted()
-    report = Report("at", delivery, "Final", "at-1")
+    report = DeliveryReport("at", delivery, "Final", "at-1")
     await desk.due.report(await desk.look(), 1, report, (), proves=False)
     desk.later(seconds=3601)
     await desk.sweeper.sweep()
@@ -352,7 +522,7 @@ async def test_a_store_that_is_away_is_swept_when_it_is_back(
     async def away() -> None:
         nonlocal times
         times += 1
-        raise StoreAway("test")
+        raise StoreUnavailable("test")
 
     monkeypatch.setattr(desk.sweeper, "sweep", away)
     await desk.sweeper.start()

@@ -6,11 +6,11 @@ import random
 
 import pytest
 
-from tests.seeded import DAY, state_at, tick
-from worker.domain.evidence import Evidence, Setting, observe
-from worker.domain.judgement import judge
+from tests.support.seeded import DAY, state_at, tick
+from worker.domain.detection.evidence import Evidence, Setting, observe
+from worker.domain.detection.judgement import judge
 
-RUNS = 40
+RUNS = 10
 
 
 @pytest.mark.parametrize("split", [1, 5, 50, 98])

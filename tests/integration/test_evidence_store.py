@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.fakes import EPOCH
-from worker.domain.evidence import Evidence, Setting, Side, Tick, observe
-from worker.domain.judgement import Topic
-from worker.domain.likelihood import Seen
-from worker.ports import Checkpoint
+from tests.support.fakes import EPOCH
+from worker.domain.detection.checkpoint import Checkpoint
+from worker.domain.detection.evidence import Evidence, Setting, Side, Tick, observe
+from worker.domain.detection.judgement import Topic
+from worker.domain.detection.likelihood import Seen
 from worker.store.client import Database
 from worker.store.evidence import COLLECTION, EvidenceStore
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aio_pika
 import pytest
+from pamqp import decode
 
 from tests.integration.proxy import Proxy
-from tests.unit.fakes import quietly
-from worker.broker.link import LOST, Link
+from tests.support.fakes import quietly
+from worker.broker.connection import HEARTBEAT_S, BrokerConnection, connect
 from worker.broker.wakeups import Wakeups
-from worker.service import Background
+from worker.service import Background, StartError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -32,8 +33,8 @@ def url(proxy: Proxy, amqp_url: Callable[[str], str]) -> str:
 
 
 @pytest.fixture
-async def link(url: str) -> AsyncIterator[Link]:
-    made = Link(url, "test", Background())
+async def link(url: str) -> AsyncIterator[BrokerConnection]:
+    made = BrokerConnection(url, "test", Background())
     await made.start()
     yield made
     await made.stop()
@@ -46,7 +47,7 @@ async def until(fact: Callable[[], bool]) -> None:
 
 
 async def test_a_started_link_is_up_and_a_stopped_one_is_not(url: str) -> None:
-    link = Link(url, "test", Background())
+    link = BrokerConnection(url, "test", Background())
     assert not link.is_up
     await link.start()
     assert link.is_up
@@ -57,15 +58,15 @@ async def test_a_started_link_is_up_and_a_stopped_one_is_not(url: str) -> None:
 
 
 async def test_a_link_that_never_started_stops(url: str) -> None:
-    await Link(url, "test", Background()).stop()
+    await BrokerConnection(url, "test", Background()).stop()
 
 
 async def test_a_first_connection_that_cannot_be_made_is_an_error() -> None:
-    with pytest.raises(LOST):
-        await Link("amqp://nobody@127.0.0.1:1/", "test", Background()).start()
+    with pytest.raises(StartError, match=r"AMQP_URL: broker at 127.0.0.1:1: nothing listens"):
+        await BrokerConnection("amqp://nobody@127.0.0.1:1/", "test", Background()).start()
 
 
-async def test_a_lost_connection_comes_back(link: Link, proxy: Proxy) -> None:
+async def test_a_lost_connection_comes_back(link: BrokerConnection, proxy: Proxy) -> None:
     for _ in range(3):
         proxy.cut()
         await until(lambda: not link.is_up)
@@ -75,7 +76,7 @@ async def test_a_lost_connection_comes_back(link: Link, proxy: Proxy) -> None:
 
 
 async def test_who_waits_for_a_channel_gets_it_when_the_broker_is_back(
-    link: Link, proxy: Proxy
+    link: BrokerConnection, proxy: Proxy
 ) -> None:
     proxy.stalled = True
     proxy.cut()
@@ -94,17 +95,46 @@ async def test_who_waits_for_a_channel_gets_it_when_the_broker_is_back(
 
 
 async def test_a_link_to_a_broker_that_says_nothing_can_be_stopped(
-    link: Link, proxy: Proxy
+    link: BrokerConnection, proxy: Proxy
 ) -> None:
     proxy.stalled = True
     async with asyncio.timeout(15):
         await link.stop()
 
 
+async def test_options_in_an_address_change_nothing(amqp_url: Callable[[str], str]) -> None:
+    async with await connect(f"{amqp_url('worker')}?heartbeat=0&timeout=1&name=x") as found:
+        assert found.transport is not None
+        inner: Any = found.transport.connection
+        assert inner.url.query == {"heartbeat": str(HEARTBEAT_S)}
+        assert inner.heartbeat_timeout == HEARTBEAT_S
+
+
+@pytest.mark.usefixtures("empty_queues")
+async def test_a_connection_without_a_link_reads_what_nobody_can_decode(
+    amqp_url: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(decode.METHODS, "table", decode.field_table)
+    deep: Any = None
+    for _ in range(340):
+        deep = [deep]
+    async with await aio_pika.connect(amqp_url("worker")) as publishing:
+        channel = await publishing.channel()
+        exchange = await channel.get_exchange("sms.dead", ensure=False)
+        await exchange.publish(aio_pika.Message(b"x", headers={"deep": deep}), "test")
+    async with await connect(amqp_url("worker")) as reading:
+        queue = await (await reading.channel()).get_queue("sms.dead", ensure=False)
+        message = await queue.get(no_ack=True)
+    assert message is not None
+    assert (message.body, message.headers) == (b"x", {})
+
+
 # --- wake-ups --------------------------------------------------------------------------------
 
 
-async def test_a_wake_up_is_heard_and_one_follows_each_connect(link: Link, proxy: Proxy) -> None:
+async def test_a_wake_up_is_heard_and_one_follows_each_connect(
+    link: BrokerConnection, proxy: Proxy
+) -> None:
     woken = 0
 
     def wake() -> None:
@@ -125,7 +155,7 @@ async def test_a_wake_up_is_heard_and_one_follows_each_connect(link: Link, proxy
     await wakeups.stop()
 
 
-async def _publish(link: Link) -> None:
+async def _publish(link: BrokerConnection) -> None:
     channel = await link.channel()
     exchange = await channel.get_exchange("sms.state", ensure=False)
     await exchange.publish(aio_pika.Message(b"{}"), "control.state")

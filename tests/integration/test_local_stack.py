@@ -16,15 +16,15 @@ from aiormq.exceptions import AuthenticationError, ProbableAuthenticationError
 from pymongo import AsyncMongoClient
 
 from contracts.names import Queue
-from worker.local.database import Database
-from worker.local.process import LocalError, answers
-from worker.local.record import StackRecord, read_record
-from worker.local.stack import Stack
+from worker.lab.local.database import Database
+from worker.lab.local.process import LocalError, answers
+from worker.lab.local.record import StackRecord, read_record
+from worker.lab.local.stack import Stack
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from worker.local.broker import Broker
+    from worker.lab.local.broker import Broker
 
 ROOT = Path(__file__).parents[2]
 WITHIN_S = 60.0

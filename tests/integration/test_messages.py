@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from bson import Timestamp
 
-from tests.unit.fakes import BULK, HandClock, message
+from tests.support.fakes import BULK, HandClock, message
 from worker.clock import SystemClock
-from worker.domain.message import (
+from worker.domain.messages.message import (
     Attempt,
     Delivery,
     Lane,
@@ -24,17 +24,20 @@ from worker.domain.message import (
     State,
     StoredEvent,
 )
-from worker.domain.outcome import Accepted, Blame, Money, NotSent, Refused, Unknown
-from worker.domain.phases import Role
-from worker.ports import Closing, Finished, Messages
+from worker.domain.messages.outcome import Accepted, Blame, Money, NotSent, Refused, Unknown
+from worker.domain.messages.writes import Finished, TerminalWrite
+from worker.domain.migration.phases import Role
 from worker.service import Background
 from worker.store import indexes, messages
 from worker.store.client import Database
 from worker.store.memory import MemoryMessages, Shelf
-from worker.store.messages import MessageStore, Retention
+from worker.store.messages import MessageStore
+from worker.store.states import Retention
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+
+    from worker.ports.messages import Messages
 
 LEASE_S = 60.0
 T = Lane.TRANSACTIONAL
@@ -232,7 +235,7 @@ async def test_of_two_owners_claiming_the_same_ids_exactly_one_wins_each(desk: D
 
 async def test_a_new_end_stands_with_its_events(desk: Desk) -> None:
     asked = message(HandClock())
-    closing = Closing("m-1", State.EXPIRED, (event("sms.expired"),), asked)
+    closing = TerminalWrite("m-1", State.EXPIRED, (event("sms.expired"),), asked)
     assert await desk.ours.close_new(closing) is None
     record = await looked(desk)
     assert (record.state, record.epoch, record.attempts) == (State.EXPIRED, 0, ())
@@ -241,7 +244,8 @@ async def test_a_new_end_stands_with_its_events(desk: Desk) -> None:
 
 async def test_an_end_of_what_nobody_understood_needs_no_message(desk: Desk) -> None:
     assert (
-        await desk.ours.close_new(Closing("m-1", State.REJECTED, (event("sms.rejected"),))) is None
+        await desk.ours.close_new(TerminalWrite("m-1", State.REJECTED, (event("sms.rejected"),)))
+        is None
     )
     record = await looked(desk)
     assert (record.state, record.fingerprint, record.lane) == (State.REJECTED, "", Lane.BULK)
@@ -249,10 +253,10 @@ async def test_an_end_of_what_nobody_understood_needs_no_message(desk: Desk) -> 
 
 async def test_a_new_end_loses_to_a_claim_and_a_claim_to_a_new_end(desk: Desk) -> None:
     await claimed(desk)
-    stands = await desk.theirs.close_new(Closing("m-1", State.EXPIRED, (event(),)))
+    stands = await desk.theirs.close_new(TerminalWrite("m-1", State.EXPIRED, (event(),)))
     assert stands is not None
     assert (stands.state, stands.events) == (State.SUBMITTING, ())
-    await desk.ours.close_new(Closing("m-2", State.EXPIRED, ()))
+    await desk.ours.close_new(TerminalWrite("m-2", State.EXPIRED, ()))
     lost = await desk.theirs.claim(message(HandClock(), "m-2"), attempt())
     assert isinstance(lost, Record)
     assert lost.state is State.EXPIRED

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.monitor_fakes import LEGACY, TARGET, World
-from worker.domain.evidence import TICK_S
-from worker.domain.flags import MigrationSettings
-from worker.domain.gates import Verdict
-from worker.domain.steering import gates_of, next_up
-from worker.ports import StoreAway
+from tests.support.monitor_fakes import LEGACY, TARGET, World
+from worker.domain.detection.evidence import TICK_S
+from worker.domain.migration.decide import next_up
+from worker.domain.migration.flags import MigrationSettings
+from worker.domain.migration.gates import GateVerdict
+from worker.domain.migration.move_gates import gates_of
+from worker.ports.store import StoreUnavailable
 
 if TYPE_CHECKING:
-    from worker.domain.gates import Gate
+    from worker.domain.migration.gates import Gate
 
 DAY = round(86_400 / TICK_S)
 FREE = MigrationSettings(auto_advance=True, require_approval=False)
@@ -37,7 +38,7 @@ async def shut(made: World) -> dict[str, Gate]:
     following = next_up(state, made.clock.now())
     assert following is not None
     measures = await made.since_change(state)
-    gates = gates_of(state, following[1], measures, made.clock.now())
+    gates = gates_of(state, following.wanted, measures, made.clock.now())
     return {gate.name: gate for gate in gates if not gate.open}
 
 
@@ -51,7 +52,7 @@ async def test_a_day_without_traffic_moves_nothing_and_says_what_is_missing() ->
     await made.run(DAY, made.traffic())
     assert unmoved(made)
     found = await shut(made)
-    assert {gate.verdict for gate in found.values()} == {Verdict.NOT_ENOUGH}
+    assert {gate.verdict for gate in found.values()} == {GateVerdict.NOT_ENOUGH}
     assert "100 outcomes; none come at present" in str(found["success"].missing)
     proof = str(found["failed proof"].missing)
     assert proof == "about 73 messages without a failure; none come at present"
@@ -64,7 +65,7 @@ async def test_a_day_with_the_store_cut_moves_nothing() -> None:
     failing = made.traffic((1, 3), (0, 9))
     for _ in range(DAY):
         failing()
-        with pytest.raises(StoreAway):
+        with pytest.raises(StoreUnavailable):
             await made.tick()
     made.away = made.log.away = False
     assert unmoved(made)

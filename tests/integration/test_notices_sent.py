@@ -12,14 +12,15 @@ import pytest
 from pydantic import SecretStr
 
 from contracts.metrics import AlertMetric, AlertNotice
+from tests.integration.chat_services import SERVICES
 from tests.integration.mail_server import LOGIN, Authority, Hook, Inbox, mail_server, web_server
-from worker.domain.notice_text import notice
-from worker.domain.notices import Alert, Kind
-from worker.notify.mail import Mail
-from worker.notify.post import Notices
-from worker.notify.webhook import Webhook, is_public
-from worker.ports import NotDelivered
-from worker.settings import MailSecurity, SmtpSettings
+from worker.alerting.mail import Mail
+from worker.alerting.sender import Notices
+from worker.alerting.webhook import Webhook, is_public
+from worker.domain.alerts.notice_text import notice
+from worker.domain.alerts.notices import Alert, Kind
+from worker.ports.alerts import NotDelivered
+from worker.settings.model import MailSecurity, SmtpSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -38,6 +39,16 @@ ALERT = Alert(
     suggested_command="sms-worker ctl status",
 )
 NOTICE = notice(ALERT, Kind.NEW, NOW)
+EVIL = replace(
+    ALERT,
+    reason="A&B <5 % <!channel> <users/all> @everyone <@1> {{DATE(2026-03-01T00:00:00Z)}} **x** "
+    "_y_ `z` [log in](https://evil.example) <https://evil.example|log in>",
+)
+LONG = replace(
+    ALERT,
+    reason="*<&\U0001f600" * 3_000,
+    evidence={f"{number}": "<" * 300 for number in range(200)},
+)
 OPS = "ops@example.com"
 TRUST = Authority()
 
@@ -240,6 +251,90 @@ async def test_an_answer_without_end_is_a_delivery_and_not_read(hook: Hook) -> N
     assert len(hook.posts) == 1
 
 
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/workflows/0f/invoke?api-version=2016-06-01&sp=%2Ftriggers%2Fmanual%2Frun&sig=aB-_c%3D",
+        "/hook?sig=ab%2Bc%2fd%3D%3D&exp=%7E1&plus=a+b",
+        "/a%2Fb/%7euser/../x/./y//z%20?",
+        "/hook?a=b=c&&d;e='(f)*|\"<>^`{}[]\\@:!$,",
+        "/hook?%",
+        "/?x",
+    ],
+)
+async def test_an_address_goes_out_as_it_was_given(hook: Hook, target: str) -> None:
+    await webhook().send(hook.address(path=target), NOTICE)
+    assert hook.targets == [target.removesuffix("?")]
+
+
+async def test_an_address_without_a_path_asks_for_the_root(hook: Hook) -> None:
+    await webhook().send(hook.address(path="?sig=%2F"), NOTICE)
+    assert hook.targets == ["/?sig=%2F"]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_each_chat_service_takes_its_notice_by_its_own_rules(
+    hook: Hook, service: str
+) -> None:
+    hook.judge = SERVICES[service]
+    for notice_of in (ALERT, EVIL, LONG):
+        await webhook().send(f"{service}+{hook.address()}", notice(notice_of, Kind.NEW, NOW))
+    assert len(hook.posts) == 3
+
+
+@pytest.mark.parametrize("service", ["googlechat", "teams", "discord"])
+async def test_the_general_format_is_refused_by_a_service_that_does_not_know_it(
+    hook: Hook, service: str
+) -> None:
+    hook.judge = SERVICES[service]
+    assert await refused(webhook(), hook.address()) == "localhost: answered 400"
+
+
+@pytest.mark.parametrize(
+    ("service", "answer", "said", "problem"),
+    [
+        ("slack", 202, "", "answered 202"),
+        ("slack", 200, '{"ok": false, "error": "hush"}', "answered 200 with an error"),
+        ("googlechat", 204, "", "answered 204"),
+        (
+            "teams",
+            200,
+            "Teams endpoint returned HTTP error 429: hush",
+            "answered 200 with an error",
+        ),
+        ("teams", 204, "", "answered 204"),
+        ("discord", 202, "", "answered 202"),
+        ("discord", 429, '{"retry_after": 1}', "answered 429"),
+        ("json", 304, "", "answered 304"),
+    ],
+)
+async def test_what_is_no_success_of_this_service_is_not_delivered(
+    hook: Hook, service: str, answer: int, said: str, problem: str
+) -> None:
+    hook.answer, hook.said = answer, said
+    address = f"{service}+{hook.address()}"
+    assert await refused(webhook(), address) == f"localhost: {problem}"
+
+
+async def test_no_error_says_more_of_an_address_than_its_host(
+    hook: Hook, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    hook.answer = 500
+    addresses = [
+        hook.address(path="/T0/hush?sig=hush"),
+        f"discord+{hook.address(path='/hush')}",
+        "https://localhost:1/hush",
+        "https://localhost:99999/hush",
+        "pager+https://localhost/hush",
+        "https://[hush/hush",
+    ]
+    said = [await refused(webhook(), each) for each in addresses]
+    ours = [each.getMessage() for each in caplog.records if each.name != "aiohttp.access"]
+    assert all(each.startswith(("localhost: ", "an address")) for each in said)
+    assert "hush" not in str(said + ours)
+
+
 async def test_nobody_there_is_not_delivered() -> None:
     said = await refused(webhook(), "https://localhost:1/hook/secret")
     assert said == "localhost: ClientConnectorError"
@@ -297,7 +392,7 @@ async def test_each_recipient_is_reached_his_own_way(hook: Hook) -> None:
 async def test_an_error_nobody_expects_is_one_more_way_not_to_deliver(
     hook: Hook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.notify.webhook.encode", lambda _: 1 / 0)
+    monkeypatch.setattr("worker.alerting.formats.encode", lambda _: 1 / 0)
     with pytest.raises(NotDelivered, match="our own error: ZeroDivisionError"):
         await Notices(None, webhook()).send(hook.address(), NOTICE)
 

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import struct
+from collections import Counter
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import aio_pika
 import pytest
-from pamqp import decode
 
 from contracts.names import Exchange, Header, Queue
 from tests.integration.test_link import proxy, until, url
-from tests.unit.fakes import quietly
-from worker.broker import leniency
-from worker.broker.link import Link
+from tests.support.fakes import quietly
+from worker.broker import tolerant_decoding
+from worker.broker.connection import BrokerConnection
 from worker.broker.publisher import AmqpPublisher
-from worker.ports import Event, Incoming
+from worker.lab.local.broker import Broker
+from worker.ports.broker import Event, Incoming, Unpublishable
 from worker.service import Background
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from aio_pika.abc import AbstractIncomingMessage, AbstractQueue
 
@@ -36,15 +36,15 @@ BULK = Queue.BULK.value
 
 
 @pytest.fixture
-async def link(url: str) -> AsyncIterator[Link]:
-    made = Link(url, "test publisher", Background())
+async def link(url: str) -> AsyncIterator[BrokerConnection]:
+    made = BrokerConnection(url, "test publisher", Background())
     await made.start()
     yield made
     await made.stop()
 
 
 @pytest.fixture
-async def publisher(link: Link) -> AsyncIterator[AmqpPublisher]:
+async def publisher(link: BrokerConnection) -> AsyncIterator[AmqpPublisher]:
     made = AmqpPublisher(link)
     await made.start()
     yield made
@@ -152,7 +152,7 @@ async def test_a_dead_letter_says_why_and_from_where(
 
 @pytest.mark.parametrize(
     "value", [1, -(2**63), 1.5, 1e300, "text", b"\xff", True, None, Decimal("1.50"), {"a": [1]},
-              bytearray(b"\xff"), datetime(2026, 1, 1, tzinfo=UTC), leniency.NO_TIME]
+              bytearray(b"\xff"), datetime(2026, 1, 1, tzinfo=UTC), tolerant_decoding.NO_TIME]
 )  # fmt: skip
 async def test_whatever_a_header_holds_its_copy_can_be_published(
     publisher: AmqpPublisher, direct: aio_pika.abc.AbstractChannel, value: object
@@ -267,7 +267,7 @@ async def test_a_metric_goes_out(
 
 
 async def test_a_metric_while_the_broker_is_away_is_dropped_and_counted(
-    publisher: AmqpPublisher, link: Link, proxy: Proxy
+    publisher: AmqpPublisher, link: BrokerConnection, proxy: Proxy
 ) -> None:
     proxy.stalled = True
     proxy.cut()
@@ -289,7 +289,7 @@ async def test_a_drain_does_not_wait_for_a_broker_that_is_away(
     assert publisher.dropped_metrics == 1
 
 
-async def test_a_stopped_publisher_may_be_stopped_again(link: Link) -> None:
+async def test_a_stopped_publisher_may_be_stopped_again(link: BrokerConnection) -> None:
     made = AmqpPublisher(link)
     await made.stop()
     await made.start()
@@ -297,38 +297,106 @@ async def test_a_stopped_publisher_may_be_stopped_again(link: Link) -> None:
     await made.stop()
 
 
-# --- what no publisher can do to us --------------------------------------------------------------
+# --- what the broker does not take -----------------------------------------------------------
 
 
-def table(content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + content
+async def test_a_copy_that_closes_the_connection_goes_out_without_the_headers_of_others(
+    publisher: AmqpPublisher,
+    direct: aio_pika.abc.AbstractChannel,
+    events: AbstractQueue,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tolerant_decoding, "MAX_COPIED_BYTES", 1_000_000)
+    bomb = incoming(headers={"theirs": "x" * 140_000})
+    async with asyncio.timeout(20):
+        await asyncio.gather(
+            publisher.dead(bomb, "test", {}), *(publisher.event(event(f"e-{n}")) for n in range(20))
+        )
+    got = await from_queue(direct, Queue.DEAD.value)
+    assert (got.body, got.headers[Header.REASON]) == (b"body", "test")
+    assert "theirs" not in got.headers
+    found: set[str | None] = set()
+    while len(found) < 20:
+        found |= {each.message_id for each in await taken(events)}
 
 
-def test_a_table_that_is_no_table_counts_as_empty() -> None:
-    leniency.install()
-    broken = table(b"\x02\xff\xfeI\x00\x00\x00\x01")
-    assert decode.by_type(broken + b"rest", "table") == (len(broken), {})
-    inner = table(b"\x01aF" + broken + b"\x01bI\x00\x00\x00\x07")
-    assert decode.by_type(inner, "table") == (len(inner), {"a": {}, "b": 7})
+async def test_what_the_broker_never_takes_is_given_up_and_told_and_the_rest_goes_on(
+    publisher: AmqpPublisher, events: AbstractQueue
+) -> None:
+    told: list[str] = []
+    publisher.on_broken(told.append)
+    async with asyncio.timeout(60):
+        with pytest.raises(Unpublishable):
+            await publisher.park(incoming(), "5s", {"ours": "x" * 140_000})
+    with pytest.raises(Unpublishable):  # at once: not another connection is lost for it
+        await publisher.park(incoming(), "5s", {})
+    assert told == ["m-1"]
+    await publisher.event(event())
+    assert (await taken(events))[0].message_id == "e-1"
 
 
-def test_a_time_in_a_table_may_be_any_number() -> None:
-    leniency.install()
-    odd = table(b"\x01aT" + struct.pack(">Q", 2**64 - 1))
-    assert decode.by_type(odd, "table") == (len(odd), {"a": leniency.NO_TIME})
+async def test_the_reason_of_a_dead_letter_is_bounded(
+    publisher: AmqpPublisher, direct: aio_pika.abc.AbstractChannel
+) -> None:
+    async with asyncio.timeout(10):
+        await publisher.dead(incoming(), "r" * 140_000, {})
+    got = await from_queue(direct, Queue.DEAD.value)
+    assert got.headers[Header.REASON] == "r" * 2000
 
 
-def test_what_is_right_is_decoded_as_ever() -> None:
-    leniency.install()
-    leniency.install()
-    assert decode.by_type(b"\x03\xc3\xa9a", "shortstr") == (4, "éa")
-    assert decode.by_type(struct.pack(">Q", 0), "timestamp") == (
-        8,
-        datetime(1970, 1, 1, tzinfo=UTC),
-    )
+@pytest.fixture
+async def alarm(
+    broker: Any, link: BrokerConnection
+) -> AsyncIterator[Callable[..., Awaitable[None]]]:
+    """Sets and clears the broker's memory alarm, and waits until we are blocked by it."""
+    if not isinstance(broker, Broker):
+        pytest.skip("a broker of somebody else is not put in alarm")
+
+    async def change(*, on: bool) -> None:
+        await broker.memory_alarm(on=on)
+        await until(lambda: link.is_blocked is on)
+
+    yield change
+    await broker.memory_alarm(on=False)
 
 
-def test_an_id_that_is_no_text_is_none_that_is_valid() -> None:
-    leniency.install()
-    consumed, text = decode.by_type(b"\x04m-\xff1rest", "shortstr")
-    assert (consumed, text) == (5, "m-\x1a1")
+async def test_what_is_published_during_a_memory_alarm_waits_and_arrives_once(
+    publisher: AmqpPublisher,
+    link: BrokerConnection,
+    events: AbstractQueue,
+    alarm: Callable[..., Awaitable[None]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("worker.broker.publisher.CONFIRM_TIMEOUT_S", 0.5)
+    told: list[bool] = []
+    link.on_blocked(told.append)
+    publishing: list[asyncio.Task[None]] = []
+
+    async def publish_on() -> None:  # the broker blocks a connection when it publishes
+        while not link.is_blocked:
+            publishing.append(asyncio.create_task(publisher.event(event(f"e-{len(publishing)}"))))
+            await asyncio.sleep(0.05)
+
+    publisher_task = asyncio.create_task(publish_on())
+    await alarm(on=True)
+    await publisher_task
+    publishing += [asyncio.create_task(publisher.event(event(f"late-{n}"))) for n in range(5)]
+    publisher.metric("metric.health", b"{}")
+    assert publisher.dropped_metrics == 1
+    with pytest.raises(AssertionError):  # longer than any publish may take unblocked
+        await until_within(lambda: any(task.done() for task in publishing[-5:]), 2)
+    await alarm(on=False)
+    async with asyncio.timeout(10):
+        await asyncio.gather(*publishing)
+    assert told == [True, False]
+    got = Counter(each.message_id for each in await taken(events, len(publishing)))
+    assert await events.get(no_ack=True, fail=False) is None
+    assert set(got.values()) == {1}
+
+
+async def until_within(fact: Callable[[], bool], seconds: float) -> None:
+    loop = asyncio.get_running_loop()
+    ends = loop.time() + seconds
+    while not fact():
+        assert loop.time() < ends, f"not so within {seconds} s"
+        await asyncio.sleep(0.05)

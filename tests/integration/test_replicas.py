@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from worker.ports import Heartbeat, StoreAway
+from worker.domain.migration.replicas import Heartbeat
+from worker.ports.store import StoreUnavailable
 from worker.store import replicas
 from worker.store.client import Database
 from worker.store.replicas import ALIVE_MS, ReplicaStore
@@ -84,6 +85,6 @@ async def test_a_store_that_is_away_says_so() -> None:
     away = Database("mongodb://127.0.0.1:1/?directConnection=true", "away", timeout_s=0.2)
     store = ReplicaStore(away[replicas.COLLECTION])
     for asked in (store.beat(beat("a")), store.live(), store.leave("a")):
-        with pytest.raises(StoreAway):
+        with pytest.raises(StoreUnavailable):
             await asked
     await away.close()

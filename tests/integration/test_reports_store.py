@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.integration.test_due import MAYBE, Desk, T, database_here, desk
-from tests.unit.fakes import message
-from worker.domain.delivery import Report, StoredReport
-from worker.domain.message import Attempt, Delivery, Lease, Record, Result, State
-from worker.domain.outcome import Accepted, Blame, NotSent
-from worker.handlers.report import Matcher
-from worker.ports import Finished, StoreAway
+from tests.support.fakes import message
+from worker.domain.messages import consent
+from worker.domain.messages.consent import Wish
+from worker.domain.messages.message import Attempt, Delivery, Lease, Record, Result, State
+from worker.domain.messages.outcome import Accepted, Blame, NotSent
+from worker.domain.messages.receipts import DeliveryReport, StoredReport
+from worker.domain.messages.writes import Finished
+from worker.ports.store import StoreUnavailable
 from worker.store.client import Database
 from worker.store.replicas import ReplicaStore
 
@@ -24,14 +26,14 @@ if TYPE_CHECKING:
 
 __all__ = ["database_here", "desk"]  # fixtures
 
-SENT = Report("at", Delivery.SUBMITTED, "Sent", "at-1")
-ARRIVED = Report("at", Delivery.DELIVERED, "Success", "at-1", network_code="64501")
-FAILED = Report("at", Delivery.UNDELIVERED, "Failed", "at-1", reason="AbsentSubscriber")
-ODD = Report("at", None, "Pondering", "at-1")
+SENT = DeliveryReport("at", Delivery.SUBMITTED, "Sent", "at-1")
+ARRIVED = DeliveryReport("at", Delivery.DELIVERED, "Success", "at-1", network_code="64501")
+FAILED = DeliveryReport("at", Delivery.UNDELIVERED, "Failed", "at-1", reason="AbsentSubscriber")
+ODD = DeliveryReport("at", None, "Pondering", "at-1")
 HASH = "the recipient's hash"
 
 
-async def come(desk: Desk, report: Report, hashed: str | None = None) -> bool:
+async def come(desk: Desk, report: DeliveryReport, hashed: str | None = None) -> bool:
     """A report comes, as the handler takes it."""
     stored = await desk.reports.keep(report, hashed, desk.clock.now())
     return await desk.sweeper._matcher.match(stored)
@@ -100,13 +102,89 @@ async def test_an_undocumented_status_is_kept_and_moves_nothing(desk: Desk) -> N
     assert await desk.due.report(await desk.look(), 1, ODD, (), proves=False)
 
 
+# --- what a report says of consent -------------------------------------------------------------
+
+UNWANTED = DeliveryReport(
+    "at", Delivery.UNDELIVERED, "Rejected", "at-1", reason="UserInBlackList", opted_out=True
+)
+
+
+async def unwanted(desk: Desk) -> frozenset[str]:
+    return consent.stopped(desk.suppressed.wishes.get(await hash_of(desk), ()))
+
+
+async def test_an_opt_out_told_by_a_report_counts_for_the_sender_of_its_attempt(
+    desk: Desk,
+) -> None:
+    await desk.accepted()
+    assert await come(desk, UNWANTED)
+    assert desk.publisher.names == ["sms.undelivered"]
+    assert await unwanted(desk) == {"promo"}
+
+
+async def test_an_opt_out_told_before_the_response_is_stored_counts_once_that_is_known(
+    desk: Desk,
+) -> None:
+    lease = await desk.claim()
+    assert not await come(desk, UNWANTED, await hash_of(desk))
+    assert await unwanted(desk) == frozenset()
+    await desk.settle(lease, Finished(Accepted("at-1"), 1.0), State.ACCEPTED)
+    await desk.sweeper.match_early()
+    assert await unwanted(desk) == {"promo"}
+
+
+async def test_an_opt_out_of_an_attempt_without_a_known_sender_counts_for_every_one(
+    desk: Desk,
+) -> None:
+    await desk.accepted()
+    await desk.collection.update_many({}, {"$unset": {"attempts.1.sender": ""}})
+    await come(desk, UNWANTED)
+    assert await unwanted(desk) == {consent.EVERY_SENDER}
+
+
+async def test_an_opt_out_told_by_nobody_s_report_counts_for_every_sender_after_a_minute(
+    desk: Desk,
+) -> None:
+    await desk.accepted()
+    stranger = replace(UNWANTED, provider_message_id="another system's")
+    await come(desk, stranger, await hash_of(desk))
+    assert await unwanted(desk) == frozenset()
+    desk.later(seconds=70)
+    await desk.sweeper.sweep()
+    assert await unwanted(desk) == {consent.EVERY_SENDER}
+
+
+async def test_an_opt_out_told_again_by_the_same_report_does_not_undo_a_later_way_back(
+    desk: Desk,
+) -> None:
+    await desk.accepted()
+    await come(desk, UNWANTED)
+    desk.later(seconds=60)
+    back = Wish("promo", stopped=False, at=desk.clock.now(), source="test")
+    await desk.suppressed.record((await desk.look()).recipient, back)
+    desk.later(seconds=60)
+    await come(desk, UNWANTED)
+    assert await unwanted(desk) == frozenset()
+
+
+async def test_a_report_stored_with_a_time_to_come_is_one_received_now(desk: Desk) -> None:
+    ahead = desk.clock.now() + timedelta(hours=1)
+    await desk.reports.keep(replace(UNWANTED, provider_message_id="another's"), HASH, ahead)
+    desk.later(seconds=10)
+    (stored,) = await desk.reports.orphans()
+    assert stored.received_at <= desk.clock.now()
+    desk.later(seconds=70)
+    await desk.sweeper.sweep()
+    assert consent.stopped(desk.suppressed.wishes[HASH]) == {consent.EVERY_SENDER}
+
+
 async def test_an_early_report_is_matched_when_its_response_is_stored(desk: Desk) -> None:
     lease = await desk.claim()
     assert not await come(desk, ARRIVED)
     await desk.settle(lease, Finished(Accepted("at-1"), 1.0), State.ACCEPTED, "sms.sent")
     await desk.sweeper.match_early()
     assert desk.publisher.names == ["sms.delivered"]
-    assert desk.references == []
+    assert desk.references.take() == []
     await desk.sweeper.match_early()
     assert desk.publisher.names == ["sms.delivered"]
 
@@ -114,7 +192,7 @@ async def test_an_early_report_is_matched_when_its_response_is_stored(desk: Desk
 async def test_an_early_report_nobody_looked_for_is_found_by_the_sweeper(desk: Desk) -> None:
     await come(desk, ARRIVED)
     await desk.accepted()
-    desk.references.clear()
+    desk.references.take()
     desk.later(seconds=6)
     await desk.sweeper.sweep()
     assert desk.publisher.names == ["sms.delivered"]
@@ -144,7 +222,7 @@ async def test_our_own_id_and_epoch_name_the_attempt(desk: Desk) -> None:
     again = await desk.messages.intend(lease, Attempt(2, "old", 1, "again"), sick, lane=T)
     assert isinstance(again, Lease)
     await desk.settle(again, Finished(Accepted(None), 1.0), State.ACCEPTED)
-    mine = Report("old", Delivery.DELIVERED, "1", message_id="m-1", epoch=2)
+    mine = DeliveryReport("old", Delivery.DELIVERED, "1", message_id="m-1", epoch=2)
     assert await come(desk, mine)
     assert (await delivery(desk, epoch=1), await delivery(desk, epoch=2)) == (
         Delivery.NONE,
@@ -155,16 +233,52 @@ async def test_our_own_id_and_epoch_name_the_attempt(desk: Desk) -> None:
 @pytest.mark.parametrize(
     "report",
     [
-        Report("old", Delivery.DELIVERED, "1", message_id="m-1", epoch=9),
-        Report("old", Delivery.DELIVERED, "1", message_id="nobody", epoch=1),
-        Report("at", Delivery.DELIVERED, "1", "at-9"),
-        Report("at", Delivery.DELIVERED, "1"),
+        DeliveryReport("old", Delivery.DELIVERED, "1", message_id="m-1", epoch=9),
+        DeliveryReport("old", Delivery.DELIVERED, "1", message_id="nobody", epoch=1),
+        DeliveryReport("at", Delivery.DELIVERED, "1", "at-9"),
+        DeliveryReport("at", Delivery.DELIVERED, "1"),
     ],
 )
-async def test_a_report_of_nobody_stays_an_orphan(desk: Desk, report: Report) -> None:
+async def test_a_report_of_nobody_stays_an_orphan(desk: Desk, report: DeliveryReport) -> None:
     await desk.accepted()
     assert not await come(desk, report)
     assert desk.publisher.names == []
+
+
+@pytest.mark.parametrize("state", [State.ACCEPTED, State.UNKNOWN])
+@pytest.mark.parametrize("provider_message_id", [None, "at-1"])
+async def test_a_report_of_another_provider_changes_nothing_by_our_own_id(
+    desk: Desk, state: State, provider_message_id: str | None
+) -> None:
+    """Whoever has one provider's token and knows message ids settles no attempt of the other."""
+    lease = await desk.claim()
+    outcome = Finished(Accepted("at-1"), 1.0) if state is State.ACCEPTED else MAYBE
+    await desk.settle(lease, outcome, state)
+    before = await desk.look()
+    forged = DeliveryReport("old", Delivery.DELIVERED, "1", provider_message_id, "m-1", 1)
+    assert not await come(desk, forged, await hash_of(desk))
+    assert await desk.look() == before
+    assert desk.publisher.names == []
+
+
+async def test_of_two_attempts_a_report_reaches_that_of_its_provider(desk: Desk) -> None:
+    lease = await desk.claim(provider="old")
+    again = await desk.messages.intend(lease, Attempt(2, "at", 1, "again"), MAYBE, lane=T)
+    assert isinstance(again, Lease)
+    await desk.settle(again, Finished(Accepted("at-1"), 1.0), State.ACCEPTED)
+    assert not await come(
+        desk, DeliveryReport("old", Delivery.DELIVERED, "1", message_id="m-1", epoch=2)
+    )
+    assert not await come(
+        desk, DeliveryReport("at", Delivery.DELIVERED, "1", message_id="m-1", epoch=1)
+    )
+    assert await come(
+        desk, DeliveryReport("old", Delivery.DELIVERED, "1", message_id="m-1", epoch=1)
+    )
+    assert [await delivery(desk, epoch=each) for each in (1, 2)] == [
+        Delivery.DELIVERED,
+        Delivery.NONE,
+    ]
 
 
 # --- by the recipient ----------------------------------------------------------------------------
@@ -240,7 +354,7 @@ async def test_an_unknown_past_the_deadline_is_none(desk: Desk) -> None:
 
 async def test_a_proof_by_our_own_id_says_so(desk: Desk) -> None:
     await held(desk)
-    await come(desk, Report("at", Delivery.UNDELIVERED, "2", message_id="m-1", epoch=1))
+    await come(desk, DeliveryReport("at", Delivery.UNDELIVERED, "2", message_id="m-1", epoch=1))
     assert desk.publisher.names == ["sms.sent", "sms.undelivered"]
     assert desk.publisher.body()["matchedBy"] == "reference"
 
@@ -268,7 +382,7 @@ async def test_the_same_report_is_kept_once(desk: Desk) -> None:
 
 
 async def test_what_is_kept_comes_back_as_it_was(desk: Desk) -> None:
-    report = Report("at", None, "Odd", "at-1", "m-1", 3, None, "why", "64501")
+    report = DeliveryReport("at", None, "Odd", "at-1", "m-1", 3, None, "why", "64501")
     kept = await desk.reports.keep(replace(report, to="+260977123456"), HASH, desk.clock.now())
     (found,) = await desk.reports.waiting_for(["at:at-1", "at:other"])
     assert (found.id, found.report, found.recipient_hash) == (kept.id, report, HASH)
@@ -327,12 +441,12 @@ async def test_a_store_that_is_away_says_so() -> None:
         desk_.reports.matched("r"),
         desk_.reports.waiting_for(["x"]),
         desk_.reports.orphans(),
-        Matcher(desk_.due, desk_.reports, desk_.sweeper._announcer, desk_.clock).match(kept),
+        desk_.sweeper._matcher.match(kept),
         ReplicaStore(away["replicas"]).live(),
     ]
     ends = await asyncio.gather(*asked, return_exceptions=True)
     await away.close()
-    assert [type(end) for end in ends] == [StoreAway] * len(asked)
+    assert [type(end) for end in ends] == [StoreUnavailable] * len(asked)
 
 
 def _record(desk: Desk, attempt: Attempt) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 
-from worker.simulator import Simulator
+from worker.lab.simulator import Simulator
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

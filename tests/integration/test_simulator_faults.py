@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import aiohttp
 import pytest
 
-from worker.simulator import Simulator
+from worker.lab.simulator import Simulator
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

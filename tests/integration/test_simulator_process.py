@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import aiohttp
 import pytest
 
-from worker.simulator import Simulator
+from worker.lab.simulator import Simulator
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from worker.simulator import Simulator
+from worker.lab.simulator import Simulator
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -205,6 +205,21 @@ async def test_an_optout_can_be_ordered(at: Simulator, customer: Customer) -> No
             assert response.status == 200
     assert customer.got == [("POST /optouts", {"senderId": "BANK", "phoneNumber": NUMBER})]
     assert (await send_at(at))["statusCode"] == 406
+
+
+async def test_an_optout_is_of_one_sender_and_can_be_taken_back(at: Simulator) -> None:
+    async def order(method: str, **body: str) -> int:
+        async with (
+            aiohttp.ClientSession() as http,
+            http.request(method, f"{at.base_url}/optouts", json={"to": NUMBER, **body}) as reply,
+        ):
+            assert reply.status == 200
+        return int((await send_at(at))["statusCode"])  # sent under BANK
+
+    assert await order("POST", **{"from": "PROMO"}) == 101
+    assert await order("POST") == 406
+    assert await order("DELETE", **{"from": "PROMO"}) == 406
+    assert await order("DELETE") == 101
 
 
 async def send_json(legacy: Simulator, **fields: str) -> str:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from worker.domain.outcome import Accepted, Money
-from worker.ports import Measured, StoreAway
+from tests.support.measured import measured
+from worker.domain.messages.outcome import Accepted, Money
+from worker.ports.store import StoreUnavailable
 from worker.store.client import Database
 from worker.store.slots import SlotStore, covering
-from worker.telemetry.metrics import Book
+from worker.telemetry.metrics import AttemptMetrics
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -115,26 +116,14 @@ class Time:
         return self.at.timestamp()
 
 
-ATTEMPT = Measured(
-    provider="target",
-    outcome=Accepted("id", cost=Money(Decimal("0.8"), "ZMW")),
-    duration_ms=120.0,
-    lane="bulk",
-    message_type="Standard",
-    branch_id=None,
-    segments=1,
-    cost=None,
-    eligible=True,
-    recipient_hash="a",
-    fallback=False,
-)
+ATTEMPT = measured(Accepted("id", cost=Money(Decimal("0.8"), "ZMW")))
 
 
 async def history(db: Database, moments: list[datetime], times: int) -> None:
     """What three processes, one after the other, write who count so often at each moment."""
     for owner, part in enumerate((moments[::3], moments[1::3], moments[2::3])):
         store, clock = SlotStore(db, f"owner-{owner}", retention_days=30), Time()
-        book = Book(clock, ["target"], slow_ms=3_000)
+        book = AttemptMetrics(clock, ["target"], slow_ms=3_000)
         for number, clock.at in enumerate(part):
             for _ in range(times):
                 book.attempt(ATTEMPT)
@@ -278,6 +267,6 @@ async def test_a_store_that_is_away_says_so() -> None:
     away = Database("mongodb://127.0.0.1:1/?directConnection=true", "away", timeout_s=0.2)
     store = SlotStore(away, "owner-1", retention_days=30)
     for asked in (total(store), store.retain(7)):
-        with pytest.raises(StoreAway):
+        with pytest.raises(StoreUnavailable):
             await asked
     await away.close()

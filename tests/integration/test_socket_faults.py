@@ -10,129 +10,31 @@ import asyncio
 import contextlib
 import socket
 import ssl
-import struct
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 import trustme
 
-from worker.domain.outcome import Accepted, Blame, NotSent, Unknown
-from worker.ports import Sms
+from tests.integration.raw_server import (
+    SUCCESS,
+    Peer,
+    http,
+    kannel,
+    send,
+    serving,
+    settings,
+    sms,
+)
+from worker.domain.messages.outcome import Accepted, Blame, NotSent, Unknown
 from worker.providers.africastalking import AfricasTalking
 from worker.providers.answer import Answer, ask
 from worker.providers.http_gateway import HttpGateway
+from worker.providers.registry import build
 from worker.providers.transport import MAX_BODY, AiohttpTransport, http_client
-from worker.settings import ProviderSettings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
-
-TO = "+260977123456"
-SUCCESS = (
-    b'{"SMSMessageData":{"Message":"Sent to 1/1","Recipients":[{"statusCode":101,"number":"'
-    + TO.encode()
-    + b'","status":"Success","cost":"ZMW 0.3500","messageId":"ATXid_1"}]}}'
-)
-
-
-def http(body: bytes, status: str = "201 Created", *, announced: int | None = None) -> bytes:
-    length = len(body) if announced is None else announced
-    return f"HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n".encode() + body
-
-
-@dataclass
-class Peer:
-    """One connection, as a behaviour sees it."""
-
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-    server: Server
-
-    async def take(self) -> None:
-        """Read one whole request and note it down."""
-        head = await self.reader.readuntil(b"\r\n\r\n")
-        lines = head.lower().split(b"\r\n")
-        sizes = [int(line[15:]) for line in lines if line.startswith(b"content-length:")]
-        body = await self.reader.readexactly(sizes[0]) if sizes else b""
-        self.server.journal.append(head + body)
-        self.server.took_one.set()
-
-    async def say(self, data: bytes) -> None:
-        self.writer.write(data)
-        await self.writer.drain()
-
-    def reset(self) -> None:
-        """Close with RST instead of FIN."""
-        raw = self.writer.get_extra_info("socket")
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.writer.transport.abort()
-
-
-Behaviour = "Callable[[Peer], Awaitable[None]]"
-
-
-@dataclass
-class Server:
-    port: int
-    journal: list[bytes] = field(default_factory=list)
-    took_one: asyncio.Event = field(default_factory=asyncio.Event)
-
-
-@asynccontextmanager
-async def serving(
-    behaviour: Callable[[Peer], Awaitable[None]], context: ssl.SSLContext | None = None
-) -> AsyncIterator[Server]:
-    tasks: set[asyncio.Task[Any]] = set()
-    found = Server(0)
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        tasks.add(asyncio.current_task())
-        try:
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-                await behaviour(Peer(reader, writer, found))
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=context)
-    found.port = server.sockets[0].getsockname()[1]
-    try:
-        yield found
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def settings(port: int, scheme: str = "http", **changes: object) -> ProviderSettings:
-    values = {
-        "id": "target",
-        "kind": "africastalking",
-        "base_url": f"{scheme}://127.0.0.1:{port}",
-        "username": "sandbox",
-        "secret": "atsk_do_not_show",
-        "connect_timeout_s": 0.3,
-        "deadline_s": 0.3,
-    }
-    return ProviderSettings.model_validate(values | changes)
-
-
-def kannel(port: int) -> ProviderSettings:
-    return settings(port, kind="http", preset="kannel")
-
-
-def sms() -> Sms:
-    return Sms("m-1", 1, TO, "Hello", None, 60.0)
-
-
-async def send(provider: AfricasTalking | HttpGateway) -> object:
-    try:
-        return await provider.send(sms())
-    finally:
-        await provider.close()
+    from collections.abc import Awaitable, Callable
 
 
 async def close_before_reading(_peer: Peer) -> None:
@@ -211,12 +113,6 @@ async def error_503(peer: Peer) -> None:
     await peer.say(http(b"", "503 Service Unavailable"))
 
 
-async def redirect(peer: Peer) -> None:
-    while True:
-        await peer.take()
-        await peer.say(b"HTTP/1.1 307 Moved\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n")
-
-
 AFTER_THE_CONNECTION = [
     (close_before_reading, 0, "remote_protocol_error"),
     (reset_before_reading, 0, None),
@@ -233,7 +129,6 @@ AFTER_THE_CONNECTION = [
     (error_500, 1, "http_500"),
     (error_502, 1, "http_502"),
     (error_503, 1, "http_503"),
-    (redirect, 1, "http_307"),
 ]
 
 
@@ -271,6 +166,22 @@ async def test_a_complete_success_is_accepted() -> None:
     assert len(server.journal) == 1
 
 
+async def redirect(peer: Peer) -> None:
+    while True:
+        await peer.take()
+        await peer.say(b"HTTP/1.1 307 Moved\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n")
+
+
+@pytest.mark.parametrize("kind", ["africastalking", "http"])
+async def test_a_redirect_is_proof_and_not_followed(kind: str) -> None:
+    async with serving(redirect) as server:
+        account = settings(server.port, kind=kind, preset="json-basic")
+        outcome = await send(build(account))
+    assert isinstance(outcome, NotSent)
+    assert (outcome.blame, outcome.code) == (Blame.ACCOUNT, "http_307")
+    assert len(server.journal) == 1
+
+
 def not_sent(outcome: object, code: str) -> None:
     assert isinstance(outcome, NotSent), outcome
     assert (outcome.blame, outcome.code) == (Blame.PROVIDER, code)
@@ -301,7 +212,9 @@ async def test_a_connect_that_hangs_is_proof() -> None:
 
 
 async def test_an_address_without_a_host_is_proof() -> None:
-    not_sent(await send(AfricasTalking(settings(1, base_url="http://"))), "unsupported_protocol")
+    client = http_client(AiohttpTransport(connect_timeout_s=0.3, deadline_s=0.3))
+    not_sent(await ask(client, httpx.Request("POST", "http://")), "unsupported_protocol")
+    await client.aclose()
 
 
 async def test_a_client_that_was_closed_sends_nothing() -> None:
@@ -361,6 +274,30 @@ async def test_a_trusted_certificate_is_accepted(
     async with serving(answer_well, server_side) as server:
         outcome = await send(AfricasTalking(settings(server.port, "https"), trusted))
     assert isinstance(outcome, Accepted)
+
+
+async def test_a_kept_tls_connection_is_used_again_but_not_with_something_unread(
+    authority: trustme.CA, server_side: ssl.SSLContext
+) -> None:
+    trusted = ssl.create_default_context()
+    authority.configure_trust(trusted)
+    peers: list[Peer] = []
+
+    async def count(peer: Peer) -> None:
+        peers.append(peer)
+        while True:
+            await peer.take()
+            await peer.say(http(SUCCESS))
+
+    async with serving(count, server_side) as server:
+        provider = AfricasTalking(settings(server.port, "https", deadline_s=2), trusted)
+        for _ in range(3):
+            assert isinstance(await provider.send(sms()), Accepted)
+        assert len(peers) == 1
+        await peers[0].say(http(b"", "408 Request Timeout"))
+        assert isinstance(await provider.send(sms()), Accepted)
+        await provider.close()
+    assert len(peers) == 2
 
 
 async def test_tls_lost_after_the_request_is_unknown(

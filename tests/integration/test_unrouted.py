@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from contracts.names import Exchange
-from worker.broker.link import Link
+from worker.broker.connection import BrokerConnection
 from worker.broker.unrouted import UnroutedWatch
 from worker.cli import app
 from worker.service import Background
@@ -79,7 +79,7 @@ async def test_every_replica_counts_the_same_and_takes_nothing(
 ) -> None:
     url = amqp_url("worker")
     await tell(url, "sms.sent", "sms.unknown")
-    link, background = Link(url, "test", Background()), Background()
+    link, background = BrokerConnection(url, "test", Background()), Background()
     counts: list[asyncio.Queue[int]] = [asyncio.Queue(), asyncio.Queue()]
     watches = [UnroutedWatch(link, background, q.put_nowait, every_s=0.05) for q in counts]
     await link.start()
@@ -96,5 +96,7 @@ async def test_every_replica_counts_the_same_and_takes_nothing(
 
 
 async def test_a_watch_that_was_never_started_stops(amqp_url: Callable[[str], str]) -> None:
-    watch = UnroutedWatch(Link(amqp_url("worker"), "test", Background()), Background(), print)
+    watch = UnroutedWatch(
+        BrokerConnection(amqp_url("worker"), "test", Background()), Background(), print
+    )
     await watch.stop()

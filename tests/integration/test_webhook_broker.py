@@ -13,7 +13,7 @@ from aio_pika.exceptions import PublishError
 
 from contracts.names import Queue
 from contracts.reports import RawReport, decode_report
-from worker.broker.link import Link
+from worker.broker.connection import BrokerConnection
 from worker.service import Background
 from worker.web.outlet import ReportOutlet
 from worker.web.reports import Webhook
@@ -38,15 +38,15 @@ class WallClock:
 
 
 @pytest.fixture
-async def link(amqp_url: Callable[[str], str]) -> AsyncIterator[Link]:
-    link = Link(amqp_url("webhook"), "webhook test", Background())
+async def link(amqp_url: Callable[[str], str]) -> AsyncIterator[BrokerConnection]:
+    link = BrokerConnection(amqp_url("webhook"), "webhook test", Background())
     await link.start()
     yield link
     await link.stop()
 
 
 @pytest.fixture
-async def client(link: Link) -> AsyncIterator[httpx.AsyncClient]:
+async def client(link: BrokerConnection) -> AsyncIterator[httpx.AsyncClient]:
     background = Background()
     webhook = Webhook(ReportOutlet(link), {"target": "token"}, WallClock(), confirm_within_s=5)
     server = WebServer(webhook.app(), background, grace_s=1)
@@ -98,7 +98,9 @@ async def test_concurrent_reports_are_all_taken(
 
 
 async def test_report_after_a_lost_connection_is_taken(
-    link: Link, client: httpx.AsyncClient, take: Callable[[], Awaitable[AbstractIncomingMessage]]
+    link: BrokerConnection,
+    client: httpx.AsyncClient,
+    take: Callable[[], Awaitable[AbstractIncomingMessage]],
 ) -> None:
     await client.post("/reports/target/token", data={"id": "1"})
     assert link._connection is not None
@@ -109,7 +111,7 @@ async def test_report_after_a_lost_connection_is_taken(
 
 
 async def test_unroutable_report_raises(
-    link: Link, connect: Callable[[str], Awaitable[AbstractConnection]]
+    link: BrokerConnection, connect: Callable[[str], Awaitable[AbstractConnection]]
 ) -> None:
     channel = await (await connect("worker")).channel()
     queue = await channel.get_queue(Queue.REPORTS, ensure=False)
@@ -127,7 +129,9 @@ async def test_unroutable_report_raises(
 async def test_broker_that_is_away_makes_the_provider_repeat(
     amqp_url: Callable[[str], str],
 ) -> None:
-    link = Link(amqp_url("webhook"), "webhook away", Background())  # never started: no connection
+    link = BrokerConnection(
+        amqp_url("webhook"), "webhook away", Background()
+    )  # never started: no connection
     webhook = Webhook(ReportOutlet(link), {"target": "token"}, WallClock(), confirm_within_s=0.2)
     transport = httpx.ASGITransport(webhook.app())
     async with httpx.AsyncClient(transport=transport, base_url="http://webhook") as client:
@@ -135,3 +139,12 @@ async def test_broker_that_is_away_makes_the_provider_repeat(
     assert response.status_code == 503
     for task in list(webhook._publishing):
         task.cancel()
+
+
+async def test_while_the_broker_is_blocked_a_report_is_not_written_but_to_be_repeated(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BrokerConnection, "is_blocked", property(lambda _: True))
+    async with asyncio.timeout(3):
+        answer = await client.post("/reports/target/token", data=FORM)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "30")

@@ -12,16 +12,18 @@ from bson.errors import BSONError
 from pymongo.errors import BulkWriteError
 
 from tests.integration.proxy import Proxy
-from tests.unit.fakes import HandClock, message, quietly
-from worker.domain.message import Attempt, Lane, Lease, Record, State, StoredEvent
-from worker.domain.outcome import Accepted
-from worker.local.database import Database as Server
-from worker.ports import Finished
+from tests.support.fakes import HandClock, message, quietly
+from worker.domain.messages.message import Attempt, Lane, Lease, Record, State, StoredEvent
+from worker.domain.messages.outcome import Accepted
+from worker.domain.messages.writes import Finished
+from worker.lab.local.database import Database as Server
 from worker.service import Background
 from worker.store import documents, messages
 from worker.store.client import Database
-from worker.store.messages import MessageStore, Retention
-from worker.store.writer import MAX_BATCH, Committer, GroupCommit, Insert
+from worker.store.committer import Committer, Insert
+from worker.store.messages import MessageStore
+from worker.store.states import Retention
+from worker.store.writer import MAX_BATCH, GroupCommit
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -520,7 +522,7 @@ async def test_a_stop_while_the_store_is_away_ends(server: Server) -> None:
     await server.kill()
     task = asyncio.create_task(made.claim("m-1"))
     await _until(lambda: made.troubles and made.troubles[-1] is not None)
-    await asyncio.wait_for(made.store.stop(), 30)
+    await asyncio.wait_for(made.store.stop(within_s=0.5), 20)
     task.cancel()
     await quietly(task)
     await database.close()

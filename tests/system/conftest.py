@@ -13,15 +13,20 @@ import pytest
 from tests.system.helpers import System
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
+
+
+@pytest.fixture(scope="module")
+def profile(request: pytest.FixtureRequest) -> Mapping[str, str]:
+    """Further environment of the workers."""
+    return getattr(request.module, "PROFILE", {})
 
 
 @pytest.fixture(scope="module")
 async def system(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    profile: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[System]:
     """Broker, database, both simulators, webhook and two replicas, all its own."""
-    profile = getattr(request.module, "PROFILE", {})
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):  # parts are broken on purpose: never somebody else's
             if name == "MONGO_URL" or name.startswith("AMQP_URL"):

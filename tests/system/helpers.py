@@ -23,14 +23,14 @@ from tests.system.inbox import Inbox
 from tests.system.steering import Steering
 from tests.system.waiting import new_number, until
 from worker.cli.client import ControlClient
-from worker.local.stack import Stack
+from worker.lab.local.stack import Stack
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping
     from pathlib import Path
 
-    from worker.domain.phases import Phase
-    from worker.local.process import Child
+    from worker.domain.migration.phases import Phase
+    from worker.lab.local.process import Child
 
 PROFILE: Final = {
     "SMS_TARGET__DEADLINE_S": "2",
@@ -82,10 +82,12 @@ class System:
 
     @classmethod
     @asynccontextmanager
-    async def running(cls, directory: Path, profile: Mapping[str, str]) -> AsyncIterator[Self]:
-        """Start a stack with two replicas; stop it at the end."""
+    async def running(
+        cls, directory: Path, profile: Mapping[str, str], *, replicas: int = 2
+    ) -> AsyncIterator[Self]:
+        """Start a stack; stop it at the end."""
         async with (
-            Stack(directory, replicas=2, profile={**PROFILE, **profile}) as stack,
+            Stack(directory, replicas=replicas, profile={**PROFILE, **profile}) as stack,
             Inbox(stack.amqp["upstream"], "sms.own.upstream.test") as events,
             Inbox(stack.amqp["worker"], str(Queue.DEAD)) as dead,
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as http,

@@ -7,6 +7,7 @@ repeated event has its id and is counted, not noted twice. The queue is durable 
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any, Self
 
@@ -42,6 +43,8 @@ class Inbox:
         self._by_message: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         self.deliveries: Counter[str] = Counter()
         """By event id."""
+        self.arrived: dict[str, float] = {}
+        """Monotonic time of the first delivery, by event id."""
         self.all: list[dict[str, Any]] = []
 
     async def __aenter__(self) -> Self:
@@ -71,6 +74,7 @@ class Inbox:
         ident = noted.get("eventId")
         if ident is not None:
             self.deliveries[ident] += 1
+            self.arrived.setdefault(ident, time.monotonic())
         if ident is None or self.deliveries[ident] == 1:
             self.all.append(noted)
             self._by_message[noted.get("messageId", "")].append(noted)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from contracts import control
-from worker.domain.phases import Phase
+from worker.domain.migration.phases import Phase
 
 if TYPE_CHECKING:
     from contracts.control import ControlCommand, ControlQuery, ControlReply

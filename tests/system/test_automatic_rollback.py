@@ -1,6 +1,6 @@
 """The monitor on the real stack: trouble of the target brings the share down, common trouble holds.
 
-The story's criteria: automatic rollback triggers, instant traffic routing back to legacy.
+The criteria: automatic rollback triggers, instant traffic routing back to legacy.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from tests.system.helpers import System
-    from worker.ports import LogEntry
+    from worker.domain.migration.control_log import LogEntry
 
 
 @pytest.fixture
@@ -77,19 +77,22 @@ async def test_trouble_of_the_target_is_rolled_back_automatically(
 ) -> None:
     async with trouble(quarter, name, {"africastalking": fault}) as episode:
         await episode.down_to(0)
-    decisions = await episode.decisions()
-    assert names(decisions) == ["automatic-rollback"]
-    assert decisions[0].after.lock is not None
-    assert "worse than legacy" in decisions[0].evidence["shown"]["failed"]
-    assert differs(decisions[0]) is None
-    await told_once(metrics, "automatic-rollback", decisions[0])
+    *before, last = await episode.decisions()
+    # A tick that ends just after the fault began may show too little to act on: it holds.
+    assert set(names(before)) <= {"hold"}
+    assert last.command["name"] == "automatic-rollback"
+    assert last.after.lock is not None
+    assert "worse than legacy" in last.evidence["shown"]["failed"]
+    assert differs(last) is None
+    await told_once(metrics, "automatic-rollback", last)
     await episode.accounted()
 
 
 async def test_a_target_that_fails_a_tenth_is_stepped_back_automatically(
     quarter: System, metrics: Inbox
 ) -> None:
-    async with trouble(quarter, "tenth", {"africastalking": TENTH}) as episode:
+    faults = {"africastalking": TENTH}
+    async with trouble(quarter, "tenth", faults, compared=True) as episode:
         await episode.decided("automatic-step-back")
     first = (await episode.decisions())[0]
     assert (first.command["name"], first.after.percentage) == ("automatic-step-back", 10)
@@ -110,14 +113,15 @@ async def test_a_used_up_balance_is_told_at_once_and_holds(quarter: System, metr
 
 
 async def test_trouble_of_both_is_common_and_holds(quarter: System, metrics: Inbox) -> None:
-    faults = {"africastalking": HALF, "legacy": LEGACY_HALF}
+    # Legacy's first: until the second fault is in force it is the other one's alone.
+    faults = {"legacy": LEGACY_HALF, "africastalking": HALF}
     async with trouble(quarter, "both", faults) as episode:
-        await episode.decided("hold")
+        await episode.decided("hold", "common trouble")
     decisions = await episode.decisions()
-    assert names(decisions) == ["hold"]
-    assert "hold: common trouble" in decisions[0].reply["text"]
-    assert differs(decisions[0]) is None
-    await told_once(metrics, "common-trouble", decisions[0])
+    assert set(names(decisions)) == {"hold"}
+    assert "hold: common trouble" in decisions[-1].reply["text"]
+    assert differs(decisions[-1]) is None
+    await told_once(metrics, "common-trouble", decisions[-1])
     reply = await quarter.steer.ask(control.Status)
     assert reply.state is not None
     assert reply.state.percentage == SHARE

@@ -12,7 +12,7 @@ import pytest
 from contracts import control
 from tests.system.helpers import PROVIDERS, System
 from tests.system.waiting import new_number, number_for, until
-from worker.domain.phases import Phase
+from worker.domain.migration.phases import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

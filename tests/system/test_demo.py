@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from worker.demo.run import run
-from worker.demo.scenes import FAULTS, Pace
-from worker.demo.screen import Screen
+from worker.lab.demo.run import run
+from worker.lab.demo.scenes import FAULTS, Pace
+from worker.lab.demo.screen import Screen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SHORT = Pace(rate_per_s=50.0, share_messages=100, fault_messages=30, faults=FAULTS[:1])
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.skipif(
     any(name == "MONGO_URL" or name.startswith("AMQP_URL") for name in os.environ),
     reason="kills workers and reads every dead letter: its own broker and database only",

@@ -7,11 +7,17 @@ speak of, with a reason a person understands; the worker goes on.
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pika
 import pytest
 
+from tests.support import documentation
 from tests.system.malformed import CASES, Case, command
 from tests.system.waiting import new_number, until
 
@@ -126,6 +132,48 @@ async def test_the_same_content_on_the_other_lane_follows_the_first(
     assert len(system.taken("both-lanes")) == 1
     assert {event["lane"] for event in system.events.of("both-lanes")} == {"bulk"}
     assert not system.dead.of("both-lanes")
+
+
+@pytest.mark.parametrize(
+    ("file", "program"), [("publish.py", sys.executable), ("publish.mjs", "node")]
+)
+async def test_the_program_in_the_documentation_is_told_how_its_message_ended(
+    system: System, tmp_path: Path, file: str, program: str
+) -> None:
+    (tmp_path / file).write_text(documentation.example("contracts/README.md", file))
+    if file.endswith(".mjs") and not await _has_amqplib(tmp_path):
+        pytest.skip("the library of the Node example, amqplib, is not installed")
+    code, output = await _run(program, file, at=tmp_path, AMQP_URL=system.stack.amqp["upstream"])
+    assert code == 0
+    sent, delivered = output.splitlines()
+    assert sent.startswith("sms.sent legacy ")
+    assert delivered.startswith("sms.delivered legacy")
+
+
+async def _has_amqplib(at: Path) -> bool:
+    """Whether Node finds it: beside the program, or where NODE_PATH says."""
+    if shutil.which("node") is None:
+        return False
+    for folder in os.environ.get("NODE_PATH", "").split(os.pathsep):
+        if folder and (Path(folder) / "amqplib").is_dir():
+            (at / "node_modules").symlink_to(folder)
+    code, _ = await _run("node", "--input-type=module", "--eval", "import 'amqplib'", at=at)
+    return code == 0
+
+
+async def _run(
+    program: str, *arguments: str, at: Path, **environment: str
+) -> tuple[int | None, str]:
+    process = await asyncio.create_subprocess_exec(
+        program,
+        *arguments,
+        cwd=at,
+        env={"PATH": os.environ["PATH"], **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), 60)
+    return process.returncode, output.decode()
 
 
 async def dead_with(system: System, body: bytes) -> dict[str, Any]:

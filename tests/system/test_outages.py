@@ -12,7 +12,7 @@ from contracts.names import Queue
 from tests.system.account import Account
 from tests.system.helpers import PROVIDERS, System
 from tests.system.waiting import until
-from worker.domain.phases import Phase
+from worker.domain.migration.phases import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from contracts import control
 from contracts.names import retry_queue
 from tests.system.helpers import PROVIDERS, System
 from tests.system.waiting import new_number, number_for, until
-from worker.domain.phases import Phase
+from worker.domain.migration.phases import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +31,11 @@ def in_s(seconds: float) -> str:
     return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
 
 
+async def alerted(system: System, code: str) -> bool:
+    found = (await system.steer.ask(control.Alerts)).data or {}
+    return code in {each["code"] for each in found["alerts"]}
+
+
 async def known_to_every_replica(system: System, before: int) -> None:
     """Wait until one more recipient is suppressed and every replica has read of it."""
 
@@ -37,6 +43,11 @@ async def known_to_every_replica(system: System, before: int) -> None:
         return await system.store["suppressions"].count_documents({}) == before + 1
 
     await until(stored, 10, lambda: "the opt-out is stored")
+    await read_by_every_replica(system)
+
+
+async def read_by_every_replica(system: System) -> None:
+    """Wait until every replica has read the newest change of the list."""
     entered = (await system.store["suppressions"].find_one(sort=[("at", -1)]))["at"]
     since = entered + timedelta(seconds=1)  # a beat under way may have read before
 
@@ -45,6 +56,13 @@ async def known_to_every_replica(system: System, before: int) -> None:
         return len(beats) >= len(system.workers())
 
     await until(read, 10, lambda: "every replica has read it")
+
+
+async def opts_out(system: System, provider: str, to: str, sender: str) -> None:
+    """A provider tells us of an opt-out, the number written as `to`."""
+    url = f"{system.stack.http[f'{provider}-control']}/optouts"
+    async with system.http.post(url, json={"to": to, "from": sender}) as answer:
+        assert answer.status == 200
 
 
 async def is_never_sent_to(system: System, to: str, prefix: str) -> None:
@@ -88,12 +106,78 @@ async def test_a_recipient_who_opted_out_by_callback_is_never_sent_to_again(
     await half.send(name, to=to)
     await half.told(name, "sms.delivered")
 
-    url = f"{half.stack.http[f'{provider}-control']}/optouts"
-    async with half.http.post(url, json={"to": to, "from": "ACME"}) as answer:
-        assert answer.status == 200
+    await opts_out(half, provider, to, "ACME")
 
     await known_to_every_replica(half, before)
     await is_never_sent_to(half, to, name)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_an_opt_out_of_one_sender_in_local_form_stops_that_one_until_it_is_taken_back(
+    half: System, provider: str
+) -> None:
+    to, name = new_number(), f"local-{provider}"
+    local = f"0{to.removeprefix('+260')}"
+    before = await half.store["suppressions"].count_documents({})
+
+    await opts_out(half, provider, local, "PROMO")
+
+    await known_to_every_replica(half, before)
+    await half.send(f"{name}-promo", to=to, senderId="PROMO")
+    await half.send(f"{name}-code", to=to, senderId="BANK")
+    assert (await half.told(f"{name}-promo", "sms.rejected"))["reason"] == "recipient opted out"
+    await half.told(f"{name}-code", "sms.sent")
+
+    await half.steer.do(control.RemoveSuppression, number=local, sender_id="PROMO")
+
+    await read_by_every_replica(half)
+    await half.send(f"{name}-again", to=to, senderId="PROMO")
+    await half.told(f"{name}-again", "sms.sent")
+
+
+async def test_an_opt_out_told_by_a_delivery_report_stops_the_other_provider_too(
+    half: System,
+) -> None:
+    to, before = number_for("africastalking"), await half.store["suppressions"].count_documents({})
+    report = {"status": "rejected", "reason": "UserInBlackList"}
+    action = {"do": "answer", "reports": report}
+    await half.faults("africastalking", {"match": {"text_regex": "#blocked"}, "action": action})
+
+    await half.send("blocked", to=to, senderId="PROMO")
+
+    await half.told("blocked", "sms.undelivered")
+    await known_to_every_replica(half, before)
+    await half.put(Phase.ROLLBACK, 0)
+    await half.send("blocked-promo", lane="bulk", to=to, senderId="PROMO")
+    await half.send("blocked-code", to=to, senderId="BANK")
+    await half.told("blocked-promo", "sms.rejected")
+    await half.told("blocked-code", "sms.sent")
+    assert half.takers("blocked-promo") == []
+
+
+async def test_an_opt_out_of_no_readable_number_is_a_dead_letter_and_an_alert(
+    half: System,
+) -> None:
+    await opts_out(half, "legacy", "96xxxxxxx", "PROMO")
+
+    await until(lambda: alerted(half, "opt-out-lost"), 10, lambda: "an alert says so")
+    assert [each for each in half.dead.all if b"96xxxxxxx" in each["body"]]
+
+
+async def test_a_sender_id_that_only_legacy_knows_goes_there_and_somebody_is_told(
+    half: System,
+) -> None:
+    refusal = {"do": "refuse", "code": 402}
+    await half.faults("africastalking", {"match": {"text_regex": "#branch-"}, "action": refusal})
+    names = [f"branch-{n}" for n in range(8)]
+
+    for name in names:
+        await half.send(name, to=number_for("africastalking"), senderId="BRANCH")
+
+    for name in names:
+        await half.told(name, "sms.sent")
+        assert half.takers(name) == ["legacy"]
+    await until(lambda: alerted(half, "refusals"), 10, lambda: "an alert says so")
 
 
 async def test_what_expired_before_it_came_is_not_sent(half: System) -> None:
@@ -107,7 +191,7 @@ async def test_what_expired_before_it_came_is_not_sent(half: System) -> None:
 
 async def refused_by_both(system: System, name: str) -> None:
     """Both providers prove that they do not take a message: it waits for its next round."""
-    for provider, code in (("africastalking", 407), ("legacy", "not_routable")):
+    for provider, code in (("africastalking", 500), ("legacy", "unavailable")):
         refusal: dict[str, Any] = {"do": "refuse", "code": code}
         await system.faults(provider, {"match": {"text_regex": name}, "action": refusal})
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any, Final
 
 from contracts.names import retry_queue
 from tests.system.account import Account
 from tests.system.helpers import PROVIDERS, System
 from tests.system.waiting import number_for, until
-from worker.domain.phases import Phase
+from worker.domain.migration.phases import Phase
 
 PROFILE: Final = {"SMS_TARGET__BREAKER__OPEN_S": "4", "SMS_LEGACY__BREAKER__OPEN_S": "4"}
 """Long enough that the providers are back before the first probe."""
 WITHIN_S: Final = 45.0
 LANES: Final = ("transactional", "bulk")
-PAUSED: Final = "paused: every breaker is open"
+PAUSED: Final = "paused: no provider takes more now"
 
 
 async def hits(system: System, provider: str) -> int:
@@ -103,3 +104,38 @@ async def nobody_is_counted_for_the_pause(system: System, account: Account) -> N
 async def says(system: System) -> str:
     """For a failure: what the replicas say of themselves."""
     return str([(name, await system.ready(name)) for name, _ in system.workers()])
+
+
+PAUSES: Final = {"action": {"do": "http", "status": 429, "headers": {"Retry-After": "60"}}}
+NO_ROUTE: Final = {"action": {"do": "refuse", "code": 407}}
+"""A proof of not sent that opens no breaker."""
+
+
+async def test_a_proof_of_not_sent_survives_the_end_of_every_replica_while_legacy_is_paused(
+    healthy: System,
+) -> None:
+    await healthy.put(Phase.GRADUAL_MIGRATION, 50)
+    await healthy.faults("legacy", PAUSES)
+    await healthy.faults("africastalking", NO_ROUTE)
+    names = [f"proof-{n}" for n in range(12)]
+
+    async def waiting() -> bool:
+        found = [await healthy.record(name) for name in names if name in healthy.sent]
+        return all(record is not None and record["state"] == "waiting" for record in found)
+
+    for number, name in enumerate(names):
+        first = "legacy" if number < 4 else "africastalking"  # the first pause it, on each replica
+        await healthy.send(name, lane=LANES[number // 2 % 2], to=number_for(first))
+        await until(waiting, 10, lambda: healthy.story(names, "proved, and not written"))
+    (_, told_to_stop), (_, killed) = healthy.workers()
+    told_to_stop.signal(signal.SIGTERM)
+    await killed.kill()
+    assert await told_to_stop.wait() == 0, told_to_stop.tail()
+    await healthy.heal()
+    for _ in range(2):
+        await healthy.stack.add_replica()
+
+    for name in names:
+        await healthy.told(name, "sms.sent", WITHIN_S)
+        assert len(healthy.takers(name)) == 1
+    assert not [name for name in names if healthy.events.first(name, "sms.unknown")]

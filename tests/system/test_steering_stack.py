@@ -12,8 +12,8 @@ from contracts import control
 from tests.system.helpers import PROVIDERS, System
 from tests.system.steering import command
 from tests.system.waiting import until
-from worker.cli.ctl_wait import applied_by_all
-from worker.domain.phases import Phase
+from worker.cli.ctl.wait import applied_by_all
+from worker.domain.migration.phases import Phase
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

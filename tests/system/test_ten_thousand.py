@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tests.system.account import Account
 from tests.system.helpers import PROVIDERS, SETTLES, System
 from tests.system.waiting import until
-from worker.domain.phases import Phase
+from worker.domain.migration.phases import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

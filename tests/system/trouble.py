@@ -6,15 +6,16 @@ import asyncio
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from contracts import control
 from tests.system.account import Account
 from tests.system.waiting import until
 from worker.clock import SystemClock
-from worker.domain.flags import AUTOMATIC
-from worker.domain.phases import Phase
-from worker.ports import LogEntry
+from worker.domain.migration.control_log import LogEntry
+from worker.domain.migration.phases import Phase
+from worker.domain.migration.snapshot import AUTOMATIC
 from worker.store import control_log
 from worker.store.control_log import ControlLogStore
 
@@ -96,11 +97,12 @@ class Episode:
         entries = await _log(self.system).history(1_000, None)
         return [e for e in reversed(entries) if e.number > self.first and e.user == AUTOMATIC]
 
-    async def decided(self, name: str) -> None:
-        """Until automation decided so."""
+    async def decided(self, name: str, text: str = "") -> None:
+        """Until automation decided so, with that in its text."""
 
         async def there() -> bool:
-            return any(each.command["name"] == name for each in await self.decisions())
+            made = await self.decisions()
+            return any(e.command["name"] == name and text in e.reply["text"] for e in made)
 
         async def instead() -> str:
             told = [f"{each.reply['text']}" for each in await self.decisions()]
@@ -137,15 +139,24 @@ class Episode:
 
 @asynccontextmanager
 async def trouble(
-    system: System, prefix: str, faults: Mapping[str, Mapping[str, Any]]
+    system: System, prefix: str, faults: Mapping[str, Mapping[str, Any]], *, compared: bool = False
 ) -> AsyncIterator[Episode]:
-    """Traffic that flows, then faults by provider; healed and stopped at the end."""
+    """Traffic that flows, then faults by provider; healed and stopped at the end.
+
+    Args:
+        system: that has it.
+        prefix: of message ids.
+        faults: by provider.
+        compared: whether the providers are compared already when the faults begin.
+    """
     last = await _log(system).last()
     assert last is not None
     episode = Episode(system, prefix, last[0])
     flowing = asyncio.create_task(episode.flow())
     try:
         await until(lambda: _flows(system, prefix), _WITHIN_S)
+        if compared:
+            await until(partial(_compared, system), _WITHIN_S)
         for provider, fault in faults.items():
             await system.faults(provider, fault)
         yield episode
@@ -153,6 +164,14 @@ async def trouble(
         await system.heal()
         episode.stop()
         await flowing
+
+
+async def _compared(system: System) -> bool:
+    """Whether a block of outcomes at the share in force was closed."""
+    last = await _log(system).last()
+    assert last is not None
+    known = (await system.store["evidence"].find_one({"_id": last[1].lineage}))["evidence"]
+    return known["anew"] == last[1].anew and known["compared"][0][1] > 0
 
 
 def _flows(system: System, prefix: str) -> bool:

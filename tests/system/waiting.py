@@ -8,7 +8,7 @@ import itertools
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from worker.domain.routing import bucket
+from worker.domain.migration.routing import bucket
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -6,8 +6,8 @@ import asyncio
 import gc
 
 import pytest
-from fakes import quietly
 
+from tests.support.fakes import quietly
 from worker.service import Background
 
 

@@ -5,6 +5,8 @@ Rules:
   own callbacks when a channel dies, and a cancelled POST would be an unknown of our own making.
 - An acknowledgement that finds its channel gone is nothing to repair: the delivery comes again and
   finds the record.
+- What is handed back (drain) is `nack`ed; what our own code failed on is `reject`ed: RabbitMQ 4.3
+  and later count only that, and only the broker's count ends a delivery that fails for ever.
 - Consuming stops while anybody holds it (store away, breakers open) and goes on when nobody does.
 - Drain: take nothing new, hand back what was not begun, finish what was, keep the channel for its
   acknowledgements, report what was left.
@@ -13,24 +15,30 @@ Rules:
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from contracts.names import Header
-from worker.broker.link import BROKEN, naming_losses, reraise_own_cancel
-from worker.ports import Incoming, Settlement
+from contracts.names import Exchange, Header
+from worker.broker.connection import BROKEN, naming_losses, reraise_own_cancel
+from worker.ports.broker import Incoming, Settlement
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Mapping
 
     from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
-    from worker.broker.link import Link
+    from worker.broker.connection import BrokerConnection
+    from worker.ports.broker import Handler
     from worker.service import Background
 
 OPERATION_TIMEOUT_S: Final = 10.0
 RETRY_S: Final = 0.5
+_OURS: Final = frozenset({Exchange.REQUEUE, Exchange.LOST, Exchange.DEAD})
+"""Exchanges that nobody but us, or the broker on our behalf, can write to. What the broker moved to
+`sms.lost` may carry headers of its publisher; the handler proves them (`handlers.copies`)."""
+_PREFIX: Final = "sms-"
 _log = structlog.get_logger(__name__)
 
 
@@ -48,12 +56,12 @@ class Consumer:
 
     def __init__(
         self,
-        link: Link,
+        link: BrokerConnection,
         background: Background,
         queue: str,
         *,
         prefetch: int,
-        handler: Callable[[Incoming], Awaitable[Settlement]],
+        handler: Handler,
         grace_s: float,
     ) -> None:
         self._link = link
@@ -202,15 +210,13 @@ class Consumer:
     async def _handle(self, message: AbstractIncomingMessage) -> None:
         try:
             settlement = await self._handler(to_incoming(message, self._queue))
+            settle = message.ack if settlement is Settlement.ACK else message.nack
         except Exception:  # noqa: BLE001 - a bug in the outermost wrapper; the broker keeps the message
             _log.exception("delivery not settled", queue=self._queue)
             await asyncio.sleep(RETRY_S)
-            settlement = Settlement.REQUEUE
+            settle = partial(message.reject, requeue=True)
         try:
-            if settlement is Settlement.ACK:
-                await message.ack()
-            else:
-                await message.nack(requeue=True)
+            await settle()
         except BROKEN as error:
             _log.info("settled without a channel", queue=self._queue, error=type(error).__name__)
 
@@ -235,13 +241,18 @@ async def _first(*waits: Awaitable[object]) -> None:
 
 
 def to_incoming(message: AbstractIncomingMessage, queue: str) -> Incoming:
-    """A delivery from `queue` as the handlers see it."""
+    """A delivery from `queue` as the handlers see it.
+
+    Our own headers (`contracts.names.Header`) count on what only we can have published: a publisher
+    that sends a dead letter again with its headers must not end its life by them.
+    """
+    headers = message.headers if message.exchange in _OURS else _foreign(message.headers)
     return Incoming(
         queue=queue,
         body=message.body,
         redelivered=bool(message.redelivered),
-        headers=message.headers,
-        message_id=None if Header.NAMELESS in message.headers else message.message_id,
+        headers=headers,
+        message_id=None if Header.NAMELESS in headers else message.message_id,
         type=message.type,
         content_type=message.content_type,
         correlation_id=message.correlation_id,
@@ -249,3 +260,7 @@ def to_incoming(message: AbstractIncomingMessage, queue: str) -> Incoming:
         timestamp=message.timestamp,
         routing_key=message.routing_key or "",
     )
+
+
+def _foreign(headers: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in headers.items() if not name.startswith(_PREFIX)}

@@ -17,23 +17,24 @@ from aio_pika import DeliveryMode, Message
 
 from contracts.commands import own_message_id
 from contracts.names import Exchange, Header, Queue, retry_key
+from worker.broker.connection import connect
 from worker.broker.consumer import to_incoming
-from worker.broker.link import connect
-from worker.handlers.dead import dead_letter
+from worker.broker.tolerant_decoding import for_copy
+from worker.handlers.dead_letters import dead_letter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, HeadersType
 
-    from worker.handlers.dead import DeadLetter
+    from worker.handlers.dead_letters import DeadLetter
 
 TIMEOUT_S: Final = 10.0
 _TIER: Final = "replay"
 """First word of the key on `sms.requeue`, where a tier's name stands otherwise."""
 _DROPPED: Final = frozenset(
-    {"CC", "BCC", Header.ROUND, Header.ERRORS, Header.REPORT_TRIES, Header.REASON, Header.SOURCE}
-    | {Header.ATTEMPTS, Header.LAST_AT}
+    {"CC", "BCC", Header.ROUND, Header.SEAL, Header.ERRORS, Header.REPORT_TRIES, Header.REASON}
+    | {Header.SOURCE, Header.ATTEMPTS, Header.LAST_AT}
 )
 """Headers of the life that is over, and those that would lead a copy astray."""
 
@@ -108,5 +109,5 @@ def _copy(letter: DeadLetter, headers: Mapping[str, object]) -> Message:
         correlation_id=dead.correlation_id,
         timestamp=dead.timestamp,
         delivery_mode=DeliveryMode.PERSISTENT,
-        headers=cast("HeadersType", {**kept, **{str(k): v for k, v in headers.items()}}),
+        headers=cast("HeadersType", {**for_copy(kept), **{str(k): v for k, v in headers.items()}}),
     )

@@ -11,6 +11,10 @@ Rules:
   a made-up one would contradict the body's: the body's own, else one marked as a stand-in.
 - Events are not mandatory: a consumer that is not there must not block a command. The alternate
   exchange counts what nobody took.
+- While the broker blocks the connection (memory or disk alarm) nothing more is published, and what
+  is under way waits without a second copy. What is tried once fails at once.
+- One message must not stop every other one: what the broker is proved not to take is published
+  without the headers of others, and given up when that does not help either (`suspects`).
 - Published on the client library's inner channel: its message object costs a fifth of a publish
   and gives nothing here.
 """
@@ -18,6 +22,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -27,20 +32,24 @@ from pamqp.commands import Basic
 
 from contracts.commands import own_message_id
 from contracts.names import Exchange, Header, Key, retry_key
-from worker.broker.leniency import portable
-from worker.broker.link import BROKEN, naming_losses, reraise_own_cancel
+from worker.broker.connection import BROKEN, naming_losses, reraise_own_cancel
+from worker.broker.suspects import GIVEN_UP_AFTER, GivenUp, Trial, Turns
+from worker.broker.tolerant_decoding import for_copy, portable
+from worker.ports.broker import Unpublishable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from aio_pika.abc import AbstractChannel
     from aiormq.abc import AbstractChannel as InnerChannel
+    from pamqp.common import FieldTable
 
-    from worker.broker.link import Link
-    from worker.ports import Event, Incoming
+    from worker.broker.connection import BrokerConnection
+    from worker.ports.broker import Event, Incoming
 
 CONFIRM_TIMEOUT_S: Final = 10.0
-_BACKOFF_S: Final = 0.2
+MAX_REASON: Final = 2000
+"""Characters of a reason in a header."""
 _DROPPED: Final = frozenset({"CC", "BCC"})
 _log = structlog.get_logger(__name__)
 
@@ -48,13 +57,20 @@ _log = structlog.get_logger(__name__)
 class AmqpPublisher:
     """The `Publisher` and `Broadcast` ports on one link."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: BrokerConnection) -> None:
         self._link = link
         self._channel: AbstractChannel | None = None
         self._opening = asyncio.Lock()
         self._in_flight: dict[str, asyncio.Event] = {}
         self._broadcasts: set[asyncio.Task[None]] = set()
+        self._turns = Turns()
+        self._given_up = GivenUp()
+        self._on_broken: Callable[[str], None] = _nobody
         self.dropped_metrics = 0
+
+    def on_broken(self, call: Callable[[str], None]) -> None:
+        """Have `call` told of each message that is given up, by its id."""
+        self._on_broken = call
 
     async def start(self) -> None:
         """Open the channel, so that the first publish finds it."""
@@ -85,13 +101,18 @@ class AmqpPublisher:
     async def park(self, incoming: Incoming, tier: str, headers: Mapping[str, object]) -> None:
         """See `Publisher.park`."""
         key = retry_key(tier, incoming.queue)
-        await self._publish(Exchange.RETRY, key, incoming.body, _copied(incoming, headers))
+        await self._copy(Exchange.RETRY, key, incoming, headers)
 
     async def dead(self, incoming: Incoming, reason: str, headers: Mapping[str, object]) -> None:
         """See `Publisher.dead`."""
-        about = {**headers, Header.REASON: reason, Header.SOURCE: incoming.queue}
-        properties = _copied(incoming, about)
-        await self._publish(Exchange.DEAD, incoming.queue, incoming.body, properties)
+        about = {**headers, Header.REASON: reason[:MAX_REASON], Header.SOURCE: incoming.queue}
+        await self._copy(Exchange.DEAD, incoming.queue, incoming, about)
+
+    async def _copy(
+        self, exchange: str, key: str, incoming: Incoming, headers: Mapping[str, object]
+    ) -> None:
+        ours = _ours(incoming, headers)
+        await self._publish(exchange, key, incoming.body, _copied(incoming, ours), ours=ours)
 
     async def reply(self, user: str, ident: str, body: bytes) -> None:
         """See `Replier.reply`. Tried once: who misses it sends the same command id again."""
@@ -118,7 +139,7 @@ class AmqpPublisher:
 
     def metric(self, key: str, body: bytes) -> None:
         """See `Broadcast.metric`."""
-        if not self._link.is_up:
+        if not self._link.is_up or self._link.is_blocked:
             self.dropped_metrics += 1
             return
         task = asyncio.get_running_loop().create_task(self._metric(key, body))
@@ -142,9 +163,12 @@ class AmqpPublisher:
         mandatory: bool = False,
     ) -> None:
         """Publish, the opening of a channel included in the time it may take. Raises `BROKEN`."""
+        if self._link.is_blocked:
+            raise ConnectionRefusedError("blocked by the broker")
         async with asyncio.timeout(CONFIRM_TIMEOUT_S):
-            channel = await self._open()
-            await self._send(channel, exchange, key, body, properties, mandatory=mandatory)
+            async with self._turns.shared():
+                channel = await self._open()
+                await self._send(channel, exchange, key, body, properties, mandatory=mandatory)
 
     async def _send(
         self,
@@ -172,19 +196,59 @@ class AmqpPublisher:
         body: bytes,
         properties: Basic.Properties,
         *,
+        ours: FieldTable | None = None,
         mandatory: bool = True,
     ) -> None:
-        """Publish until confirmed, alone with its message id."""
+        """Publish until confirmed, alone with its message id.
+
+        Args:
+            exchange: where to.
+            key: routing key.
+            body: as it is.
+            properties: as they are; the headers may be replaced.
+            ours: headers that remain where those of others may be what the broker does not take.
+            mandatory: whether it must reach a queue.
+
+        Raises:
+            Unpublishable: it is given up; see the rules of this file.
+        """
         ident = properties.message_id or ""
+        if ident in self._given_up:
+            raise Unpublishable(ident)
         while (other := self._in_flight.get(ident)) is not None:
             await other.wait()
         self._in_flight[ident] = done = asyncio.Event()
         try:
-            while not await self._try(exchange, key, body, properties, mandatory=mandatory):  # noqa: ASYNC110 - a backoff
-                await asyncio.sleep(_BACKOFF_S)
+            trial = Trial()
+            attempt = partial(
+                self._try, exchange, key, body, properties, trial, mandatory=mandatory
+            )
+            await self._repeat(attempt, trial, properties, ours)
         finally:
             del self._in_flight[ident]
             done.set()
+
+    async def _repeat(
+        self,
+        attempt: Callable[[], Awaitable[BaseException | None]],
+        trial: Trial,
+        properties: Basic.Properties,
+        ours: FieldTable | None,
+    ) -> None:
+        """Try until it is confirmed. Raises `Unpublishable`."""
+        while (error := await attempt()) is not None:
+            trial.failed(error)
+            if trial.proofs:
+                properties.headers = ours
+            if trial.proofs == GIVEN_UP_AFTER:
+                self._give_up(properties.message_id or "")
+            await asyncio.sleep(trial.backoff_s)
+
+    def _give_up(self, ident: str) -> None:
+        self._given_up.add(ident)
+        _log.critical("given up: the broker does not take it", message_id=ident)
+        self._on_broken(ident)
+        raise Unpublishable(ident)
 
     async def _try(
         self,
@@ -192,21 +256,25 @@ class AmqpPublisher:
         key: str,
         body: bytes,
         properties: Basic.Properties,
+        trial: Trial,
         *,
         mandatory: bool,
-    ) -> bool:
+    ) -> BaseException | None:
+        """Publish once; returns why it is not confirmed."""
         try:
-            channel = await self._open()
-            async with asyncio.timeout(CONFIRM_TIMEOUT_S):
-                await self._send(channel, exchange, key, body, properties, mandatory=mandatory)
+            await self._link.unblocked()
+            async with self._turns.alone() if trial.accused else self._turns.shared():
+                channel = await self._open()
+                async with self._link.patience(CONFIRM_TIMEOUT_S):
+                    await self._send(channel, exchange, key, body, properties, mandatory=mandatory)
         except (PublishError, DeliveryError) as error:
             _log.error("publish refused", exchange=exchange, key=key, error=type(error).__name__)
-            return False
+            return error
         except BROKEN as error:
             reraise_own_cancel()
             _log.warning("publish not confirmed", key=key, error=type(error).__name__)
-            return False
-        return True
+            return error
+        return None
 
     async def _open(self) -> InnerChannel:
         """The channel, opened anew where it is gone."""
@@ -218,20 +286,30 @@ class AmqpPublisher:
             return await self._channel.get_underlay_channel()
 
 
-def _copied(incoming: Incoming, headers: Mapping[str, object]) -> Basic.Properties:
+def _nobody(_message_id: str) -> None:
+    """Told where nobody else is."""
+
+
+def _ours(incoming: Incoming, headers: Mapping[str, object]) -> FieldTable:
+    """The headers a copy bears of us."""
+    named = incoming.message_id or own_message_id(incoming.body)
+    stand_in: dict[str, object] = {} if named else {Header.NAMELESS: True}
+    return portable({**stand_in, **{str(name): value for name, value in headers.items()}})
+
+
+def _copied(incoming: Incoming, ours: FieldTable) -> Basic.Properties:
     """Properties of a copy."""
     kept = {
-        k: v for k, v in incoming.headers.items() if k not in _DROPPED and not k.startswith("x-")
+        name: value
+        for name, value in incoming.headers.items()
+        if name not in _DROPPED and not name.startswith("x-")
     }
-    name = incoming.message_id or own_message_id(incoming.body)
-    if name is None:
-        kept[Header.NAMELESS] = True
     return Basic.Properties(
-        message_id=name,
+        message_id=incoming.message_id or own_message_id(incoming.body),
         message_type=incoming.type,
         content_type=incoming.content_type,
         correlation_id=incoming.correlation_id,
         timestamp=incoming.timestamp,
         delivery_mode=DeliveryMode.PERSISTENT.value,
-        headers=portable({**kept, **{str(k): v for k, v in headers.items()}}),
+        headers={**for_copy(kept), **ours},
     )

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from contracts.names import Queue
+from worker.broker.connection import LOST, naming_losses
 from worker.broker.dead import ready
-from worker.broker.link import LOST, naming_losses
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aio_pika.abc import AbstractChannel
 
-    from worker.broker.link import Link
+    from worker.broker.connection import BrokerConnection
     from worker.service import Background
 
 EVERY_S: Final = 15.0
@@ -43,7 +43,7 @@ class UnroutedWatch:
 
     def __init__(
         self,
-        link: Link,
+        link: BrokerConnection,
         background: Background,
         counted: Callable[[int], None],
         *,

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import structlog
 
-from worker.broker.link import BROKEN, naming_losses, reraise_own_cancel
+from worker.broker.connection import BROKEN, naming_losses, reraise_own_cancel
 from worker.service import Loop
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from aio_pika.abc import AbstractIncomingMessage
 
-    from worker.broker.link import Link
+    from worker.broker.connection import BrokerConnection
     from worker.service import Background
 
 RETRY_S: Final = 0.5
@@ -40,7 +40,12 @@ class Wakeups(Loop):
     """
 
     def __init__(
-        self, link: Link, background: Background, exchange: str, key: str, wake: Callable[[], None]
+        self,
+        link: BrokerConnection,
+        background: Background,
+        exchange: str,
+        key: str,
+        wake: Callable[[], None],
     ) -> None:
         super().__init__(background, "wake-ups")
         self._link = link

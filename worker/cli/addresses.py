@@ -1,8 +1,8 @@
 """Where a command finds the broker and the database.
 
 Rules: the environment first (`AMQP_URL_<USER>`, then `AMQP_URL`; `MONGO_URL`), else the stack that
-runs on this machine (`.local/stack.json`), else a clear refusal. Addresses are never printed: they
-hold passwords.
+runs on this machine (`.local/stack.json`), else a clear refusal. What is in the environment is
+judged as `check-config` judges it. Addresses are never printed: they hold passwords.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ import os
 from pathlib import Path
 
 import typer
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
-from worker.local.record import read_record
-from worker.settings import MessageSettings
+from worker.cli.configuration import named, refused
+from worker.lab.local.record import read_record
+from worker.settings.addresses import amqp_problems, mongo_problems
+from worker.settings.model import MessageSettings
+from worker.store import address_check
 
 DIRECTORY = Path(".local")
 
@@ -23,8 +26,8 @@ def amqp_url(user: str) -> str:
     """Address of the broker with the login of `user`."""
     own = "AMQP_URL_" + user.upper().replace("-", "_")
     for name in (own, "AMQP_URL"):
-        if os.environ.get(name):
-            return os.environ[name]
+        if address := os.environ.get(name):
+            return _judged(name, address, amqp_problems(address))
     record = read_record(DIRECTORY)
     if record is not None and user in record.amqp:
         return record.amqp[user]
@@ -33,8 +36,9 @@ def amqp_url(user: str) -> str:
 
 def mongo_url() -> str:
     """Address of the database."""
-    if os.environ.get("MONGO_URL"):
-        return os.environ["MONGO_URL"]
+    if address := os.environ.get("MONGO_URL"):
+        problems = mongo_problems(address) or address_check.problems(address)
+        return _judged("MONGO_URL", address, problems)
     record = read_record(DIRECTORY)
     if record is not None and record.mongo:
         return record.mongo
@@ -44,11 +48,24 @@ def mongo_url() -> str:
 def message_settings() -> MessageSettings:
     """What it takes to understand commands as the workers do."""
     if os.environ.get("SMS_HASH_KEY"):
-        return MessageSettings()
+        return _from_environment()
     record = read_record(DIRECTORY)
     if record is not None and "hash_key" in record.secrets:
         return MessageSettings(hash_key=SecretStr(record.secrets["hash_key"]))
     raise _refused("SMS_HASH_KEY", "hash key of the workers")
+
+
+def _from_environment() -> MessageSettings:
+    try:
+        return MessageSettings()
+    except ValidationError as error:
+        raise refused(named(error)) from None
+
+
+def _judged(variable: str, address: str, problems: list[str]) -> str:
+    if problems:
+        raise refused([f"{variable}: {problem}" for problem in problems])
+    return address
 
 
 def _refused(variable: str, what: str) -> typer.Exit:

@@ -9,7 +9,6 @@ connection if the old one died: the worker does a command once, however often it
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import unquote, urlsplit
@@ -27,7 +26,7 @@ from pydantic import ValidationError
 from contracts.codec import encode
 from contracts.control import ControlCommand, ControlReply
 from contracts.names import Exchange
-from worker.broker.link import BROKEN, connect, naming_losses, reraise_own_cancel
+from worker.broker.connection import BROKEN, close, connect, naming_losses, reraise_own_cancel
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -151,8 +150,7 @@ class ControlClient:
     async def _disconnect(self) -> None:
         connection, self._connection, self._channel = self._connection, None, None
         if connection is not None:
-            with suppress(*BROKEN):
-                await connection.close()
+            await close(connection)
 
     async def _receive(self, delivery: AbstractIncomingMessage) -> None:
         try:

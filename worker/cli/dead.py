@@ -18,15 +18,15 @@ from urllib.parse import urlsplit
 import typer
 from aio_pika.exceptions import AMQPError
 
-from worker.app import understanding
+from worker.app.sending import command_decoder
 from worker.broker.dead import Ack, DeadQueue, dead_queue
 from worker.cli.addresses import amqp_url, message_settings, mongo_url
 from worker.cli.letters import COLUMNS, print_rows, row, whole
 from worker.clock import SystemClock
-from worker.domain.message import Lane  # noqa: TC001 - typer reads annotations at run time
-from worker.handlers.dead import DeadLetter, Selection
+from worker.domain.messages.message import Lane  # noqa: TC001 - typer reads annotations at run time
+from worker.handlers.dead_letters import DeadLetter, Selection
 from worker.handlers.replay import Replay, Replayed, Wish
-from worker.ports import StoreAway
+from worker.ports.store import StoreUnavailable
 from worker.store import messages
 from worker.store.client import Database
 from worker.store.replay import ReplayStore
@@ -159,7 +159,7 @@ async def _replay(selection: Selection, wish: Wish) -> int:
     try:
         async with dead_queue(url) as dead:
             again = Replay(
-                understanding=understanding(settings),
+                decoder=command_decoder(settings),
                 records=ReplayStore(database[messages.COLLECTION], clock),
                 outlet=dead,
                 clock=clock,
@@ -223,7 +223,7 @@ def _failures() -> Iterator[None]:
         yield
     except BrokenPipeError:
         raise  # of our own output: `| head`
-    except StoreAway as error:
+    except StoreUnavailable as error:
         raise _refused(f"the store is away ({error})") from None
     except (AMQPError, OSError, TimeoutError) as error:
         raise _refused(f"the broker: {scrub(str(error)) or type(error).__name__}") from None

@@ -12,9 +12,9 @@ from typing import Annotated
 
 import typer
 
-from worker.demo.run import run
-from worker.demo.screen import Screen
-from worker.local.process import LocalError
+from worker.lab.demo.run import run
+from worker.lab.demo.screen import Screen
+from worker.lab.local.process import LocalError
 
 Directory = Annotated[Path, typer.Option("--directory", help="Where data, logs and journals go.")]
 

@@ -7,21 +7,21 @@ replayed and is counted as differing: silence would be a claim.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from worker.cli.addresses import mongo_url
 from worker.clock import SystemClock
-from worker.domain.flags import AUTOMATIC
-from worker.domain.recorded import document, replay
-from worker.ports import StoreAway
+from worker.domain.detection.rerun import replay, restored
+from worker.domain.migration.snapshot import AUTOMATIC
+from worker.ports.store import StoreUnavailable
 from worker.store import control_log
 from worker.store.client import Database
 from worker.store.control_log import ControlLogStore
 
 if TYPE_CHECKING:
-    from worker.ports import LogEntry
+    from worker.domain.migration.control_log import LogEntry
 
 app = typer.Typer(help="What automation decided, and on what.", no_args_is_help=True)
 _TIMEOUT_S: Final = 10.0
@@ -37,7 +37,7 @@ def replay_all(
     """Replay every automatic decision in the control log; exit code 1 if any differs."""
     try:
         entries = asyncio.run(_entries(database, limit))
-    except StoreAway as away:
+    except StoreUnavailable as away:
         typer.echo(f"the database: {away}", err=True)
         raise typer.Exit(1) from None
     differing = 0
@@ -59,7 +59,8 @@ def differs(entry: LogEntry) -> str | None:
         decision, known = replay(entry.evidence, state)
     except ValueError as error:
         return str(error)
-    if document(known) != entry.evidence["after"]:
+    after: Any = entry.evidence["after"]
+    if known != restored(after):
         return "other evidence"
     if decision is None:
         return "no decision"
@@ -75,4 +76,4 @@ async def _entries(name: str, limit: int) -> list[LogEntry]:
         found = await log.history(limit, None)
     finally:
         await database.close()
-    return [entry for entry in reversed(found) if entry.user == AUTOMATIC]
+    return [e for e in reversed(found) if e.user == AUTOMATIC and "method" in e.evidence]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from worker.handlers.dead import DeadLetter
+    from worker.handlers.dead_letters import DeadLetter
 
 COLUMNS: Final = ("id", "source", "attempts", "first", "last", "recipient", "reason")
 

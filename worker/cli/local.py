@@ -14,9 +14,9 @@ from typing import Annotated
 
 import typer
 
-from worker.local.process import LocalError
-from worker.local.record import end_leftovers, read_record
-from worker.local.stack import Stack
+from worker.lab.local.process import LocalError
+from worker.lab.local.record import end_leftovers, read_record
+from worker.lab.local.stack import Stack
 
 app = typer.Typer(help="The whole system on this machine.", no_args_is_help=True)
 

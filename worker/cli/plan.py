@@ -1,85 +1,225 @@
-"""`sms-worker plan`: how many messages and days each step of a ladder needs for its proofs.
+"""`sms-worker plan`: which ladder of shares to climb, what it takes, and what refuses it.
 
-Rules: needs nothing but its arguments. What it forecasts is the proofs; the rates a phase requires,
-as measured, are asked for besides. A line comes as soon as it is known, and fits 80 columns.
+Rules: needs nothing but its arguments, and with `--from-history` the broker alone. Given rates
+stand before measured ones, measured before usual ones. Exit codes: 0 a ladder that can be climbed
+in time, 1 a flag refuses it or there is no time for it, 2 wrong usage; with `--from-history` as
+`ctl`.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+import json
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from worker.domain.evidence import Signal
-from worker.domain.flags import Flags, Thresholds
-from worker.domain.phases import DEFAULT_RULES
-from worker.domain.planning import ENDLESS, Rung, forecast
+from worker.cli.ctl.ask import USAGE, fail
+from worker.cli.ctl.options import Asking, options
+from worker.cli.planner.data import Climb, Plan, as_data
+from worker.cli.planner.flags import document_of, parsed, write_flags
+from worker.cli.planner.history import history
+from worker.cli.planner.views import lines
+from worker.domain.detection.forecast import NINE_OF_TEN, forecast, quantile, total
+from worker.domain.detection.ladder import harm_of, recommend
+from worker.domain.detection.obstacles import obstacles
+from worker.domain.detection.phase_ladder import ladder_of, with_ladder
+from worker.domain.detection.planning import Traffic
+from worker.domain.detection.signals import Signal
 
-_LONG_DAYS: Final = 30.0
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from worker.cli.planner.history import History
+    from worker.domain.migration.flags import Flags
+
+USUAL: Final = {Signal.FAILED: 0.02, Signal.SLOW: 0.01, Signal.UNDELIVERED: 0.002}
+_WITHIN: Final = re.compile(r"(\d{1,4}(?:\.\d{1,3})?)([hdw])")
+_DAYS: Final = {"h": 1.0 / 24.0, "d": 1.0, "w": 7.0}
+_USUAL_DAYS: Final = 14.0
+_LONGEST_DAYS: Final = 100_000.0
+_REFUSED: Final = 1
+_ALL_AT_ONCE: Final = (100,)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Planning(Asking):
+    """How the worker is asked, where it is; and how the answer looks."""
+
+    as_json: Annotated[bool, typer.Option("--json", help="All of it as one JSON object.")] = False
+
+
+@options(Planning)
 def plan(
-    per_day: Annotated[float, typer.Option(min=1, help="Messages a day, both providers.")],
+    given: Planning,
+    *,
+    per_day: Annotated[
+        float | None, typer.Option(min=1, help="Messages a day, both providers.")
+    ] = None,
+    within: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Time for all of it in 9 of 10 cases: 36h, 14d, 4w."),
+    ] = None,
     failure_rate: Annotated[
-        float, typer.Option(min=0, max=99, help="Failures of both, per cent.")
-    ] = 2.0,
+        float | None,
+        typer.Option(min=0, max=99, help="Failures of both, per cent.", show_default="2"),
+    ] = None,
     slow_rate: Annotated[
-        float, typer.Option(min=0, max=99, help="Slower than MaxResponseTimeMs, per cent.")
-    ] = 1.0,
+        float | None,
+        typer.Option(
+            min=0, max=99, help="Slower than MaxResponseTimeMs, per cent.", show_default="1"
+        ),
+    ] = None,
     undelivered_rate: Annotated[
-        float, typer.Option(min=0, max=99, help="Accepted and never delivered, per cent.")
-    ] = 0.2,
+        float | None,
+        typer.Option(
+            min=0, max=99, help="Accepted and never delivered, per cent.", show_default="0.2"
+        ),
+    ] = None,
     no_reports: Annotated[
         bool, typer.Option("--no-reports", help="The target gives no delivery reports.")
     ] = False,
-    bound: Annotated[float, typer.Option(min=0.1, max=50, help="MaxErrorRate, per cent.")] = 5.0,
+    bound: Annotated[
+        float | None,
+        typer.Option(min=0.1, max=50, help="MaxErrorRate, per cent; default: of the flags."),
+    ] = None,
     ladder: Annotated[
-        str | None, typer.Option(metavar="LIST", help="Shares, e.g. 1,5,25,50,100.")
+        str | None,
+        typer.Option(metavar="LIST", help="Forecast these shares alone, e.g. 1,5,25,50,100."),
+    ] = None,
+    flags: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Plan by these flags."),
+    ] = None,
+    from_history: Annotated[
+        bool,
+        typer.Option(
+            "--from-history", help="Volume, rates and flags of the last days, from the worker."
+        ),
+    ] = False,
+    write: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", dir_okay=False, help="Write flags that lead through the ladder."
+        ),
     ] = None,
 ) -> None:
-    """Forecast what each share of the ladder takes to be proved."""
-    rates = {Signal.FAILED: failure_rate / 100.0, Signal.SLOW: slow_rate / 100.0}
-    if not no_reports:
-        rates[Signal.UNDELIVERED] = undelivered_rate / 100.0
-    flags = Flags(thresholds=Thresholds(max_error_rate=bound))
-    shares = _shares(ladder)
-    rungs: list[Rung] = []
-    typer.echo(f"{'share':>6}  {'target messages':>15}  {'days':>8}  longest")
-    for share in shares:
-        rungs += forecast([share], per_day, rates, flags)
-        typer.echo(_line(rungs[-1]))
-    _conclude(rungs)
+    """Recommend a ladder for a volume, and forecast what each share takes to be proved."""
+    _require_numbers({
+        "--per-day": per_day, "--failure-rate": failure_rate, "--slow-rate": slow_rate,
+        "--undelivered-rate": undelivered_rate, "--bound": bound,
+    })  # fmt: skip
+    asked = _shares(ladder)
+    days = None if within is None else _days(within)
+    past = history(given) if from_history else None
+    document = document_of(flags, past, bound)
+    read = parsed(document)
+    percent = (failure_rate, slow_rate, undelivered_rate)
+    traffic = _traffic(per_day, percent, past, reports=not no_reports)
+    made = _made(traffic, read, asked, days, past)
+    written = write if made.found else None
+    if written is not None:
+        write_flags(written, document, made.climbs[0])
+    if given.as_json:
+        typer.echo(json.dumps(as_data(made), ensure_ascii=False))
+    else:
+        for line in lines(made, written):
+            typer.echo(line)
+    if not made.possible:
+        raise typer.Exit(_REFUSED)
 
 
-def _line(rung: Rung) -> str:
-    if rung.messages is None or rung.days is None:
-        words = ", ".join(str(each.signal) for each in rung.unproved)
-        return f"{rung.share:>4} %  {'-':>15}  {'-':>8}  cannot be proved: {words}"
-    long = f", over {_LONG_DAYS:g} days" if rung.days > _LONG_DAYS else ""
-    return f"{rung.share:>4} %  {rung.messages:>15,.0f}  {rung.days:>8.2f}  {rung.waits_for}{long}"
+def _made(
+    traffic: Traffic,
+    flags: Flags,
+    asked: tuple[int, ...] | None,
+    days: float | None,
+    past: History | None,
+) -> Plan:
+    if asked is not None:
+        climbs = [_climb("asked for", asked, traffic, with_ladder(flags, asked))]
+        return Plan(traffic, tuple(climbs), days, _in_time(climbs[0], days), past=past)
+    usual = _climb("default", ladder_of(flags.phases), traffic, flags)
+    found, within = _recommended(traffic, flags, days)
+    if found is None:
+        return Plan(traffic, (usual,), within, in_time=False, past=past, found=False)
+    at_once = harm_of(_ALL_AT_ONCE, traffic, flags)
+    return Plan(traffic, (found, usual), within, _in_time(found, within), at_once, past)
 
 
-def _conclude(rungs: list[Rung]) -> None:
-    unproved = [rung.unproved for rung in rungs if rung.unproved]
-    if unproved:
-        typer.echo(f"warning: {len(unproved)} of {len(rungs)} steps cannot be proved")
-        for each in dict.fromkeys(missing for rung in unproved for missing in rung):
-            typer.echo(
-                f"  {each.signal}: {each.rate:.2%} is not proved to be below {each.bound:.2%} "
-                f"by {ENDLESS:,} messages"
-            )
-        raise typer.Exit(1)
-    total = sum(rung.days or 0.0 for rung in rungs)
-    typer.echo(f"about {total:.1f} days in all, minimum times by default included")
+def _recommended(traffic: Traffic, flags: Flags, days: float | None) -> tuple[Climb | None, float]:
+    """With the time it was chosen for: the usual one doubled until there is a ladder, or given."""
+    within = days or _USUAL_DAYS
+    while (found := recommend(traffic, flags, within)) is not None:
+        if found.in_time or days is not None or within > _LONGEST_DAYS:
+            shares = tuple(rung.share for rung in found.rungs)
+            return _climb("recommended", shares, traffic, found.flags), within
+        within *= 2.0
+    return None, within
 
 
-def _shares(ladder: str | None) -> list[int]:
+def _climb(name: str, shares: tuple[int, ...], traffic: Traffic, flags: Flags) -> Climb:
+    rungs = forecast(shares, traffic, flags)
+    found = obstacles(rungs, traffic, flags)
+    return Climb(name, rungs, flags, harm_of(shares, traffic, flags), found)
+
+
+def _in_time(climb: Climb, days: float | None) -> bool:
+    spent = total([rung for rung in climb.rungs if not rung.unproved])
+    return days is None or (bool(spent) and quantile(spent, NINE_OF_TEN) <= days)
+
+
+# --- what is given -------------------------------------------------------------------------
+
+
+def _traffic(
+    per_day: float | None,
+    percent: tuple[float | None, ...],
+    past: History | None,
+    *,
+    reports: bool,
+) -> Traffic:
+    volume = per_day if per_day is not None or past is None else past.per_day
+    if volume is None:
+        fail("--per-day: expected messages a day of both, or --from-history; got neither", USAGE)
+    measured = past.rates if past else {}
+    rates = {
+        signal: rate / 100.0 if rate is not None else measured.get(signal, USUAL[signal])
+        for signal, rate in zip(Signal, percent, strict=True)
+    }
+    if not reports or (past and not past.reports[0]):
+        del rates[Signal.UNDELIVERED]
+    if past is None:
+        return Traffic(volume, rates)
+    return Traffic(volume, rates, past.reports[1], past.p95_ms)
+
+
+def _require_numbers(given: Mapping[str, float | None]) -> None:
+    """What is no number passes every bound."""
+    for name, value in given.items():
+        if value is not None and not math.isfinite(value):
+            raise typer.BadParameter(f"{name}: expected a number, got {value}")
+
+
+def _shares(ladder: str | None) -> tuple[int, ...] | None:
     if ladder is None:
-        return sorted({step for rules in DEFAULT_RULES.values() for step in rules.steps})
+        return None
     try:
-        shares = [int(part) for part in ladder.split(",")]
+        shares = tuple(int(part) for part in ladder.split(","))
     except ValueError:
-        shares = []
-    if not shares or not all(0 < share <= 100 for share in shares):  # noqa: PLR2004 - per cent
-        raise typer.BadParameter(f"--ladder: expected shares of 1 to 100, got {ladder!r}")
+        shares = ()
+    rising = all(low < high for low, high in zip((0, *shares), shares, strict=False))
+    if not shares or not rising or shares[-1] > 100:  # noqa: PLR2004 - per cent
+        raise typer.BadParameter(f"--ladder: expected rising shares of 1 to 100, got {ladder!r}")
     return shares
+
+
+def _days(within: str) -> float:
+    found = _WITHIN.fullmatch(within)
+    days = float(found[1]) * _DAYS[found[2]] if found else 0.0
+    if not days:
+        raise typer.BadParameter(f"--within: expected e.g. 36h, 14d or 4w, got {within!r}")
+    return days

@@ -7,6 +7,7 @@ Rules: speaks the wire contract alone, as any upstream service would: a login th
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Annotated, Final
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -14,13 +15,14 @@ from uuid import uuid4
 import aio_pika
 import typer
 
-from contracts.codec import encode
-from contracts.commands import SendSms
+from contracts.codec import DecodeError, encode
+from contracts.commands import SendSms, decode_send
 from contracts.events import decode_event
 from contracts.names import Exchange, Key
-from worker.broker.link import connect
+from worker.broker.connection import connect
 from worker.cli.addresses import amqp_url
-from worker.domain.message import Lane
+from worker.cli.ctl.views import plain
+from worker.domain.messages.message import Lane
 
 if TYPE_CHECKING:
     from aio_pika.abc import AbstractChannel, AbstractQueue
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 ENDS: Final = frozenset({"sms.failed", "sms.expired", "sms.rejected", "sms.delivered"})
 """After these nothing more comes."""
+_ABOUT: Final = {"event_id", "event", "message_id", "occurred_at", "lane", "message_type"}
+"""The same in every event of a message, or shown already."""
 _KEYS: Final = {Lane.TRANSACTIONAL: Key.SEND_TRANSACTIONAL, Lane.BULK: Key.SEND_BULK}
 
 
@@ -43,13 +47,21 @@ def send(
 ) -> None:
     """Publish one SMS and print its events until it is delivered or given up.
 
-    Exit code 0: a provider took it; 1: it was not sent, or no event came in time.
+    Exit code 0: a provider took it; 1: it was not sent, or no event came in time; 2: it is no
+    message.
     """
-    command = SendSms(
-        message_id=message_id or str(uuid4()), to=to, text=text, user_id=user, branch_id=branch
-    )
+    ident = message_id or str(uuid4())
+    command = _command(messageId=ident, to=to, text=text, userId=user, branchId=branch)
     if not asyncio.run(_send(command, lane, wait)):
         raise typer.Exit(1)
+
+
+def _command(**fields: str | int | None) -> SendSms:
+    """The command as a worker reads it. Raises `BadParameter`, naming the fields."""
+    try:
+        return decode_send(json.dumps(fields).encode(), message_id=None, type_=None)
+    except DecodeError as error:
+        raise typer.BadParameter("; ".join(error.problems or (error.reason,))) from None
 
 
 async def _send(command: SendSms, lane: Lane, wait: float) -> bool:
@@ -96,7 +108,6 @@ async def _watch(queue: AbstractQueue, message_id: str, wait: float) -> bool:
 
 
 def _print(event: DeliveryEvent) -> None:
-    shown = event.model_dump(mode="json", by_alias=True, exclude_none=True)
-    about = {"eventId", "event", "messageId", "occurredAt", "lane", "messageType"}
-    rest = ", ".join(f"{key}={value}" for key, value in shown.items() if key not in about)
-    typer.echo(f"{event.occurred_at:%H:%M:%S} {event.event:<15} {rest}")
+    shown = event.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=_ABOUT)
+    rest = ", ".join(f"{name}={plain(value)}" for name, value in shown.items())
+    typer.echo(f"{event.occurred_at:%H:%M:%S} {event.event:<15} {rest}".rstrip())

@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from worker.simulator.server import Name, Simulator
+from worker.lab.simulator.server import Name, Simulator
 
 app = typer.Typer(help="Simulated providers, for tests and demonstrations.", no_args_is_help=True)
 

@@ -11,7 +11,7 @@ import os
 import typer
 from aio_pika.exceptions import AMQPError
 
-from worker.broker.link import connect
+from worker.broker.connection import connect
 from worker.broker.topology import DEFINITIONS_FILE, TOPOLOGY, apply
 
 app = typer.Typer(help="Exchanges, queues and bindings on the broker.", no_args_is_help=True)

@@ -8,7 +8,8 @@ Rules:
 - A clash of places alone is tried again; a changed version refuses relative commands, while
   downward ones are decided again.
 - Store away: upward commands are answered so, unrecorded, and may come again with the same id;
-  downward ones stay unacknowledged until they are applied.
+  downward ones stay unacknowledged until they are applied. A state that this version does not
+  understand is answered so in either case: a newer replica may take the next try.
 """
 
 from __future__ import annotations
@@ -22,25 +23,34 @@ from uuid import UUID
 import structlog
 
 from contracts.codec import DecodeError, encode
-from contracts.control import ControlReply, StateAnnouncement, decode_command
-from worker.control import trust, views
-from worker.control.orders import Unusable, order_of
-from worker.domain.gates import Measures
-from worker.domain.steering import DOWNWARD, RELATIVE, Ruling, decide
-from worker.ports import Clash, LogEntry, Settlement, StoreAway
+from contracts.control import AddSuppression, ControlReply, RemoveSuppression, StateAnnouncement
+from contracts.control_decoding import decode_command
+from worker.control import authenticate, consents, views
+from worker.domain.migration.change_names import DOWNWARD, RELATIVE
+from worker.domain.migration.change_refused import ChangeRefused
+from worker.domain.migration.control_log import LogEntry
+from worker.domain.migration.decide import Decision, UpwardMove, consider, refused
+from worker.domain.migration.reply_codes import ReplyCode
+from worker.ports.broker import Settlement
+from worker.ports.store import StoreUnavailable, UnreadableDocument, WriteConflict
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from contracts.control import Command
-    from worker.control.orders import Providers
-    from worker.domain.effects import Order, Rank
-    from worker.domain.flags import Snapshot
-    from worker.ports import AlertBook, Clock, ControlLog, Incoming, Replier
+    from worker.control.consents import Consents
+    from worker.control.translate import Translator
+    from worker.domain.migration.access import AccessRole
+    from worker.domain.migration.gates import Measures
+    from worker.domain.migration.snapshot import Snapshot
+    from worker.ports.alerts import AlertBook
+    from worker.ports.broker import Incoming, Replier
+    from worker.ports.clock import Clock
+    from worker.ports.steering import ControlLog
 
 PREFIX: Final = "control.command."
 RETRY_S: Final = 0.2
-_SUSPICIOUS: Final = frozenset({"forbidden", "stale"})
+_SUSPICIOUS: Final = frozenset({ReplyCode.FORBIDDEN, ReplyCode.STALE})
 """Refusals of who asked, how it came, or when it was issued: a person must know."""
 _log = structlog.get_logger(__name__)
 
@@ -54,8 +64,9 @@ class CommandHandler:
         book: alerts, which a command may acknowledge.
         replier: answers, and the wake-up.
         measures: what the gates are asked of, given the state in force.
-        ranks: rank by broker user.
-        providers: ids, for names people use.
+        roles: access role by broker user.
+        translator: from commands to changes.
+        consents: who wants no messages, which a command may change.
         changed: told of each change of state (before, after, user), e.g. for an alert.
         suspicious: told of each refusal of who or how, for an alert.
         clock: time.
@@ -65,40 +76,41 @@ class CommandHandler:
     book: AlertBook
     replier: Replier
     measures: Callable[[Snapshot], Awaitable[Measures]]
-    ranks: Mapping[str, Rank]
-    providers: Providers
+    roles: Mapping[str, AccessRole]
+    translator: Translator
+    consents: Consents
     changed: Callable[[Snapshot, Snapshot, str], None]
     suspicious: Callable[[str], None]
     clock: Clock
 
     async def __call__(self, incoming: Incoming) -> Settlement:
         """Handle one command to its settlement."""
-        user, name = trust.user(incoming), trust.name(incoming, PREFIX)
+        user, name = authenticate.user(incoming), authenticate.name(incoming, PREFIX)
         refusal = self._refused_who(incoming, user, name)
         try:
             command = decode_command(incoming.body, name)
         except DecodeError as error:
-            reply = trust.not_understood(name, error, self.clock.now())
+            reply = authenticate.not_understood(name, error, self.clock.now())
             _log.warning("command not understood", user=user, name=name, reason=error.reason)
         else:
-            reply = await self._decided(command, user, refusal)
+            reply = await self._settle(command, user, refusal)
         if reply.code in _SUSPICIOUS:
             self.suspicious(reply.text)
-        await trust.answer(self.replier, incoming, reply)
+        await authenticate.answer(self.replier, incoming, reply)
         return Settlement.ACK
 
-    def _refused_who(self, incoming: Incoming, user: str, name: str) -> Ruling | None:
-        """A ruling on who asks and on which way it came; None: both are in order."""
-        problem = trust.problem(incoming, PREFIX)
-        if problem is None and user not in self.ranks:
+    def _refused_who(self, incoming: Incoming, user: str, name: str) -> Decision | None:
+        """Refuse by who asks or by the way it came; None: both are in order."""
+        problem = authenticate.problem(incoming, PREFIX)
+        if problem is None and user not in self.roles:
             problem = f"{user} has no role; whoever runs the worker gives one in SMS_ROLES"
         if problem is None:
             return None
-        return Ruling(accepted=False, code="forbidden", text=f"{name}: {problem}")
+        return refused(ReplyCode.FORBIDDEN, f"{name}: {problem}")
 
     # --- the decision --------------------------------------------------------------------
 
-    async def _decided(self, command: Command, user: str, refusal: Ruling | None) -> ControlReply:
+    async def _settle(self, command: Command, user: str, refusal: Decision | None) -> ControlReply:
         decided_on: int | None = None
         while True:
             try:
@@ -108,14 +120,14 @@ class CommandHandler:
                 number, state = await self._standing()
                 moved = decided_on is not None and decided_on != state.version
                 decided_on = state.version
-                ruling = refusal or await self._rule(command, user, state, moved=moved)
-                return await self._append(command, user, number + 1, state, ruling)
-            except Clash:
+                decision = refusal or await self._decide(command, user, state, moved=moved)
+                return await self._append(command, user, number + 1, state, decision)
+            except WriteConflict:
                 continue
-            except StoreAway as away:
+            except StoreUnavailable as away:
                 if refusal is not None:
                     return views.unrecorded(command, refusal.code, refusal.text, self.clock.now())
-                if command.name not in DOWNWARD:
+                if command.name not in DOWNWARD or isinstance(away, UnreadableDocument):
                     return self._store_unavailable(command, str(away))
                 _log.warning("downward command waits for the store", name=command.name)
                 await asyncio.sleep(RETRY_S)
@@ -123,10 +135,12 @@ class CommandHandler:
     async def _standing(self) -> tuple[int, Snapshot]:
         last = await self.log.last()
         if last is None:
-            raise StoreAway("nothing is in force yet")
+            raise StoreUnavailable("nothing is in force yet")
         return last
 
-    async def _rule(self, command: Command, user: str, state: Snapshot, *, moved: bool) -> Ruling:
+    async def _decide(
+        self, command: Command, user: str, state: Snapshot, *, moved: bool
+    ) -> Decision:
         expected = command.expected_version
         stale = expected is not None and expected != state.version
         if command.name not in DOWNWARD and (stale or (moved and command.name in RELATIVE)):
@@ -135,51 +149,48 @@ class CommandHandler:
                 f"{command.name}: expected version {was}, {state.version} is in force; "
                 "look at the status and ask again"
             )
-            return Ruling(accepted=False, code="version", text=text)
+            return refused(ReplyCode.VERSION, text)
+        now = self.clock.now()
         try:
-            order = await self._order(command, user)
-        except Unusable as unusable:
-            return Ruling(accepted=False, code=unusable.code, text=str(unusable))
-        ruling = decide(order, state, Measures(), self.clock.now())
-        if ruling.gates:  # only an upward move needs figures, and it is decided on real ones
-            ruling = decide(order, state, await self.measures(state), self.clock.now())
-        return ruling
-
-    async def _order(self, command: Command, user: str) -> Order:
-        return await order_of(
-            command,
-            user=user,
-            rank=self.ranks[user],
-            age=self.clock.now() - command.issued_at,
-            providers=self.providers,
-            log=self.log,
-            book=self.book,
-        )
+            change = await self.translator.change(command, user, now)
+        except ChangeRefused as refusal:
+            return refused(refusal.code, str(refusal))
+        considered = consider(change, state, now)
+        if isinstance(considered, UpwardMove):  # alone needs figures
+            return considered.decide(await self.measures(state))
+        return considered
 
     async def _append(
-        self, command: Command, user: str, number: int, state: Snapshot, ruling: Ruling
+        self, command: Command, user: str, number: int, state: Snapshot, decision: Decision
     ) -> ControlReply:
-        after = ruling.after or state
-        reply = views.reply(command, ruling, after, self.clock.now())
+        after = decision.after or state
+        reply = views.reply(command, decision, after, self.clock.now())
         await self.log.append(
             LogEntry(
                 number=number,
                 user=user,
                 command_id=command.command_id,
-                command={"fingerprint": _fingerprint(command), **views.recorded(command)},
+                command={
+                    "fingerprint": self._fingerprint(command),
+                    **views.recorded(command),
+                    **({"recipient": decision.wish.recipient.mask} if decision.wish else {}),
+                },
                 verdict=reply.verdict,
                 before=state,
                 after=after,
                 reply=views.stored(reply),
                 evidence={
-                    "gates": [views.gate(gate).model_dump() for gate in ruling.gates],
-                    "acknowledges": ruling.acknowledges,
+                    "gates": [views.gate(gate).model_dump() for gate in decision.gates],
+                    "acknowledges": decision.acknowledges,
+                    "wish": consents.stored(decision.wish) if decision.wish else None,
                 },
             )
         )
-        if ruling.acknowledges is not None:
-            await self.book.acknowledge(ruling.acknowledges, user, command.reason)
-        if ruling.after is not None:
+        if decision.acknowledges is not None:
+            await self.book.acknowledge(decision.acknowledges, user, command.reason)
+        if decision.wish is not None:
+            await self.consents.carry_out(decision.wish)
+        if decision.after is not None:
             self.changed(state, after, user)
             await self._announce(after)
         return reply
@@ -192,16 +203,18 @@ class CommandHandler:
 
     async def _again(self, command: Command, stored: LogEntry) -> ControlReply:
         """The stored answer, and what may have died with whoever appended it: its follow-ups."""
-        if stored.command.get("fingerprint") != _fingerprint(command):
+        if stored.command.get("fingerprint") != self._fingerprint(command):
             text = (
                 f"{command.name}: command id {command.command_id} was used for another command; "
                 "choose a fresh one"
             )
-            return views.unrecorded(command, "id conflict", text, self.clock.now())
+            return views.unrecorded(command, ReplyCode.ID_CONFLICT, text, self.clock.now())
         if stored.before is None or stored.after.version != stored.before.version:
             await self._announce(stored.after)
         if acknowledged := stored.evidence.get("acknowledges"):
             await self.book.acknowledge(str(acknowledged), stored.user, command.reason)
+        if wish := stored.evidence.get("wish"):
+            await self.consents.carry_out(consents.read(wish))
         return ControlReply.model_validate({**stored.reply, "state": views.state(stored.after)})
 
     def _store_unavailable(self, command: Command, why: str) -> ControlReply:
@@ -209,10 +222,11 @@ class CommandHandler:
             f"{command.name}: store unavailable ({why}); send the same command id again "
             "until it is answered"
         )
-        return views.unrecorded(command, "store unavailable", text, self.clock.now())
+        return views.unrecorded(command, ReplyCode.STORE_UNAVAILABLE, text, self.clock.now())
 
-
-def _fingerprint(command: Command) -> str:
-    """What two deliveries of one command share, its time of issue apart."""
-    content = command.model_dump_json(exclude={"issued_at"})
-    return hashlib.sha256(content.encode()).hexdigest()
+    def _fingerprint(self, command: Command) -> str:
+        """What two deliveries of one command share, its time of issue apart."""
+        content = command.model_dump_json(exclude={"issued_at"})
+        if isinstance(command, AddSuppression | RemoveSuppression):
+            return self.consents.seal(content)
+        return hashlib.sha256(content.encode()).hexdigest()

@@ -1,17 +1,25 @@
 """Control queries: what is in force, how both providers do, what was decided, which way one goes.
 
 Rules: a query changes nothing and is not recorded; its own queue, so that a slow one never stands
-before an emergency. Any rank may ask. With the store away, status still says what this replica goes
+before an emergency. Any role may ask. With the store away, status still says what this replica goes
 by and that the rest is missing; what needs the store is refused in so many words.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from contracts.answers import (
+    AlertsAnswer,
+    ExplainAnswer,
+    HistoryAnswer,
+    NextMove,
+    StatusAnswer,
+    SuppressionsAnswer,
+)
 from contracts.codec import DecodeError
 from contracts.control import (
     Alerts,
@@ -21,36 +29,52 @@ from contracts.control import (
     Health,
     History,
     Status,
-    decode_query,
+    Suppressions,
 )
-from worker.control import trust, views
-from worker.domain import recipient, routing
-from worker.domain.effects import place
-from worker.domain.steering import gates_of, next_up
+from contracts.control_decoding import decode_query
+from worker.control import authenticate, views
+from worker.domain.messages import phone
+from worker.domain.migration import routing
+from worker.domain.migration.change_refused import ChangeRefused
+from worker.domain.migration.decide import next_up
+from worker.domain.migration.move_gates import gates_of
+from worker.domain.migration.reply_codes import ReplyCode
+from worker.domain.migration.snapshot import describe
 from worker.numbers import NotANumber
-from worker.ports import Settlement, StoreAway
+from worker.ports.broker import Settlement
+from worker.ports.store import StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from typing import Protocol
 
+    from contracts.answers import Answer, ProviderFigures
     from contracts.control import Query
-    from worker.control.reporting import Reporting
-    from worker.domain.effects import Rank
-    from worker.domain.flags import Snapshot
-    from worker.domain.gates import Gate, Measures
-    from worker.domain.notices import Alert
-    from worker.domain.phases import Role
-    from worker.ports import (
-        AlertBook,
-        Checkpoint,
-        Clock,
-        ControlLog,
-        Guard,
-        Incoming,
-        Replicas,
-        Replier,
-        Snapshots,
-    )
+    from contracts.health import ComparisonMetric, HealthMetric
+    from worker.control.consents import Consents
+    from worker.domain.alerts.notices import Alert
+    from worker.domain.detection.checkpoint import Checkpoint
+    from worker.domain.migration.access import AccessRole
+    from worker.domain.migration.gates import Gate, Measures
+    from worker.domain.migration.phases import Role
+    from worker.domain.migration.snapshot import Snapshot
+    from worker.ports.alerts import AlertBook
+    from worker.ports.broker import Incoming, Replier
+    from worker.ports.clock import Clock
+    from worker.ports.providers import Guard
+    from worker.ports.steering import ControlLog, Replicas, Snapshots
+
+    class Reporting(Protocol):
+        """Figures over a period, as they cross the wire."""
+
+        async def health(self, hours: float) -> HealthMetric:
+            """Both providers over the last hours. Raises `StoreUnavailable`."""
+            ...
+
+        async def comparison(self, hours: float) -> ComparisonMetric:
+            """Target and legacy side by side over the last hours. Raises `StoreUnavailable`."""
+            ...
+
 
 PREFIX: Final = "control.query."
 _STATUS_HOURS: Final = 1.0
@@ -66,15 +90,16 @@ class QueryHandler:
         book: alerts of all replicas.
         replicas: heartbeats.
         snapshots: what this replica goes by, for when the store is away and for `explain`.
-        figures: of providers over the last so many hours, by id and name. Raises `StoreAway`.
+        figures: of providers over the last so many hours, by id. Raises `StoreUnavailable`.
         reporting: health and comparison.
-        measures: what the next gates are asked of. Raises `StoreAway`.
-        checkpoint: the monitor's last tick, by lineage. Raises `StoreAway`.
+        measures: what the next gates are asked of. Raises `StoreUnavailable`.
+        checkpoint: the monitor's last tick, by lineage. Raises `StoreUnavailable`.
         alerts: what is wrong at present as this replica sees it, for when the store is away.
         guards: breakers by role.
         normalise: a number as people write it -> E.164, or why not.
+        consents: who wants no messages.
         replier: answers.
-        ranks: rank by broker user.
+        roles: access role by broker user.
         clock: time.
     """
 
@@ -82,39 +107,43 @@ class QueryHandler:
     book: AlertBook
     replicas: Replicas
     snapshots: Snapshots
-    figures: Callable[[Sequence[str], float], Awaitable[dict[str, dict[str, Any]]]]
+    figures: Callable[[Sequence[str], float], Awaitable[dict[str, ProviderFigures]]]
     reporting: Reporting
     measures: Callable[[Snapshot], Awaitable[Measures]]
     checkpoint: Callable[[str], Awaitable[Checkpoint | None]]
     alerts: Callable[[], list[str]]
     guards: Mapping[Role, Guard]
     normalise: Callable[[str], str | NotANumber]
+    consents: Consents
     replier: Replier
-    ranks: Mapping[str, Rank]
+    roles: Mapping[str, AccessRole]
     clock: Clock
 
     async def __call__(self, incoming: Incoming) -> Settlement:
         """Answer one query."""
-        name = trust.name(incoming, PREFIX)
+        name = authenticate.name(incoming, PREFIX)
         try:
             reply = await self._answer(incoming, decode_query(incoming.body, name))
         except DecodeError as error:
-            reply = trust.not_understood(name, error, self.clock.now())
-        await trust.answer(self.replier, incoming, reply)
+            reply = authenticate.not_understood(name, error, self.clock.now())
+        await authenticate.answer(self.replier, incoming, reply)
         return Settlement.ACK
 
     async def _answer(self, incoming: Incoming, query: Query) -> ControlReply:
-        user = trust.user(incoming)
-        problem = trust.problem(incoming, PREFIX)
-        if problem is None and user not in self.ranks:
+        user = authenticate.user(incoming)
+        problem = authenticate.problem(incoming, PREFIX)
+        if problem is None and user not in self.roles:
             problem = f"{user} has no role; whoever runs the worker gives one in SMS_ROLES"
         if problem is not None:
             _log.warning("query refused", user=user, problem=problem)
-            return self._refuse(query, "forbidden", problem)
+            return self._refuse(query, ReplyCode.FORBIDDEN, problem)
         try:
             return await self._look(query)
-        except StoreAway as away:
-            return self._refuse(query, "store unavailable", f"store unavailable ({away})")
+        except StoreUnavailable as away:
+            return self._refuse(query, ReplyCode.STORE_UNAVAILABLE, f"store unavailable ({away})")
+        except ChangeRefused as refusal:
+            text = str(refusal).removeprefix(f"{query.name}: ")
+            return self._refuse(query, refusal.code, text)
 
     async def _look(self, query: Query) -> ControlReply:
         match query:
@@ -124,15 +153,20 @@ class QueryHandler:
                 return await self._report(query)
             case History():
                 entries = await self.log.history(query.limit, query.before)
-                return self._found(query, entries=[views.entry(each) for each in entries])
+                history = HistoryAnswer(entries=[views.entry(each) for each in entries])
+                return self._answered(query, history)
             case Explain():
                 return self._explain(query)
             case Alerts():
                 recent = await self.book.recent()
-                return self._found(query, alerts=[views.alert(each) for each, _ in recent])
+                alerts = AlertsAnswer(alerts=[views.alert(each) for each, _ in recent])
+                return self._answered(query, alerts)
+            case Suppressions():
+                listed = SuppressionsAnswer(suppressions=await self.consents.listed(query))
+                return self._answered(query, listed)
 
-    def _found(self, query: Query, **data: Any) -> ControlReply:
-        return views.answer(query, data, self.snapshots.current, self.clock.now())
+    def _answered(self, query: Query, answer: Answer) -> ControlReply:
+        return views.answer(query, answer, self.snapshots.current, self.clock.now())
 
     # --- status ----------------------------------------------------------------------------
 
@@ -143,32 +177,32 @@ class QueryHandler:
             state = last[1] if last else None
             following, gates = await self._next(state)
             seen = await self.checkpoint(state.lineage) if state else None
-            data = {
-                "next": following,
-                "monitor": views.monitor(seen) if seen else None,
-                "replicas": [views.beat(each) for each in await self.replicas.list()],
-                "providers": await self.figures(self._providers(), _STATUS_HOURS),
-                "alerts": [f"{each.name}: {each.reason}" for each in await self._open()],
-            }
-        except StoreAway as away:
+            data = StatusAnswer(
+                next=following,
+                monitor=views.monitor(seen) if seen else None,
+                replicas=[views.replica(each) for each in await self.replicas.list()],
+                providers=await self.figures(self._providers(), _STATUS_HOURS),
+                alerts=[f"{each.name}: {each.reason}" for each in await self._open()],
+            )
+        except StoreUnavailable as away:
             state, gates = self.snapshots.current, ()
             missing = f"store unavailable ({away}): replicas, figures and gates are not known"
-            data = {"alerts": [missing, *self.alerts()]}
+            data = StatusAnswer(alerts=[missing, *self.alerts()])
         return views.answer(query, data, state, self.clock.now(), gates)
 
     async def _open(self) -> list[Alert]:
         return [alert for alert, _ in await self.book.recent() if alert.open]
 
-    async def _next(self, state: Snapshot | None) -> tuple[dict[str, Any] | None, tuple[Gate, ...]]:
+    async def _next(self, state: Snapshot | None) -> tuple[NextMove | None, tuple[Gate, ...]]:
         """The next move upwards, and its gates as they stand."""
         now = self.clock.now()
         following = next_up(state, now) if state else None
         if state is None or following is None:
             return None, ()
-        name, wanted = following
-        gates = gates_of(state, wanted, await self.measures(state), now)
+        gates = gates_of(state, following.wanted, await self.measures(state), now)
         shut = [gate.name for gate in gates if not gate.open]
-        return {"command": name, "to": place(wanted), "shut": shut}, gates
+        to = describe(following.wanted)
+        return NextMove(command=str(following.kind.name), to=to, shut=shut), gates
 
     def _providers(self) -> list[str]:
         return [guard.provider_id for guard in self.guards.values()]
@@ -181,10 +215,10 @@ class QueryHandler:
         if state is not None and query.hours > 24 * state.flags.migration.metrics_retention_days:
             kept = state.flags.migration.metrics_retention_days
             text = f"hours: metrics are kept for {kept} days, so at most {24 * kept} hours"
-            return self._refuse(query, "invalid", f"{text} (MetricsRetentionDays)")
+            return self._refuse(query, ReplyCode.INVALID, f"{text} (MetricsRetentionDays)")
         wanted = isinstance(query, Health)
         made = self.reporting.health if wanted else self.reporting.comparison
-        return views.answer(query, views.report(await made(query.hours)), state, self.clock.now())
+        return views.answer(query, await made(query.hours), state, self.clock.now())
 
     # --- explain ---------------------------------------------------------------------------
 
@@ -192,19 +226,21 @@ class QueryHandler:
         state = self.snapshots.current
         to = self.normalise(query.to)
         if state is None:
-            return self._refuse(query, "store unavailable", "nothing is in force yet")
+            return self._refuse(query, ReplyCode.STORE_UNAVAILABLE, "nothing is in force yet")
         if isinstance(to, NotANumber):
-            return self._refuse(query, "invalid", f"to: {to.problem} ({recipient.mask(query.to)})")
+            return self._refuse(
+                query, ReplyCode.INVALID, f"to: {to.problem} ({phone.mask(query.to)})"
+            )
         blocked = frozenset(role for role, guard in self.guards.items() if not guard.passable())
         found = routing.decide(to, query.user_id, query.branch_id, state, blocked)
-        data = {
-            "number": to,
-            "bucket": routing.bucket(to),
-            "way": [self.guards[role].provider_id for role in found.candidates],
-            "passedOver": [self.guards[role].provider_id for role in found.skipped],
-            "reason": found.reason,
-        }
+        data = ExplainAnswer(
+            number=to,
+            bucket=routing.bucket(to),
+            way=[self.guards[role].provider_id for role in found.candidates],
+            passed_over=[self.guards[role].provider_id for role in found.skipped],
+            reason=found.reason,
+        )
         return views.answer(query, data, state, self.clock.now())
 
-    def _refuse(self, query: Query, code: str, text: str) -> ControlReply:
+    def _refuse(self, query: Query, code: ReplyCode, text: str) -> ControlReply:
         return views.unrecorded(query, code, f"{query.name}: {text}", self.clock.now())

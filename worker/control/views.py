@@ -7,50 +7,69 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from contracts.answers import (
+    Acknowledgement,
+    AlertView,
+    Answer,
+    LastNotice,
+    LogEntryView,
+    MonitorStatus,
+    ReplicaStatus,
+)
 from contracts.control import ControlReply, GateView, StateView
-from worker.domain import phase_settings, validation_settings
-from worker.domain.recorded import shown
+from worker.domain.detection.rerun import shown
+from worker.domain.migration import flags_document
+from worker.domain.migration.reply_codes import ReplyCode
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from contracts.control import Command, ControlQuery
     from contracts.health import ComparisonMetric, HealthMetric
-    from worker.domain.flags import Flags, Snapshot
-    from worker.domain.gates import Gate
-    from worker.domain.notices import Alert
-    from worker.domain.steering import Ruling
-    from worker.ports import Beat, Checkpoint, LogEntry
+    from worker.domain.alerts.notices import Alert
+    from worker.domain.detection.checkpoint import Checkpoint
+    from worker.domain.migration.control_log import LogEntry
+    from worker.domain.migration.decide import Decision
+    from worker.domain.migration.gates import Gate
+    from worker.domain.migration.replicas import LiveReplica
+    from worker.domain.migration.snapshot import Snapshot
 
 
-def reply(command: Command, ruling: Ruling, after: Snapshot, at: datetime) -> ControlReply:
+def reply(command: Command, decision: Decision, after: Snapshot, at: datetime) -> ControlReply:
     """The answer to a command."""
-    said = ruling.text.removeprefix(f"{command.name}: ")
-    problems = tuple(said.split("; ")) if ruling.code == "invalid" else ()
+    said = decision.text.removeprefix(f"{command.name}: ")
+    problems = tuple(said.split("; ")) if decision.code is ReplyCode.INVALID else ()
     return ControlReply(
         command_id=command.command_id,
         name=command.name,
-        verdict="accepted" if ruling.accepted else "refused",
-        code=ruling.code,
-        text=ruling.text,
+        verdict="accepted" if decision.accepted else "refused",
+        code=str(decision.code),
+        text=decision.text,
         problems=problems,
         version=after.version,
         state=state(after),
-        gates=tuple(gate(each) for each in ruling.gates),
+        gates=tuple(gate(each) for each in decision.gates),
         at=at,
     )
 
 
-def unrecorded(asked: Command | ControlQuery, code: str, text: str, at: datetime) -> ControlReply:
+def unrecorded(
+    asked: Command | ControlQuery, code: ReplyCode, text: str, at: datetime
+) -> ControlReply:
     """A refusal that is not in the log."""
     return ControlReply(
-        command_id=asked.command_id, name=asked.name, verdict="refused", code=code, text=text, at=at
+        command_id=asked.command_id,
+        name=asked.name,
+        verdict="refused",
+        code=str(code),
+        text=text,
+        at=at,
     )
 
 
 def answer(
     query: ControlQuery,
-    data: dict[str, Any],
+    data: Answer | HealthMetric | ComparisonMetric,
     snapshot: Snapshot | None,
     at: datetime,
     gates: tuple[Gate, ...] = (),
@@ -60,164 +79,126 @@ def answer(
         command_id=query.command_id,
         name=query.name,
         verdict="accepted",
-        code="ok",
+        code=str(ReplyCode.OK),
         text="",
         version=snapshot.version if snapshot else None,
         state=state(snapshot) if snapshot else None,
         gates=tuple(gate(each) for each in gates),
-        data=data,
+        data=data.document() if isinstance(data, Answer) else report(data),
         at=at,
     )
 
 
-def gate(found: Gate) -> GateView:
+def gate(asked: Gate) -> GateView:
     """A gate."""
     return GateView(
-        gate=found.name,
-        required=found.required,
-        measured=found.measured,
-        sample=found.sample,
-        verdict=found.verdict.value,
-        missing=found.missing,
+        gate=asked.name,
+        required=asked.required,
+        measured=asked.measured,
+        sample=asked.sample,
+        verdict=asked.verdict.value,
+        missing=asked.missing,
     )
 
 
-def beat(found: Beat) -> dict[str, Any]:
+def replica(live: LiveReplica) -> ReplicaStatus:
     """A replica's heartbeat."""
-    said = found.heartbeat
-    return {
-        "replica": said.replica,
-        "applied": said.applied,
-        "oldestUnsent": said.oldest_unsent,
-        "breakers": dict(said.breakers),
-        "faults": dict(said.faults),
-        "inHand": said.in_hand,
-        "consuming": said.consuming,
-        "ageS": round(found.age_s, 1),
-    }
+    heartbeat = live.heartbeat
+    return ReplicaStatus(
+        replica=heartbeat.replica,
+        applied=heartbeat.applied,
+        oldest_unsent=heartbeat.oldest_unsent,
+        breakers=dict(heartbeat.breakers),
+        faults=dict(heartbeat.faults),
+        in_hand=heartbeat.in_hand,
+        consuming=heartbeat.consuming,
+        age_s=round(live.age_s, 1),
+    )
 
 
-def monitor(found: Checkpoint) -> dict[str, Any]:
+def monitor(last: Checkpoint) -> MonitorStatus:
     """The monitor's last tick."""
-    return {
-        "lookedAt": found.at.isoformat(),
-        "holding": found.holding,
-        "evidence": shown(found.evidence),
-    }
+    return MonitorStatus(looked_at=last.at, holding=last.holding, evidence=shown(last.evidence))
 
 
-def state(found: Snapshot) -> StateView:
+def state(snapshot: Snapshot) -> StateView:
     """Flags and state."""
-    proposal = found.proposal
+    proposal = snapshot.proposal
     return StateView(
-        version=found.version,
-        phase=str(found.phase),
-        percentage=found.percentage,
-        previous_phase=str(found.previous_phase) if found.previous_phase else None,
-        started_at=found.started_at,
-        initiated_by=found.initiated_by or None,
-        is_rollback_available=found.rollback_available,
-        held=found.held,
-        locked=found.lock.reason if found.lock else None,
+        version=snapshot.version,
+        phase=str(snapshot.phase),
+        percentage=snapshot.percentage,
+        previous_phase=str(snapshot.previous_phase) if snapshot.previous_phase else None,
+        started_at=snapshot.started_at,
+        initiated_by=snapshot.initiated_by or None,
+        is_rollback_available=snapshot.rollback_available,
+        held=snapshot.held,
+        held_reason=snapshot.held_reason or None,
+        locked=snapshot.lock.reason if snapshot.lock else None,
         proposal=(
             f"{proposal.number}: {proposal.phase} at {proposal.percentage} % by {proposal.by}"
             if proposal
             else None
         ),
-        flags=document(found.flags, found.percentage),
+        flags=flags_document.document(snapshot.flags, snapshot.percentage),
     )
 
 
-def document(flags: Flags, percentage: int) -> dict[str, Any]:
-    """Flags in the shape of `deploy/flags.json`."""
-    bounds, migration = flags.thresholds, flags.migration
-    return {
-        "SmsFeatureFlags": {
-            "EnableAfricasTalking": flags.target_enabled,
-            "EnableLegacy": flags.legacy_enabled,
-            "AfricasTalkingTrafficPercentage": percentage,
-            "EnableAutomaticRollback": flags.automatic_rollback,
-            "RollbackPolicy": str(flags.rollback_policy),
-            "RollbackThresholds": {
-                "MaxErrorRate": bounds.max_error_rate,
-                "MinSuccessRate": bounds.min_success_rate,
-                "MaxResponseTimeMs": bounds.max_response_ms,
-                "WindowMinutes": bounds.window_min,
-                "MinimumSample": bounds.minimum_sample,
-            },
-            "UserOverrides": {user: str(role) for user, role in flags.user_overrides.items()},
-            "BranchOverrides": {str(b): str(role) for b, role in flags.branch_overrides.items()},
-        },
-        "MigrationSettings": {
-            "AutoAdvanceEnabled": migration.auto_advance,
-            "HealthCheckIntervalMinutes": migration.health_interval_min,
-            "MinimumPhaseTimeMinutes": migration.minimum_phase_min,
-            "SoakTimeMinutes": migration.soak_min,
-            "MinimumSample": migration.minimum_sample,
-            "RequireApprovalForAdvance": migration.require_approval,
-            "FourEyes": migration.four_eyes,
-            "NotificationRecipients": list(migration.notify),
-            "MetricsRetentionDays": migration.metrics_retention_days,
-            "ValidationTraffic": validation_settings.document(migration.validation),
-        },
-        "Phases": phase_settings.document(flags.phases),
-    }
-
-
-def alert(found: Alert) -> dict[str, Any]:
+def alert(shared: Alert) -> AlertView:
     """A trouble or an event, on whichever replica."""
-    taken, told = found.acknowledged, found.told
-    return {
-        "id": found.id,
-        "code": found.code,
-        "provider": found.provider,
-        "severity": found.severity,
-        "reason": found.reason,
-        "evidence": dict(found.evidence or {}),
-        "suggestedCommand": found.suggested_command,
-        "open": found.open,
-        "since": found.since.isoformat(),
-        "lastSeen": found.last_seen.isoformat(),
-        "count": found.count,
-        "seenBy": list(found.seen_by),
-        "overAt": found.over_at.isoformat() if found.over_at else None,
-        "overReason": found.over_reason if found.over_at else None,
-        "acknowledged": {"by": taken.by, "at": taken.at.isoformat(), "reason": taken.reason}
+    taken, told = shared.acknowledged, shared.told
+    return AlertView(
+        id=shared.id,
+        code=shared.code,
+        provider=shared.provider,
+        severity=shared.severity,
+        reason=shared.reason,
+        evidence=dict(shared.evidence or {}),
+        suggested_command=shared.suggested_command,
+        open=shared.open,
+        since=shared.since,
+        last_seen=shared.last_seen,
+        count=shared.count,
+        seen_by=list(shared.seen_by),
+        over_at=shared.over_at,
+        over_reason=shared.over_reason if shared.over_at else None,
+        acknowledged=Acknowledgement(by=taken.by, at=taken.at, reason=taken.reason)
         if taken
         else None,
-        "told": {"what": str(told.kind), "at": told.at.isoformat()} if told else None,
-    }
+        told=LastNotice(what=str(told.kind), at=told.at) if told else None,
+    )
 
 
-def report(found: HealthMetric | ComparisonMetric) -> dict[str, Any]:
+def report(metric: HealthMetric | ComparisonMetric) -> dict[str, Any]:
     """A metric as the answer to a query: the same fields, but for its name."""
-    return found.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"event"})
+    return metric.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"event"})
 
 
 def recorded(command: Command) -> dict[str, Any]:
-    """A command as the history shows it."""
-    return command.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"flags"})
+    """A command as the history shows it; a number is nobody's to read there."""
+    hidden = {"flags", "number"}
+    return command.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=hidden)
 
 
-def stored(found: ControlReply) -> dict[str, Any]:
+def stored(answered: ControlReply) -> dict[str, Any]:
     """A reply as the log keeps it: without the state, which the entry has."""
-    return found.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"state"})
+    return answered.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"state"})
 
 
-def entry(found: LogEntry) -> dict[str, Any]:
+def entry(logged: LogEntry) -> LogEntryView:
     """An entry of the control log."""
-    before = found.before
-    return {
-        "number": found.number,
-        "at": found.at.isoformat() if found.at else None,
-        "user": found.user,
-        "command": {k: v for k, v in found.command.items() if k != "fingerprint"},
-        "verdict": found.verdict,
-        "code": found.reply.get("code"),
-        "text": found.reply.get("text"),
-        "from": f"{before.phase} {before.percentage} %" if before else None,
-        "to": f"{found.after.phase} {found.after.percentage} %",
-        "version": found.after.version,
-        "gates": found.evidence.get("gates", []),
-        "evidence": found.evidence.get("shown", {}),
-    }
+    before = logged.before
+    return LogEntryView(
+        number=logged.number,
+        at=logged.at,
+        user=logged.user,
+        command={k: v for k, v in logged.command.items() if k != "fingerprint"},
+        verdict=logged.verdict,
+        code=logged.reply.get("code"),
+        text=logged.reply.get("text"),
+        from_=f"{before.phase} {before.percentage} %" if before else None,
+        to=f"{logged.after.phase} {logged.after.percentage} %",
+        version=logged.after.version,
+        gates=logged.evidence.get("gates", []),
+        evidence=logged.evidence.get("shown", {}),
+    )

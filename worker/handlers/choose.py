@@ -1,10 +1,13 @@
-"""Whom the next attempt of a message goes to.
+"""Which provider the next attempt of a message goes to.
 
     decide provisionally -> wait at that provider's limiter -> decide again
 
-Rules: decided by the snapshot in force and the breakers at the moment, before the wait and after
-it: what changed meanwhile (state, breaker, life, opt-out) sends the choice back to the start. A
-waiter for one provider never holds the other's place.
+Rules:
+- The choice goes by the snapshot in force and by the breakers, before the wait and again after it.
+  If something changed meanwhile (state, breaker, life, opt-out), the choice begins anew.
+- Who waits for one provider never holds a permit of the other, and nobody waits long: a provider
+  with a long queue is busy and is passed over. That is no failure of the provider.
+- While only memory holds the proof that the last attempt did not leave, there is no wait at all.
 """
 
 from __future__ import annotations
@@ -12,32 +15,40 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from worker.domain.routing import Decision, decide
-from worker.handlers.round import NotBegun, OptedOut, TooLate
+from worker.domain.migration.routing import Route, decide
+from worker.handlers.round import NotAtOnce, RoundNotBegun, RoundOptedOut, RoundTooLate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from worker.domain.flags import Snapshot
-    from worker.domain.message import Message
-    from worker.domain.phases import Role
+    from worker.domain.messages.consent import Senders
+    from worker.domain.messages.message import Message
+    from worker.domain.migration.phases import Role
+    from worker.domain.migration.snapshot import Snapshot
     from worker.handlers.round import Round
-    from worker.ports import Clock, Guard, Meter, Slot, Snapshots, Suppressions
+    from worker.ports.clock import Clock
+    from worker.ports.consent import Suppressions
+    from worker.ports.metrics import Meter
+    from worker.ports.providers import Guard, Permit
+    from worker.ports.steering import Snapshots
+
+NobodyLeft = Route | RoundTooLate | RoundOptedOut | RoundNotBegun
+"""Why no further attempt follows in this round; a Route: no candidate can be called now."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pick:
-    """A candidate whose slot we hold and whose breaker let us through."""
+class Reservation:
+    """A candidate whose permit we hold and whose breaker let us through."""
 
     role: Role
-    slot: Slot
+    permit: Permit
     snapshot: Snapshot
-    decision: Decision
+    decision: Route
 
 
 @dataclass(frozen=True, slots=True)
 class Chooser:
-    """Chooses the candidate of an attempt and holds a place at its limiter.
+    """Chooses the candidate of an attempt and takes a permit of its limiter.
 
     Args:
         guards: breaker and limits of each role's provider.
@@ -46,6 +57,7 @@ class Chooser:
         meter: counts who was passed over.
         clock: time.
         draining: whether nothing new may begin.
+        senders: the sender ids that messages go under.
     """
 
     guards: Mapping[Role, Guard]
@@ -54,45 +66,78 @@ class Chooser:
     meter: Meter
     clock: Clock
     draining: Callable[[], bool]
+    senders: Senders
 
-    async def pick(self, state: Round) -> Pick | Decision | TooLate | OptedOut | NotBegun:
-        """Hold a slot of the best candidate, decided again after the wait; a Decision: nobody."""
-        message = state.message
+    async def reserve(self, state: Round) -> Reservation | NobodyLeft | NotAtOnce:
+        """Take a permit of the best candidate, and decide again after the wait for it."""
+        waited_for: set[Role] = set()
         while True:
+            if state.proof_unwritten and not self.snapshots.is_fresh():
+                return NotAtOnce()
             snapshot = await self.snapshots.fresh()
             if (over := self._over(state)) is not None:
                 return over
-            decision = self._decide(message, snapshot)
+            decision = self._decide(state.message, snapshot, waited_for)
             role = next((r for r in decision.candidates if r not in state.excluded), None)
             self._count_skipped(state, decision, role)
             if role is None:
                 return decision
-            slot = await self.guards[role].slot(message.lane)
-            if self._still(snapshot, state) and slot.admit():
-                return Pick(role, slot, snapshot, decision)
-            slot.release()
+            permit = await self._permit(role, state)
+            if isinstance(permit, NotAtOnce):
+                return permit
+            if permit is None:
+                waited_for.add(role)
+            elif self._still(snapshot, state) and permit.admit():
+                return Reservation(role, permit, snapshot, decision)
+            else:
+                permit.release()
 
-    def _over(self, state: Round) -> TooLate | OptedOut | NotBegun | None:
+    async def _permit(self, role: Role, state: Round) -> Permit | NotAtOnce | None:
+        """A permit of a provider; None: there was none for a while."""
+        guard, lane = self.guards[role], state.message.lane
+        permit = guard.permit_now(lane)
+        if permit is not None:
+            return permit
+        return NotAtOnce() if state.proof_unwritten else await guard.permit(lane)
+
+    def about_now(self, snapshot: Snapshot) -> bool:
+        """Whether a call decided by that snapshot is evidence about the state in force now."""
+        current = self.snapshots.current
+        return current is not None and current.anew == snapshot.anew
+
+    def _over(self, state: Round) -> RoundTooLate | RoundOptedOut | RoundNotBegun | None:
         if self.clock.now() >= state.message.expires_at:
-            return TooLate()
-        if state.message.recipient.hash in self.suppressions:
-            return OptedOut()
-        if self.draining() and not state.began:
-            return NotBegun()
+            return RoundTooLate()
+        if self.unwanted(state.message):
+            return RoundOptedOut()
+        resends = state.began and state.in_doubt is not None  # what may have left is not put off
+        if self.draining() and not resends:
+            return RoundNotBegun()
         return None
+
+    def unwanted(self, message: Message) -> bool:
+        """Whether the recipient wants no messages of this sender."""
+        senders = self.senders.of_message(message.sender_id)
+        return self.suppressions.stops(message.recipient.hash, senders)
 
     def _still(self, snapshot: Snapshot, state: Round) -> bool:
         """Whether the decision made before the wait still holds."""
         unchanged = self.snapshots.current is snapshot and self.snapshots.is_fresh()
         return unchanged and self._over(state) is None
 
-    def _decide(self, message: Message, snapshot: Snapshot) -> Decision:
-        blocked = frozenset(r for r, guard in self.guards.items() if not guard.passable())
+    def _decide(self, message: Message, snapshot: Snapshot, waited_for: set[Role]) -> Route:
+        guards, lane = self.guards.items(), message.lane
         return decide(
-            message.to, message.user_id, message.branch_id, snapshot, blocked, probe=message.probe
+            message.to,
+            message.user_id,
+            message.branch_id,
+            snapshot,
+            frozenset(role for role, guard in guards if not guard.passable()),
+            busy=frozenset(r for r, g in guards if r in waited_for or g.busy_for(lane)),
+            probe=message.probe,
         )
 
-    def _count_skipped(self, state: Round, decision: Decision, chosen: Role | None) -> None:
+    def _count_skipped(self, state: Round, decision: Route, chosen: Role | None) -> None:
         """Whom the choice passed over, once a round: a fallback not reached was not passed over.
 
         Eligible where the hash assigned the very candidate passed over.

@@ -1,40 +1,41 @@
 """`sms.lost`: what the broker itself took out of a lane.
 
-Rules: a message reaches this queue by the delivery limit or by an `expiration` its publisher set.
-It is looked up before anything is said of it: what has a record is in other hands, and only what
-nobody ever saw is ended here, with an event, before its body goes to `sms.dead`.
+Rules:
+- A message reaches this queue by the delivery limit or by an `expiration` its publisher set.
+- It is looked up first. Where there is a record, another delivery or the sweeper ends it. Only a
+  message nobody ever saw, or the very copy a record waits for, is ended here: with an event first,
+  then its body goes to `sms.dead`. That copy is recognised by its seal (`copies`).
+- Lane and reason are those of its newest death in a lane.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from contracts.names import Queue
-from worker.domain.message import State
+from worker.domain.messages.message import State
+from worker.handlers.copies import proved
+from worker.handlers.deaths import Death, newest_death
+from worker.handlers.decode import LANE_OF_QUEUE
 
 if TYPE_CHECKING:
-    from worker.handlers.send import SendHandler
-    from worker.ports import Incoming, Settlement
+    from worker.handlers.settle import Settler
+    from worker.ports.broker import Incoming, Settlement
+
+_NOT_TOLD: Final = Death(Queue.BULK, "unknown reason")
 
 
 @dataclass(frozen=True, slots=True)
 class LostHandler:
     """Handles deliveries from `sms.lost`."""
 
-    send: SendHandler
+    settler: Settler
 
     async def __call__(self, incoming: Incoming) -> Settlement:
         """Handle one lost command to its settlement."""
-        queue, why = _origin(incoming)
-        state = State.EXPIRED if why == "expired" else State.FAILED
-        reason = f"taken out of {queue} by the broker: {why}"
-        return await self.send.conclude(replace(incoming, queue=queue), state, reason)
-
-
-def _origin(incoming: Incoming) -> tuple[str, str]:
-    """Lane and reason as the broker recorded them."""
-    queue = incoming.headers.get("x-first-death-queue")
-    why = incoming.headers.get("x-first-death-reason")
-    known = queue if queue in (Queue.TRANSACTIONAL, Queue.BULK) else Queue.BULK
-    return str(known), str(why or "unknown reason")
+        incoming = proved(self.settler.decoder.key, incoming)
+        death = newest_death(incoming.headers, LANE_OF_QUEUE) or _NOT_TOLD
+        state = State.EXPIRED if death.reason == "expired" else State.FAILED
+        reason = f"taken out of {death.queue} by the broker: {death.reason}"
+        return await self.settler.conclude(replace(incoming, queue=death.queue), state, reason)

@@ -1,4 +1,4 @@
-"""What wraps every handler, composed in one list in `worker.app`.
+"""What wraps every handler, composed in `worker.app.consumers`.
 
 Rules: a wrapper is short, takes a handler and gives a handler, and knows nothing of its neighbours.
 An exception of ours never loses a message and never loops: it goes round the retry tiers a bounded
@@ -9,22 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
+from contracts.commands import valid_id
 from contracts.names import Header
-from worker.handlers.understand import carried, first_seen, text_header
-from worker.ports import Incoming, Settlement
+from worker.handlers.decode import carried, first_seen, text_header
+from worker.handlers.retry_tiers import TIERS, tier_after
+from worker.ports.broker import Handler, Incoming, Settlement
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from worker.ports import Clock, Publisher
+    from worker.ports.broker import Publisher
+    from worker.ports.clock import Clock
 
-Handler = Callable[[Incoming], Awaitable[Settlement]]
 GiveUp = Callable[[Incoming, str], Awaitable[Settlement]]
-TIERS: Final = ("5s", "30s", "2m", "10m")
 _log = structlog.get_logger(__name__)
 
 
@@ -45,7 +46,7 @@ def bounded_errors(
                 Header.ERRORS: errors,
                 Header.FIRST_AT: first_seen(incoming, clock.now()).isoformat(),
             }
-            await publisher.park(incoming, TIERS[errors - 1], headers)
+            await publisher.park(incoming, tier_after(errors), headers)
             return Settlement.ACK
 
     return handle
@@ -79,11 +80,16 @@ def traced(handler: Handler, tracer: Tracer) -> Handler:
 
 
 def logged(handler: Handler) -> Handler:
-    """Bind what identifies the delivery to every log line written on its behalf."""
+    """Bind what identifies the delivery to every log line written on its behalf.
+
+    Only a message id that is one: publishers have put texts and numbers into that property.
+    """
 
     async def handle(incoming: Incoming) -> Settlement:
         # Each delivery runs in a task, so in a context, of its own: nothing to unbind.
-        structlog.contextvars.bind_contextvars(message_id=incoming.message_id, queue=incoming.queue)
+        structlog.contextvars.bind_contextvars(
+            message_id=valid_id(incoming.message_id), queue=incoming.queue
+        )
         return await handler(incoming)
 
     return handle

@@ -1,21 +1,23 @@
-"""A dead letter is given another life.
+"""Gives a dead letter another life.
 
     look at the record -> record to `waiting` -> copy to its lane, confirmed -> dead letter acked
 
 Rules:
-- The record comes first: from `failed`, `rejected` or `expired` (or from none) it goes to `waiting`
-  with a new budget by one compare-and-set, and its round rises. The copy carries that round, so one
-  copy alone can go on from there (`domain.life`): a second one finds another round or an end.
-- Death between record and copy: the record waits, the dead letter is still in `sms.dead`. The next
-  replay finds `waiting` and publishes the copy of that very round. Nothing is lost.
-- Death between copy and acknowledgement: the copy runs and the dead letter is still there. The next
-  replay finds `waiting` (a second copy of the same round: one of both goes on), `submitting`
-  (refused: it is in a worker's hands) or an end; an accepted one is refused. Nothing is doubled.
-- The other way round (copy first) a worker could meet the copy while the record still says
-  `failed`: it would announce the failure again and put the copy back among the dead.
-- What a provider may have taken already is sent again only where that is asked for in so many
-  words, and is then marked: its `sms.sent` says `possibleDuplicate`.
-- A life that is over needs a new end; it is stored in the record, whose life wins over the body's.
+- The record comes first: from an ended state (or from none) it goes to `waiting` with a new budget
+  by one compare-and-set, and its round rises. The copy carries that round, so one copy alone can go
+  on from there (`domain.messages.delivery_action`): a second one finds another round or an end.
+- The process dies between record and copy: the record waits, the dead letter is still in
+  `sms.dead`. The next replay finds `waiting` and publishes the copy of that very round. Nothing is
+  lost.
+- The process dies between copy and acknowledgement: the copy runs and the dead letter is still
+  there. The next replay finds `waiting` (a second copy of the same round: one of both goes on),
+  `submitting` (refused: a worker has it) or an end; an accepted one is refused. Nothing is doubled.
+- If the copy came first, a worker could meet it while the record still says `failed`. It would
+  announce the failure again and put the copy back among the dead letters.
+- What a provider may have taken already is sent again only where the operator says so, and is then
+  marked: its `sms.sent` says `possibleDuplicate`.
+- A life that is over needs a new end. It is stored in the record, and the record's life counts, not
+  that of the body.
 """
 
 from __future__ import annotations
@@ -24,24 +26,25 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from contracts.names import Header, Queue
-from worker.domain.message import Lane, Record, State
-from worker.handlers.understand import LANE_OF_QUEUE, Refusal
+from worker.domain.messages.message import Lane, Record, State
+from worker.handlers.copies import round_headers
+from worker.handlers.decode import LANE_OF_QUEUE, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from worker.domain.message import Message
-    from worker.handlers.dead import DeadLetter
-    from worker.handlers.understand import Understanding
-    from worker.ports import Clock
+    from worker.domain.messages.message import Message
+    from worker.handlers.dead_letters import DeadLetter
+    from worker.handlers.decode import CommandDecoder
+    from worker.ports.clock import Clock
 
 QUEUE_OF_LANE: Final = {lane: queue for queue, lane in LANE_OF_QUEUE.items()}
 _TRIES: Final = 5
 
 
 class Replays(Protocol):
-    """What a replay reads and changes in the records. Methods raise `StoreAway`."""
+    """What a replay reads and changes in the records. Methods raise `StoreUnavailable`."""
 
     async def look(self, message_id: str) -> Record | None:
         """The record; an outcome that came too late counts as its attempt's result."""
@@ -106,21 +109,24 @@ class Replay:
     """Replays dead letters. Whoever calls it acknowledges what was `Replayed`, and only that.
 
     Args:
-        understanding: bytes -> message, with the worker's own settings.
+        decoder: bytes -> message, with the worker's own settings.
         records: the records.
         outlet: publishes the copy.
         clock: time.
         who: the operator, for the copy's header.
     """
 
-    understanding: Understanding
+    decoder: CommandDecoder
     records: Replays
     outlet: Outlet
     clock: Clock
     who: str
 
     async def __call__(self, letter: DeadLetter, wish: Wish) -> Replayed | NotReplayed:
-        """Replay one. Raises `StoreAway` and what the outlet raises: then nothing is certain."""
+        """Replay one.
+
+        Raises `StoreUnavailable` and what the outlet raises: then nothing is certain.
+        """
         if letter.source == Queue.REPORTS:
             await self._back(letter, Queue.REPORTS, {})
             return Replayed(Queue.REPORTS, "delivery report")
@@ -135,8 +141,8 @@ class Replay:
     def _understand(self, letter: DeadLetter, lane: Lane) -> Message | NotReplayed:
         """Understood anew, as if published now: its old life counts by the record alone."""
         seen = {k: v for k, v in letter.incoming.headers.items() if k != Header.FIRST_AT}
-        fresh = replace(letter.incoming, queue=QUEUE_OF_LANE[lane], headers=seen, timestamp=None)
-        message = self.understanding.of(fresh, self.clock.now())
+        fresh = replace(letter.incoming, queue=QUEUE_OF_LANE[lane], headers=seen)
+        message = self.decoder.decode(fresh, self.clock.now())
         if isinstance(message, Refusal):
             return NotReplayed(f"its body cannot be understood: {message.reason}")
         return message
@@ -155,7 +161,8 @@ class Replay:
             if step is not None:
                 lane = record.lane if record and _frozen(record, letter) else message.lane
                 queue = QUEUE_OF_LANE[lane]
-                await self._back(letter, queue, {Header.ROUND: step})
+                headers = round_headers(self.decoder.key, letter.incoming, step)
+                await self._back(letter, queue, headers)
                 return Replayed(queue, _note(record))
         return NotReplayed("its record keeps changing: try again")
 
@@ -200,7 +207,7 @@ def _refusal(record: Record | None, message: Message, wish: Wish) -> NotReplayed
 
 
 def _taken(record: Record, wish: Wish) -> str | None:
-    attempt = record.suspect()
+    attempt = record.possibly_sent()
     if attempt is None or wish.accept_duplicate:
         return None
     how = "may have taken it" if attempt.in_doubt else "took it"

@@ -1,6 +1,6 @@
-"""One round of a message: what it knows, how it can end, and what is being written.
+"""One round of a message: what it knows, how it can end, and which intents are being written.
 
-Rules: values, and one counter. Who decides is `choose`, who acts is `hybrid`.
+Rules: values, and one counter. `choose` decides, `attempts` acts, `round_end` ends the round.
 """
 
 from __future__ import annotations
@@ -10,16 +10,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from worker.domain.messages.message import Record
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from worker.domain.message import Attempt, Lease, Message, Record, State, StoredEvent
-    from worker.domain.phases import Role
-    from worker.ports import Finished
+    from worker.domain.messages.message import Attempt, Lease, Message, State, StoredEvent
+    from worker.domain.messages.writes import Finished
+    from worker.domain.migration.phases import Role
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class RoundSettled:
     """The record is settled and carries these events."""
 
     state: State
@@ -30,50 +32,63 @@ class Settled:
 
 
 @dataclass(frozen=True, slots=True)
-class Waits:
+class RoundWaits:
     """The record is `waiting`; its copy must carry `round`."""
 
     round: int
     failed_rounds: int
-    """Rounds that count; 0: come back soon, nothing was tried."""
+    """Chooses the retry tier: the rounds that count, or the calls so far where none counts."""
 
 
 @dataclass(frozen=True, slots=True)
-class Blocked:
-    """Every candidate's breaker is open: nothing was tried, nothing was written."""
+class RoundBlocked:
+    """No candidate can be called now (breaker open, busy): nothing was tried or written."""
 
     for_s: float
-    """Until a probe is due."""
+    """Seconds until it is worth trying again."""
     lane: bool = True
-    """Whether every candidate of anybody is blocked; False: this message alone has nobody."""
+    """Whether no message of the lane can be sent now; False: this one alone has no candidate."""
 
 
 @dataclass(frozen=True, slots=True)
-class TooLate:
+class RoundTooLate:
     """The life of the message ended before any intent of this round."""
 
 
 @dataclass(frozen=True, slots=True)
-class OptedOut:
+class RoundOptedOut:
     """The recipient withdrew consent before any intent of this round."""
 
 
 @dataclass(frozen=True, slots=True)
-class NoWay:
+class ProbeImpossible:
     """The one provider a probe is about cannot be asked now: nothing was tried in this round."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class NotBegun:
-    """The process is draining: nothing was written in this round."""
+class RoundNotBegun:
+    """The process is draining: nothing more is begun."""
 
 
-Ended = Settled | Waits | Blocked | TooLate | OptedOut | NoWay | NotBegun
+@dataclass(frozen=True, slots=True)
+class NotAtOnce:
+    """The next candidate has no permit at once, and a proof in memory must not wait for one."""
 
 
-class Unsent:
+RoundEnd = (
+    RoundSettled
+    | RoundWaits
+    | RoundBlocked
+    | RoundTooLate
+    | RoundOptedOut
+    | ProbeImpossible
+    | RoundNotBegun
+)
+
+
+class PendingIntents:
     """Versions of intents that are decided and whose POST has not begun.
 
     A replica has left a version behind when the oldest one here is newer.
@@ -83,8 +98,8 @@ class Unsent:
         self._versions: Counter[int] = Counter()
 
     @contextmanager
-    def at(self, version: int) -> Iterator[None]:
-        """Hold `version` while an intent is being written."""
+    def writing(self, version: int) -> Iterator[None]:
+        """Count `version` as pending while its intent is being written."""
         self._versions[version] += 1
         try:
             yield
@@ -108,12 +123,14 @@ class Round:
     excluded: set[Role]
     previous: Finished | None = None
     """Outcome of the last attempt, not written yet."""
-    suspect: Attempt | None = None
+    in_doubt: Attempt | None = None
     """The attempt that may have left."""
     resending: bool = False
     announced: bool = False
     """`sms.unknown` is stored already."""
     began: bool = False
+    own_faults_only: bool = True
+    """Every refusal so far would be the same again: its reason is the message or the number."""
     passed_over: set[Role] = field(default_factory=set)
     """Counted as skipped already."""
 
@@ -121,3 +138,13 @@ class Round:
     def epoch(self) -> int:
         """Number of intents so far."""
         return self.base.epoch if self.base is not None else 0
+
+    @property
+    def proof_unwritten(self) -> bool:
+        """Whether memory alone knows that nobody has the message."""
+        return self.previous is not None and self.in_doubt is None
+
+    @property
+    def waits(self) -> Record | None:
+        """The record, where this round wrote it back to `waiting` with its proof."""
+        return self.base if self.began and isinstance(self.base, Record) else None

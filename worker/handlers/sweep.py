@@ -1,8 +1,14 @@
-"""The sweeper: what no delivery will come for any more.
+"""The sweeper: what has to be done though no delivery comes for it any more.
 
-Rules: only a delivered command sends, so the sweeper never calls a provider. Every change it makes
-is the same compare-and-set a delivery would make, so any number of sweepers agree. After the store
-was away it waits one lease before it judges leases: their holders could not write.
+Rules:
+- Only a delivered command sends, so the sweeper never calls a provider. Every change it makes is
+  the same compare-and-set a delivery would make, so any number of sweepers agree.
+- After the store was away, it waits for the time of one lease before it judges leases: their
+  holders could not write.
+- While the broker takes nothing, and soon after, it announces nothing again: the first publisher
+  still waits for the confirm, and every sweeper would publish another copy.
+- A record that waits for a copy ends when its life is over and no copy came: the copy may be lost.
+  Its body goes to `sms.dead` only if the copy comes after all.
 """
 
 from __future__ import annotations
@@ -13,25 +19,31 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from worker.domain.delivery import FINAL
-from worker.domain.message import Delivery, Lane, Result, State
-from worker.handlers import announce
-from worker.ports import StoreAway
+from worker.domain.messages.message import Delivery, Lane, Result, State
+from worker.domain.messages.receipts import FINAL
+from worker.handlers import message_events
+from worker.handlers.ending import caller_gone, end_of, too_late
+from worker.ports.store import StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from worker.domain.message import Attempt, Record
-    from worker.handlers.announce import Announcer
-    from worker.handlers.report import Matcher
-    from worker.ports import Clock, Due, Messages, Meter, Reports
+    from worker.domain.messages.message import Attempt, Record
+    from worker.handlers.accepted_references import AcceptedReferences
+    from worker.handlers.delivery_report_matcher import Matcher
+    from worker.handlers.message_events import Announcer
+    from worker.ports.clock import Clock
+    from worker.ports.messages import Due, Messages, Reports
+    from worker.ports.metrics import Meter
     from worker.service import Background
 
 EVERY_S: Final = 2.0
 TRANSACTIONAL_LATER_S: Final = 10.0
-"""A transactional record is left to its redelivery for that long: it may still resend."""
+"""For so long a transactional record is left to its redelivery, which may still resend."""
 CONFIRM_LATER_S: Final = 10.0
 """Age after which an unconfirmed event is published again."""
+WAITING_LATER_S: Final = 60.0
+"""For so long after the end of its life a waiting record is left to its copy."""
 MATCH_EVERY_S: Final = 0.5
 _log = structlog.get_logger(__name__)
 
@@ -41,7 +53,7 @@ class Sweeper:
 
     Args:
         due: what is due.
-        messages: for the transition to `unknown`.
+        messages: for the transitions to `unknown` and to an end.
         reports: orphans.
         matcher: matches them.
         announcer: publishes stored events.
@@ -50,7 +62,7 @@ class Sweeper:
         clock: time.
         background: runs the loops; their death ends the process.
         lease_s: wait after an outage of the store.
-        references: of attempts just accepted, whose reports may have come before; emptied here.
+        references: of attempts just accepted, whose reports may have come before.
     """
 
     def __init__(
@@ -66,7 +78,7 @@ class Sweeper:
         clock: Clock,
         background: Background,
         lease_s: float,
-        references: list[str],
+        references: AcceptedReferences,
     ) -> None:
         self._due = due
         self._messages = messages
@@ -78,12 +90,12 @@ class Sweeper:
         self._clock = clock
         self._background = background
         self._lease_s = lease_s
-        self._judge_leases_from = float("-inf")
+        self._judge_leases_from = self._announce_from = float("-inf")
         self._references = references
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Begin to sweep; leases are left alone for the time of one, as after an outage."""
+        """Begin to sweep. Leases are left alone at first, as after an outage."""
         self.store_was_away()
         self._tasks = {
             self._background.spawn(self._every(EVERY_S, self.sweep), "sweeper"),
@@ -101,23 +113,32 @@ class Sweeper:
         self._tasks = set()
 
     def store_was_away(self) -> None:
-        """Leave leases alone for the time of one."""
+        """Leave all leases alone for the time of one lease."""
         self._judge_leases_from = self._clock.monotonic() + self._lease_s
+
+    def broker_blocked(self, blocked: bool) -> None:  # noqa: FBT001 - what `Link.on_blocked` hands over
+        """Announce nothing again while the broker takes nothing, nor soon after.
+
+        Whoever published it first still waits for the confirm, and comes first.
+        """
+        later = float("inf") if blocked else CONFIRM_LATER_S
+        self._announce_from = self._clock.monotonic() + later
 
     async def match_early(self) -> None:
         """Match reports that came before the response of their attempt was stored."""
-        references = self._references.copy()
-        self._references.clear()
+        references = self._references.take()
         if references:
             for stored in await self._reports.waiting_for(references):
                 await self._matcher.match(stored)
 
     async def sweep(self) -> None:
-        """Look at everything once. Raises `StoreAway`."""
+        """Look at everything once. Raises `StoreUnavailable`."""
         if self._clock.monotonic() >= self._judge_leases_from:
             await self._leases()
-        for record, events in await self._due.unannounced(older_s=CONFIRM_LATER_S):
-            await self._announcer.announce(record.id, events, record.correlation_id)
+        if self._clock.monotonic() >= self._announce_from:
+            await self._announce_again()
+        for record in await self._due.outlived(older_s=WAITING_LATER_S):
+            await self._outlived(record)
         for stored in await self._reports.orphans():
             await self._matcher.match(stored)
         while judged := await self._due.take_judged():
@@ -126,17 +147,31 @@ class Sweeper:
         for record in await self._due.overdue():
             await self._unreported(record)
 
+    async def _announce_again(self) -> None:
+        """Publish events nobody confirmed; stop where that takes long, for the list is old then."""
+        for record, events in await self._due.unannounced(older_s=CONFIRM_LATER_S):
+            began = self._clock.monotonic()
+            await self._announcer.announce(record.id, events, record.correlation_id)
+            if self._clock.monotonic() - began > EVERY_S:
+                self._announce_from = self._clock.monotonic() + CONFIRM_LATER_S
+                return
+
     async def _leases(self) -> None:
         dead = await self._due.dead_leases(extra_s=0, lane=Lane.BULK)
         later = TRANSACTIONAL_LATER_S
         dead += await self._due.dead_leases(extra_s=later, lane=Lane.TRANSACTIONAL)
         for record in dead:
-            attempt = record.attempts[-1]
-            reason = f"{attempt.provider} may have taken it: its caller is gone"
-            event = announce.unknown(record, attempt, reason, self._clock.now())
+            event = caller_gone(record, self._clock.now())
             if await self._messages.declare_unknown(record, (event,)) is None:
                 _log.warning("lease dead", message_id=record.id, lane=str(record.lane))
                 await self._announcer.announce(record.id, (event,), record.correlation_id)
+
+    async def _outlived(self, record: Record) -> None:
+        state, reason = too_late(record)
+        state, events = end_of(record, state, reason, self._clock.now())
+        if await self._messages.close(record, state, events) is None:
+            _log.warning("its copy never came", message_id=record.id, state=str(state))
+            await self._announcer.announce(record.id, events, record.correlation_id)
 
     def _judge(self, record: Record) -> None:
         attempt = _accepted(record)
@@ -156,7 +191,7 @@ class Sweeper:
         silent = attempt.provider not in self._reporting and record.state is not State.UNKNOWN
         told = attempt.delivery in FINAL or silent
         now = self._clock.now()
-        events = () if told else (announce.unreported(record, attempt, now),)
+        events = () if told else (message_events.unreported(record, attempt, now),)
         if await self._due.unreported(record, events):
             await self._announcer.announce(record.id, events, record.correlation_id)
 
@@ -166,7 +201,7 @@ class Sweeper:
             await asyncio.sleep(seconds * random.uniform(0.7, 1.3))  # noqa: S311 - no secret
             try:
                 await work()
-            except StoreAway as error:
+            except StoreUnavailable as error:
                 _log.warning("not swept", error=str(error))
                 self.store_was_away()
 

@@ -1,8 +1,8 @@
-"""What the broker could route to nobody: commands with a key no queue is bound to.
+"""Commands the broker could not route: no queue is bound to their key.
 
 Rules: nobody processes them, whatever they say; the reason names the key. They go to `sms.dead`,
-where `dead replay` can give them a lane, with an event `sms.rejected` where their id is new. The
-record that event is stored in makes a redelivery announce the same event.
+where `dead replay` can give them a lane. Where their id is new, an event `sms.rejected` tells so.
+That event is stored in a record, so that a redelivery announces the same event.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final
 
 from contracts import problems
 from contracts.names import COMMAND_BINDINGS
-from worker.handlers.understand import Refusal
+from worker.handlers.decode import Refusal
 
 if TYPE_CHECKING:
-    from worker.handlers.send import SendHandler
-    from worker.ports import Incoming, Settlement
+    from worker.handlers.settle import Settler
+    from worker.ports.broker import Incoming, Settlement
 
 _EXPECTED: Final = " or ".join(key for keys in COMMAND_BINDINGS.values() for key in keys)
 
@@ -25,16 +25,16 @@ _EXPECTED: Final = " or ".join(key for keys in COMMAND_BINDINGS.values() for key
 class UnroutedHandler:
     """Handles deliveries from `sms.unrouted.commands`."""
 
-    send: SendHandler
+    settler: Settler
 
     async def __call__(self, incoming: Incoming) -> Settlement:
         """Handle one command to its settlement."""
         key = problems.key(incoming.routing_key) or "(empty)"
         wrong = problems.problem("routing key", _EXPECTED, key)
         reason = f"no such key: {key}"
-        understood = self.send.understanding.of(incoming, self.send.clock.now())
+        understood = self.settler.decoder.decode(incoming, self.settler.clock.now())
         if isinstance(understood, Refusal):
             refusal = Refusal(reason, (wrong, *understood.problems), understood.message_id)
-            return await self.send.refuse(incoming, refusal)
+            return await self.settler.refuse(incoming, refusal)
         refusal = Refusal(reason, (wrong,), understood.id)
-        return await self.send.refuse(incoming, refusal, understood)
+        return await self.settler.refuse(incoming, refusal, understood)

@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 
 import httpx
 
+from worker.domain.messages.outcome import Blame, NotSent
 from worker.providers.africastalking_answers import (
     classify,
     read_balance,
@@ -27,10 +28,11 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping
 
-    from worker.domain.delivery import OptOut, Report
-    from worker.domain.outcome import Outcome
-    from worker.ports import AccountHealth, Sms
-    from worker.settings import ProviderSettings
+    from worker.domain.messages.account import AccountHealth
+    from worker.domain.messages.outcome import Outcome
+    from worker.domain.messages.receipts import DeliveryReport, OptOut
+    from worker.domain.messages.sms import Sms
+    from worker.settings.model import ProviderSettings
 
 LIVE: Final = "https://api.africastalking.com/version1"
 SANDBOX: Final = "https://api.sandbox.africastalking.com/version1"
@@ -56,6 +58,7 @@ class AfricasTalking:
             AiohttpTransport(
                 connect_timeout_s=settings.connect_timeout_s,
                 deadline_s=settings.deadline_s,
+                keep_alive_s=settings.keep_alive_s,
                 ssl_context=ssl_context,
             )
         )
@@ -72,7 +75,11 @@ class AfricasTalking:
 
     async def send(self, sms: Sms) -> Outcome:
         """POST one message to one recipient, once."""
-        answer = await ask(self._client, self._send_request(sms))
+        try:
+            request = self._send_request(sms)
+        except ValueError:  # half a surrogate pair
+            return NotSent(Blame.MESSAGE, "not_encodable", "the message cannot be written down")
+        answer = await ask(self._client, request)
         if not isinstance(answer, Answer):
             return answer
         own_sender = bool(sms.sender_id) and sms.sender_id != self._settings.sender_id
@@ -111,7 +118,7 @@ class AfricasTalking:
         answer = await ask(self._client, request)
         return account_health(answer, read_balance(answer) if isinstance(answer, Answer) else None)
 
-    def read_report(self, kind: str, fields: Mapping[str, str]) -> Report | OptOut:
+    def read_report(self, kind: str, fields: Mapping[str, str]) -> DeliveryReport | OptOut:
         """Read a delivery report or a subscriber's opt-out.
 
         Raises:

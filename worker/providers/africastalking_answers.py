@@ -5,21 +5,24 @@ replies recorded by other users of it.
 
 Rules:
 - The body is read whatever the HTTP status is: a do-not-disturb rejection comes with HTTP 409.
-- `Accepted` needs the status code of the one recipient we asked for to be a success code.
-- `NotSent` is a proof: a documented code, no message id, no cost. Whatever else is `Unknown`: there
-  is no idempotency key and no lookup by a reference of ours, so a guess would send twice.
+- `Accepted` needs the status code of the one recipient we asked for to be a success code; where
+  there is no code at all, the name of a success and a message id (the API had no codes once).
+- `NotSent` is a proof: a documented code (or no code at all), no message id, no cost; or no
+  recipients, and a `Message` that says that it went to none at no cost, or names the refusal; or an
+  HTTP status that says so (`statuses`). Whatever else is `Unknown`: there is no idempotency key and
+  no lookup by a reference of ours, so a guess would send twice.
+- `Refused` is for what no provider may do. What only this one cannot do (a sender id or a number
+  that it does not know, a route) is `NotSent`: the other provider is asked.
 - Reasons are names from the tables below, never the provider's free text.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from worker.domain.delivery import OptOut, Report
-from worker.domain.message import Delivery
-from worker.domain.outcome import (
+from worker.domain.messages.message import Delivery
+from worker.domain.messages.outcome import (
     Accepted,
     AccountFault,
     Blame,
@@ -29,37 +32,30 @@ from worker.domain.outcome import (
     Refused,
     Unknown,
 )
-from worker.providers.answer import money, read_e164, read_money
+from worker.domain.messages.receipts import DeliveryReport, OptOut
+from worker.providers.africastalking_recipient import (
+    CODES,
+    NAMES,
+    SUCCESS,
+    SUCCESS_TEXTS,
+    Recipient,
+    is_number_of,
+    plain_name,
+)
+from worker.providers.amounts import balance, cost, read_money
+from worker.providers.statuses import by_status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from worker.providers.answer import Answer
 
+BAD_REQUEST: Final = 400
 SERVER_ERROR: Final = 500
-SUCCESS: Final = frozenset({100, 101, 102})
-"""Processed, Sent, Queued."""
-_SUCCESS_TEXTS: Final = frozenset({"", "success", "processed", "sent", "queued"})
-
-NAMES: Final[Mapping[int, str]] = {
-    401: "RiskHold",
-    402: "InvalidSenderId",
-    403: "InvalidPhoneNumber",
-    404: "UnsupportedNumberType",
-    405: "InsufficientBalance",
-    406: "UserInBlacklist",
-    407: "CouldNotRoute",
-    409: "DoNotDisturbRejection",
-    500: "InternalServerError",
-    501: "GatewayError",
-    502: "RejectedByGateway",
-}
-"""Documented failure codes of one recipient. 408 is not documented."""
-
 REFUSALS: Final[Mapping[int, Outcome]] = {
     401: Unknown("401", NAMES[401]),
     402: NotSent(Blame.ACCOUNT, "402", NAMES[402], account_fault=AccountFault.SENDER),
-    403: Refused("403", NAMES[403]),
+    403: NotSent(Blame.RECIPIENT, "403", NAMES[403]),
     404: NotSent(Blame.RECIPIENT, "404", NAMES[404]),
     405: NotSent(Blame.ACCOUNT, "405", NAMES[405], account_fault=AccountFault.BALANCE),
     406: Refused("406", NAMES[406], opted_out=True),
@@ -72,10 +68,13 @@ REFUSALS: Final[Mapping[int, Outcome]] = {
 """What each means, with the configured sender id and nothing to contradict it. The meaning of
 RiskHold is not documented."""
 
+_NO_CODE: Final = NotSent(Blame.PROVIDER, "no_code", "refused without a status code")
 _WHOLE_REQUEST: Final[Mapping[str, int]] = {
-    name: code for code, name in NAMES.items() if code in {402, 403, 404, 405, 406, 407, 409}
+    name: code for name, code in CODES.items() if code in {402, 403, 404, 405, 406, 407, 409}
 }
 """Names that, alone in `Message` beside no recipients, say that the whole request was refused."""
+_SENT_TO_NOBODY: Final = re.compile(r"sent to 0/\d{1,6} total cost: (.{1,40}?)( message parts: 0)?")
+"""The provider's own count, beside no recipients: `Sent to 0/1 Total Cost: 0`."""
 
 DELIVERY: Final[Mapping[str, Delivery]] = {
     "Sent": Delivery.SUBMITTED,
@@ -100,60 +99,37 @@ def classify(answer: Answer, *, to: str, own_sender: bool) -> Outcome:
     """
     data = _message_data(answer)
     recipients = _recipients(data)
-    ours = [r for r in recipients if _digits(r.get("number")) == _digits(to)]
+    ours = [r for r in recipients if is_number_of(r.get("number"), to)]
     if len(ours) == 1:
-        return _by_recipient(_Recipient.read(ours[0]), own_sender=own_sender)
+        return _by_recipient(Recipient.read(ours[0]), own_sender=own_sender)
     if recipients:
         return Unknown("no_such_recipient", "the answer is about other recipients")
-    if data is not None and (code := _refused_whole(data)) and answer.status < SERVER_ERROR:
-        return _refusal(code, own_sender=own_sender)
+    if data is not None and answer.status < SERVER_ERROR:
+        refused = _refused_whole(data.get("Message"), own_sender=own_sender)
+        return refused or _by_status(answer)
     return _by_status(answer)
 
 
-@dataclass(frozen=True, slots=True)
-class _Recipient:
-    """One entry of `Recipients`, made harmless."""
-
-    code: int | None
-    status: str
-    message_id: str | None
-    cost: Any
-    parts: int | None
-
-    @classmethod
-    def read(cls, raw: dict[str, Any]) -> _Recipient:
-        named = raw.get("messageId")
-        message_id = "" if named is None else str(named).strip()
-        status = raw.get("status")
-        return cls(
-            code=_integer(raw.get("statusCode")),
-            status=status.strip() if isinstance(status, str) else "",
-            message_id=None if message_id in {"", "None"} else message_id,
-            cost=raw.get("cost"),
-            parts=_integer(raw.get("messageParts")),
-        )
-
-    def costs_nothing(self) -> bool:
-        return read_money(self.cost)[0] == 0
-
-    def may_be_taken(self) -> bool:
-        """An id, or a cost that is there and not zero, contradicts a refusal."""
-        return self.message_id is not None or not (self.cost is None or self.costs_nothing())
-
-
-def _by_recipient(recipient: _Recipient, *, own_sender: bool) -> Outcome:
+def _by_recipient(recipient: Recipient, *, own_sender: bool) -> Outcome:
     code = recipient.code
-    if code in SUCCESS:
-        if recipient.status.lower() not in _SUCCESS_TEXTS:
-            return Unknown(str(code), "success code with the name of a failure")
+    if code in SUCCESS and recipient.status not in SUCCESS_TEXTS:
+        return Unknown(str(code), "success code with the name of a failure")
+    if code in SUCCESS or (code is None and recipient.says_it_was_taken()):
         return Accepted(
             provider_message_id=recipient.message_id,
-            cost=money(recipient.cost),
+            cost=cost(recipient.cost),
             parts=recipient.parts,
-            code=str(code),
+            code=str(code or "accepted"),
         )
+    if code is None and recipient.says_it_was_not_taken():
+        return _NO_CODE
     if code is None or code not in NAMES:
         return Unknown(str(code), "status code is not documented")
+    return _by_name(code, recipient, own_sender=own_sender)
+
+
+def _by_name(code: int, recipient: Recipient, *, own_sender: bool) -> Outcome:
+    """A documented failure, as far as nothing contradicts it."""
     if code in {500, 501, 502} and not recipient.costs_nothing():
         return Unknown(str(code), f"{NAMES[code]}, not free of cost")
     outcome = _refusal(code, own_sender=own_sender)
@@ -165,26 +141,15 @@ def _by_recipient(recipient: _Recipient, *, own_sender: bool) -> Outcome:
 def _refusal(code: int, *, own_sender: bool) -> Outcome:
     """A documented failure code, given that nothing contradicts it."""
     if code == 402 and own_sender:  # noqa: PLR2004 - InvalidSenderId, see NAMES
-        return Refused("402", NAMES[402])
+        return NotSent(Blame.MESSAGE, "402", NAMES[402])
     return REFUSALS[code]
 
 
 def _by_status(answer: Answer) -> Outcome:
     """What the HTTP status alone says."""
-    label = f"http_{answer.status}"
-    match answer.status:
-        case 400 if "PhoneNumber" in answer.text():
-            return Refused(label, NAMES[403])
-        case 400:
-            return NotSent(Blame.PROVIDER, label, "request refused as malformed")
-        case 401 | 403:
-            fault = AccountFault.AUTHENTICATION
-            return NotSent(Blame.ACCOUNT, label, "credentials refused", account_fault=fault)
-        case 429:
-            pause = answer.pause_s()
-            return NotSent(Blame.PROVIDER, label, "asked to slow down", slow_down_s=pause)
-        case _:
-            return Unknown(label, "no readable result: may have been taken")
+    if answer.status == BAD_REQUEST and "PhoneNumber" in answer.text():
+        return NotSent(Blame.RECIPIENT, f"http_{answer.status}", NAMES[403])
+    return by_status(answer, "no readable result: may have been taken")
 
 
 def _message_data(answer: Answer) -> dict[str, Any] | None:
@@ -195,49 +160,41 @@ def _message_data(answer: Answer) -> dict[str, Any] | None:
 
 def _recipients(data: dict[str, Any] | None) -> list[dict[str, Any]]:
     """The entries of `Recipients`; one empty entry stands for a list that cannot be read."""
-    listed = (data or {}).get("Recipients", [])
+    listed = (data or {}).get("Recipients") or []
     if not isinstance(listed, list):
         return [{}]
     return [entry if isinstance(entry, dict) else {} for entry in listed]
 
 
-def _refused_whole(data: dict[str, Any]) -> int | None:
-    message = data.get("Message")
-    if not isinstance(message, str) or data.get("Recipients") != []:
-        return None
-    return _WHOLE_REQUEST.get(message.strip())
+def _refused_whole(message: object, *, own_sender: bool) -> Outcome | None:
+    """What `Message` says of a request without recipients; None: nothing that is a proof."""
+    if code := _WHOLE_REQUEST.get(plain_name(message)):
+        return _refusal(code, own_sender=own_sender)
+    words = " ".join(message.split()).lower() if isinstance(message, str) else ""
+    nobody = _SENT_TO_NOBODY.fullmatch(words)
+    return _NO_CODE if nobody and read_money(nobody[1])[0] == 0 else None
 
 
-def _digits(number: object) -> str:
-    return "".join(filter(str.isdigit, number)) if isinstance(number, str) else ""
-
-
-def _integer(raw: object) -> int | None:
-    """A small number, also as text; None for everything else."""
-    if isinstance(raw, bool) or not isinstance(raw, int | str):
-        return None
-    return int(raw) if re.fullmatch(r"\d{1,6}", str(raw), re.ASCII) else None
-
-
-def read_delivery(provider: str, fields: Mapping[str, str]) -> Report:
+def read_delivery(provider: str, fields: Mapping[str, str]) -> DeliveryReport:
     """Read a delivery report: `id`, `status`, `phoneNumber`, `networkCode`, `failureReason`.
 
     Raises:
         ValueError: neither a message id nor a number.
     """
     message_id = fields.get("id", "").strip() or None
-    to = read_e164(fields.get("phoneNumber"))
+    to = fields.get("phoneNumber", "").strip() or None
     if message_id is None and to is None:
         raise ValueError("id, phoneNumber: expected at least one, got neither")
-    status = fields.get("status", "").strip()
-    return Report(
+    status, reason = fields.get("status", "").strip(), fields.get("failureReason", "").strip()
+    return DeliveryReport(
         provider=provider,
         delivery=DELIVERY.get(status),
         status=status,
         provider_message_id=message_id,
         to=to,
-        reason=fields.get("failureReason") or None,
+        reason=reason or None,
         network_code=fields.get("networkCode") or None,
+        opted_out=reason.casefold() == NAMES[406].casefold(),
     )
 
 
@@ -247,10 +204,10 @@ def read_optout(provider: str, fields: Mapping[str, str]) -> OptOut:
     Raises:
         ValueError: no number.
     """
-    to = read_e164(fields.get("phoneNumber"))
-    if to is None:
+    to = fields.get("phoneNumber", "").strip()
+    if not to:
         raise ValueError("phoneNumber: expected the number that opted out, got none")
-    return OptOut(provider, to, fields.get("senderId") or None)
+    return OptOut(provider, to, fields.get("senderId", "").strip() or None)
 
 
 def read_balance(answer: Answer) -> Money | None:
@@ -259,4 +216,4 @@ def read_balance(answer: Answer) -> Money | None:
     if not isinstance(document, dict):
         return None
     user = document.get("UserData") or document.get("userData")
-    return money(user.get("balance")) if isinstance(user, dict) else None
+    return balance(user.get("balance")) if isinstance(user, dict) else None

@@ -23,13 +23,13 @@ import structlog
 from aiobreaker import CircuitBreaker, CircuitBreakerListener
 from aiobreaker.state import CircuitBreakerState
 
-from worker.ports import BreakerState
+from worker.ports.providers import BreakerState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from worker.ports import Clock
-    from worker.settings import BreakerSettings
+    from worker.ports.clock import Clock
+    from worker.settings.model import BreakerSettings
 
     OnChange = Callable[[str, BreakerState, BreakerState, str], None]
     """`on_change(provider_id, old, new, reason)`; synchronous, must not block."""

@@ -1,7 +1,8 @@
 """Answers and reports of a gateway, read by its preset: pure functions.
 
-Rules: the first row of the preset's table that matches decides; no row: `Unknown`. Reasons are
-ours, never the gateway's free text, which may repeat the number or the text.
+Rules: the first row of the preset's table that matches decides; no row: the HTTP status, where it
+says that the request was not processed (`statuses`); else `Unknown`. Reasons are ours, never the
+gateway's free text, which may repeat the number or the text.
 """
 
 from __future__ import annotations
@@ -9,8 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from worker.domain.delivery import OptOut, Report
-from worker.domain.outcome import (
+from worker.domain.messages.outcome import (
     Accepted,
     AccountFault,
     Blame,
@@ -20,8 +20,11 @@ from worker.domain.outcome import (
     Refused,
     Unknown,
 )
-from worker.providers.answer import money, read_e164
-from worker.providers.preset import Extract, OptOuts, Preset, Reports, Rule, Verdict
+from worker.domain.messages.receipts import DeliveryReport, OptIn, OptOut
+from worker.providers import amounts
+from worker.providers.answer import read_id
+from worker.providers.preset import ConsentFields, Extract, Preset, Reports, Rule, Verdict
+from worker.providers.statuses import by_status, slow_down
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,6 +36,9 @@ _SAYINGS: Final[Mapping[Verdict, Callable[[str], Outcome]]] = {
     Verdict.OPTED_OUT: lambda code: Refused(code, "recipient opted out", opted_out=True),
     Verdict.NOT_SENT: lambda code: NotSent(Blame.PROVIDER, code, "not taken by the gateway"),
     Verdict.RECIPIENT: lambda code: NotSent(Blame.RECIPIENT, code, "number not served"),
+    Verdict.MESSAGE: lambda code: NotSent(
+        Blame.MESSAGE, code, "this gateway takes no such message"
+    ),
     Verdict.AUTHENTICATION: lambda code: _account(
         code, "credentials refused", AccountFault.AUTHENTICATION
     ),
@@ -61,26 +67,25 @@ def classify(answer: Answer, preset: Preset, *, own_sender: bool) -> Outcome:
     document, text = answer.json(), answer.text()
     rule = next((r for r in preset.rules if _matches(r, answer.status, document, text)), None)
     if rule is None:
-        return Unknown(label, "no rule of the preset matches the answer")
+        return by_status(answer, "no rule of the preset matches the answer")
     code = rule.code or label
     match rule.verdict:
         case Verdict.ACCEPTED:
             return _accepted(preset, document, text)
         case Verdict.SLOW_DOWN:
-            pause = answer.pause_s()
-            return NotSent(Blame.PROVIDER, code, "asked to slow down", slow_down_s=pause)
+            return slow_down(answer, code)
         case Verdict.SENDER if own_sender:
-            return Refused(code, "sender id refused")
+            return NotSent(Blame.MESSAGE, code, "sender id refused")
         case verdict:
             return _SAYINGS[verdict](code)
 
 
 def _accepted(preset: Preset, document: Any, text: str) -> Accepted:
     parts = str(extract(preset.parts, document, text) or "")
-    message_id = extract(preset.message_id, document, text)
+    amount, currency = (extract(each, document, text) for each in (preset.cost, preset.currency))
     return Accepted(
-        provider_message_id=str(message_id) if message_id not in {None, ""} else None,
-        cost=_money(preset.cost, preset.currency, document, text),
+        provider_message_id=read_id(extract(preset.message_id, document, text)),
+        cost=amounts.cost(amount, currency),
         parts=int(parts) if re.fullmatch(r"\d{1,4}", parts, re.ASCII) else None,
     )
 
@@ -89,14 +94,9 @@ def read_balance(answer: Answer, preset: Preset) -> Money | None:
     """The balance in the answer of the account call."""
     if preset.check is None:
         return None
-    check = preset.check
-    return _money(check.balance, check.currency, answer.json(), answer.text())
-
-
-def _money(
-    amount: Extract | None, currency: Extract | None, document: Any, text: str
-) -> Money | None:
-    return money(extract(amount, document, text), extract(currency, document, text))
+    document, text, check = answer.json(), answer.text(), preset.check
+    amount, currency = (extract(each, document, text) for each in (check.balance, check.currency))
+    return amounts.balance(amount, currency)
 
 
 def _matches(rule: Rule, status: int, document: Any, text: str) -> bool:
@@ -136,7 +136,7 @@ def extract(source: Extract | None, document: Any, text: str) -> str | int | flo
     return match[1] if match else None
 
 
-def read_delivery(provider: str, reports: Reports, fields: Mapping[str, str]) -> Report:
+def read_delivery(provider: str, reports: Reports, fields: Mapping[str, str]) -> DeliveryReport:
     """Read a delivery report by the preset's names.
 
     Raises:
@@ -146,12 +146,14 @@ def read_delivery(provider: str, reports: Reports, fields: Mapping[str, str]) ->
     def field(name: str | None) -> str | None:
         return (fields.get(name, "").strip() or None) if name else None
 
-    message_id, provider_message_id = field(reports.message_id), field(reports.provider_message_id)
-    to = read_e164(field(reports.to))
+    # Our own id as it came: what differs from it by a blank is another message's.
+    message_id = fields[reports.message_id or ""] if field(reports.message_id) else None
+    provider_message_id = field(reports.provider_message_id)
+    to, reason = field(reports.to), field(reports.reason)
     if not (message_id or provider_message_id or to):
         raise ValueError("delivery report: expected a message id or a number, got neither")
     epoch, status = field(reports.epoch) or "", field(reports.status) or ""
-    return Report(
+    return DeliveryReport(
         provider=provider,
         delivery=reports.statuses.get(status),
         status=status,
@@ -159,18 +161,29 @@ def read_delivery(provider: str, reports: Reports, fields: Mapping[str, str]) ->
         message_id=message_id,
         epoch=int(epoch) if re.fullmatch(r"\d{1,6}", epoch, re.ASCII) else None,
         to=to,
-        reason=field(reports.reason),
+        reason=reason,
         network_code=field(reports.network_code),
+        opted_out=(reason or "").casefold() in reports.opted_out,
     )
 
 
-def read_optout(provider: str, optouts: OptOuts, fields: Mapping[str, str]) -> OptOut:
+def read_optout(provider: str, optouts: ConsentFields, fields: Mapping[str, str]) -> OptOut:
     """Read an opt-out by the preset's names.
 
     Raises:
         ValueError: no number.
     """
-    to = read_e164(fields.get(optouts.to))
-    if to is None:
-        raise ValueError(f"{optouts.to}: expected the number that opted out, got none")
-    return OptOut(provider, to, fields.get(optouts.sender_id or "") or None)
+    return OptOut(provider, *_whose(optouts, fields))
+
+
+def read_optin(provider: str, optins: ConsentFields, fields: Mapping[str, str]) -> OptIn:
+    """Read an opt-in by the preset's names. Raises as `read_optout`."""
+    return OptIn(provider, *_whose(optins, fields))
+
+
+def _whose(names: ConsentFields, fields: Mapping[str, str]) -> tuple[str, str | None]:
+    """Number and sender id of a callback about consent."""
+    to = fields.get(names.to, "").strip()
+    if not to:
+        raise ValueError(f"{names.to}: expected the subscriber's number, got none")
+    return to, fields.get(names.sender_id or "", "").strip() or None

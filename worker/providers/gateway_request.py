@@ -1,25 +1,31 @@
 """Requests of a gateway preset: pure functions from settings and message to an HTTP request.
 
 Rules: nothing is sent here. Secrets are unwrapped into the values of one request and kept nowhere
-else. Each slot is encoded for its place: address, query, header, form, JSON.
+else. Each slot is encoded for its place: address, query, header, form, JSON, XML.
 """
 
 from __future__ import annotations
 
 import base64
-import json
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote, urlencode
 
-from worker.domain.segments import Encoding, count
-from worker.providers.preset import SLOTS, Body, Call, Preset
-from worker.providers.template import in_header, render_fields
+from worker.domain.messages.segments import Encoding, count
+from worker.domain.messages.sms import Sms
+from worker.providers import transport
+from worker.providers.preset_body import CONTENT_TYPES
+from worker.providers.preset_call import SLOTS
+from worker.providers.preset_formats import in_address, in_header
+from worker.providers.template import render_fields
+from worker.settings.addresses import http_problems
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-    from worker.ports import Sms
-    from worker.settings import ProviderSettings
+    from worker.providers.preset import Preset
+    from worker.providers.preset_call import Call
+    from worker.settings.model import ProviderSettings
 
 _NEEDED_BY_AUTH: Final[Mapping[str, frozenset[str]]] = {
     "none": frozenset(),
@@ -40,10 +46,11 @@ class Prepared(NamedTuple):
 
 
 def problems(settings: ProviderSettings, preset: Preset) -> list[str]:
-    """What the settings lack for the preset; empty when they fit."""
+    """What the settings lack for the preset; empty when they fit and a request can be written."""
     found = [
-        f"slot {{{name}}}: expected a known name or one of 'parameters', got {name!r}"
-        for name in sorted(preset.slots() - SLOTS - settings.parameters.keys())
+        f"preset: {name}: slot {{{slot}}}: expected a known name or one of 'parameters'"
+        for name, template, _ in preset.places()
+        for slot in sorted(template.slots() - SLOTS - settings.parameters.keys())
     ]
     found += [
         f"parameters.{name}: expected a name of its own, got one of the worker's"
@@ -56,7 +63,73 @@ def problems(settings: ProviderSettings, preset: Preset) -> list[str]:
         found.append(f"secret: expected for preset {preset.name!r}, got none")
     if preset.reports and settings.report_base_url and not settings.report_token:
         found.append("report_token: expected with report_base_url, got none")
-    return found
+    found += [*_not_in_a_header(settings, preset), *_paths_twice(settings, preset)]
+    return found or list(_unwritable(settings, preset))
+
+
+def _not_in_a_header(settings: ProviderSettings, preset: Preset) -> Iterator[str]:
+    """Values of the account that a header has to carry and cannot."""
+    calls = [preset.send, *([preset.check.request] if preset.check else [])]
+    templates = [template for call in calls for template in call.headers.values()]
+    if preset.auth.kind == "header":
+        templates += preset.auth.fields.values()
+    carried = frozenset({"secret"} if preset.auth.kind == "bearer" else ())
+    values = _account_values(settings)
+    for name in sorted(carried.union(*(template.slots() for template in templates))):
+        try:
+            in_header(values.get(name, ""))
+        except ValueError:
+            field = f"parameters.{name}" if name in settings.parameters else name
+            yield f"{field}: expected ASCII characters: a header carries it"
+
+
+def _paths_twice(settings: ProviderSettings, preset: Preset) -> Iterator[str]:
+    """Base addresses that end already in steps which the preset puts behind them."""
+    values = _account_values(settings)
+    addresses = {"base_url": preset.send.url}
+    if preset.reports:
+        addresses["report_base_url"] = preset.reports.url
+    for name, template in addresses.items():
+        before, slot, path = template.source.partition(f"{{{name}}}")
+        added = path.partition("?")[0].strip("/").split("/")
+        given = values[name].partition("://")[2].split("/")[1:]
+        same = [
+            length
+            for length in range(1, min(len(added), len(given)) + 1)
+            if _are_same(added[:length], given[-length:], values)
+        ]
+        if slot and not before and same:
+            twice = "/".join(added[: same[-1]])
+            yield f"{name}: expected the address without /{twice}: preset {preset.name!r} adds it"
+
+
+def _are_same(added: list[str], given: list[str], values: Mapping[str, str]) -> bool:
+    """Whether steps are those of the preset; behind the first one a slot may hold anything."""
+    first = added[0]
+    for slot, value in values.items():
+        first = first.replace(f"{{{slot}}}", in_address(value))
+    rest = zip(added[1:], given[1:], strict=True)
+    return first == given[0] != "" and all("{" in one or one == other for one, other in rest)
+
+
+def _unwritable(settings: ProviderSettings, preset: Preset) -> Iterator[str]:
+    """Calls that no value could make a request of, seen by one with samples for a message."""
+    to = f"+{preset.country_code or '260'}970000000"
+    sender_id = settings.sender_id or "SAMPLE"
+    sample = Sms("sample", 1, to, "sample", sender_id, valid_for_s=60.0)
+    calls = [("send", partial(send_request, settings, preset, sample))]
+    if preset.check:
+        call = partial(check_request, settings, preset, preset.check.request)
+        calls.append(("check.request", call))
+    for name, written in calls:
+        try:
+            method, url, headers, _ = written()
+            transport.check_request(method, url, headers)
+        except ValueError as error:
+            yield f"preset: {name}: {error}"
+        else:
+            host = "/".join(url.partition("?")[0].split("/", 3)[:3])
+            yield from (f"preset: {name}: {problem}" for problem in http_problems(host))
 
 
 def send_request(settings: ProviderSettings, preset: Preset, sms: Sms) -> Prepared:
@@ -76,7 +149,9 @@ def send_request(settings: ProviderSettings, preset: Preset, sms: Sms) -> Prepar
         "valid_for_min": str(max(1, int(sms.valid_for_s // 60))),
     }
     if preset.reports and values["report_base_url"]:
-        values["report_url"] = preset.reports.url.render_address(values, preset.reports.percent)
+        values["report_url"] = preset.reports.url.render_address(
+            values, preset.reports.percent, preset.digits
+        )
     trace = {"traceparent": sms.traceparent} if sms.traceparent else {}
     return _request(preset.send, preset, values, trace)
 
@@ -123,18 +198,19 @@ def _account_values(settings: ProviderSettings) -> dict[str, str]:
 def _request(
     call: Call, preset: Preset, values: Mapping[str, str], trace: Mapping[str, str]
 ) -> Prepared:
-    query = render_fields(call.query, values)
-    headers = {**render_fields(call.headers, values), **trace}
+    digits = preset.digits
+    query = render_fields(call.query, values, digits)
+    headers = {**render_fields(call.headers, values, digits), **trace}
     if preset.auth.kind == "query":
-        query |= render_fields(preset.auth.fields, values)
+        query |= render_fields(preset.auth.fields, values, digits)
     else:
         headers |= _authorisation(preset, values)
-    content, content_type = _body(call.body, values)
-    if content_type:
-        headers.setdefault("Content-Type", content_type)
+    content = call.body.render(values, call.content_type, digits) if call.body else b""
+    if call.body and not call.content_type:
+        headers["Content-Type"] = CONTENT_TYPES[call.body.format("")]
     return Prepared(
         call.method,
-        _address(call.url.render_address(values), query),
+        _address(call.url.render_address(values, digits=digits), query),
         {name: in_header(value) for name, value in headers.items()},
         content,
     )
@@ -151,17 +227,6 @@ def _authorisation(preset: Preset, values: Mapping[str, str]) -> dict[str, str]:
             return {"Authorization": f"Basic {base64.b64encode(pair).decode('ascii')}"}
         case _:
             return {}
-
-
-def _body(body: Body | None, values: Mapping[str, str]) -> tuple[bytes, str | None]:
-    if body is None:
-        return b"", None
-    if body.text is not None:
-        return body.text.render(values).encode(), "text/plain; charset=utf-8"
-    fields = render_fields(body.fields, values)
-    if body.kind == "form":
-        return urlencode(fields).encode("ascii"), "application/x-www-form-urlencoded"
-    return json.dumps(fields, ensure_ascii=False).encode(), "application/json"
 
 
 def _address(url: str, query: Mapping[str, str]) -> str:

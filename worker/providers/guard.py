@@ -1,13 +1,19 @@
 """Breaker and limits in front of one provider: the only way to call it.
 
 Rules:
-- A slot is held from before the intent until after the outcome; `admit` asks the breaker without
+- A permit is held from before the intent until after the outcome; `admit` asks the breaker without
   waiting, so that nothing comes between the decision and the intent.
+- Nobody waits long at a slow provider. A provider is busy where the expected wait is longer than
+  `PATIENCE_S`, by the age of the calls under way, the rate and the pause it asked for. A caller
+  that waits all the same gives up after `GIVE_UP_S`.
+- A permit is also held while its intent and its outcome are written. A slow store is not the fault
+  of the provider: it makes no provider busy, and a caller that waits because of it goes on waiting.
 - The outcome is captured here and returned whatever the breaker makes of it.
-- Refused calls and the recipient's faults say nothing about the provider; a request to slow down
-  pauses the limiter. Faults of the account open the breaker at once and are told; a refused
-  credential only when the account call confirms it, which runs in a task of its own beside the
-  traffic. The fault stands until the breaker closes.
+- Refused calls and the faults of recipients and messages say nothing about the provider; a request
+  to slow down pauses the limiter. Faults of the account open the breaker at once and are told; a
+  refused credential or a wrong address only when the account call confirms it, which runs in a task
+  of its own beside the traffic. The fault stands until the breaker closes.
+- Refusals that only this provider can make are watched (`refusals`): people are told.
 - An adapter that raises has broken its promise after the call may have begun: `Unknown`.
 - A cancelled call gives its probe back and teaches the breaker nothing.
 """
@@ -16,11 +22,12 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from worker.domain.outcome import (
+from worker.domain.messages.outcome import (
     Accepted,
     AccountFault,
     Blame,
@@ -29,30 +36,42 @@ from worker.domain.outcome import (
     Refused,
     Unknown,
 )
-from worker.ports import BreakerState
+from worker.ports.providers import BreakerState
 from worker.providers.breaker import Breaker, Call, Mark
 from worker.providers.limiter import Limiter
+from worker.providers.refusals import RefusalWatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from worker.domain.message import Lane
-    from worker.ports import Clock, Provider, Sms
+    from worker.domain.messages.message import Lane
+    from worker.domain.messages.sms import Sms
+    from worker.ports.clock import Clock
+    from worker.ports.providers import Provider
     from worker.providers.breaker import OnChange
-    from worker.settings import ProviderSettings
+    from worker.providers.refusals import OnRefusals
+    from worker.settings.model import ProviderSettings
 
     OnFault = Callable[[str, str | None], None]
     """`on_fault(provider_id, fault)`; synchronous, must not block."""
 
+_TO_CONFIRM: Final = frozenset({AccountFault.AUTHENTICATION, AccountFault.ADDRESS})
+"""Faults of which one answer alone is no proof."""
+PATIENCE_S: Final = 1.0
+"""Expected wait above which a provider counts as busy."""
+GIVE_UP_S: Final = 2.0
+"""Longest wait for a permit."""
+ASK_AGAIN_S: Final = 5.0
+"""A provider that is busy for longer is asked again after this time."""
 _log = structlog.get_logger(__name__)
 
 
 def mark_of(outcome: Outcome) -> Mark:
-    """What an outcome says about the provider (DESIGN: metrics and health)."""
+    """What an outcome says about the provider's health."""
     match outcome:
         case Accepted():
             return Mark.SUCCESS
-        case Refused() | NotSent(blame=Blame.RECIPIENT):
+        case Refused() | NotSent(blame=Blame.RECIPIENT | Blame.MESSAGE):
             return Mark.IGNORED
         case NotSent(slow_down_s=float() | int()):
             return Mark.IGNORED
@@ -69,6 +88,8 @@ class ProviderGuard:
         clock: monotonic time.
         on_change: told of every change of the breaker's state.
         on_fault: told of a fault of the account, and with None that it is over.
+        on_refusals: told of refusals that only this provider makes, where they are many.
+        in_hand: see `Limiter`.
     """
 
     def __init__(
@@ -78,6 +99,9 @@ class ProviderGuard:
         clock: Clock,
         on_change: OnChange,
         on_fault: OnFault,
+        *,
+        on_refusals: OnRefusals = lambda _provider_id, _code, _what: None,
+        in_hand: Mapping[Lane, int] | None = None,
     ) -> None:
         self.provider = provider
         self.breaker = Breaker(provider.id, settings.breaker, clock, self._changed)
@@ -85,7 +109,10 @@ class ProviderGuard:
         """See `Guard.fault`."""
         self._on_change = on_change
         self._on_fault = [on_fault]
-        self.limiter = Limiter(settings.max_in_flight, settings.rate_per_s, clock)
+        self._refusals = RefusalWatch(provider.id, clock, on_refusals)
+        self.limiter = Limiter(settings.max_in_flight, settings.rate_per_s, clock, in_hand)
+        self.calls: dict[ProviderPermit, float] = {}
+        """Calls under way and when each began, the oldest first."""
         self.clock = clock
         self._confirming: asyncio.Task[None] | None = None
 
@@ -107,10 +134,37 @@ class ProviderGuard:
         """Seconds until `passable` can become true; 0 when it is."""
         return self.breaker.probe_due_in()
 
-    async def slot(self, lane: Lane) -> ProviderSlot:
-        """Wait for a place; transactional first."""
-        await self.limiter.acquire(lane)
-        return ProviderSlot(self)
+    def busy_for(self, lane: Lane) -> float:
+        """See `Guard.busy_for`."""
+        wait = self.limiter.wait_s(lane, self._call_s)
+        return min(wait, ASK_AGAIN_S) if wait > PATIENCE_S else 0.0
+
+    def permit_now(self, lane: Lane) -> ProviderPermit | None:
+        """See `Guard.permit_now`."""
+        return ProviderPermit(self, lane) if self.limiter.take(lane) else None
+
+    async def permit(self, lane: Lane) -> ProviderPermit | None:
+        """See `Guard.permit`."""
+        while True:
+            try:
+                await self.limiter.acquire(lane, GIVE_UP_S)
+            except TimeoutError:
+                if not self._held_by_store():
+                    return None
+            else:
+                return ProviderPermit(self, lane)
+
+    def _held_by_store(self) -> bool:
+        """Whether most permits are held by those who wait for the store, not for the provider."""
+        return 2 * len(self.calls) < self.limiter.taken
+
+    def _call_s(self) -> float:
+        """How long a call takes: twice the age of the one in the middle.
+
+        Known while none of them came back yet, which is what a provider that hangs looks like.
+        """
+        middle = next(islice(self.calls.values(), len(self.calls) // 2, None), None)
+        return 0.0 if middle is None else 2 * (self.clock.monotonic() - middle)
 
     def share_between(self, replicas: int) -> None:
         """Take `1 / replicas` of the account's limits."""
@@ -133,15 +187,16 @@ class ProviderGuard:
 
     def learn(self, call: Call, outcome: Outcome, duration_s: float) -> None:
         """Take the result of a call into breaker and limiter."""
+        self._refusals.note(outcome)
+        if isinstance(outcome, NotSent | Unknown) and outcome.slow_down_s is not None:
+            self.limiter.slow_down(outcome.slow_down_s)
         if isinstance(outcome, NotSent):
-            self._learn_refusal(call, outcome)
+            self._learn_fault(call, outcome)
         reason = getattr(outcome, "reason", "")
         self.breaker.finish(call, mark_of(outcome), duration_s, reason)
 
-    def _learn_refusal(self, call: Call, outcome: NotSent) -> None:
-        if outcome.slow_down_s is not None:
-            self.limiter.slow_down(outcome.slow_down_s)
-        if outcome.account_fault is AccountFault.AUTHENTICATION:
+    def _learn_fault(self, call: Call, outcome: NotSent) -> None:
+        if outcome.account_fault in _TO_CONFIRM:
             self._confirm(call)
         elif outcome.account_fault is not None:
             self._faulty(call, f"{outcome.account_fault}: {outcome.reason}")
@@ -172,7 +227,7 @@ class ProviderGuard:
 
     async def _trip_if_confirmed(self, call: Call) -> None:
         health = await self.provider.check()
-        if health.fault is AccountFault.AUTHENTICATION:
+        if health.fault in _TO_CONFIRM:
             self._faulty(call, f"{health.fault}: {health.reason}")
 
 
@@ -182,13 +237,14 @@ def _whereabouts(error: Exception) -> dict[str, str]:
     return {"error": type(error).__name__, "where": f"{frame.name}:{frame.lineno}"}
 
 
-class ProviderSlot:
-    """A place at the limiter, and with `admit` a call admitted by the breaker."""
+class ProviderPermit:
+    """A permit at the limiter, and with `admit` a call admitted by the breaker."""
 
-    __slots__ = ("_call", "_guard", "_held", "_used")
+    __slots__ = ("_call", "_guard", "_held", "_lane", "_used")
 
-    def __init__(self, guard: ProviderGuard) -> None:
+    def __init__(self, guard: ProviderGuard, lane: Lane) -> None:
         self._guard = guard
+        self._lane = lane
         self._call: Call | None = None
         self._held = True
         self._used = False
@@ -209,24 +265,27 @@ class ProviderSlot:
             RuntimeError: not admitted, released already, or a second call.
         """
         if self._call is None or not self._held or self._used:
-            raise RuntimeError("send: expected one call on an admitted slot that is still held")
+            raise RuntimeError("send: expected one call on an admitted permit that is still held")
         self._used = True
         guard, began = self._guard, self._guard.clock.monotonic()
+        guard.calls[self] = began
         try:
             outcome = await guard.provider.send(sms)
         except Exception as error:  # noqa: BLE001 - see the rules above
             # Not the text of the error: it may hold a number or a secret.
             _log.error("adapter raised", provider=guard.provider_id, **_whereabouts(error))
             outcome = Unknown("adapter_error", type(error).__name__)
+        finally:
+            del guard.calls[self]
         duration_s = guard.clock.monotonic() - began
         guard.learn(self._call, outcome, duration_s)
         return outcome, duration_s * 1000
 
     def release(self) -> None:
-        """Give the place and an unused probe back. Idempotent."""
+        """Give the permit and an unused probe back. Idempotent."""
         if not self._held:
             return
         self._held = False
         if self._call is not None:
             self._guard.breaker.give_back(self._call)
-        self._guard.limiter.release(unused=not self._used)
+        self._guard.limiter.release(self._lane, unused=not self._used)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from worker.domain.outcome import Blame, NotSent, Outcome, Unknown
-from worker.ports import AccountHealth
+import httpx
+
+from worker.domain.messages.account import AccountHealth
+from worker.domain.messages.outcome import Blame, NotSent, Outcome
 from worker.providers import gateway_answers, gateway_request
 from worker.providers.answer import Answer, account_health, ask
 from worker.providers.preset import load
@@ -19,9 +21,9 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping
 
-    from worker.domain.delivery import OptOut, Report
-    from worker.ports import Sms
-    from worker.settings import ProviderSettings
+    from worker.domain.messages.receipts import DeliveryReport, OptIn, OptOut
+    from worker.domain.messages.sms import Sms
+    from worker.settings.model import ProviderSettings
 
 
 class HttpGateway:
@@ -46,6 +48,7 @@ class HttpGateway:
             AiohttpTransport(
                 connect_timeout_s=settings.connect_timeout_s,
                 deadline_s=settings.deadline_s,
+                keep_alive_s=settings.keep_alive_s,
                 ssl_context=ssl_context,
             )
         )
@@ -64,12 +67,10 @@ class HttpGateway:
     async def send(self, sms: Sms) -> Outcome:
         """Call the gateway once for one message."""
         try:
-            request = gateway_request.send_request(self._settings, self._preset, sms)
-        except ValueError:
-            return NotSent(
-                Blame.RECIPIENT, "not_encodable", "this gateway cannot carry the message"
-            )
-        answer = await self._ask(request)
+            request = self._built(gateway_request.send_request(self._settings, self._preset, sms))
+        except (ValueError, httpx.InvalidURL):
+            return NotSent(Blame.MESSAGE, "not_encodable", "this gateway cannot carry the message")
+        answer = await ask(self._client, request)
         if not isinstance(answer, Answer):
             return answer
         own_sender = bool(sms.sender_id) and sms.sender_id != self._settings.sender_id
@@ -80,21 +81,23 @@ class HttpGateway:
         call = self._preset.check
         if call is None:
             return AccountHealth(ok=True, reason="the gateway has no account call")
-        request = gateway_request.check_request(self._settings, self._preset, call.request)
-        answer = await self._ask(request)
+        try:
+            request = self._built(
+                gateway_request.check_request(self._settings, self._preset, call.request)
+            )
+        except (ValueError, httpx.InvalidURL):
+            return AccountHealth(ok=False, reason="the account call cannot be written")
+        answer = await ask(self._client, request)
         if not isinstance(answer, Answer):
             return account_health(answer, None)
         return account_health(answer, gateway_answers.read_balance(answer, self._preset))
 
-    async def _ask(self, prepared: gateway_request.Prepared) -> Answer | NotSent | Unknown:
+    def _built(self, prepared: gateway_request.Prepared) -> httpx.Request:
         method, url, headers, content = prepared
-        client = self._client
-        return await ask(
-            client, client.build_request(method, url, headers=headers, content=content)
-        )
+        return self._client.build_request(method, url, headers=headers, content=content)
 
-    def read_report(self, kind: str, fields: Mapping[str, str]) -> Report | OptOut:
-        """Read a delivery report or an opt-out.
+    def read_report(self, kind: str, fields: Mapping[str, str]) -> DeliveryReport | OptOut | OptIn:
+        """Read a delivery report, an opt-out or an opt-in.
 
         Raises:
             ValueError: names neither a message nor a recipient, or the gateway gives no such kind.
@@ -104,6 +107,8 @@ class HttpGateway:
             return gateway_answers.read_delivery(self.id, preset.reports, fields)
         if kind == "optout" and preset.optouts:
             return gateway_answers.read_optout(self.id, preset.optouts, fields)
+        if kind == "optin" and preset.optins:
+            return gateway_answers.read_optin(self.id, preset.optins, fields)
         raise ValueError(f"kind: preset {preset.name!r} gives no callbacks of kind {kind!r}")
 
     async def close(self) -> None:

@@ -4,6 +4,9 @@ Rules:
 - `rules` is an ordered table; the first row that matches an answer decides. An answer no row
   matches is `Unknown`. A row that accepts needs an HTTP status and something in the body: many
   gateways answer 200 to everything.
+- Bodies are forms, JSON of any depth, XML or text (`preset_body`). Answers are read by JSON paths
+  (`messages.0.status.name`) and regular expressions; those of XML by the latter.
+- No value of a slot can change what is around it (`template`), or the file is refused.
 - Every slot is known, every address complete, every regular expression compiles, or the file is
   refused with all of its problems.
 
@@ -17,23 +20,21 @@ from enum import StrEnum
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
-import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from worker.domain.message import Delivery
-from worker.providers.template import Template
+from worker.domain.messages.message import Delivery
+from worker.providers.preset_body import Part, Place, Text
+from worker.providers.preset_call import Auth, Call, fields_at, url_problems
+from worker.providers.template import DIGITS
+from worker.settings import yaml_files
+from worker.settings.types import without
 
-_ACCOUNT: Final = {"base_url", "username", "secret", "sender_id", "provider_id"}
-_MESSAGE: Final = {"to", "text", "message_id", "epoch", "coding", "valid_for_s", "valid_for_min"}
-_REPORT: Final = {"report_base_url", "report_token", "report_url"}
-SLOTS: Final = frozenset(_ACCOUNT | _MESSAGE | _REPORT)
-"""What templates may name, besides `ProviderSettings.parameters`."""
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
-
-def _parse(source: object) -> object:
-    return Template.parse(source) if isinstance(source, str) else source
+_DIGITS_AND_NUMBER: Final = DIGITS | {"to"}
 
 
 def _compiled(source: str) -> str:
@@ -44,61 +45,8 @@ def _compiled(source: str) -> str:
     return source
 
 
-Text = Annotated[Template, BeforeValidator(_parse)]
-Fields = dict[str, Text]
 Regex = Annotated[str, AfterValidator(_compiled)]
-
-
-class Part(BaseModel):
-    """Base of everything in a preset."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
-
-
-class Auth(Part):
-    """How a call is authorised; `fields` are the headers or the query values."""
-
-    kind: Literal["none", "basic", "bearer", "header", "query"] = "none"
-    fields: Fields = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _fields_where_used(self) -> Self:
-        if (self.kind in {"header", "query"}) != bool(self.fields):
-            raise ValueError("fields: expected with the kinds 'header' and 'query', and only there")
-        return self
-
-
-class Body(Part):
-    """The request's body: `fields` of a form or a JSON object, or `text`."""
-
-    kind: Literal["form", "json", "text"]
-    fields: Fields = Field(default_factory=dict)
-    text: Text | None = None
-
-    @model_validator(mode="after")
-    def _content(self) -> Self:
-        if (self.kind == "text") != (self.text is not None) or (self.kind == "text") == bool(
-            self.fields
-        ):
-            raise ValueError("expected 'text' for the kind 'text' and 'fields' for the others")
-        return self
-
-
-class Call(Part):
-    """One HTTP request."""
-
-    method: Literal["GET", "POST", "PUT"]
-    url: Text
-    query: Fields = Field(default_factory=dict)
-    headers: Fields = Field(default_factory=dict)
-    body: Body | None = None
-
-    def templates(self) -> list[Template]:
-        """Every template of the request."""
-        body = [*self.body.fields.values()] if self.body else []
-        if self.body and self.body.text:
-            body.append(self.body.text)
-        return [self.url, *self.query.values(), *self.headers.values(), *body]
+Folded = Annotated[str, AfterValidator(str.casefold)]
 
 
 class Verdict(StrEnum):
@@ -106,16 +54,18 @@ class Verdict(StrEnum):
 
     ACCEPTED = "accepted"
     REFUSED = "refused"
-    """The message's or the recipient's own fault."""
+    """What no provider may do: no other one is asked."""
     OPTED_OUT = "opted_out"
     NOT_SENT = "not_sent"
     """Proof that the gateway did not take it."""
     RECIPIENT = "recipient"
-    """Proof, and the number's fault on this route."""
+    """Proof, and the reason is the number, which this gateway does not serve."""
+    MESSAGE = "message"
+    """Proof, and the reason is what this message asks for (its text, its length)."""
     AUTHENTICATION = "authentication"
     BALANCE = "balance"
     SENDER = "sender"
-    """The sender id: ours (account fault) or the message's own (refused)."""
+    """The sender id: ours (account fault) or the message's own (like `message`)."""
     SLOW_DOWN = "slow_down"
     UNKNOWN = "unknown"
     """Said outright, to shield an answer from a later row."""
@@ -183,18 +133,21 @@ class Reports(Part):
     to: str | None = None
     network_code: str | None = None
     reason: str | None = None
+    opted_out: frozenset[Folded] = frozenset()
+    """Reasons that say that the recipient wants no messages of this sender, in any case."""
     status: str = "status"
     statuses: dict[str, Delivery]
 
     @model_validator(mode="after")
     def _correlated(self) -> Self:
+        without(list(url_problems(self.url, "report_base_url")))
         if not (self.message_id or self.provider_message_id):
             raise ValueError("expected 'message_id' or 'provider_message_id', got neither")
         return self
 
 
-class OptOuts(Part):
-    """Opt-out callbacks: which fields hold what."""
+class ConsentFields(Part):
+    """Callbacks about consent: which fields hold what."""
 
     to: str
     sender_id: str | None = None
@@ -218,7 +171,8 @@ class Preset(Part):
     currency: Extract | None = None
     check: Check | None = None
     reports: Reports | None = None
-    optouts: OptOuts | None = None
+    optouts: ConsentFields | None = None
+    optins: ConsentFields | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -228,14 +182,34 @@ class Preset(Part):
             raise ValueError("rules: expected a row with the verdict 'accepted', got none")
         return self
 
+    @model_validator(mode="after")
+    def _safe(self) -> Self:
+        problems = []
+        for name, template, form in self.places():
+            try:
+                template.check(form, self.digits)
+            except ValueError as error:
+                problems.append(f"{name}: {error}")
+        without(problems)
+        return self
+
+    @property
+    def digits(self) -> frozenset[str]:
+        """Slots that hold nothing but digits."""
+        return _DIGITS_AND_NUMBER if self.number == "digits" else DIGITS
+
+    def places(self) -> Iterator[Place]:
+        """Every template of this preset."""
+        yield from self.send.places("send")
+        yield from fields_at("auth.fields", self.auth.fields)
+        if self.check:
+            yield from self.check.request.places("check.request")
+        if self.reports:
+            yield Place("reports.url", self.reports.url, "address")
+
     def slots(self) -> frozenset[str]:
         """Every name that a template of this preset needs."""
-        templates = [*self.send.templates(), *self.auth.fields.values()]
-        if self.check:
-            templates += self.check.request.templates()
-        if self.reports:
-            templates.append(self.reports.url)
-        return frozenset().union(*(template.slots() for template in templates))
+        return frozenset().union(*(place.template.slots() for place in self.places()))
 
 
 @cache
@@ -256,13 +230,13 @@ def load(name: str) -> Preset:
 
 
 def _document(name: str) -> Any:
+    file = resources.files("worker.providers") / "presets" / f"{name}.yaml"
     try:
-        if name in shipped():
-            source = resources.files("worker.providers") / "presets" / f"{name}.yaml"
-            return yaml.safe_load(source.read_text("utf-8"))
-        return yaml.safe_load(Path(name).read_text("utf-8"))
+        return yaml_files.read((file if name in shipped() else Path(name)).read_text("utf-8"))
     except OSError as error:
         known = ", ".join(shipped())
         raise ValueError(f"preset: expected one of {known} or a file, got {name!r}") from error
-    except yaml.YAMLError as error:
-        raise ValueError(f"preset {name!r}: expected YAML: {error}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"preset: {name}: expected UTF-8") from error
+    except ValueError as error:
+        raise ValueError(f"preset: {name}: {error}") from error

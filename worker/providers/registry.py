@@ -11,15 +11,20 @@ from typing import TYPE_CHECKING, Final
 from worker.providers.africastalking import AfricasTalking
 from worker.providers.guard import ProviderGuard
 from worker.providers.http_gateway import HttpGateway
-from worker.settings import ProviderKind
+from worker.providers.transport import check_request
+from worker.settings.model import ProviderKind
+from worker.settings.types import without
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-    from worker.ports import Clock, Provider
+    from worker.domain.messages.message import Lane
+    from worker.ports.clock import Clock
+    from worker.ports.providers import Provider
     from worker.providers.breaker import OnChange
     from worker.providers.guard import OnFault
-    from worker.settings import ProviderSettings
+    from worker.providers.refusals import OnRefusals
+    from worker.settings.model import ProviderSettings
 
 ADAPTERS: Final[Mapping[ProviderKind, Callable[[ProviderSettings], Provider]]] = {
     ProviderKind.AFRICASTALKING: AfricasTalking,
@@ -33,7 +38,19 @@ def build(settings: ProviderSettings) -> Provider:
     Raises:
         ValueError: the settings do not describe it; every problem is named.
     """
+    without(list(_unusable(settings)))
     return ADAPTERS[settings.kind](settings)
+
+
+def _unusable(settings: ProviderSettings) -> Iterator[str]:
+    """Addresses that look like ones, but that the libraries refuse to call."""
+    addresses = {"base_url": settings.base_url, "report_base_url": settings.report_base_url}
+    for name, address in addresses.items():
+        try:
+            if address:
+                check_request("GET", address)
+        except ValueError:
+            yield f"{name}: expected a host that the HTTP libraries take"
 
 
 def guard(
@@ -42,6 +59,17 @@ def guard(
     clock: Clock,
     on_change: OnChange,
     on_fault: OnFault,
+    *,
+    on_refusals: OnRefusals,
+    in_hand: Mapping[Lane, int],
 ) -> ProviderGuard:
     """The breaker and limits in front of a provider."""
-    return ProviderGuard(provider, settings, clock, on_change, on_fault)
+    return ProviderGuard(
+        provider,
+        settings,
+        clock,
+        on_change,
+        on_fault,
+        on_refusals=on_refusals,
+        in_hand=in_hand,
+    )

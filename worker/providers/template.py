@@ -1,21 +1,43 @@
 """Templates of a gateway preset: text with slots, encoded for the place where it stands.
 
-Rules: `{name}` is a slot, `{{` and `}}` are braces. What a slot holds is data: each place has its
-own encoder, so nothing in a message can change the request around it. `base_url` and
-`report_base_url` come from the settings and stand in addresses as they are.
+Rules:
+- `{name}` is a slot, `{{` and `}}` are braces.
+- What a slot holds is data: nothing in a message can change the request around it. A value is
+  escaped for every format it stands in, from the inside out: JSON in a form field is escaped as
+  JSON, then as a form. What a template is written in is seen by how it begins.
+- Where that cannot be decided, the template is refused (`Template.check`): in plain text the words
+  of a message stand alone, without anything around them that a reader could part them by.
+- In an address a slot is a part of one step or of one query value; a step that would come out empty
+  or as dots is refused, because it leads elsewhere. `base_url` and `report_base_url` come from the
+  settings and stand in addresses as they are.
 """
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Final
-from urllib.parse import quote
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from worker.providers.preset_formats import ENCODERS, EXPECTED, Format, begun, contents
+from worker.settings.addresses import has_dots
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Encode = Callable[[str], str]
 
+DIGITS: Final = frozenset({"epoch", "coding", "valid_for_s", "valid_for_min"})
+"""Slots that hold nothing but digits: they need no escaping, and in JSON no quotes."""
+_WORDS: Final = frozenset({"text", "sender_id"})
+"""Slots that hold what somebody wrote."""
+_OF_MESSAGE: Final = _WORDS | {"message_id"}
 _ADDRESSES: Final = frozenset({"base_url", "report_base_url"})
+_STRUCTURE: Final = re.compile(r'%[0-9A-Fa-f]{2}|[{}\[\]<>"=&|;\\\t\r\n]')
+_FIRST_MARK: Final = 0xF0000
+"""Private characters mark the slots in a sample."""
+_MARK: Final = re.compile("([\U000f0000-\U000ffffd])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +46,10 @@ class Template:
 
     parts: tuple[tuple[str, str | None], ...]
     """Literal text, then the slot after it (None at the end)."""
+    _known: dict[tuple[Format | None, frozenset[str]], tuple[Encode, ...]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """What `check` found: worked out once, not for every message."""
 
     @classmethod
     def parse(cls, source: str) -> Template:
@@ -32,6 +58,8 @@ class Template:
         Raises:
             ValueError: a brace without its partner, or a slot with more than a name.
         """
+        if _MARK.search(source):
+            raise ValueError("expected text without private characters")
         parts = []
         for literal, slot, spec, conversion in string.Formatter().parse(source):
             if slot is not None and (not slot or spec or conversion):
@@ -39,28 +67,101 @@ class Template:
             parts.append((literal, slot))
         return cls(tuple(parts))
 
+    @property
+    def source(self) -> str:
+        """The template as it is written, with single braces."""
+        return "".join(f"{text}{{{slot}}}" if slot else text for text, slot in self.parts)
+
+    @property
+    def literal(self) -> str:
+        """The text around the slots."""
+        return "".join(text for text, _ in self.parts)
+
+    @property
+    def format(self) -> Format:
+        """What it is written in, by how it begins."""
+        return begun(self.parts[0][0]) if self.parts else "text"
+
     def slots(self) -> frozenset[str]:
         """Names the template needs."""
         return frozenset(slot for _, slot in self.parts if slot is not None)
 
-    def render(self, values: Mapping[str, str], encode: Encode = str) -> str:
-        """Fill the slots; `encode` is applied to what they hold, never to the text around them."""
-        return "".join(
-            literal + (encode(values[slot]) if slot is not None else "")
-            for literal, slot in self.parts
-        )
+    def check(
+        self, form: Format | None = None, digits: frozenset[str] = DIGITS
+    ) -> tuple[Encode, ...]:
+        """Check that a value in a slot can change nothing around it, whatever it is.
 
-    def render_address(self, values: Mapping[str, str], percent: str = "%") -> str:
-        """Fill an address: each slot is one path segment or one query value.
+        Args:
+            form: what it is written in; default: by how it begins.
+            digits: slots that hold digits.
+
+        Returns:
+            How the value of each slot is escaped.
+
+        Raises:
+            ValueError: one could, or there would be no telling.
+        """
+        encoders = _encoders(self, form, digits) if form else _by_beginning(self, digits)
+        self._known[form, digits] = encoders
+        return encoders
+
+    def render(
+        self,
+        values: Mapping[str, str],
+        form: Format | None = None,
+        digits: frozenset[str] = DIGITS,
+    ) -> str:
+        """Fill the slots; arguments as in `check`.
+
+        Raises:
+            ValueError: a format cannot carry a value.
+        """
+        return self._joined(self._escaped(values, form, digits))
+
+    def render_address(
+        self, values: Mapping[str, str], percent: str = "%", digits: frozenset[str] = DIGITS
+    ) -> str:
+        """Fill an address.
 
         Args:
             values: what the slots hold.
             percent: how a percent sign of our encoding is written; `%%` for a gateway that expands
                 escapes of its own in the address.
+            digits: slots that hold digits.
+
+        Raises:
+            ValueError: a step would be empty or dots.
         """
+        escaped = self._escaped(values, "address", digits)
+        address = self._joined(escaped)
+        path = address.partition("?")[0]
+        if has_dots(path):
+            raise ValueError("expected an address without the steps '.' and '..'")
+        full = [each or slot or "" for each, (_, slot) in zip(escaped, self.parts, strict=True)]
+        if full != escaped and _empty(path) > _empty(self._joined(full).partition("?")[0]):
+            raise ValueError("expected something in every step of the address, got an empty one")
+        if percent == "%":
+            return address
+        return self._joined(
+            [
+                each if slot in _ADDRESSES else each.replace("%", percent)
+                for each, (_, slot) in zip(escaped, self.parts, strict=True)
+            ]
+        )
+
+    def _escaped(
+        self, values: Mapping[str, str], form: Format | None, digits: frozenset[str]
+    ) -> list[str]:
+        """What each slot holds, escaped for its place."""
+        encoders = self._known.get((form, digits)) or self.check(form, digits)
+        return [
+            encode(values[slot]) if slot is not None else ""
+            for encode, (_, slot) in zip(encoders, self.parts, strict=True)
+        ]
+
+    def _joined(self, filled: list[str]) -> str:
         return "".join(
-            literal + (_in_address(slot, values[slot], percent) if slot is not None else "")
-            for literal, slot in self.parts
+            literal + each for (literal, _), each in zip(self.parts, filled, strict=True)
         )
 
     def is_empty(self, values: Mapping[str, str]) -> bool:
@@ -69,27 +170,94 @@ class Template:
         return bool(slots) and not any(values[slot] for slot in slots)
 
 
-def _in_address(slot: str, value: str, percent: str) -> str:
-    if slot in _ADDRESSES:
-        return value
-    return quote(value, safe="").replace("%", percent)
+def _empty(path: str) -> int:
+    return path.split("/").count("")
 
 
-def in_header(value: str) -> str:
-    """Check a value for a header field.
+def _encoders(template: Template, form: Format, digits: frozenset[str]) -> tuple[Encode, ...]:
+    """How the value of each slot is escaped.
+
+    A sample with a mark for every slot is read as its reader would read it. The texts in which the
+    marks turn up are templates again.
 
     Raises:
-        ValueError: it holds characters that a header cannot carry.
+        ValueError: a mark does not turn up, or a value could not be told from what is around it.
     """
-    if not value.isascii() or any(ord(char) < ord(" ") or char == "\x7f" for char in value):
-        raise ValueError("a header cannot carry this value")
-    return value
+    if form == "text":
+        _check_plain(template)
+        return (str,) * len(template.parts)
+    harmless = digits | (_ADDRESSES if form == "address" else frozenset())
+    encoders: dict[int, Encode] = {
+        place: str for place, (_, slot) in enumerate(template.parts) if not slot or slot in harmless
+    }
+    try:
+        read = contents(_sample(template, encoders), form)
+    except ValueError as error:
+        raise ValueError(f"expected {EXPECTED[form]}: {error}") from error
+    for content in read:
+        encoders.update(_within(content, template, ENCODERS[form], digits))
+    if len(encoders) < len(template.parts):
+        raise ValueError(f"expected {EXPECTED[form]}")
+    return tuple(encoders[place] for place in range(len(template.parts)))
 
 
-def render_fields(fields: Mapping[str, Template], values: Mapping[str, str]) -> dict[str, str]:
+def _sample(template: Template, harmless: Mapping[int, Encode]) -> str:
+    def filled(place: int, slot: str | None) -> str:
+        if slot is None:
+            return ""
+        if place not in harmless:
+            return chr(_FIRST_MARK + place)
+        return "http://host" if slot in _ADDRESSES else "1"
+
+    return "".join(
+        literal + filled(place, slot) for place, (literal, slot) in enumerate(template.parts)
+    )
+
+
+def _within(
+    content: str, template: Template, outer: Encode, digits: frozenset[str]
+) -> Iterator[tuple[int, Encode]]:
+    """How the slots of a text within a document are escaped: for it, then for the document."""
+    *pairs, last = _MARK.split(content)
+    places = [ord(mark) - _FIRST_MARK for mark in pairs[1::2]]
+    slots = [template.parts[place][1] for place in places]
+    inner = Template((*zip(pairs[::2], slots, strict=True), (last, None)))
+    encoders = _by_beginning(inner, digits)[:-1] if places else ()
+    for place, encode in zip(places, encoders, strict=True):
+        yield place, outer if encode is str else _both(encode, outer)
+
+
+def _both(inner: Encode, outer: Encode) -> Encode:
+    return lambda value: outer(inner(value))
+
+
+def _by_beginning(template: Template, digits: frozenset[str]) -> tuple[Encode, ...]:
+    """The same where nobody says what it is written in."""
+    try:
+        return _encoders(template, template.format, digits)
+    except ValueError:
+        if template.slots() & _OF_MESSAGE:
+            raise
+        return (str,) * len(template.parts)  # `[{to}]`: neither JSON nor harm
+
+
+def _check_plain(template: Template) -> None:
+    slots = [slot for _, slot in template.parts if slot]
+    of_message = [slot for slot in slots if slot in _OF_MESSAGE]
+    if not of_message:
+        return
+    if len(of_message) > 1 or (len(slots) > 1 and of_message[0] in _WORDS):
+        raise ValueError(f"expected {{{of_message[0]}}} as the only slot in plain text")
+    if found := _STRUCTURE.search(template.literal):
+        raise ValueError(f"expected plain text around {{{of_message[0]}}}, got {found[0]!r}")
+
+
+def render_fields(
+    fields: Mapping[str, Template], values: Mapping[str, str], digits: frozenset[str] = DIGITS
+) -> dict[str, str]:
     """Fill every field; those that would be empty are left out."""
     return {
-        name: template.render(values)
+        name: template.render(values, digits=digits)
         for name, template in fields.items()
         if not template.is_empty(values)
     }

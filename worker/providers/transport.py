@@ -1,13 +1,18 @@
 """HTTP to a provider: httpx as the client, aiohttp on the wire, errors that are proofs.
 
 Rules:
-- `ConnectError`, `ConnectTimeout`, `PoolTimeout` and `UnsupportedProtocol` mean that no byte of the
-  request left; every other `httpx.TransportError` means that it may have. Nothing else is raised,
-  but cancellation.
+- What cannot be a request at all is found before anything is sent: `check_request` says so when the
+  settings are read, and a call that gets so far is not sent.
+- The errors in `NOT_SENT` mean that no byte of the request left; every other `httpx.TransportError`
+  means that it may have. Nothing else is raised, but cancellation.
 - One call is one request. aiohttp by itself repeats GET, PUT and DELETE when a kept-alive
   connection turns out dead; `_once` turns such an error into ours before aiohttp can react to it.
-- No redirects, cookies, proxies from the environment or decompression. A body above `MAX_BODY` is
-  an error, not a truncated answer.
+- No redirects, cookies or proxies from the environment. A body above `MAX_BODY`, as sent or
+  unpacked, is an error, not a truncated answer.
+- Heads are read tolerantly (`connection`); of an answer's fields only those in `http_head.KEPT`
+  are passed on.
+- An idle connection is used again for `keep_alive_s` at most, and for less where the server says
+  so: what is sent on a connection that the server just closed is lost, and never repeated.
 - Two bounds: `connect_timeout_s` until there is a connection (name, TCP and TLS), then `deadline_s`
   until the last byte is read. httpx's own timeouts are not used: they are per operation.
 - The caller bounds concurrency (`limiter`), so the pool has no limit and nobody waits in it.
@@ -21,14 +26,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import re
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
 import httpx
 from yarl import URL
 
+from worker.providers.connection import Connector
+from worker.providers.unpack import TooLongError, unpack
+
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Mapping
 
 MAX_BODY: Final = 64 * 1024
 """Largest answer that is read, bytes."""
@@ -38,11 +48,13 @@ NOT_SENT: Final = (
     httpx.ConnectTimeout,
     httpx.PoolTimeout,
     httpx.UnsupportedProtocol,
+    httpx.LocalProtocolError,
 )
 """Errors that prove that no byte of the request left."""
 
 _ADDED_BY_AIOHTTP: Final = ("User-Agent", "Content-Type", "Accept", "Accept-Encoding")
 _NOT_PASSED_ON: Final = frozenset({b"content-encoding", b"transfer-encoding"})
+_NOT_IN_A_HEADER: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 async def _once(
@@ -50,11 +62,13 @@ async def _once(
 ) -> aiohttp.ClientResponse:
     """Client middleware: connect, send, read the head; judge the error where it happens.
 
-    Runs inside aiohttp's repeat loop, which only reacts to its own error classes. The connect
-    errors come first because `ClientConnectorError` is a `ClientOSError`.
+    Runs inside aiohttp's repeat loop, which only reacts to its own error classes. The errors that
+    come before a connection stand first because they are `ClientError`s and `OSError`s too.
     """
     try:
         return await handler(request)
+    except (aiohttp.InvalidURL, UnicodeError) as error:  # the host's name, before it is looked up
+        raise httpx.UnsupportedProtocol("not a usable address") from error
     except aiohttp.ConnectionTimeoutError as error:
         raise httpx.ConnectTimeout("no connection in time") from error
     except aiohttp.ClientConnectorError as error:
@@ -85,6 +99,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     Args:
         connect_timeout_s: longest time to get a connection, seconds.
         deadline_s: longest time from there to the last byte of the answer, seconds.
+        keep_alive_s: longest time that a connection may be idle and still be used, seconds.
         ssl_context: trust other than the system's.
     """
 
@@ -93,6 +108,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         *,
         connect_timeout_s: float,
         deadline_s: float,
+        keep_alive_s: float = 4.0,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         self._timeout = aiohttp.ClientTimeout(
@@ -100,6 +116,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             connect=connect_timeout_s,
             ceil_threshold=math.inf,
         )
+        self._keep_alive_s = keep_alive_s
         self._ssl = ssl_context if ssl_context is not None else True
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
@@ -110,7 +127,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             raise httpx.ConnectError("no connection: closed by us")
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, ssl=self._ssl),
+                connector=Connector(keep_alive_s=self._keep_alive_s, ssl=self._ssl),
                 timeout=self._timeout,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
@@ -123,15 +140,13 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request once and read its whole answer."""
         session = self._open()
+        address, headers = _address(request), _headers(request)
         try:
             async with session.request(
                 request.method,
-                URL(str(request.url), encoded=True),
+                address,
                 data=await request.aread() or None,
-                headers=[
-                    (name.decode("ascii"), value.decode("latin-1"))
-                    for name, value in request.headers.raw
-                ],
+                headers=headers,
                 allow_redirects=False,
             ) as response:
                 body = await _read(response)
@@ -141,8 +156,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             raise httpx.UnsupportedProtocol("not a usable address") from error
         except (aiohttp.ClientError, OSError) as error:
             raise _after_connect(error) from error
-        headers = [h for h in response.raw_headers if h[0].lower() not in _NOT_PASSED_ON]
-        return httpx.Response(response.status, headers=headers, content=body)
+        kept = [h for h in response.raw_headers if h[0].lower() not in _NOT_PASSED_ON]
+        return httpx.Response(response.status, headers=kept, content=body)
 
     async def aclose(self) -> None:
         """Close every connection. Idempotent."""
@@ -154,14 +169,48 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             await asyncio.sleep(0)
 
 
+def _address(request: httpx.Request) -> URL:
+    try:
+        return URL(str(request.url), encoded=True)
+    except ValueError as error:
+        raise httpx.UnsupportedProtocol("not a usable address") from error
+
+
+def _headers(request: httpx.Request) -> list[tuple[str, str]]:
+    """The fields of the request; checked here, where it is sure that nothing has left."""
+    raw = request.headers.raw
+    if _NOT_IN_A_HEADER.search(b"".join([value for _, value in raw])):
+        raise httpx.LocalProtocolError("a header cannot carry its value")
+    return [(name.decode("ascii"), value.decode("latin-1")) for name, value in raw]
+
+
+def check_request(method: str, url: str, headers: Mapping[str, str] | None = None) -> None:
+    """Build a request as for a call, and send nothing.
+
+    Raises:
+        ValueError: the libraries do not take it; nothing of it is in the error.
+    """
+    try:
+        request = httpx.Request(method, url, headers=headers)
+        address, _ = _address(request), _headers(request)
+    except (httpx.InvalidURL, httpx.TransportError, ValueError) as error:
+        raise ValueError("expected an address and headers that HTTP can carry") from error
+    if address.scheme not in {"http", "https"} or not address.raw_host:
+        raise ValueError("expected an address with http:// or https:// and a host")
+
+
 async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """The whole body, unpacked."""
     chunks = bytearray()
     while chunk := await response.content.readany():
         chunks += chunk
         if len(chunks) > MAX_BODY:
             response.close()
             raise httpx.RemoteProtocolError(f"answer longer than {MAX_BODY} bytes")
-    return bytes(chunks)
+    try:
+        return unpack(bytes(chunks), response.headers.get("Content-Encoding", ""), MAX_BODY)
+    except TooLongError as error:
+        raise httpx.RemoteProtocolError(f"answer longer than {MAX_BODY} bytes") from error
 
 
 class Client(httpx.AsyncClient):

@@ -11,31 +11,32 @@ server's clock. Who may tell people is decided by compare-and-set on `claims`.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from pymongo import DESCENDING
-from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.errors import DuplicateKeyError
 
-from worker.domain.notices import (
+from worker.domain.alerts.notices import (
     LEASE,
     SAME_S,
+    SEVERITIES,
     SHOWN,
     UNSEEN_S,
     Acknowledged,
     Alert,
     Kind,
     Told,
+    apart,
     backoff,
 )
-from worker.ports import StoreAway
+from worker.domain.stored import read_known, word
+from worker.store.errors import errors_as_unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from datetime import datetime
 
-    from worker.domain.notices import Sighting
+    from worker.domain.alerts.notices import AlertObservation, Severity
 
 COLLECTION: Final = "alerts"
 _KEPT: Final = timedelta(days=30)
@@ -54,9 +55,9 @@ class AlertStore:
 
     # --- what replicas see -----------------------------------------------------------------
 
-    async def record(self, what: Sighting, *, told: bool = False) -> None:
+    async def record(self, what: AlertObservation, *, told: bool = False) -> None:
         """See `AlertBook.record`."""
-        with _answered():
+        with errors_as_unavailable:
             if what.over:
                 await self._ended(what)
             elif what.ends:
@@ -64,12 +65,12 @@ class AlertStore:
             else:
                 await self._happened(what, told=told)
 
-    async def confirm(self, what: Sighting, *, told: bool = False) -> None:
+    async def confirm(self, what: AlertObservation, *, told: bool = False) -> None:
         """See `AlertBook.confirm`."""
-        with _answered():
+        with errors_as_unavailable:
             await self._began(what, count=0, told=told)
 
-    async def _began(self, what: Sighting, *, count: int, told: bool) -> None:
+    async def _began(self, what: AlertObservation, *, count: int, told: bool) -> None:
         """Join the open one of that key; else open it, anew or again."""
         seen = {"$currentDate": {f"seen.{self._replica}": True, "lastSeen": True}}
         values: Document = {"open": True}
@@ -94,14 +95,14 @@ class AlertStore:
                 continue  # another replica opened it first: join that one
             return
 
-    async def _again(self, what: Sighting, begun: Document) -> bool:
+    async def _again(self, what: AlertObservation, begun: Document) -> bool:
         """Open what ended lately; False: nothing did."""
         lately = {"key": what.key, "ends": True, "overAt": {"$gt": what.at - _SAME}}
         newest = [("overAt", DESCENDING)]
         found = await self._collection.find_one_and_update(lately, begun, sort=newest)
         return found is not None
 
-    async def _happened(self, what: Sighting, *, told: bool) -> None:
+    async def _happened(self, what: AlertObservation, *, told: bool) -> None:
         values: Document = {"open": False, **_said(what), "expireAt": what.at + _KEPT}
         if told:
             values["told"] = {"kind": str(Kind.NEW), "at": what.at}
@@ -113,7 +114,7 @@ class AlertStore:
         }
         await self._collection.update_one({"_id": what.id}, happened, upsert=True)
 
-    async def _ended(self, what: Sighting) -> None:
+    async def _ended(self, what: AlertObservation) -> None:
         """This replica sees it no more; it is over when none does."""
         mine = {"key": what.key, "open": True}
         await self._collection.update_one(
@@ -131,7 +132,7 @@ class AlertStore:
         reason = alert.over_reason or "the replicas that saw it are gone"
         over = {**_CLOSED, **_NO_TRIES, "overAt": now, "overReason": reason}
         as_read = {"_id": alert.id, "open": True, "lastSeen": alert.last_seen}
-        with _answered():
+        with errors_as_unavailable:
             await self._collection.update_one(as_read, {"$set": {**over, "expireAt": now + _KEPT}})
 
     # --- what everybody reads ----------------------------------------------------------------
@@ -145,9 +146,9 @@ class AlertStore:
             {"$addFields": {"now": "$$NOW"}},
             {"$sort": {"since": -1, "_id": 1}},
         ]
-        with _answered():
+        with errors_as_unavailable:
             found = await self._collection.aggregate(pipeline).to_list(None)
-        return [(_alert(document), document["now"]) for document in found]
+        return [(stored_alert(document), document["now"]) for document in found]
 
     # --- what people are told ----------------------------------------------------------------
 
@@ -158,7 +159,7 @@ class AlertStore:
             "$set": {"nextAt": now + LEASE, "claimedBy": self._replica},
             "$inc": {"claims": 1},
         }
-        with _answered():
+        with errors_as_unavailable:
             done = await self._collection.update_one(as_read, mine)
         return bool(done.matched_count)
 
@@ -167,14 +168,14 @@ class AlertStore:
         said = [
             {"$set": {"told": {"kind": str(kind), "at": "$$NOW"}, **_literal(_NO_TRIES)}},
         ]
-        with _answered():
+        with errors_as_unavailable:
             await self._collection.update_one(self._claimed(alert), said)
 
     async def in_vain(self, alert: Alert, now: datetime, reached: tuple[str, ...]) -> None:
         """See `AlertBook.in_vain`."""
         tries = alert.tries + 1
         later = {"nextAt": now + backoff(tries), "tries": tries, "reached": list(reached)}
-        with _answered():
+        with errors_as_unavailable:
             await self._collection.update_one(self._claimed(alert), {"$set": later})
 
     def _claimed(self, alert: Alert) -> Document:
@@ -185,22 +186,14 @@ class AlertStore:
         """See `AlertBook.acknowledge`."""
         taken = {"by": {"$literal": by}, "reason": {"$literal": reason}, "at": "$$NOW"}
         claims = {"$add": ["$claims", 1]}
-        with _answered():
+        with errors_as_unavailable:
             await self._collection.update_one(
                 {"_id": ident, "acknowledged": None, "overAt": None},
                 [{"$set": {"acknowledged": taken, "claims": claims}}],
             )
 
 
-@contextmanager
-def _answered() -> Iterator[None]:
-    try:
-        yield
-    except PyMongoError as error:
-        raise StoreAway(type(error).__name__) from error
-
-
-def _said(what: Sighting) -> Document:
+def _said(what: AlertObservation) -> Document:
     """What it says; who tells it without evidence takes nobody's away."""
     said: Document = {
         "severity": what.severity,
@@ -217,7 +210,7 @@ def _text(said: str) -> str:
     return said.encode(errors="replace").decode()
 
 
-def _fresh(what: Sighting, values: Document) -> Document:
+def _fresh(what: AlertObservation, values: Document) -> Document:
     document: Document = {
         "key": what.key,
         "code": what.code,
@@ -234,29 +227,40 @@ def _literal(values: Document) -> Document:
     return {name: {"$literal": value} for name, value in values.items()}
 
 
-def _alert(document: Document) -> Alert:
-    told, taken = document["told"], document.get("acknowledged")
-    alive = document["now"] - timedelta(seconds=UNSEEN_S)
-    seen = {replica: at for replica, at in document.get("seen", {}).items() if at > alive}
+def stored_alert(document: Document) -> Alert:
+    """A stored alert, with the server's `now`, as a value."""
+    told, taken, now = document.get("told"), document.get("acknowledged"), document["now"]
     return Alert(
         id=document["_id"],
         code=document["code"],
-        provider=document["provider"],
-        severity=document["severity"],
+        provider=document.get("provider"),
+        severity=_severity(document.get("severity")),
         reason=document["reason"],
         since=document["since"],
         last_seen=document["lastSeen"],
         ends=document["ends"],
-        count=document["count"],
-        seen_by=tuple(seen),
-        over_at=document["overAt"],
+        count=document.get("count", 1),
+        seen_by=tuple(
+            replica for replica, at in document.get("seen", {}).items() if _lately(at, now)
+        ),
+        over_at=document.get("overAt"),
         over_reason=document.get("overReason"),
-        suggested_command=document["suggestedCommand"],
+        suggested_command=document.get("suggestedCommand"),
         evidence=dict(document.get("evidence", ())) or None,
-        acknowledged=Acknowledged(**taken) if taken else None,
-        told=Told(Kind(told["kind"]), told["at"]) if told else None,
-        claims=document["claims"],
-        next_at=document["nextAt"],
-        tries=document["tries"],
-        reached=tuple(document["reached"]),
+        acknowledged=read_known(Acknowledged, taken) if taken else None,
+        told=Told(word(Kind, told["kind"], Kind.REPEAT), told["at"]) if told else None,
+        claims=document.get("claims", 0),
+        next_at=document.get("nextAt"),
+        tries=document.get("tries", 0),
+        reached=tuple(document.get("reached", ())),
     )
+
+
+def _lately(at: datetime, now: datetime) -> bool:
+    """Not long ago, nor long from now: the server's clock may have been ahead."""
+    return apart(at, now) < timedelta(seconds=UNSEEN_S)
+
+
+def _severity(stored: object) -> Severity:
+    """What a newer version calls otherwise is shown and sent, as a warning."""
+    return next((each for each in SEVERITIES if each == stored), "warning")

@@ -2,41 +2,34 @@
 
 Rules: one insert `{_id: last + 1, ...}` is compare-and-set, immutable history and once-only (unique
 user + commandId) in one write. Nothing is ever updated or removed. `version` rises only when the
-state changes; `lineage` is a UUID in entry 1 and marks versions that compare.
+state changes; `lineage` is a UUID in entry 1 and marks versions that compare. An entry that this
+version does not understand is left out of histories; where it is the answer itself, there is none
+(`UnreadableDocument`).
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+import structlog
 from pymongo import DESCENDING
-from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.errors import DuplicateKeyError
 
-from worker.domain.flags import (
-    AUTOMATIC,
-    Flags,
-    Lock,
-    MigrationSettings,
-    Proposal,
-    RollbackPolicy,
-    Snapshot,
-    Thresholds,
-)
-from worker.domain.phases import Phase, Requirements, Role, Rules
-from worker.domain.validation_settings import ValidationTraffic
-from worker.ports import Clash, LogEntry, StoreAway
+from worker.domain.migration.control_log import LogEntry
+from worker.domain.migration.last_known_good import LOOK_BACK, Version, stood_well
+from worker.domain.migration.snapshot import AUTOMATIC
+from worker.ports.store import UnreadableDocument, WriteConflict
+from worker.store.errors import errors_as_unavailable
+from worker.store.snapshots import of_snapshot, snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from worker.ports import Clock
+    from worker.domain.migration.snapshot import Snapshot
+    from worker.ports.clock import Clock
 
 COLLECTION: Final = "control_log"
-_LOOK_BACK: Final = 200
-"""Changes searched for a last-known-good version."""
 Document = dict[str, Any]
+_log = structlog.get_logger(__name__)
 
 
 class ControlLogStore:
@@ -67,22 +60,22 @@ class ControlLogStore:
             "evidence": dict(entry.evidence),
             "at": self._clock.now(),
         }
-        try:
-            await self._collection.insert_one(document)
-        except DuplicateKeyError as error:
-            raise Clash("another entry was appended first") from error
-        except PyMongoError as error:
-            raise StoreAway(type(error).__name__) from error
+        with errors_as_unavailable:
+            try:
+                await self._collection.insert_one(document)
+            except DuplicateKeyError as error:
+                raise WriteConflict("another entry was appended first") from error
 
     async def find(self, user: str, command_id: str) -> LogEntry | None:
         """See `ControlLog.find`."""
         found = await self._read({"user": user, "commandId": command_id}, limit=1)
-        return _entry(found[0]) if found else None
+        return entry(found[0]) if found else None
 
     async def history(self, limit: int, before: int | None) -> list[LogEntry]:
         """See `ControlLog.history`."""
         query = {"_id": {"$lt": before}} if before is not None else {}
-        return [_entry(document) for document in await self._read(query, limit)]
+        found = (_entry_or_none(document) for document in await self._read(query, limit))
+        return [each for each in found if each is not None]
 
     async def state_at(self, version: int) -> Snapshot | None:
         """See `ControlLog.state_at`."""
@@ -91,11 +84,13 @@ class ControlLogStore:
 
     async def known_good(self, for_s: float) -> Snapshot | None:
         """See `ControlLog.known_good`."""
-        changes = await self._read({"changed": True}, limit=_LOOK_BACK)
+        changes = await self._read({"changed": True}, limit=LOOK_BACK)
         for later, earlier in pairwise(changes):
-            stood = (later["at"] - earlier["at"]).total_seconds() >= for_s
-            if stood and not _went_down(earlier, later) and not await self._held(earlier, later):
-                return snapshot(earlier["after"])
+            stood = stood_well(_version(earlier), _version(later), for_s)
+            if stood and not await self._held(earlier, later):
+                good = _entry_or_none(earlier)
+                if good is not None:
+                    return good.after
         return None
 
     async def _held(self, earlier: Document, later: Document) -> bool:
@@ -105,21 +100,28 @@ class ControlLogStore:
         return bool(await self._read(hold, limit=1))
 
     async def _read(self, query: Document, limit: int) -> list[Document]:
-        try:
+        with errors_as_unavailable:
             cursor = self._collection.find(query).sort("_id", DESCENDING).limit(limit)
             found: list[Document] = await cursor.to_list(None)
-        except PyMongoError as error:
-            raise StoreAway(type(error).__name__) from error
         return found
 
 
-def _went_down(earlier: Document, later: Document) -> bool:
-    """Whether automation ended the version by going down."""
-    before, after = earlier["after"], later["after"]
-    return bool(before.get("automaticDowns", []) != after.get("automaticDowns", []))
+def _version(document: Document) -> Version:
+    downs = document["after"].get("automaticDowns", [])
+    return Version(document["_id"], document["at"], downs)
 
 
-def _entry(document: Document) -> LogEntry:
+def _entry_or_none(document: Document) -> LogEntry | None:
+    """An entry; None for one that this version does not understand."""
+    try:
+        return entry(document)
+    except UnreadableDocument as error:
+        _log.warning("entry of the control log left out", number=document["_id"], error=str(error))
+        return None
+
+
+def entry(document: Document) -> LogEntry:
+    """A stored entry as a value. Raises `UnreadableDocument`."""
     before = document["before"]
     return LogEntry(
         number=document["_id"],
@@ -133,127 +135,3 @@ def _entry(document: Document) -> LogEntry:
         evidence=document["evidence"],
         at=document["at"],
     )
-
-
-def of_snapshot(value: Snapshot) -> Document:
-    """A snapshot as stored."""
-    flags, lock, proposal = value.flags, value.lock, value.proposal
-    return {
-        "version": value.version,
-        "lineage": value.lineage,
-        "phase": str(value.phase),
-        "percentage": value.percentage,
-        "flags": {
-            "targetEnabled": flags.target_enabled,
-            "legacyEnabled": flags.legacy_enabled,
-            "automaticRollback": flags.automatic_rollback,
-            "rollbackPolicy": str(flags.rollback_policy),
-            "thresholds": _fields(flags.thresholds),
-            "migration": _migration(flags.migration),
-            "phases": {str(phase): _rules(rules) for phase, rules in flags.phases.items()},
-        },
-        # Users are called anything: as pairs, dots and dollars in their names are data.
-        "userOverrides": [[k, str(v)] for k, v in flags.user_overrides.items()],
-        "branchOverrides": [[k, str(v)] for k, v in flags.branch_overrides.items()],
-        "legacyRetired": value.legacy_retired,
-        "held": value.held,
-        "lock": _fields(lock) if lock else None,
-        "proposal": {**_fields(proposal), "phase": str(proposal.phase)} if proposal else None,
-        "breakerResets": {str(k): v for k, v in value.breaker_resets.items()},
-        "lastPercentages": {str(k): v for k, v in value.last_percentages.items()},
-        "backups": [[k, v] for k, v in value.backups.items()],
-        "startedAt": value.started_at,
-        "since": value.since,
-        "initiatedBy": value.initiated_by,
-        "previousPhase": str(value.previous_phase) if value.previous_phase else None,
-        "notes": value.notes,
-        "proven": list(value.proven),
-        "automaticDowns": list(value.automatic_downs),
-    }
-
-
-def snapshot(document: Document) -> Snapshot:
-    """A stored snapshot as a value."""
-    lock, proposal, previous = document["lock"], document["proposal"], document["previousPhase"]
-    return Snapshot(
-        version=document["version"],
-        lineage=document["lineage"],
-        phase=Phase(document["phase"]),
-        percentage=document["percentage"],
-        flags=_flags(document),
-        legacy_retired=document["legacyRetired"],
-        held=document["held"],
-        lock=Lock(**lock) if lock else None,
-        proposal=Proposal(**{**proposal, "phase": Phase(proposal["phase"])}) if proposal else None,
-        breaker_resets=_frozen((Role(k), v) for k, v in document["breakerResets"].items()),
-        last_percentages=_frozen((Phase(k), v) for k, v in document["lastPercentages"].items()),
-        backups=_frozen((k, v) for k, v in document["backups"]),
-        started_at=document["startedAt"],
-        since=document["since"],
-        initiated_by=document["initiatedBy"],
-        previous_phase=Phase(previous) if previous else None,
-        notes=document["notes"],
-        proven=tuple(document.get("proven", ())),  # entries from before evidence have neither
-        automatic_downs=tuple(document.get("automaticDowns", ())),
-    )
-
-
-def _flags(document: Document) -> Flags:
-    stored = document["flags"]
-    return Flags(
-        target_enabled=stored["targetEnabled"],
-        legacy_enabled=stored["legacyEnabled"],
-        automatic_rollback=stored["automaticRollback"],
-        rollback_policy=RollbackPolicy(stored.get("rollbackPolicy", RollbackPolicy.EVIDENCE)),
-        thresholds=Thresholds(**stored["thresholds"]),
-        user_overrides=_frozen((k, Role(v)) for k, v in document["userOverrides"]),
-        branch_overrides=_frozen((k, Role(v)) for k, v in document["branchOverrides"]),
-        migration=_read_migration(stored["migration"]),
-        phases=_frozen((Phase(k), _read_rules(v)) for k, v in stored["phases"].items()),
-    )
-
-
-def _migration(migration: MigrationSettings) -> Document:
-    probes = migration.validation
-    return {
-        **_fields(migration),
-        "notify": list(migration.notify),
-        "validation": {
-            **_fields(probes),
-            "numbers": list(probes.numbers),
-            "providers": [str(role) for role in probes.providers],
-        },
-    }
-
-
-def _read_migration(document: Document) -> MigrationSettings:
-    fields = {**document, "notify": tuple(document["notify"])}
-    if (probes := document.get("validation")) is not None:  # entries from before have none
-        fields["validation"] = ValidationTraffic(
-            **{
-                **probes,
-                "numbers": tuple(probes["numbers"]),
-                "providers": tuple(Role(each) for each in probes["providers"]),
-            }
-        )
-    return MigrationSettings(**fields)
-
-
-def _rules(rules: Rules) -> Document:
-    asked = rules.requirements
-    requirements = _fields(asked) if asked else None
-    return {**_fields(rules), "steps": list(rules.steps), "requirements": requirements}
-
-
-def _read_rules(document: Document) -> Rules:
-    asked = document["requirements"]
-    requirements = Requirements(**asked) if asked else None
-    return Rules(**{**document, "steps": tuple(document["steps"]), "requirements": requirements})
-
-
-def _fields(value: Any) -> Document:
-    return {name: getattr(value, name) for name in value.__slots__}
-
-
-def _frozen(pairs: Iterable[tuple[Any, Any]]) -> MappingProxyType[Any, Any]:
-    return MappingProxyType(dict(pairs))

@@ -1,8 +1,13 @@
 """How a record looks in MongoDB: documents to values and back.
 
-Rules: the text and the full number have no field here. Attempts are keyed by their epoch, so that
-one update can end an attempt and begin the next. `claimedAt` is the server's time, written by the
-server, in whole seconds: leases are judged by its clock alone.
+Rules:
+- The text and the full number have no field here.
+- Attempts are keyed by their epoch, so that one update can end an attempt and begin the next.
+- `claimedAt` is the server's time in whole seconds, written by the server: its clock alone judges
+  leases.
+- What a newer version stored is read so that nothing is sent, told or ended because of it. A record
+  in a state this version does not know counts as held by somebody else, and an outcome this version
+  does not know leaves the attempt in doubt.
 """
 
 from __future__ import annotations
@@ -11,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bson import Timestamp
 
-from worker.domain.message import (
+from worker.domain.messages.message import (
     Attempt,
     Delivery,
     Lane,
@@ -22,12 +27,15 @@ from worker.domain.message import (
     State,
     StoredEvent,
 )
-from worker.domain.outcome import Accepted, NotSent, Outcome, Refused, Unknown
-from worker.domain.phases import Role
+from worker.domain.messages.outcome import Accepted, NotSent, Outcome, Refused, Unknown
+from worker.domain.migration.phases import Role
+from worker.domain.stored import word
 
 if TYPE_CHECKING:
-    from worker.domain.message import Message
-    from worker.ports import Finished
+    from datetime import datetime
+
+    from worker.domain.messages.message import Message
+    from worker.domain.messages.writes import Finished
 
 Document = dict[str, Any]
 
@@ -70,6 +78,25 @@ def of_message(message: Message) -> Document:
     }
 
 
+def of_new(ident: str, state: State, token: str, now: datetime) -> Document:
+    """A record as every insert begins it; the caller adds what it knows."""
+    return {
+        "_id": ident,
+        "state": str(state),
+        "token": token,
+        "round": 0,
+        "failedRounds": 0,
+        "epoch": 0,
+        "resendUsed": False,
+        "generation": 1,
+        "attempts": {},
+        "events": [],
+        "unconfirmed": [],
+        "createdAt": now,
+        "changedAt": now,
+    }
+
+
 def of_attempt(attempt: Attempt, token: str) -> Document:
     """An intent."""
     return {
@@ -79,6 +106,7 @@ def of_attempt(attempt: Attempt, token: str) -> Document:
         "eligible": attempt.eligible,
         "resend": attempt.resend,
         "at": attempt.at,
+        "sender": attempt.sender_id,
         "token": token,
     }
 
@@ -144,32 +172,36 @@ def reference(provider: str, provider_message_id: str) -> str:
 
 def record(document: Document) -> Record:
     """Read a record (from `VIEW`, else the lease counts as dead)."""
-    attempts, probe = document.get("attempts", {}), document.get("probe")
-    to = document.get("to") or {}
+    attempts, to = document.get("attempts", {}), document.get("to") or {}
+    state = word(State, document["state"], None)
     return Record(
         id=document["_id"],
         fingerprint=document.get("fp", ""),
         recipient=Recipient(hash=to.get("hash", ""), mask=to.get("mask", "")),
-        lane=Lane(document.get("lane", Lane.BULK)),
-        on_unknown=OnUnknown(document.get("onUnknown", OnUnknown.HOLD)),
-        state=State(document["state"]),
+        lane=word(Lane, document.get("lane"), Lane.BULK),
+        on_unknown=word(OnUnknown, document.get("onUnknown"), OnUnknown.HOLD),
+        state=state or State.SUBMITTING,
         expires_at=document["expiresAt"],
-        round=document["round"],
-        failed_rounds=document["failedRounds"],
-        epoch=document["epoch"],
+        round=document.get("round", 0),
+        failed_rounds=document.get("failedRounds", 0),
+        epoch=document.get("epoch", 0),
         owner=document.get("owner", ""),
-        lease_alive=document.get("leaseAlive", False),
-        resend_used=document["resendUsed"],
-        generation=document["generation"],
-        attempts=tuple(_attempt(int(key), attempts[key]) for key in sorted(attempts, key=int)),
-        events=tuple(_event(item) for item in document["events"]),
+        lease_alive=document.get("leaseAlive", False) or state is None,
+        resend_used=document.get("resendUsed", False),
+        generation=document.get("generation", 1),
+        attempts=tuple(_attempt(epoch, attempts[str(epoch)]) for epoch in _epochs(attempts)),
+        events=tuple(_event(item) for item in document.get("events", ())),
         correlation_id=document.get("correlationId"),
         message_type=document.get("type", "Standard"),
         user_id=document.get("user"),
         branch_id=document.get("branch"),
         segments=document.get("segments", 1),
-        probe=Role(probe) if probe else None,
+        probe=word(Role, document.get("probe"), None),
     )
+
+
+def _epochs(attempts: Document) -> list[int]:
+    return sorted(int(key) for key in attempts if key.isdecimal())
 
 
 def _attempt(epoch: int, document: Document) -> Attempt:
@@ -178,20 +210,27 @@ def _attempt(epoch: int, document: Document) -> Attempt:
         epoch=epoch,
         provider=document["provider"],
         version=document["version"],
-        reason=document["reason"],
-        eligible=document["eligible"],
-        resend=document["resend"],
-        result=Result(result) if result else None,
-        delivery=Delivery(document.get("delivery", {}).get("state", Delivery.NONE)),
+        reason=document.get("reason", ""),
+        eligible=document.get("eligible", False),
+        resend=document.get("resend", False),
+        result=word(Result, result, Result.UNKNOWN) if result else None,
+        delivery=_delivery(document.get("delivery") or {}),
         provider_message_id=document.get("pid") or document.get("late", {}).get("pid"),
         at=document.get("at"),
+        sender_id=document.get("sender"),
     )
+
+
+def _delivery(document: Document) -> Delivery:
+    """What reports said; of a state this version does not know, that something was said."""
+    state = document.get("state", Delivery.NONE)
+    return word(Delivery, state, Delivery.SUBMITTED)
 
 
 def unconfirmed(document: Document) -> tuple[StoredEvent, ...]:
     """Events of the outbox that the broker has not confirmed."""
-    left = set(document["unconfirmed"])
-    return tuple(_event(item) for item in document["events"] if item["id"] in left)
+    left = set(document.get("unconfirmed", ()))
+    return tuple(_event(item) for item in document.get("events", ()) if item["id"] in left)
 
 
 def _event(document: Document) -> StoredEvent:

@@ -1,8 +1,8 @@
-"""What reports and the sweeper read and change in the records.
+"""What delivery reports and the sweeper read and change in the records.
 
-Rules: the same as in `store.messages`: one compare-and-set a transition, whose filter names all it
-relies on. Queries are bounded and run over partial indexes, so their cost follows what is due, not
-what is stored. Every failure of the store is `StoreAway`: these callers come again.
+Rules: the same as in `store.messages`: each transition is one compare-and-set, and its filter names
+all it relies on. Queries are bounded and run over partial indexes, so their cost follows what is
+due, not what is stored. Every failure of the store is `StoreUnavailable`: these callers come again.
 """
 
 from __future__ import annotations
@@ -12,22 +12,23 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from bson import Timestamp
-from pymongo.errors import PyMongoError
 
-from worker.domain.delivery import FINAL, RANK
-from worker.domain.message import Lane, Record, State, StoredEvent
-from worker.ports import StoreAway
+from worker.domain.messages.message import Lane, Record, State, StoredEvent
+from worker.domain.messages.receipts import FINAL, RANK
+from worker.domain.messages.transitions import Write, require
 from worker.store import documents
+from worker.store.errors import errors_as_unavailable
+from worker.store.states import CHANGED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from worker.domain.delivery import Report
-    from worker.ports import Clock
+    from worker.domain.messages.message import Delivery
+    from worker.domain.messages.receipts import DeliveryReport
+    from worker.ports.clock import Clock
     from worker.store.documents import Document
 
 _BATCH: Final = 200
-_CHANGED: Final = {"changedAt": True}
 _IN_HAND: Final = {"state": str(State.SUBMITTING), "claimedAt": {"$gt": Timestamp(0, 1)}}
 """Records in `submitting`; the bound is there for the index, which is on `claimedAt`."""
 
@@ -64,13 +65,13 @@ class DueStore:
             # One in hand may be the one meant: its response is not stored yet.
             "$or": [{"to.hash": recipient_hash, "state": str(State.UNKNOWN)}, dict(_IN_HAND)],
         }
-        return [documents.record(found) for found in await self._read(query, limit=2)]
+        return await self._records(query, limit=2)
 
     async def report(
         self,
         record: Record,
         epoch: int,
-        report: Report,
+        report: DeliveryReport,
         events: tuple[StoredEvent, ...],
         *,
         proves: bool,
@@ -78,92 +79,81 @@ class DueStore:
         """See `Reported.report`."""
         if report.delivery is None:
             return True
-        prefix = f"attempts.{epoch}"
-        rank = RANK[report.delivery]
-        delivery = {
-            "state": str(report.delivery),
-            "rank": rank,
+        rank = f"attempts.{epoch}.delivery.rank"
+        query = {
+            "_id": record.id,
+            "state": str(record.state),
+            "epoch": record.epoch,
+            rank: {"$not": {"$gte": RANK[report.delivery]}},
+        }
+        delivery = {f"attempts.{epoch}.delivery": self._delivery(report, report.delivery)}
+        update: Document = {"$set": delivery, "$currentDate": CHANGED}
+        if report.delivery in FINAL:
+            update["$unset"] = {"reportDue": ""}
+        if proves:
+            require(record.state, Write.PROVE, State.ACCEPTED)
+            _prove(update, epoch, report)
+        return await self._change(query, update, events)
+
+    def _delivery(self, report: DeliveryReport, delivery: Delivery) -> Document:
+        return {
+            "state": str(delivery),
+            "rank": RANK[delivery],
             "status": report.status,
             "reason": report.reason,
             "networkCode": report.network_code,
             "at": self._clock.now(),
         }
-        fields: Document = {f"{prefix}.delivery": delivery}
-        unset = {"reportDue": ""} if report.delivery in FINAL else {}
-        if proves:
-            fields |= {"state": str(State.ACCEPTED), f"{prefix}.result": "accepted"}
-            if report.provider_message_id:
-                fields[f"{prefix}.pid"] = report.provider_message_id
-        query = {
-            "_id": record.id,
-            "state": str(record.state),
-            "epoch": record.epoch,
-            f"{prefix}.delivery.rank": {"$not": {"$gte": rank}},
-        }
-        update: Document = {"$set": fields, "$currentDate": _CHANGED}
-        if unset:
-            update["$unset"] = unset
-        if proves and report.provider_message_id:  # the next report names the same id
-            reference = documents.reference(report.provider, report.provider_message_id)
-            update["$addToSet"] = {"refs": reference}
-        return await self._change(query, update, events)
 
     async def dead_leases(self, *, extra_s: float, lane: Lane) -> list[Record]:
         """See `Due.dead_leases`."""
-        return [
-            documents.record(found)
-            for found in await self._read(
-                {
-                    **_IN_HAND,
-                    "lane": str(lane),
-                    "$expr": documents.lease_dead_for(int(extra_s * 1000)),
-                }
-            )
-        ]
+        dead = documents.lease_dead_for(int(extra_s * 1000))
+        return await self._records({**_IN_HAND, "lane": str(lane), "$expr": dead})
+
+    async def outlived(self, *, older_s: float) -> list[Record]:
+        """See `Due.outlived`."""
+        before = self._clock.now() - timedelta(seconds=older_s)
+        return await self._records({"state": str(State.WAITING), "expiresAt": {"$lt": before}})
 
     async def unannounced(self, *, older_s: float) -> list[tuple[Record, tuple[StoredEvent, ...]]]:
         """See `Due.unannounced`."""
         before = self._clock.now() - timedelta(seconds=older_s)
-        found = await self._read({"unconfirmed.0": {"$exists": True}, "changedAt": {"$lt": before}})
-        return [(documents.record(each), documents.unconfirmed(each)) for each in found]
+        query = {"unconfirmed.0": {"$exists": True}, "changedAt": {"$lt": before}}
+        stored = await self._read(query)
+        return [(documents.record(each), documents.unconfirmed(each)) for each in stored]
 
     async def take_judged(self) -> list[Record]:
-        """See `Due.take_judged`. Two writes a batch: whoever marks a record first has it."""
+        """See `Due.take_judged`. A record belongs to the replica that marks it first."""
         due = await self._read({"judgeAt": {"$lte": self._clock.now()}})
-        ids, token = [found["_id"] for found in due], uuid4().hex
+        ids, token = [each["_id"] for each in due], uuid4().hex
         if not ids:
             return []
         mark = {"$unset": {"judgeAt": ""}, "$set": {"judgedBy": token}}
-        await self._write({"_id": {"$in": ids}, "judgeAt": {"$exists": True}}, mark)
-        ours = await self._read({"_id": {"$in": ids}, "judgedBy": token})
-        return [documents.record(found) for found in ours]
-
-    async def _write(self, query: Document, update: Document) -> None:
-        try:
-            await self._collection.update_many(query, update)
-        except PyMongoError as error:
-            raise StoreAway(type(error).__name__) from error
+        with errors_as_unavailable:
+            unjudged = {"_id": {"$in": ids}, "judgeAt": {"$exists": True}}
+            await self._collection.update_many(unjudged, mark)
+        return await self._records({"_id": {"$in": ids}, "judgedBy": token})
 
     async def overdue(self) -> list[Record]:
         """See `Due.overdue`."""
-        found = await self._read({"reportDue": {"$lte": self._clock.now()}})
-        return [documents.record(each) for each in found]
+        return await self._records({"reportDue": {"$lte": self._clock.now()}})
 
     async def unreported(self, record: Record, events: tuple[StoredEvent, ...]) -> bool:
         """See `Due.unreported`."""
         query = {"_id": record.id, "epoch": record.epoch, "reportDue": {"$exists": True}}
-        update = {"$unset": {"reportDue": ""}, "$currentDate": _CHANGED}
+        update = {"$unset": {"reportDue": ""}, "$currentDate": CHANGED}
         return await self._change(query, update, events)
 
+    async def _records(self, query: Mapping[str, Any], limit: int = _BATCH) -> list[Record]:
+        return [documents.record(each) for each in await self._read(query, limit)]
+
     async def _read(self, query: Mapping[str, Any], limit: int = _BATCH) -> list[Document]:
-        try:
+        with errors_as_unavailable:
             cursor = self._collection.aggregate(
                 [{"$match": query}, {"$limit": limit}, *documents.VIEW]
             )
-            found: list[Document] = await cursor.to_list(None)
-        except PyMongoError as error:
-            raise StoreAway(type(error).__name__) from error
-        return found
+            stored: list[Document] = await cursor.to_list(None)
+        return stored
 
     async def _change(
         self, query: Document, update: Document, events: tuple[StoredEvent, ...]
@@ -171,12 +161,19 @@ class DueStore:
         """One retryable write; an ambiguous failure is repeated by the caller's next look."""
         if events:
             update["$push"] = documents.pushed(events)
-        try:
+        with errors_as_unavailable:
             done = await self._collection.update_one(query, update)
-        except PyMongoError as error:
-            raise StoreAway(type(error).__name__) from error
         return bool(done.matched_count)
 
 
-def _first(found: Sequence[Document]) -> Record | None:
-    return documents.record(found[0]) if found else None
+def _prove(update: Document, epoch: int, report: DeliveryReport) -> None:
+    """Let an update say that a provider took the attempt."""
+    update["$set"] |= {"state": str(State.ACCEPTED), f"attempts.{epoch}.result": "accepted"}
+    if report.provider_message_id:  # the next report names the same id
+        update["$set"][f"attempts.{epoch}.pid"] = report.provider_message_id
+        reference = documents.reference(report.provider, report.provider_message_id)
+        update["$addToSet"] = {"refs": reference}
+
+
+def _first(stored: Sequence[Document]) -> Record | None:
+    return documents.record(stored[0]) if stored else None

@@ -1,7 +1,8 @@
 """Indexes, created at start; idempotent.
 
 Rules: partial wherever a query concerns few documents, so that the hot path keeps no index it does
-not need. Expiry is by `expireAt` fields, which only settled records have.
+not need. Expiry is by `expireAt` fields, which only settled records have, or for what is never
+needed longer, by the time it is about.
 """
 
 from __future__ import annotations
@@ -10,9 +11,20 @@ from typing import TYPE_CHECKING, Final
 
 from pymongo import ASCENDING, IndexModel
 
-from worker.store import alerts, control_log, messages, replicas, reports, suppressions
+from worker.store import (
+    alerts,
+    cohorts,
+    control_log,
+    failures,
+    messages,
+    replicas,
+    reports,
+    suppressions,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from worker.store.client import Database
 
 _FORGOTTEN_S: Final = 3_600
@@ -25,38 +37,48 @@ def _partial(field: str, condition: object, *more: str) -> IndexModel:
     return IndexModel(keys, partialFilterExpression=condition)
 
 
+_EXISTS: Final = {"$exists": True}
+_MESSAGES: Final = (
+    _EXPIRY,
+    _partial("refs", {"refs": _EXISTS}),
+    _partial("claimedAt", {"state": "submitting"}),
+    _partial("expiresAt", {"state": "waiting"}),
+    _partial("changedAt", {"unconfirmed.0": _EXISTS}),
+    _partial("to.hash", {"state": "unknown"}),
+    _partial("judgeAt", {"judgeAt": _EXISTS}),
+    _partial("reportDue", {"reportDue": _EXISTS}),
+)
+_REPORTS: Final = (
+    _EXPIRY,
+    _partial("ref", {"matched": False}),
+    _partial("nextAt", {"matched": False}),
+)
+_ALERTS: Final = (
+    _EXPIRY,
+    IndexModel([("lastSeen", ASCENDING)]),
+    IndexModel([("key", ASCENDING)], unique=True, partialFilterExpression={"open": True}),
+)
+_COMMAND: Final = IndexModel([("user", ASCENDING), ("commandId", ASCENDING)], unique=True)
+
+
+def _by_age(kept_s: int) -> IndexModel:
+    return IndexModel([("at", ASCENDING)], expireAfterSeconds=kept_s)
+
+
+INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
+    messages.COLLECTION: _MESSAGES,
+    control_log.COLLECTION: (_COMMAND,),
+    replicas.COLLECTION: (_by_age(_FORGOTTEN_S),),
+    cohorts.COLLECTION: (_by_age(cohorts.KEPT_S),),
+    failures.COLLECTION: (_by_age(failures.KEPT_S),),
+    suppressions.COLLECTION: (IndexModel([("at", ASCENDING)]),),
+    reports.COLLECTION: _REPORTS,
+    alerts.COLLECTION: _ALERTS,
+}
+"""By collection."""
+
+
 async def create(database: Database) -> None:
     """Create what is missing."""
-    exists = {"$exists": True}
-    await database[messages.COLLECTION].create_indexes(
-        [
-            _EXPIRY,
-            _partial("refs", {"refs": exists}),
-            _partial("claimedAt", {"state": "submitting"}),
-            _partial("changedAt", {"unconfirmed.0": exists}),
-            _partial("to.hash", {"state": "unknown"}),
-            _partial("judgeAt", {"judgeAt": exists}),
-            _partial("reportDue", {"reportDue": exists}),
-        ]
-    )
-    await database[control_log.COLLECTION].create_indexes(
-        [IndexModel([("user", ASCENDING), ("commandId", ASCENDING)], unique=True)]
-    )
-    await database[replicas.COLLECTION].create_indexes(
-        [IndexModel([("at", ASCENDING)], expireAfterSeconds=_FORGOTTEN_S)]
-    )
-    await database[suppressions.COLLECTION].create_indexes([IndexModel([("at", ASCENDING)])])
-    await database[reports.COLLECTION].create_indexes(
-        [
-            _EXPIRY,
-            _partial("ref", {"matched": False}),
-            _partial("nextAt", {"matched": False}),
-        ]
-    )
-    await database[alerts.COLLECTION].create_indexes(
-        [
-            _EXPIRY,
-            IndexModel([("lastSeen", ASCENDING)]),
-            IndexModel([("key", ASCENDING)], unique=True, partialFilterExpression={"open": True}),
-        ]
-    )
+    for collection, wanted in INDEXES.items():
+        await database[collection].create_indexes(list(wanted))

@@ -1,7 +1,7 @@
 """Marks in the outbox: which stored events the broker has confirmed.
 
-Rules: a mark that is lost costs one more publication of an event with the same id, so marks are
-written late and in batches; they are all written before the process ends.
+Rules: a lost mark only means that an event is published once more with the same id. So marks are
+written late and in batches, and all of them before the process ends.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pymongo import UpdateOne
 from pymongo.errors import PyMongoError
 
 if TYPE_CHECKING:
-    from worker.domain.message import StoredEvent
+    from worker.domain.messages.message import StoredEvent
     from worker.service import Background
 
 EVERY_S: Final = 0.25

@@ -1,8 +1,9 @@
 """Records of messages in memory: the stand-in for `store.messages`, for tests and trials.
 
-Rules: the same compare-and-set semantics as on MongoDB, proved by one suite that runs over both.
-Every method gives way to other tasks before it decides, so that races are real. One `Shelf` is one
-database; any number of owners share it. Its clock plays the server's.
+Rules: it goes by the same table of transitions, with the same compare-and-set semantics, as the
+store on MongoDB; one suite runs over both. Every method lets other tasks run before it decides, so
+that races are real. One `Shelf` is one database, which any number of owners share. The clock stands
+for that of the server.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import asyncio
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from worker.domain.message import (
+from worker.domain.messages.message import (
     Attempt,
     Lane,
     Lease,
@@ -23,15 +24,16 @@ from worker.domain.message import (
     State,
     StoredEvent,
 )
-from worker.domain.outcome import Accepted
+from worker.domain.messages.outcome import Accepted
+from worker.domain.messages.transitions import Write, require, starts
 from worker.store.documents import result_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from worker.ports import Clock, Closing, Finished
+    from worker.domain.messages.writes import Finished, TerminalWrite
+    from worker.ports.clock import Clock
 
-_OPEN: Final = frozenset({State.SUBMITTING, State.UNKNOWN})
 _NO_TIME: Final = float("-inf")
 
 
@@ -80,8 +82,9 @@ class MemoryMessages:
         self.shelf[message.id] = Kept(record, lease_ends=until)
         return _lease(record, attempt, until)
 
-    async def close_new(self, closing: Closing) -> Record | None:
+    async def close_new(self, closing: TerminalWrite) -> Record | None:
         """See `Messages.close_new`."""
+        require(None, Write.CLOSE_NEW, closing.state)
         await asyncio.sleep(0)
         if closing.message_id in self.shelf:
             return self._seen(closing.message_id)
@@ -99,6 +102,8 @@ class MemoryMessages:
     ) -> Lease | Record:
         """See `Messages.intend`."""
         del lane
+        if isinstance(base, Record):
+            require(base.state, Write.RESUME, State.SUBMITTING)
         until = self._until()
         await asyncio.sleep(0)
         ident = base.message_id if isinstance(base, Lease) else base.id
@@ -132,6 +137,7 @@ class MemoryMessages:
         del lane
         changed = await self._held(
             lease,
+            starts(Write.SETTLE, state),
             lambda record: replace(
                 record,
                 state=state,
@@ -148,6 +154,7 @@ class MemoryMessages:
         del lane
         changed = await self._held(
             lease,
+            starts(Write.WAIT, State.WAITING),
             lambda record: replace(
                 record,
                 state=State.WAITING,
@@ -162,9 +169,10 @@ class MemoryMessages:
         self, record: Record, state: State, events: tuple[StoredEvent, ...]
     ) -> Record | None:
         """See `Messages.close`."""
+        found_in = starts(Write.CLOSE, state)
         await asyncio.sleep(0)
         stands = self.shelf[record.id].record
-        fits = stands.state is State.WAITING and stands.round == record.round
+        fits = stands.state in found_in and stands.round == record.round
         return self._transition(record.id, state, events, fits=fits)
 
     async def declare_unknown(
@@ -173,7 +181,8 @@ class MemoryMessages:
         """See `Messages.declare_unknown`."""
         await asyncio.sleep(0)
         stands = self._seen(record.id)
-        fits = stands.state is State.SUBMITTING and stands.epoch == record.epoch
+        found_in = starts(Write.DECLARE_UNKNOWN, State.UNKNOWN)
+        fits = stands.state in found_in and stands.epoch == record.epoch
         fits = fits and not stands.lease_alive
         return self._transition(record.id, State.UNKNOWN, events, fits=fits)
 
@@ -197,12 +206,14 @@ class MemoryMessages:
         kept = self.shelf[message_id]
         return replace(kept.record, lease_alive=self._clock.monotonic() <= kept.lease_ends)
 
-    async def _held(self, lease: Lease, change: Callable[[Record], Record]) -> bool:
-        """A change by the holder: from `submitting`, or `unknown` where others gave it up."""
+    async def _held(
+        self, lease: Lease, found_in: frozenset[State], change: Callable[[Record], Record]
+    ) -> bool:
+        """A change by the holder of a record that stands in one of these states."""
         await asyncio.sleep(0)
         kept = self.shelf[lease.message_id]
         holds = (kept.record.owner, kept.record.epoch) == (lease.owner, lease.epoch)
-        if not holds or kept.record.state not in _OPEN:
+        if not holds or kept.record.state not in found_in:
             return False
         kept.record = change(kept.record)
         return True
@@ -244,7 +255,8 @@ def _stands(base: Lease | Record, record: Record, epoch: int) -> bool:
     if record.epoch != epoch:
         return False
     if isinstance(base, Lease):
-        return record.owner == base.owner and record.state in _OPEN
+        found_in = starts(Write.INTEND, State.SUBMITTING)
+        return record.owner == base.owner and record.state in found_in
     waits = base.state is State.WAITING
     return record.state is base.state and (not waits or record.round == base.round)
 

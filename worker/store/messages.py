@@ -1,6 +1,7 @@
-"""Records of messages: every transition is one compare-and-set, grouped with others.
+"""Records of messages: every transition is one compare-and-set, written together with others.
 
 Rules:
+- The states a write starts from are those of the table (`domain.messages.transitions`).
 - The filter of each write names all it relies on (state, owner, epoch or round), and excludes its
   own token, so that issuing it again changes nothing.
 - The token of an intent or outcome lives in its attempt and is never overwritten; other
@@ -12,49 +13,34 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from pymongo.errors import PyMongoError
 
-from worker.domain.message import Lane, Lease, Record, State, StoredEvent
-from worker.domain.outcome import Accepted
+from worker.domain.messages.message import Lane, Lease, Record, State, StoredEvent
+from worker.domain.messages.outcome import Accepted
+from worker.domain.messages.transitions import NoSuchTransition, Write, require, starts
 from worker.store import documents
+from worker.store.committer import Change, Committer, Insert
 from worker.store.marks import Marks
-from worker.store.writer import Change, Committer, GroupCommit, Insert
+from worker.store.states import CHANGED, NO_DEADLINES, Retention, standing
+from worker.store.writer import STOP_WITHIN_S, GroupCommit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
-    from worker.domain.message import Attempt, Message
-    from worker.ports import Clock, Closing, Finished
+    from worker.domain.messages.message import Attempt, Message
+    from worker.domain.messages.writes import Finished, TerminalWrite
+    from worker.ports.clock import Clock
     from worker.service import Background
     from worker.store.documents import Document
 
 COLLECTION: Final = "messages"
-_OPEN: Final = [str(State.SUBMITTING), str(State.UNKNOWN)]
-_CHANGED: Final = {"changedAt": True}
-
-
-class Retention:
-    """When stored facts are judged, given up and forgotten. All in seconds."""
-
-    def __init__(self, *, delivery_age_s: float, report_deadline_s: float, keep_s: float) -> None:
-        self.delivery_age = timedelta(seconds=delivery_age_s)
-        self.report_deadline = timedelta(seconds=report_deadline_s)
-        self.keep = timedelta(seconds=keep_s)
-
-    def of(self, state: State, now: datetime) -> Document:
-        """Deadlines to set when a record enters `state`."""
-        if state in (State.ACCEPTED, State.UNKNOWN):
-            due = now + self.report_deadline
-            found: Document = {"reportDue": due, "expireAt": due + self.keep}
-            if state is State.ACCEPTED:
-                found["judgeAt"] = now + self.delivery_age
-            return found
-        return {"expireAt": now + self.keep}
+_TO_INTEND: Final = standing(Write.INTEND, State.SUBMITTING)
+_TO_WAIT: Final = standing(Write.WAIT, State.WAITING)
+_TO_DECLARE: Final = standing(Write.DECLARE_UNKNOWN, State.UNKNOWN)
+_RESUMABLE: Final = starts(Write.RESUME, State.SUBMITTING)
 
 
 class MessageStore:
@@ -104,10 +90,10 @@ class MessageStore:
     async def drain(self) -> None:
         """Nothing to do: handlers wait for their own writes."""
 
-    async def stop(self) -> None:
-        """Decide everything handed over, then end."""
-        await self._claims.stop()
-        await self._changes.stop()
+    async def stop(self, within_s: float = STOP_WITHIN_S) -> None:
+        """Decide everything handed over, then end; see `GroupCommit.stop`."""
+        await self._claims.stop(within_s)
+        await self._changes.stop(within_s)
         await self._marks.stop()
 
     async def look(self, message_id: str) -> Record | None:
@@ -117,33 +103,25 @@ class MessageStore:
                 cursor = self._collection.aggregate(
                     [{"$match": {"_id": message_id}}, *documents.VIEW]
                 )
-                found = await cursor.to_list(1)
+                stored = await cursor.to_list(1)
             except PyMongoError as error:
                 self._trouble(type(error).__name__)
                 await asyncio.sleep(0.5)  # the driver waited its timeout already
                 continue
             self._trouble(None)
-            return documents.record(found[0]) if found else None
+            return documents.record(stored[0]) if stored else None
 
     async def claim(self, message: Message, attempt: Attempt) -> Lease | Record:
         """See `Messages.claim`."""
         now, until = self._clock.now(), self._until()
         token = _token()
         document = {
-            "_id": message.id,
+            **documents.of_new(message.id, State.SUBMITTING, token, now),
             **documents.of_message(message),
             **self._submitting(token),
             "claimedAt": documents.SERVER_TIME,
-            "round": 0,
-            "failedRounds": 0,
             "epoch": attempt.epoch,
-            "resendUsed": False,
-            "generation": 1,
             "attempts": {str(attempt.epoch): documents.of_attempt(attempt, token)},
-            "events": [],
-            "unconfirmed": [],
-            "createdAt": now,
-            "changedAt": now,
         }
         stands = await self._claims.run(Insert.of(document), message.lane)
         if stands is not None:
@@ -157,26 +135,17 @@ class MessageStore:
             tried=frozenset({attempt.provider}),
         )
 
-    async def close_new(self, closing: Closing) -> Record | None:
+    async def close_new(self, closing: TerminalWrite) -> Record | None:
         """See `Messages.close_new`."""
+        require(None, Write.CLOSE_NEW, closing.state)
         now = self._clock.now()
         fixed = documents.of_message(closing.message) if closing.message else {"expiresAt": now}
         document = {
-            "_id": closing.message_id,
+            **documents.of_new(closing.message_id, closing.state, _token(), now),
             **fixed,
-            "state": str(closing.state),
-            "token": _token(),
-            "round": 0,
-            "failedRounds": 0,
-            "epoch": 0,
-            "resendUsed": False,
-            "generation": 1,
-            "attempts": {},
             "events": [documents.of_event(event) for event in closing.events],
             "unconfirmed": [event.event_id for event in closing.events],
-            "createdAt": now,
-            "changedAt": now,
-            **self._retention.of(closing.state, now),
+            **self._retention.deadlines(closing.state, now),
         }
         lane = closing.message.lane if closing.message else Lane.BULK
         return _lost(await self._claims.run(Insert.of(document), lane))
@@ -190,31 +159,40 @@ class MessageStore:
         lane: Lane,
     ) -> Lease | Record:
         """See `Messages.intend`."""
-        until, token, key = self._until(), _token(), str(attempt.epoch)
-        fields = {
-            **self._submitting(token),
-            "epoch": attempt.epoch,
-            f"attempts.{key}": documents.of_attempt(attempt, token),
-        }
-        if previous is not None:
-            ended = documents.of_finished(previous)
-            fields |= {f"attempts.{attempt.epoch - 1}.{k}": v for k, v in ended.items()}
-        if attempt.resend:
-            fields["resendUsed"] = True
+        until, token = self._until(), _token()
+        key = str(attempt.epoch)
         change = Change.of(
-            _standing(base, attempt.epoch - 1),
+            _base(base, attempt.epoch - 1),
             {
-                "$set": fields,
-                "$currentDate": {"claimedAt": {"$type": "timestamp"}, **_CHANGED},
-                "$unset": {"expireAt": "", "reportDue": "", "judgeAt": ""},
+                "$set": self._intent(attempt, previous, token),
+                "$currentDate": {"claimedAt": {"$type": "timestamp"}, **CHANGED},
+                "$unset": NO_DEADLINES,
             },
             won=lambda doc: doc["attempts"].get(key, {}).get("token") == token,
         )
         stands = await self._changes.run(change, lane)
         if stands is not None:
             return documents.record(stands)
+        return self._next_lease(base, attempt, until)
+
+    def _intent(self, attempt: Attempt, previous: Finished | None, token: str) -> Document:
+        """The fields of a further intent, and how the attempt before it ended."""
+        fields = {
+            **self._submitting(token),
+            "epoch": attempt.epoch,
+            f"attempts.{attempt.epoch}": documents.of_attempt(attempt, token),
+        }
+        if previous is not None:
+            ended = documents.of_finished(previous)
+            fields |= {f"attempts.{attempt.epoch - 1}.{k}": v for k, v in ended.items()}
+        if attempt.resend:
+            fields["resendUsed"] = True
+        return fields
+
+    def _next_lease(self, base: Lease | Record, attempt: Attempt, until: float) -> Lease:
+        ident, tried = _tried(base)
         return Lease(
-            message_id=_id(base),
+            message_id=ident,
             owner=self._owner,
             epoch=attempt.epoch,
             until=until,
@@ -223,7 +201,7 @@ class MessageStore:
             generation=base.generation,
             resend_used=base.resend_used or attempt.resend,
             provider=attempt.provider,
-            tried=_tried(base) | {attempt.provider},
+            tried=tried | {attempt.provider},
         )
 
     async def settle(
@@ -238,12 +216,11 @@ class MessageStore:
         """See `Messages.settle`."""
         token, now = _token(), self._clock.now()
         update = self._ended(lease, finished, token)
-        update["$set"] |= {"state": str(state), **self._retention.of(state, now)}
-        if state is State.FAILED:  # others may have called it unknown: no report is due any more
-            update["$unset"] = {"reportDue": ""}
+        self._retention.end(update, state, now)
         _publish(update, events)
         reference = _refer(update, lease, finished)
-        stands = await self._changes.run(_held(lease, update, token), lane)
+        held = _held(lease, standing(Write.SETTLE, state), update, token)
+        stands = await self._changes.run(held, lane)
         if stands is None and reference is not None:
             self._referenced(reference)
         return _lost(stands)
@@ -259,44 +236,42 @@ class MessageStore:
             "round": round_,
             "failedRounds": lease.failed_rounds + int(counted),
         }
-        update["$unset"] = {"expireAt": "", "reportDue": ""}
-        stands = await self._changes.run(_held(lease, update, token), lane)
+        update["$unset"] = NO_DEADLINES
+        stands = await self._changes.run(_held(lease, _TO_WAIT, update, token), lane)
         return round_ if stands is None else documents.record(stands)
 
     async def close(
         self, record: Record, state: State, events: tuple[StoredEvent, ...]
     ) -> Record | None:
         """See `Messages.close`."""
-        standing = {"_id": record.id, "state": str(State.WAITING), "round": record.round}
-        return await self._transition(standing, record.lane, state, events)
+        waits = {
+            "_id": record.id,
+            "state": standing(Write.CLOSE, state),
+            "round": record.round,
+        }
+        return await self._transition(waits, record.lane, state, events)
 
     async def declare_unknown(
         self, record: Record, events: tuple[StoredEvent, ...]
     ) -> Record | None:
         """See `Messages.declare_unknown`."""
-        standing = {
+        dead = {
             "_id": record.id,
-            "state": str(State.SUBMITTING),
+            "state": _TO_DECLARE,
             "epoch": record.epoch,
             "$expr": documents.LEASE_DEAD,
         }
-        return await self._transition(standing, record.lane, State.UNKNOWN, events)
+        return await self._transition(dead, record.lane, State.UNKNOWN, events)
 
     async def _transition(
-        self, standing: Document, lane: Lane, state: State, events: tuple[StoredEvent, ...]
+        self, as_read: Document, lane: Lane, state: State, events: tuple[StoredEvent, ...]
     ) -> Record | None:
         token = _token()
-        update: Document = {
-            "$set": {
-                "state": str(state),
-                "transition": token,
-                **self._retention.of(state, self._clock.now()),
-            },
-            "$currentDate": _CHANGED,
-        }
+        update: Document = {"$set": {"transition": token}, "$currentDate": CHANGED}
+        self._retention.end(update, state, self._clock.now())
         _publish(update, events)
         change = Change.of(
-            {**standing, "transition": {"$ne": token}},
+            {**as_read, "transition": {"$ne": token}},
             update,
             won=lambda doc: doc.get("transition") == token,
         )
@@ -306,7 +281,7 @@ class MessageStore:
         """See `Messages.late`."""
         token, field = _token(), f"attempts.{lease.epoch}.late"
         late = {**documents.of_finished(finished), "at": self._clock.now(), "token": token}
-        update: Document = {"$set": {field: late}, "$currentDate": _CHANGED}
+        update: Document = {"$set": {field: late}, "$currentDate": CHANGED}
         reference = _refer(update, lease, finished)
         change = Change.of(
             {"_id": lease.message_id, f"{field}.token": {"$ne": token}},
@@ -342,18 +317,18 @@ class MessageStore:
             fields[f"{prefix}.code"] = "not called"
         else:
             fields |= {f"{prefix}.{k}": v for k, v in documents.of_finished(finished).items()}
-        return {"$set": fields, "$currentDate": dict(_CHANGED)}
+        return {"$set": fields, "$currentDate": dict(CHANGED)}
 
 
-def _held(lease: Lease, update: Document, token: str) -> Change:
-    """A change by the holder: from `submitting`, or `unknown` where others gave it up."""
+def _held(lease: Lease, state: Any, update: Document, token: str) -> Change:
+    """A change by the holder of a record, from the states that `state` matches."""
     key = str(lease.epoch)
     return Change.of(
         {
             "_id": lease.message_id,
             "owner": lease.owner,
             "epoch": lease.epoch,
-            "state": {"$in": _OPEN},
+            "state": state,
             f"attempts.{key}.ended": {"$ne": token},
         },
         update,
@@ -361,19 +336,21 @@ def _held(lease: Lease, update: Document, token: str) -> Change:
     )
 
 
-def _standing(base: Lease | Record, epoch: int) -> Document:
+def _base(base: Lease | Record, epoch: int) -> Document:
+    """What the next intent goes on from: a record we hold, or one that nobody holds."""
     if isinstance(base, Lease):
         return {
             "_id": base.message_id,
-            # `unknown` too: the proof that the attempt did not leave may come after its lease.
-            "state": {"$in": _OPEN},
+            "state": _TO_INTEND,
             "owner": base.owner,
             "epoch": epoch,
         }
-    standing: Document = {"_id": base.id, "state": str(base.state), "epoch": epoch}
+    if base.state not in _RESUMABLE:
+        raise NoSuchTransition(Write.RESUME, State.SUBMITTING, base.state)
+    as_read: Document = {"_id": base.id, "state": str(base.state), "epoch": epoch}
     if base.state is State.WAITING:
-        standing["round"] = base.round
-    return standing
+        as_read["round"] = base.round
+    return as_read
 
 
 def _refer(update: Document, lease: Lease, finished: Finished) -> str | None:
@@ -391,12 +368,11 @@ def _publish(update: Document, events: tuple[StoredEvent, ...]) -> None:
         update["$push"] = documents.pushed(events)
 
 
-def _id(base: Lease | Record) -> str:
-    return base.message_id if isinstance(base, Lease) else base.id
-
-
-def _tried(base: Lease | Record) -> frozenset[str]:
-    return base.tried if isinstance(base, Lease) else base.tried()
+def _tried(base: Lease | Record) -> tuple[str, frozenset[str]]:
+    """Message id, and the providers that any attempt so far named."""
+    if isinstance(base, Lease):
+        return base.message_id, base.tried
+    return base.id, base.tried()
 
 
 def _lost(stands: Document | None) -> Record | None:

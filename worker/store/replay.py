@@ -1,26 +1,28 @@
 """What `dead replay` reads and changes in the records.
 
-Rules: the same as in `store.messages`: one compare-and-set a transition, whose filter names all it
-relies on (state, epoch, round, generation). Issued by hand and rarely: no grouping, and a failure
-of the store is `StoreAway`. A write that was applied and not answered shows as `waiting` at the
-next look, which is what the next replay goes on from.
+Rules: the same as in `store.messages`: each transition is one compare-and-set, and its filter names
+all it relies on (state, epoch, round, generation). Replays are rare and started by hand: writes are
+not grouped, and a failure of the store is `StoreUnavailable`. Where a write was applied and its
+answer was lost, the next look finds `waiting`, and the next replay goes on from that.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.errors import DuplicateKeyError
 
-from worker.domain.message import Result, State
-from worker.ports import StoreAway
+from worker.domain.messages.message import Result, State
+from worker.domain.messages.transitions import Write, require
 from worker.store import documents
+from worker.store.errors import errors_as_unavailable
+from worker.store.states import CHANGED, NO_DEADLINES
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from worker.domain.message import Message, Record
-    from worker.ports import Clock
+    from worker.domain.messages.message import Message, Record
+    from worker.ports.clock import Clock
     from worker.store.documents import Document
 
 FIRST_ROUND: Final = 1
@@ -36,44 +38,30 @@ class ReplayStore:
 
     async def look(self, message_id: str) -> Record | None:
         """See `Replays.look`."""
-        try:
+        with errors_as_unavailable:
             cursor = self._collection.aggregate([{"$match": {"_id": message_id}}, *documents.VIEW])
-            found = await cursor.to_list(1)
-        except PyMongoError as error:
-            raise StoreAway(type(error).__name__) from error
-        return documents.record(_with_late(found[0])) if found else None
+            stored = await cursor.to_list(1)
+        return documents.record(_with_late(stored[0])) if stored else None
 
     async def begin(self, message: Message) -> int | None:
         """See `Replays.begin`."""
-        now = self._clock.now()
         document = {
-            "_id": message.id,
+            **documents.of_new(message.id, State.WAITING, "replay", self._clock.now()),
             **documents.of_message(message),
-            "state": str(State.WAITING),
-            "token": "replay",
             "round": FIRST_ROUND,
-            "failedRounds": 0,
-            "epoch": 0,
-            "resendUsed": False,
-            "generation": 1,
-            "attempts": {},
-            "events": [],
-            "unconfirmed": [],
-            "createdAt": now,
-            "changedAt": now,
         }
-        try:
-            await self._collection.insert_one(document)
-        except DuplicateKeyError:
-            return None
-        except PyMongoError as error:
-            raise StoreAway(type(error).__name__) from error
+        with errors_as_unavailable:
+            try:
+                await self._collection.insert_one(document)
+            except DuplicateKeyError:
+                return None
         return FIRST_ROUND
 
     async def renew(
         self, record: Record, expires_at: datetime, message: Message | None
     ) -> int | None:
         """See `Replays.renew`."""
+        require(record.state, Write.REPLAY, State.WAITING)
         round_ = record.round + 1
         standing = {
             "_id": record.id,
@@ -92,18 +80,16 @@ class ReplayStore:
         }
         update = {
             "$set": fields,
-            "$unset": {"expireAt": "", "reportDue": "", "judgeAt": ""},
-            "$currentDate": {"changedAt": True},
+            "$unset": NO_DEADLINES,
+            "$currentDate": CHANGED,
         }
-        try:
+        with errors_as_unavailable:
             done = await self._collection.update_one(standing, update)
-        except PyMongoError as error:
-            raise StoreAway(type(error).__name__) from error
         return round_ if done.matched_count else None
 
 
 def _with_late(document: Document) -> Document:
-    """An outcome that came too late is the truth about its attempt all the same."""
+    """The record with outcomes that came too late: they are true of their attempts all the same."""
     for attempt in document.get("attempts", {}).values():
         late = attempt.get("late", {}).get("result")
         if late in _TAKEN:

@@ -1,19 +1,21 @@
 """Heartbeats: who is alive, and which version each replica goes by.
 
 Rules: written every second by each process about itself alone, judged by the server's clock. A
-heartbeat is a fact about the last five seconds, never a lock.
+heartbeat is a fact about the last five seconds, never a lock. One that lies in the future by more
+than that was stamped while the server's clock was ahead: it is no newer than one from the past.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from pymongo.errors import PyMongoError
-
-from worker.ports import Beat, Heartbeat, StoreAway
+from worker.domain.migration.replicas import Heartbeat, LiveReplica
+from worker.store.errors import errors_as_unavailable
 
 COLLECTION: Final = "replicas"
 ALIVE_MS: Final = 5_000
+_AGE_MS: Final = {"$abs": {"$subtract": ["$$NOW", "$at"]}}
+_ALIVE: Final = {"$expr": {"$lt": [_AGE_MS, ALIVE_MS]}}
 
 
 class ReplicaStore:
@@ -32,54 +34,45 @@ class ReplicaStore:
             "inHand": heartbeat.in_hand,
             "consuming": heartbeat.consuming,
         }
-        try:
+        with errors_as_unavailable:
             await self._collection.update_one(
                 {"_id": heartbeat.replica},
                 {"$set": fields, "$currentDate": {"at": True}},
                 upsert=True,
             )
-        except PyMongoError as error:
-            raise StoreAway(type(error).__name__) from error
 
     async def live(self) -> int:
         """See `Replicas.live`."""
-        fresh = {"$gt": [{"$add": ["$at", ALIVE_MS]}, "$$NOW"]}
-        try:
-            count: int = await self._collection.count_documents({"$expr": fresh})
-        except PyMongoError as error:
-            raise StoreAway(type(error).__name__) from error
+        with errors_as_unavailable:
+            count: int = await self._collection.count_documents(_ALIVE)
         return max(count, 1)
 
-    async def list(self) -> list[Beat]:
+    async def list(self) -> list[LiveReplica]:
         """See `Replicas.list`."""
-        age = {"$divide": [{"$subtract": ["$$NOW", "$at"]}, 1000]}
         pipeline = [
-            {"$match": {"$expr": {"$gt": [{"$add": ["$at", ALIVE_MS]}, "$$NOW"]}}},
-            {"$addFields": {"age": age}},
+            {"$match": _ALIVE},
+            {"$addFields": {"age": {"$divide": [_AGE_MS, 1000]}}},
             {"$sort": {"_id": 1}},
         ]
-        try:
+        with errors_as_unavailable:
             found = await self._collection.aggregate(pipeline).to_list(None)
-        except PyMongoError as error:
-            raise StoreAway(type(error).__name__) from error
-        return [_beat(document) for document in found]
+        return [live_replica(document) for document in found]
 
     async def leave(self, replica: str) -> None:
         """See `Replicas.leave`."""
-        try:
+        with errors_as_unavailable:
             await self._collection.delete_one({"_id": replica})
-        except PyMongoError as error:
-            raise StoreAway(type(error).__name__) from error
 
 
-def _beat(document: dict[str, Any]) -> Beat:
+def live_replica(document: dict[str, Any]) -> LiveReplica:
+    """A stored heartbeat, with its `age` in seconds, as a value."""
     heartbeat = Heartbeat(
         replica=document["_id"],
-        applied=document["applied"],
-        oldest_unsent=document["oldestUnsent"],
-        breakers=document["breakers"],
-        faults=document.get("faults", {}),  # a replica of an earlier version has none
-        in_hand=document["inHand"],
-        consuming=document["consuming"],
+        applied=document.get("applied"),
+        oldest_unsent=document.get("oldestUnsent"),
+        breakers=document.get("breakers", {}),
+        faults=document.get("faults", {}),
+        in_hand=document.get("inHand", 0),
+        consuming=document.get("consuming", False),
     )
-    return Beat(heartbeat, document["age"])
+    return LiveReplica(heartbeat, document["age"])

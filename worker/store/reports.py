@@ -1,34 +1,39 @@
-"""Delivery reports, stored before anything is made of them.
+"""Delivery reports, stored before anything else is done with them.
 
-Rules: the same report stored twice is one document (its id is derived from its content). A report
-is matched once its fact stands in the record of its message; until then it is looked for again,
-ever more rarely, until it expires.
+Rules:
+- A report stored twice is one document: its id is derived from its content. Its time is that of its
+  first arrival, and never later than now.
+- A report is matched once the record of its message says what it says. Until then its message is
+  looked for again, ever more rarely, until the report expires.
+- A report with a delivery state that only a newer version knows is left to that version.
 """
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from pymongo import UpdateOne
-from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.errors import DuplicateKeyError
 
-from worker.domain.delivery import Report, StoredReport
-from worker.domain.message import Delivery
-from worker.ports import StoreAway
+from worker.domain.messages.message import Delivery
+from worker.domain.messages.receipts import DeliveryReport, StoredReport
 from worker.store.documents import reference
+from worker.store.errors import errors_as_unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from worker.ports import Clock
+    from worker.ports.clock import Clock
 
 COLLECTION: Final = "reports"
 _BATCH: Final = 200
 _SOONEST: Final = timedelta(seconds=5)
 _LATEST: Final = timedelta(hours=1)
+_UNDERSTOOD: Final = {"delivery": {"$in": [None, *map(str, Delivery)]}}
 
 
 class ReportStore:
@@ -46,9 +51,9 @@ class ReportStore:
         self._keep = timedelta(seconds=keep_s)
 
     async def keep(
-        self, report: Report, recipient_hash: str | None, received_at: datetime
+        self, report: DeliveryReport, recipient_hash: str | None, received_at: datetime
     ) -> StoredReport:
-        """Store a report; one that came before is found, not doubled. Raises `StoreAway`."""
+        """Store a report; one that came before is found, not doubled. Raises `StoreUnavailable`."""
         ident = _identity(report, recipient_hash)
         document = {
             "_id": ident,
@@ -61,6 +66,7 @@ class ReportStore:
             "status": report.status,
             "reason": report.reason,
             "networkCode": report.network_code,
+            "optedOut": report.opted_out,
             "receivedAt": received_at,
             "matched": False,
             "nextAt": self._clock.now() + _SOONEST,
@@ -68,54 +74,62 @@ class ReportStore:
         }
         if report.provider_message_id is not None:
             document["ref"] = reference(report.provider, report.provider_message_id)
+        with errors_as_unavailable:
+            first = await self._first_received(document)
+        return StoredReport(ident, report, recipient_hash, first)
+
+    async def _first_received(self, document: dict[str, Any]) -> datetime:
+        """Insert the report; returns when it arrived first."""
+        received_at: datetime = document["receivedAt"]
         try:
             await self._collection.insert_one(document)
-        except DuplicateKeyError:
-            pass  # told before; whether it is matched is decided by the record
-        except PyMongoError as error:
-            raise StoreAway(type(error).__name__) from error
-        return StoredReport(ident, report, recipient_hash, received_at)
+        except DuplicateKeyError:  # whether it is matched is decided by the record
+            before = await self._collection.find_one({"_id": document["_id"]}, {"receivedAt": 1})
+            return min(before["receivedAt"], received_at) if before else received_at
+        return received_at
 
     async def matched(self, ident: str) -> None:
-        """The fact stands in its record. Raises `StoreAway`."""
-        try:
+        """Note that the record of its message says what it says. Raises `StoreUnavailable`."""
+        with errors_as_unavailable:
             await self._collection.update_one({"_id": ident}, {"$set": {"matched": True}})
-        except PyMongoError as error:
-            raise StoreAway(type(error).__name__) from error
 
     async def waiting_for(self, references: Sequence[str]) -> list[StoredReport]:
-        """Unmatched reports that name any of these references. Raises `StoreAway`."""
+        """Unmatched reports that name any of these references. Raises `StoreUnavailable`."""
         return await self._find({"matched": False, "ref": {"$in": list(references)}})
 
     async def orphans(self) -> list[StoredReport]:
-        """Unmatched reports whose turn to be tried again has come. Raises `StoreAway`."""
+        """Unmatched reports whose turn to be tried again has come. Raises `StoreUnavailable`."""
         now = self._clock.now()
-        found = await self._find({"matched": False, "nextAt": {"$lte": now}})
+        due = await self._find({"matched": False, "nextAt": {"$lte": now}})
         later = [
-            UpdateOne({"_id": each.id}, {"$set": {"nextAt": _next(each.received_at, now)}})
-            for each in found
+            UpdateOne(
+                {"_id": each.id},
+                {
+                    "$set": {"nextAt": _next(each.received_at, now)},
+                    "$min": {"receivedAt": now},  # some were stored as told by clocks ahead of ours
+                },
+            )
+            for each in due
         ]
-        try:
+        with errors_as_unavailable:
             if later:
                 await self._collection.bulk_write(later, ordered=False)
-        except PyMongoError as error:
-            raise StoreAway(type(error).__name__) from error
-        return found
+        return due
 
     async def _find(self, query: dict[str, Any]) -> list[StoredReport]:
-        try:
-            cursor = self._collection.find(query).sort("nextAt").limit(_BATCH)
-            return [_stored(document) async for document in cursor]
-        except PyMongoError as error:
-            raise StoreAway(type(error).__name__) from error
+        with errors_as_unavailable:
+            cursor = self._collection.find({**query, **_UNDERSTOOD}).sort("nextAt").limit(_BATCH)
+            stored = [stored_report(document) async for document in cursor]
+        now = self._clock.now()
+        return [replace(each, received_at=min(each.received_at, now)) for each in stored]
 
 
 def _next(received_at: datetime, now: datetime) -> datetime:
-    """The older a report, the rarer it is tried: an early one is matched within seconds."""
+    """When to try again: the older a report, the more rarely. An early one takes seconds."""
     return now + min(max(now - received_at, _SOONEST), _LATEST)
 
 
-def _identity(report: Report, recipient_hash: str | None) -> str:
+def _identity(report: DeliveryReport, recipient_hash: str | None) -> str:
     parts = (
         report.provider,
         report.provider_message_id,
@@ -128,16 +142,18 @@ def _identity(report: Report, recipient_hash: str | None) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def _stored(document: dict[str, Any]) -> StoredReport:
-    delivery = document["delivery"]
-    report = Report(
+def stored_report(document: dict[str, Any]) -> StoredReport:
+    """A stored report as a value."""
+    delivery = document.get("delivery")
+    report = DeliveryReport(
         provider=document["provider"],
         delivery=Delivery(delivery) if delivery else None,
         status=document["status"],
-        provider_message_id=document["pid"],
-        message_id=document["messageId"],
-        epoch=document["epoch"],
-        reason=document["reason"],
-        network_code=document["networkCode"],
+        provider_message_id=document.get("pid"),
+        message_id=document.get("messageId"),
+        epoch=document.get("epoch"),
+        reason=document.get("reason"),
+        network_code=document.get("networkCode"),
+        opted_out=document.get("optedOut", False),
     )
-    return StoredReport(document["_id"], report, document["to"], document["receivedAt"])
+    return StoredReport(document["_id"], report, document.get("to"), document["receivedAt"])

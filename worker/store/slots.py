@@ -10,8 +10,8 @@ report depends on its ends, hardly on its length, and never on the traffic in it
     daily   {_id: "owner:provider:day:branch:type", owner, provider, day, branch, type, counts,
              expireAt}
 
-`counts` is flat, name -> number, absent = 0: the names are the writer's (`telemetry.tally`).
-`span` is the slot's length in seconds, one of `domain.periods.SPANS`.
+`counts` is flat, name -> number, absent = 0: the names are the writer's (`domain.figures.tally`).
+`span` is the slot's length in seconds, one of `domain.figures.periods.SPANS`.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from bson import Decimal128
 from pymongo import ASCENDING, IndexModel, ReplaceOne
 from pymongo.errors import PyMongoError
 
-from worker.domain.periods import SLOT_S, pieces
-from worker.ports import StoreAway
+from worker.domain.figures.periods import SLOT_S, pieces
+from worker.store.errors import errors_as_unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -137,7 +137,7 @@ class SlotStore:
             Sums by name, by provider; what never occurred is absent.
 
         Raises:
-            StoreAway: the store did not answer.
+            StoreUnavailable: the store did not answer.
         """
         # Names come from the documents, for nobody knows the currencies beforehand. Summing known
         # names one by one would save a fifth of the time; adding up here, the server's CPU at the
@@ -153,10 +153,8 @@ class SlotStore:
                 }
             },
         ]
-        try:
+        with errors_as_unavailable:
             rows = await self._slots.aggregate(pipeline).to_list(None)
-        except PyMongoError as error:
-            raise StoreAway(type(error).__name__) from error
         found: dict[str, Sums] = {}
         for row in rows:
             sums = found.setdefault(row["_id"]["provider"], {})
@@ -172,38 +170,22 @@ class SlotStore:
             Provider, start in seconds since the epoch, and the sums of the counters named.
 
         Raises:
-            StoreAway: the store did not answer.
+            StoreUnavailable: the store did not answer.
         """
-        sums = {name: {"$sum": f"$counts.{name}"} for name in names}
-        group = {"_id": {"provider": "$provider", "at": "$at"}, **sums}
-        match = {"span": SLOT_S, "at": {"$gte": since}}
-        try:
-            rows = await self._slots.aggregate([{"$match": match}, {"$group": group}]).to_list(None)
-        except PyMongoError as error:
-            raise StoreAway(type(error).__name__) from error
-        return [
-            (
-                row["_id"]["provider"],
-                int(row["_id"]["at"].timestamp()),
-                {name: int(row[name]) for name in names},
-            )
-            for row in rows
-        ]
+        return await summed(self._slots, {"span": SLOT_S, "at": {"$gte": since}}, names)
 
     async def retain(self, days: int) -> None:
         """Keep every document, old ones too, for that many days after its slot or day.
 
         Raises:
-            StoreAway: the store did not do all of it in time; what it did stays done.
+            StoreUnavailable: the store did not do all of it in time; what it did stays done.
         """
         self.retention_days = days
         for collection, field in ((self._slots, "$at"), (self._daily, "$day")):
             expire_at = {"$add": [field, days * 86_400_000]}
             others = {"$expr": {"$ne": ["$expireAt", expire_at]}}  # so that a repeat goes on
-            try:
+            with errors_as_unavailable:
                 await collection.update_many(others, [{"$set": {"expireAt": expire_at}}])
-            except PyMongoError as error:
-                raise StoreAway(type(error).__name__) from error
 
     def _slot(self, row: SlotRow) -> ReplaceOne[Any]:
         ident = f"{self._owner}:{row.provider}:{row.span}:{int(row.at.timestamp())}"
@@ -238,6 +220,24 @@ class SlotStore:
             "expireAt": at + timedelta(days=self.retention_days),
         }
         return ReplaceOne({"_id": key["_id"]}, document, upsert=True)
+
+
+async def summed(
+    collection: Any, match: dict[str, Any], names: Sequence[str]
+) -> list[tuple[str, int, dict[str, int]]]:
+    """Documents of every replica, added up by provider and start; see `SlotStore.recent`."""
+    sums = {name: {"$sum": f"$counts.{name}"} for name in names}
+    group = {"_id": {"provider": "$provider", "at": "$at"}, **sums}
+    with errors_as_unavailable:
+        rows = await collection.aggregate([{"$match": match}, {"$group": group}]).to_list(None)
+    return [
+        (
+            row["_id"]["provider"],
+            int(row["_id"]["at"].timestamp()),
+            {name: int(row[name]) for name in names},
+        )
+        for row in rows
+    ]
 
 
 def covering(since: datetime, until: datetime) -> dict[str, Any]:

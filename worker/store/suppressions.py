@@ -1,70 +1,263 @@
-"""Recipients who opted out: durable, and a local set that follows it.
+"""Who wants no messages, and of which sender: durable, and a local table that follows it.
 
-Rules: keyed hashes only. The set is loaded whole before anything is sent and followed every second
-by the server's time of entry, re-reading an overlap, so that a late commit is not missed.
+Rules:
+- Keyed hashes and masks only. One document a recipient; every wish in it changes by compare-and-set
+  on its revision and its time, and it is never removed: a way back is a change that every replica
+  reads.
+- Senders are named on reading as they are named today, however an older version spelled them.
+- A document without wishes is of the older shape and means every sender. Workers of that age read
+  any document so, and send nothing to whoever has one. Of an opt-out that they add to a document
+  with wishes nothing is left but another time than the one `written`: it is about every sender.
+- The table is loaded whole before anything is sent and followed every second by the server's time
+  of change. An overlap is read again, so that a late commit is not missed; a change that is dated
+  later than now moves no look forward. Where the server's clock went back, everything is read
+  again; and so it is in parts, one each second, whatever the clocks say.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
+from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo import ASCENDING, DESCENDING
+from pymongo.errors import DuplicateKeyError
 
-from worker.ports import StoreAway
+from worker.domain.messages import consent
+from worker.domain.messages.consent import EVERY_SENDER, Listed, Wish
+from worker.domain.messages.message import Recipient
+from worker.ports.store import StoreUnavailable
+from worker.store.errors import errors_as_unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from worker.ports.clock import Clock
+
 COLLECTION: Final = "suppressions"
-_OVERLAP: Final = timedelta(seconds=10)
+_OVERLAP: Final = timedelta(minutes=1)
+_STEADY_S: Final = 10
+"""A clock that goes back by less is covered by the overlap."""
+_PART: Final = 500
+"""Documents read again each second."""
+_BEGINNING: Final = datetime(1970, 1, 2, tzinfo=UTC)
 _RETRY_S: Final = 0.5
+_NOBODY: Final[tuple[int, frozenset[str]]] = (0, frozenset())
+_TOUCHED: Final = {"$and": [{"$eq": ["$rev", "$written.rev"]}, {"$ne": ["$at", "$written.at"]}]}
+_STOPPED: Final = {
+    "$or": [{"wishes": {"$exists": False}}, {"wishes.stopped": True}, {"$expr": _TOUCHED}]
+}
+Document = dict[str, Any]
+
+
+class SuppressionBookStore:
+    """The `SuppressionBook` port on MongoDB.
+
+    Args:
+        collection: `suppressions`.
+        sender: a sender id as wishes name it.
+    """
+
+    def __init__(
+        self, collection: Any, sender: Callable[[str | None], str] = consent.sender
+    ) -> None:
+        self._collection = collection
+        self._sender = sender
+
+    async def read(self, recipient_hash: str) -> tuple[Wish, ...]:
+        """See `SuppressionBook.read`."""
+        found = await self._find({"_id": recipient_hash}, limit=1)
+        return self.wishes(found[0]) if found else ()
+
+    async def recent(self, limit: int) -> list[Listed]:
+        """See `SuppressionBook.recent`."""
+        found = await self._find(_STOPPED, limit)
+        return [Listed(Recipient(d["_id"], d.get("mask", "")), self.wishes(d)) for d in found]
+
+    def wishes(self, document: Document) -> tuple[Wish, ...]:
+        """What stands in a document, each sender named as today."""
+        standing: tuple[Wish, ...] = ()
+        for wish in _wishes(document):
+            named = replace(wish, sender=self._sender(wish.sender))
+            standing = consent.heard(standing, named)
+        return standing
+
+    async def put(self, recipient: Recipient, wish: Wish) -> None:
+        """See `SuppressionBook.put`."""
+        await self.put_and_read(recipient, wish)
+
+    async def put_and_read(self, recipient: Recipient, wish: Wish) -> Document:
+        """Record a wish; returns the document that stands then. Raises `StoreUnavailable`."""
+        while True:
+            found = await self._find({"_id": recipient.hash}, limit=1)
+            before = found[0] if found else None
+            standing = self.wishes(before) if before else ()
+            after = consent.heard(standing, wish)
+            if before is not None and after == standing:
+                return before
+            document = {
+                "wishes": [_of_wish(each) for each in after],
+                "mask": recipient.mask or (before or {}).get("mask", ""),
+                "rev": _revision(before) + 1,
+            }
+            if await self._swap(recipient.hash, before, document):
+                return {"_id": recipient.hash, **document}
+
+    async def _swap(self, ident: str, before: Document | None, document: Document) -> bool:
+        """Put a document in the place of the one that was read; False: another was faster."""
+        read = {name: (before or {}).get(name) for name in ("rev", "at")}  # None: a missing one
+        written = {"rev": {"$literal": document["rev"]}, "at": "$$NOW"}
+        values = {name: {"$literal": value} for name, value in document.items()}
+        with errors_as_unavailable:
+            try:
+                result = await self._collection.update_one(
+                    {"_id": ident, **read},
+                    # Only an update can ask for the server's time.
+                    [{"$set": {**values, "at": "$$NOW", "written": written}}],
+                    upsert=before is None,
+                )
+            except DuplicateKeyError:
+                return False
+        return bool(result.matched_count or result.upserted_id)
+
+    async def changed_since(self, moment: datetime) -> list[Document]:
+        """Documents changed since. Raises `StoreUnavailable`."""
+        return await self._find({"at": {"$gte": moment}}, limit=0)
+
+    async def part_after(self, ident: str, limit: int) -> list[Document]:
+        """The documents that follow one, by their ids. Raises `StoreUnavailable`."""
+        return await self._find({"_id": {"$gt": ident}}, limit, {"_id": ASCENDING})
+
+    async def _find(
+        self, query: Document, limit: int, order: Document | None = None
+    ) -> list[Document]:
+        """Documents, each with the server's `now`."""
+        pipeline = [
+            {"$match": query},
+            {"$sort": order or {"at": DESCENDING}},
+            *([{"$limit": limit}] if limit else []),
+            {"$addFields": {"now": "$$NOW"}},
+        ]
+        with errors_as_unavailable:
+            found: list[Document] = await self._collection.aggregate(pipeline).to_list(None)
+        return found
 
 
 class SuppressionStore:
-    """The `Suppressions` port on MongoDB."""
+    """The `Suppressions` port on MongoDB.
 
-    def __init__(self, collection: Any, trouble: Callable[[str | None], None]) -> None:
-        self._collection = collection
+    Args:
+        collection: `suppressions`.
+        trouble: told why the store is away, and with None that it is back.
+        clock: steady time.
+        sender: a sender id as wishes name it.
+    """
+
+    def __init__(
+        self,
+        collection: Any,
+        trouble: Callable[[str | None], None],
+        clock: Clock,
+        sender: Callable[[str | None], str] = consent.sender,
+    ) -> None:
+        self._book = SuppressionBookStore(collection, sender)
         self._trouble = trouble
-        self._known: set[str] = set()
-        self._since = datetime(1970, 1, 1, tzinfo=UTC)
+        self._clock = clock
+        self._known: dict[str, tuple[int, frozenset[str]]] = {}
+        self._unwritten: Counter[tuple[str, str]] = Counter()
+        self._since = _BEGINNING
+        self._read_to = ""
+        self._ahead_s = -math.inf
         self.loaded = False
 
-    def __contains__(self, recipient_hash: str) -> bool:
-        """See `Suppressions.__contains__`."""
-        return recipient_hash in self._known
+    def stops(self, recipient_hash: str, senders: frozenset[str]) -> bool:
+        """See `Suppressions.stops`."""
+        unwanted = self._known.get(recipient_hash, _NOBODY)[1]
+        unwritten = {sender for ident, sender in self._unwritten if ident == recipient_hash}
+        return consent.stops(unwanted | unwritten, senders)
 
-    async def add(self, recipient_hash: str, source: str) -> None:
-        """See `Suppressions.add`. Waits while the store is away."""
-        self._known.add(recipient_hash)
-        while not await self._insert(recipient_hash, source):  # noqa: ASYNC110 - a backoff
+    async def record(self, recipient: Recipient, wish: Wish) -> None:
+        """See `Suppressions.record`. Waits while the store is away."""
+        if wish.stopped:  # nobody here sends any more, whatever becomes of the write
+            self._unwritten[recipient.hash, wish.sender] += 1
+        while not await self._put(recipient, wish):  # noqa: ASYNC110 - a backoff
             await asyncio.sleep(_RETRY_S)
+        if wish.stopped:
+            self._unwritten[recipient.hash, wish.sender] -= 1
+            self._unwritten += Counter()  # drops what is written
 
-    async def _insert(self, recipient_hash: str, source: str) -> bool:
+    async def _put(self, recipient: Recipient, wish: Wish) -> bool:
         try:
-            # An upsert, because only an update can ask for the server's time.
-            await self._collection.update_one(
-                {"_id": recipient_hash},
-                {"$setOnInsert": {"source": source}, "$currentDate": {"at": True}},
-                upsert=True,
-            )
-        except DuplicateKeyError:
-            return True
-        except PyMongoError as error:
-            self._trouble(type(error).__name__)
+            self._take(await self._book.put_and_read(recipient, wish))
+        except StoreUnavailable as away:
+            self._trouble(str(away))
             return False
         return True
 
     async def follow(self) -> None:
-        """Read what is new. Raises `StoreAway`."""
-        try:
-            cursor = self._collection.find({"at": {"$gte": self._since - _OVERLAP}})
-            found = await cursor.to_list(None)
-        except PyMongoError as error:
-            raise StoreAway(type(error).__name__) from error
-        for document in found:
-            self._known.add(document["_id"])
-            self._since = max(self._since, document["at"])
+        """Read what is new, and one part of all there is. Raises `StoreUnavailable`."""
+        part = await self._book.part_after(self._read_to, _PART)
+        if part and self._went_back(part[0]["now"]):
+            self._since = _BEGINNING
+        for document in part:
+            self._take(document)
+        for document in await self._book.changed_since(self._since - _OVERLAP):
+            self._take(document)
+            if document["at"] <= document["now"]:
+                self._since = max(self._since, document["at"])
+        self._read_to = part[-1]["_id"] if len(part) == _PART else ""
         self.loaded = True
+
+    def _went_back(self, now: datetime) -> bool:
+        """Whether the server's clock did since the last look, by our own steady one."""
+        ahead_s = now.timestamp() - self._clock.monotonic()
+        before_s, self._ahead_s = self._ahead_s, ahead_s
+        return ahead_s < before_s - _STEADY_S
+
+    def _take(self, document: Document) -> None:
+        """Believe a document, unless a later one was read."""
+        revision = _revision(document)
+        if revision >= self._known.get(document["_id"], _NOBODY)[0]:
+            self._known[document["_id"]] = revision, consent.stopped(self._book.wishes(document))
+
+
+def _revision(document: Document | None) -> int:
+    return int(document.get("rev", 0)) if document else 0
+
+
+def _wishes(document: Document) -> tuple[Wish, ...]:
+    stored = document.get("wishes")
+    if stored is None:  # of the older shape
+        return (_every_sender(document),)
+    wishes = tuple(_wish(each, document) for each in stored)
+    return consent.heard(wishes, _every_sender(document)) if _touched(document) else wishes
+
+
+def _touched(document: Document) -> bool:
+    """Whether a worker that knows no wishes wrote last: all it changes is the time."""
+    written = document.get("written", {})
+    ours = "rev" in written and written["rev"] == document["rev"]
+    return bool(ours and written["at"] != document["at"])
+
+
+def _every_sender(document: Document) -> Wish:
+    return _wish({**document, "sender": EVERY_SENDER, "stopped": True}, document)
+
+
+def _wish(stored: Document, document: Document) -> Wish:
+    wish = Wish(
+        sender=stored["sender"],
+        stopped=stored["stopped"],
+        at=stored["at"],
+        source=stored.get("source", ""),
+    )
+    if "now" not in document:  # of our own making
+        return wish
+    return consent.dated(wish, document["at"], document["now"])
+
+
+def _of_wish(wish: Wish) -> Document:
+    return {"sender": wish.sender, "stopped": wish.stopped, "at": wish.at, "source": wish.source}

@@ -2,9 +2,11 @@
 
 Rules: what identifies a person or opens a door never reaches a line: fields that hold a number are
 masked, fields that hold text or credentials are dropped, addresses lose their password, and what
-libraries say in free text is treated as if it held all three. Exceptions carry types, messages
-and frames, never local variables. Importing this configures nothing; `configure` is called once,
-by the composition root.
+libraries say in free text is treated as if it held all three. No configured credential reaches a
+line in any form: it is hidden in every value, and in what libraries say every longer part of it too
+(`settings.redaction`). Warnings, and exceptions that nobody caught, are lines like every other.
+Exceptions carry types, messages and frames, never local variables. Importing this configures
+nothing; `configure` is called once, by the composition root.
 
 Fields on every line: `timestamp` (UTC), `level`, `event`, `replica`; `message_id` and `queue`
 inside a message (bound with `structlog.contextvars`, which tasks inherit).
@@ -16,14 +18,19 @@ import json
 import logging
 import re
 import sys
+import threading
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 
-from worker.domain.recipient import mask
+from worker.domain.messages.phone import mask
+from worker.settings.redaction import Redactor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import TracebackType
+
     from structlog.typing import EventDict, Processor, WrappedLogger
 
 DROPPED: Final = frozenset(
@@ -47,39 +54,53 @@ QUIET: Final = (
 )
 """Libraries whose debug lines print frames, addresses or documents: never below warning."""
 
+FREE_TEXT: Final = frozenset({"exception", "error", "reason", "problem"})
+"""Fields that may quote what a library said."""
+
 _NUMBER: Final = re.compile(r"(?<![\w.+-])\+?\d[\d ()-]{7,18}\d(?![\w.-])")
 _PASSWORD: Final = re.compile(r"(://[^/?#\s:@]*):[^/?#\s]*@")
 _SPACING: Final = re.compile(r"[^\d+]")
 _DEPTH: Final = 8
 
 
-def configure(level: str, replica: str, stream: BinaryIO | None = None) -> None:
+def configure(
+    level: str, replica: str, stream: BinaryIO | None = None, *, secrets: Iterable[str] = ()
+) -> None:
     """Send every line, ours and the libraries', to `stream` as JSON.
 
     Args:
         level: `debug`, `info`, `warning` or `error`; libraries are never below warning.
         replica: id of this process, on every line.
         stream: where lines go; standard output by default.
+        secrets: every credential of this process.
     """
     out = stream or sys.stdout.buffer
+    hidden = Redactor(secrets)
     threshold = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
-        processors=_processors(replica),
+        processors=_processors(replica, hidden),
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.BytesLoggerFactory(out),
         cache_logger_on_first_use=True,
     )
     root = logging.getLogger()
-    root.handlers = [_Bridge(structlog.get_logger())]
+    root.handlers = [_Bridge(structlog.get_logger(), hidden)]
     root.setLevel(max(threshold, logging.WARNING))
+    logging.captureWarnings(capture=True)
+    sys.excepthook = _uncaught
+    threading.excepthook = _uncaught_in_thread
     for name in QUIET:
         logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
 
 
-def _processors(replica: str) -> list[Processor]:
+def _processors(replica: str, hidden: Redactor) -> list[Processor]:
     def bind_replica(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
         event["replica"] = replica
         return event
+
+    def hide(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        free = {name: event.pop(name) for name in FREE_TEXT & event.keys()}
+        return {**_each(event, hidden.whole), **_each(free, hidden.parts)}
 
     return [
         structlog.contextvars.merge_contextvars,
@@ -90,6 +111,7 @@ def _processors(replica: str) -> list[Processor]:
             ExceptionDictTransformer(show_locals=False, max_frames=20)
         ),
         protect,
+        hide,
         _render,
     ]
 
@@ -157,26 +179,45 @@ def _scrub(value: Any, depth: int) -> Any:
     return value
 
 
+def _each(value: Any, change: Callable[[str], str]) -> Any:
+    """The same value, every text in it changed."""
+    if isinstance(value, dict):
+        return {key: _each(item, change) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_each(item, change) for item in value]
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    return change(value if isinstance(value, str) else scrub(str(value)))
+
+
 def _render(_: WrappedLogger, __: str, event: EventDict) -> bytes:
-    return json.dumps(event, default=_plain, ensure_ascii=False).encode(errors="backslashreplace")
+    return json.dumps(event, ensure_ascii=False).encode(errors="backslashreplace")
 
 
-def _plain(value: object) -> str:
-    return scrub(str(value))
+def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Log what nobody caught; an interrupt from the keyboard needs no line."""
+    if not issubclass(kind, KeyboardInterrupt):
+        structlog.get_logger(__name__).critical("not caught", exc_info=(kind, error, trace))
+
+
+def _uncaught_in_thread(raised: threading.ExceptHookArgs) -> None:
+    if raised.exc_value is not None:
+        _uncaught(raised.exc_type, raised.exc_value, raised.exc_traceback)
 
 
 class _Bridge(logging.Handler):
     """Hands records of the standard library's loggers to structlog."""
 
-    def __init__(self, log: Any) -> None:
+    def __init__(self, log: Any, hidden: Redactor) -> None:
         super().__init__()
         self._log = log
+        self._hidden = hidden
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             self._log.log(
                 record.levelno,
-                scrub(record.getMessage()),
+                self._hidden.parts(scrub(record.getMessage())),
                 logger=record.name,
                 exc_info=record.exc_info,
             )

@@ -6,8 +6,11 @@ counts nothing twice, and a write that failed is simply made again. Memory is bo
 (`telemetry.slots`) and days leave once they are stored and over, rows of a day and remembered
 recipients have a limit.
 
-Evidence counts at most one failure a recipient and hour: five retries to one dead number must never
-roll a migration back.
+What an attempt shows counts twice over: in the slot in which it ended, and in the one in which it
+began (`telemetry.cohorts`). Evidence counts at most one failure a recipient and day: retries to one
+dead number must never roll a migration back. Whether it is the first, the store is asked
+(`telemetry.recipients`): such a failure counts when it answered, in its cohort and in the slot of
+then.
 """
 
 from __future__ import annotations
@@ -16,22 +19,29 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Final
 
-from worker.domain.outcome import Accepted
+from worker.domain.figures.tally import Tally, add_cost, cost_counts, counts_as_failure
+from worker.domain.messages.outcome import Accepted
+from worker.telemetry.cohorts import CohortRow, Cohorts
+from worker.telemetry.recipients import Failure, Mark, Recipients
 from worker.telemetry.slots import SlotRow, Slots
-from worker.telemetry.tally import Tally, add_cost, cost_counts, counts_as_failure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from decimal import Decimal
 
-    from worker.ports import Clock, Measured
+    from worker.domain.figures.tally import Measured
+    from worker.ports.clock import Clock
 
 MAX_ROWS_A_DAY: Final = 5_000
 """Combinations of provider, branch and message type kept apart; further ones share a row."""
-MAX_REMEMBERED: Final = 50_000
-"""Recipients remembered an hour. Beyond it every failure counts: that many are no retries."""
 OTHER: Final = "(other)"
 """Message type of the shared row."""
+_OK: Final = ("any_ok",)
+_ELIGIBLE_OK: Final = ("any_ok", "eligible_ok")
+_REFUSED: Final = ("any_refused",)
+_ELIGIBLE_REFUSED: Final = ("any_refused", "eligible_refused")
+_PROBE_FAILED: Final = ("any_failed",)
+_PROBE_SKIPPED: Final = ("any_skipped",)
 
 
 @dataclass(slots=True)
@@ -71,16 +81,17 @@ class Changes:
 
     slots: Sequence[SlotRow]
     days: Sequence[DayRow]
+    cohorts: Sequence[CohortRow] = ()
 
 
 _DayKey = tuple[str, date, int | None, str]
 
 
-class Book:
+class AttemptMetrics:
     """Counts attempts (`ports.Meter`).
 
     Args:
-        clock: places attempts in slots, days and hours.
+        clock: places attempts in slots and days.
         providers: ids reported from the start, with zeros.
         slow_ms: accepted calls that took longer are slow to the detectors.
     """
@@ -92,18 +103,33 @@ class Book:
         self._reported: dict[str, Tally] = {}
         self._days: dict[_DayKey, Day] = {}
         self._dirty_days: set[_DayKey] = set()
-        self._hour = _FirstOfHour()
+        self._cohorts = Cohorts(clock)
+        self._recipients = Recipients()
         self._now = 0
 
-    def attempt(self, measured: Measured) -> None:
-        """Count one finished attempt."""
+    def began(self, provider: str, *, eligible: bool) -> int:
+        """See `Meter.began`."""
+        return self._cohorts.began(provider, eligible=eligible)
+
+    def abandoned(self, call: int) -> None:
+        """See `Meter.abandoned`."""
+        self._cohorts.ended(call, ())
+
+    def attempt(self, measured: Measured, call: int = 0) -> None:
+        """Count one finished attempt; 0: of a call that nobody saw begin."""
         failure = counts_as_failure(measured.outcome)
         tally = self._slots.open(measured.provider, self._tick())
         tally.attempt(measured)
-        if failure and not measured.probe:
-            tally.distinct_failed += self._first("any", measured.provider, measured.recipient_hash)
-        if measured.eligible and failure is not None:
-            self._evidence(tally, measured, failure=failure)
+        if failure:
+            self._failed(measured, call)
+        elif failure is None:
+            tally.eligible_refused += measured.eligible
+            self._cohorts.ended(call, _ELIGIBLE_REFUSED if measured.eligible else _REFUSED)
+        elif measured.eligible:
+            tally.eligible_ok += 1
+            self._in_time_or_slow(measured, call)
+        else:
+            self._cohorts.ended(call, _OK)
         self._count_day(measured, failure=failure)
 
     def skipped(
@@ -111,12 +137,18 @@ class Book:
     ) -> None:
         """Count a candidate passed over because its breaker is open."""
         tally = self._slots.open(provider, self._tick())
+        call = self._cohorts.began(provider, eligible=eligible)
         if probe:
             tally.probe_errors += 1
+            self._cohorts.ended(call, _PROBE_SKIPPED)
             return
         tally.skipped += 1
-        tally.distinct_failed += self._first("any", provider, recipient_hash)
-        tally.eligible_failed += eligible and self._first("failed", provider, recipient_hash)
+        whose = f"{provider}:{recipient_hash}"
+        marks = [self._mark(f"any:{whose}", "distinct_failed", of_cohort="any_skipped")]
+        if eligible:
+            of_cohort = "eligible_skipped"
+            marks.append(self._mark(f"failed:{whose}", "eligible_failed", of_cohort=of_cohort))
+        self._if_first(Failure(provider, tuple(marks), call))
 
     def judged(
         self,
@@ -138,9 +170,29 @@ class Book:
             tally.eligible_delivered += eligible
         else:
             tally.undelivered += 1
-            counts = eligible and self._first("undelivered", provider, recipient_hash)
-            tally.eligible_undelivered += counts
-            tally.eligible_unreported += counts and not reported
+            if eligible:
+                sums = ("eligible_undelivered", *(() if reported else ("eligible_unreported",)))
+                mark = self._mark(f"undelivered:{provider}:{recipient_hash}", *sums)
+                self._if_first(Failure(provider, (mark,)))
+
+    def asked(self) -> list[Failure]:
+        """Failures of which the store has to say whether they are the first of their day."""
+        return self._recipients.take()
+
+    def answered(self, asked: Sequence[Failure], first: Collection[str] | None) -> None:
+        """Count those whose marks are new to the store; None: it did not answer."""
+        if first is None:
+            self._recipients.forget(asked)
+        left = set(first or ())
+        for failure in asked:
+            of_cohort = list(failure.certain)
+            for mark in failure.marks:
+                if mark.ident not in left:
+                    continue
+                left.remove(mark.ident)
+                self._slots.open(failure.provider, self._tick()).add(mark.sums)
+                of_cohort += [mark.of_cohort] if mark.of_cohort else []
+            self._cohorts.ended(failure.call, of_cohort)
 
     @property
     def providers(self) -> tuple[str, ...]:
@@ -159,15 +211,18 @@ class Book:
         return total.since(earlier)
 
     def take(self, limit: int = 1_000) -> Changes:
-        """Rows to store, at most `limit` of each kind; what is stored and over is forgotten."""
+        """Rows to store, at most `limit` slots and days; what is stored and over is forgotten."""
         self._forget()
         slots = self._slots.take(self._tick(), limit)
         days = [self._dirty_days.pop() for _ in range(min(limit, len(self._dirty_days)))]
-        return Changes(slots, [_day_row(key, self._days[key]) for key in days])
+        return Changes(
+            slots, [_day_row(key, self._days[key]) for key in days], self._cohorts.take()
+        )
 
     def put_back(self, changes: Changes) -> None:
         """Take rows again next time: they could not be stored. Call before the next `take`."""
         self._slots.put_back(changes.slots)
+        self._cohorts.put_back(changes.cohorts)
         self._dirty_days |= {
             (row.provider, row.day, row.branch_id, row.message_type) for row in changes.days
         }
@@ -178,17 +233,33 @@ class Book:
         self._now = max(self._now, now)
         return self._now
 
-    def _evidence(self, tally: Tally, measured: Measured, *, failure: bool) -> None:
-        provider, recipient = measured.provider, measured.recipient_hash
-        if failure:
-            tally.eligible_failed += self._first("failed", provider, recipient)
-            return
-        tally.eligible_ok += 1
-        slow = measured.duration_ms > self.slow_ms
-        tally.eligible_slow += slow and self._first("slow", provider, recipient)
+    def _failed(self, measured: Measured, call: int) -> None:
+        """A failed call: evidence where it is its recipient's first of the day."""
+        whose, marks = f"{measured.provider}:{measured.recipient_hash}", []
+        if not measured.probe:
+            marks.append(self._mark(f"any:{whose}", "distinct_failed", of_cohort="any_failed"))
+        if measured.eligible:
+            of_cohort = "eligible_failed"
+            marks.append(self._mark(f"failed:{whose}", "eligible_failed", of_cohort=of_cohort))
+        certain = _PROBE_FAILED if measured.probe else ()
+        self._if_first(Failure(measured.provider, tuple(marks), call, certain))
 
-    def _first(self, signal: str, provider: str, recipient_hash: str) -> bool:
-        return self._hour.first(self._tick(), f"{signal} {provider} {recipient_hash}")
+    def _in_time_or_slow(self, measured: Measured, call: int) -> None:
+        """An accepted eligible call; that it was slow counts once a recipient and day."""
+        if measured.duration_ms <= self.slow_ms:
+            self._cohorts.ended(call, _ELIGIBLE_OK)
+            return
+        what = f"slow:{measured.provider}:{measured.recipient_hash}"
+        mark = self._mark(what, "eligible_slow", of_cohort="eligible_slow")
+        self._if_first(Failure(measured.provider, (mark,), call, _ELIGIBLE_OK))
+
+    def _mark(self, what: str, *sums: str, of_cohort: str = "") -> Mark:
+        return Mark(self._recipients.ident(self._now, what), sums, of_cohort)
+
+    def _if_first(self, failure: Failure) -> None:
+        """Have it counted where the store says so; at once what counts anyway."""
+        if not self._recipients.wait(failure):
+            self._cohorts.ended(failure.call, failure.certain)
 
     def _count_day(self, measured: Measured, *, failure: bool | None) -> None:
         day = datetime.fromtimestamp(self._now, UTC).date()
@@ -210,26 +281,6 @@ class Book:
         today = datetime.fromtimestamp(self._tick(), UTC).date()
         for day in [k for k in self._days if k[1] < today and k not in self._dirty_days]:
             del self._days[day]
-
-
-class _FirstOfHour:
-    """Remembers what was seen in the present hour."""
-
-    def __init__(self) -> None:
-        self._hour = 0
-        self._seen: set[int] = set()
-
-    def first(self, now: int, what: str) -> bool:
-        """Whether `what` is seen for the first time this hour, or too much was seen to tell."""
-        if now // 3600 != self._hour:
-            self._hour = now // 3600
-            self._seen.clear()
-        mark = hash(what)
-        if mark in self._seen:
-            return False
-        if len(self._seen) < MAX_REMEMBERED:
-            self._seen.add(mark)
-        return True
 
 
 def _day_row(key: _DayKey, sums: Day) -> DayRow:

@@ -2,7 +2,8 @@
 
 Rules: metrics are never in anybody's way: publishing is handed over and forgotten, storing repeats
 until the store takes it, and neither failing stops the other. A tick that came late covers the
-longer time; the cumulative sums let a consumer that missed ticks catch up.
+longer time; the cumulative sums let a consumer that missed ticks catch up. Which failures count,
+the store is asked right before storing, once: what it does not answer does not count.
 """
 
 from __future__ import annotations
@@ -11,17 +12,22 @@ import asyncio
 from typing import TYPE_CHECKING, Final, Protocol
 
 from contracts.codec import encode
-from contracts.metrics import ProviderMetric
+from contracts.metrics import Counts, ProviderMetric
+from worker.domain.figures.tally import COUNTERS
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Sequence
 
-    from worker.ports import Broadcast, Clock
+    from worker.domain.figures.tally import Tally
+    from worker.ports.broker import Broadcast
+    from worker.ports.clock import Clock
     from worker.service import Background
-    from worker.telemetry.metrics import Book, DayRow
+    from worker.telemetry.cohorts import CohortRow
+    from worker.telemetry.metrics import AttemptMetrics, DayRow
     from worker.telemetry.slots import SlotRow
 
 EVERY_S: Final = 1.0
+_PUBLISHED: Final = tuple(name for name in COUNTERS if name in Counts.model_fields)
 
 
 class Sink(Protocol):
@@ -32,6 +38,22 @@ class Sink(Protocol):
         ...
 
 
+class CohortSink(Protocol):
+    """Where cohorts are stored."""
+
+    async def write(self, rows: Sequence[CohortRow]) -> bool:
+        """Write rows as they stand; False where they must be written again."""
+        ...
+
+
+class Failures(Protocol):
+    """Where it is known who failed today."""
+
+    async def first(self, idents: Sequence[str]) -> Collection[str] | None:
+        """Those marks that are the first; None: nobody knows."""
+        ...
+
+
 class MetricsPublisher:
     """A service around the book.
 
@@ -39,6 +61,8 @@ class MetricsPublisher:
         book: what is published and stored.
         broadcast: takes `metric.provider`.
         sink: takes slots and days.
+        cohorts: takes cohorts.
+        failures: says which failures count.
         background: runs the ticks.
         clock: stamps the events; `since` is the time of construction.
         replica: id of this process.
@@ -47,18 +71,22 @@ class MetricsPublisher:
 
     def __init__(
         self,
-        book: Book,
+        book: AttemptMetrics,
         broadcast: Broadcast,
+        *,
         sink: Sink,
+        cohorts: CohortSink,
+        failures: Failures,
         background: Background,
         clock: Clock,
-        *,
         replica: str,
         every_s: float = EVERY_S,
     ) -> None:
         self._book = book
         self._broadcast = broadcast
         self._sink = sink
+        self._cohorts = cohorts
+        self._failures = failures
         self._background = background
         self._clock = clock
         self._replica = replica
@@ -92,16 +120,26 @@ class MetricsPublisher:
                 replica=self._replica,
                 at=self._clock.now(),
                 since=self._since,
-                delta=self._book.delta(provider).on_the_wire(),
-                total=self._book.total(provider).on_the_wire(),
+                delta=wire_counts(self._book.delta(provider)),
+                total=wire_counts(self._book.total(provider)),
             )
             self._broadcast.metric(metric.event, encode(metric))
 
     async def store(self) -> None:
         """Write what changed; keep it for next time where the store did not take it."""
+        await self._ask()
         changes = self._book.take()
-        if not await self._sink.write(changes.slots, changes.days):
+        stored = await asyncio.gather(
+            self._sink.write(changes.slots, changes.days), self._cohorts.write(changes.cohorts)
+        )
+        if not all(stored):
             self._book.put_back(changes)
+
+    async def _ask(self) -> None:
+        asked = self._book.asked()
+        idents = dict.fromkeys(mark.ident for failure in asked for mark in failure.marks)
+        if idents:
+            self._book.answered(asked, await self._failures.first(list(idents)))
 
     async def _every(self, tick: Callable[[], Awaitable[None]]) -> None:
         while not self._stopping.is_set():
@@ -111,3 +149,13 @@ class MetricsPublisher:
             except TimeoutError:
                 await tick()
         await tick()
+
+
+def wire_counts(tally: Tally) -> Counts:
+    """The sums as published: those of `Counts`, so without the evidence."""
+    return Counts(
+        **{name: getattr(tally, name) for name in _PUBLISHED},
+        cost=tally.cost,
+        duration_ms_sum=tally.duration_us / 1_000,
+        histogram=tuple(tally.latency),
+    )

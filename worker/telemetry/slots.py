@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from worker.domain.periods import SLOT_S, SPANS, start_of
-from worker.telemetry.tally import Tally
+from worker.domain.figures.periods import SLOT_S, SPANS, start_of
+from worker.domain.figures.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

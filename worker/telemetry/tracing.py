@@ -34,7 +34,7 @@ from opentelemetry.trace import (
     TraceFlags,
 )
 
-from worker.domain.outcome import Accepted
+from worker.domain.messages.outcome import Accepted
 from worker.telemetry import names
 
 if TYPE_CHECKING:
@@ -42,9 +42,11 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace.export import SpanExporter
 
-    from worker.domain.delivery import OptOut, Report
-    from worker.domain.outcome import Outcome
-    from worker.ports import AccountHealth, Provider, Sms
+    from worker.domain.messages.account import AccountHealth
+    from worker.domain.messages.outcome import Outcome
+    from worker.domain.messages.receipts import DeliveryReport, OptIn, OptOut
+    from worker.domain.messages.sms import Sms
+    from worker.ports.providers import Provider
 
 _TRACEPARENT: Final = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?"
@@ -195,7 +197,7 @@ class TracedProvider:
         """Not traced: nobody's message."""
         return await self._provider.check()
 
-    def read_report(self, kind: str, fields: Mapping[str, str]) -> Report | OptOut:
+    def read_report(self, kind: str, fields: Mapping[str, str]) -> DeliveryReport | OptOut | OptIn:
         """Not a call."""
         return self._provider.read_report(kind, fields)
 

@@ -1,6 +1,7 @@
 """Hands delivery reports to the broker, one confirmed publish each.
 
-Rules: tries once; what is not confirmed raises, and the webhook has the provider repeat it. The
+Rules: tries once; what is not confirmed raises, and the webhook has the provider repeat it. While
+the broker blocks us nothing is tried: what is written now would arrive beside the repeat. The
 broker user `webhook` may write `sms.reports` and nothing else, so nothing else is touched here:
 no declaration, no other exchange. An unroutable report is a failure, never a quiet loss.
 """
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from aio_pika.abc import AbstractChannel, AbstractExchange
 
     from contracts.reports import RawReport
-    from worker.broker.link import Link
+    from worker.broker.connection import BrokerConnection
 
 CONFIRM_TIMEOUT_S: Final = 10.0
 
@@ -32,7 +33,7 @@ class ReportOutlet:
         link: a connection as user `webhook`; its owner starts and stops it.
     """
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: BrokerConnection) -> None:
         self._link = link
         self._channel: AbstractChannel | None = None
         self._exchange: AbstractExchange | None = None
@@ -42,9 +43,12 @@ class ReportOutlet:
         """Publish one report.
 
         Raises:
+            ConnectionRefusedError: the broker takes nothing now (memory or disk alarm).
             TimeoutError: no connection, or no confirm, in `CONFIRM_TIMEOUT_S`.
             AMQPError: the broker refused it, or no queue is bound to its key.
         """
+        if self._link.is_blocked:
+            raise ConnectionRefusedError("blocked by the broker")
         message = Message(
             encode(report),
             message_id=uuid.uuid4().hex,

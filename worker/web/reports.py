@@ -1,17 +1,19 @@
 """The delivery-report webhook: takes what a provider calls with, hands it to the broker.
 
-Rules: a 2xx is a promise, given only after the broker confirmed; until then the provider keeps the
-report and repeats it. Nothing is interpreted here: adapters read the fields later. The token in
-the path is the only credential providers can give (facts: none of them signs), so it is compared
-in constant time, an unknown provider takes the same path as a wrong token, and neither it nor a
-number is ever logged. Bodies are bounded while they are read.
+Rules: a 2xx is a promise, given only after the broker confirmed every report of the callback; until
+then the provider keeps it and repeats it whole. Nothing is interpreted here: adapters read the
+fields later. The token in the path is the only credential providers can give (none of them
+signs), so it is compared in constant time, an unknown provider takes the same path as a wrong
+token, and neither it nor a number is ever logged. Bodies are bounded while they are read, and what
+waits for the broker is bounded by reports and their length. Doubled slashes and one at the end are
+no other address, for providers follow no redirect.
 
 | answer | means | what the provider does |
 |---|---|---|
-| 200 | stored by the broker | forgets it |
-| 400, 408, 413 | cannot be read, by us or ever | should not repeat |
+| 200 | stored by the broker; the body is `ok`, or what the provider insists on | forgets it |
+| 400, 408, 413, 415 | cannot be read, by us or ever; the body says why | should not repeat |
 | 404 | no such provider, or another token | a person looks |
-| 503 | the broker did not confirm in time | repeats it later |
+| 503 | the broker did not confirm in time, or too much waits for it | repeats it later |
 """
 
 from __future__ import annotations
@@ -19,26 +21,32 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import re
 import secrets
 from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from contracts.reports import RawReport
-from worker.web import fields
+from worker.web import bodies, fields
+from worker.web.bodies import MAX_BODY_BYTES, TooLargeError, UnknownCodingError
+from worker.web.malformed import MalformedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from contracts.reports import ReportKind
-    from worker.ports import Clock
+    from worker.ports.clock import Clock
 
-MAX_BODY_BYTES: Final = 16 * 1024
-"""Largest body, and largest query, that is read."""
+MAX_QUERY_BYTES: Final = 16 * 1024
+"""Longest query that is read."""
 
 
 class Outlet(Protocol):
@@ -49,10 +57,6 @@ class Outlet(Protocol):
         ...
 
 
-class _TooLargeError(Exception):
-    """More bytes than `MAX_BODY_BYTES` came, or were announced."""
-
-
 class Webhook:
     """Takes callbacks for the configured providers.
 
@@ -60,9 +64,12 @@ class Webhook:
         outlet: where reports go.
         tokens: provider id -> its secret path segment. Providers not named take no callbacks.
         clock: stamps `receivedAt`.
+        answers: provider id -> body of the answer 200 it insists on; `ok` where none is given.
         confirm_within_s: longest wait for the broker's confirm.
         read_within_s: longest wait for a body.
-        max_waiting: callbacks that may wait for a confirm at once; one more gets 503 directly.
+        max_waiting: reports that may wait for a confirm at once; a callback with more than there
+            is room for gets 503 directly, unless nothing else waits.
+        max_waiting_chars: the same for the characters of all their fields.
     """
 
     def __init__(
@@ -71,19 +78,23 @@ class Webhook:
         tokens: Mapping[str, str],
         clock: Clock,
         *,
+        answers: Mapping[str, str] | None = None,
         confirm_within_s: float = 5.0,
         read_within_s: float = 10.0,
-        max_waiting: int = 512,
+        max_waiting: int = 2_000,
+        max_waiting_chars: int = 8 * 1024 * 1024,
     ) -> None:
         self._outlet = outlet
         self._tokens = {provider: _digest(token) for provider, token in tokens.items()}
         # Compared against where a provider is unknown; nobody can know what hashes to it.
         self._decoy = secrets.token_bytes(hashlib.sha256().digest_size)
         self._clock = clock
+        self._answers = answers or {}
         self._confirm_within_s = confirm_within_s
         self._read_within_s = read_within_s
         self._max_waiting = max_waiting
-        self._publishing: set[asyncio.Task[None]] = set()
+        self._max_waiting_chars = max_waiting_chars
+        self._publishing: dict[asyncio.Task[None], tuple[int, int]] = {}
         self._log = structlog.get_logger(__name__)
 
     def app(self) -> Starlette:
@@ -94,7 +105,9 @@ class Webhook:
                 Route("/live", _live),
                 Route("/reports/{provider}/{token}", self._delivery, methods=verbs),
                 Route("/optout/{provider}/{token}", self._optout, methods=verbs),
-            ]
+                Route("/optin/{provider}/{token}", self._optin, methods=verbs),
+            ],
+            middleware=[Middleware(_PlainPath)],
         )
 
     async def _delivery(self, request: Request) -> Response:
@@ -103,6 +116,9 @@ class Webhook:
     async def _optout(self, request: Request) -> Response:
         return await self._take(request, "optout")
 
+    async def _optin(self, request: Request) -> Response:
+        return await self._take(request, "optin")
+
     async def _take(self, request: Request, kind: ReportKind) -> Response:
         if request.method == "HEAD":  # Starlette adds it to GET; a look must not publish
             return Response(status_code=405)
@@ -110,51 +126,79 @@ class Webhook:
         if not self._authentic(provider, request.path_params["token"]):
             return PlainTextResponse("not found", 404)
         try:
-            read = await self._read(request)
-        except _TooLargeError:
-            return PlainTextResponse(f"expected at most {MAX_BODY_BYTES} bytes", 413)
+            found = await self._read(request)
+        except MalformedError as error:
+            self._log.warning("webhook.malformed", provider=provider, kind=kind, reason=str(error))
+            return PlainTextResponse(str(error), _status(error))
+        except TooLargeError:
+            most = f"expected a body of at most {MAX_BODY_BYTES} and a query of {MAX_QUERY_BYTES}"
+            return PlainTextResponse(f"{most} bytes", 413)
         except (TimeoutError, ClientDisconnect):
             return PlainTextResponse("the body did not arrive in time", 408)
-        except fields.MalformedError as error:
-            self._log.warning("webhook.malformed", provider=provider, kind=kind, reason=str(error))
-            return PlainTextResponse(str(error), 400)
-        report = RawReport(provider=provider, kind=kind, received_at=self._clock.now(), fields=read)
-        return await self._publish(report)
+        now = self._clock.now()
+        return await self._publish(
+            [
+                RawReport(provider=provider, kind=kind, received_at=now, fields=each)
+                for each in found
+            ]
+        )
 
     def _authentic(self, provider: str, token: str) -> bool:
         expected = self._tokens.get(provider, self._decoy)
         return hmac.compare_digest(_digest(token), expected)
 
-    async def _read(self, request: Request) -> dict[str, str]:
+    async def _read(self, request: Request) -> tuple[dict[str, str], ...]:
         query = request.scope["query_string"]
-        if len(query) > MAX_BODY_BYTES:
-            raise _TooLargeError
+        if len(query) > MAX_QUERY_BYTES:
+            raise TooLargeError
         async with asyncio.timeout(self._read_within_s):
-            body = await _bounded_body(request)
+            body = await bodies.read(request)
         return fields.read(query, request.headers.get("content-type", ""), body)
 
-    async def _publish(self, report: RawReport) -> Response:
-        """Wait for the confirm, but never cancel a publish: a lost one and a late one look alike.
+    async def _publish(self, reports: Sequence[RawReport]) -> Response:
+        """Wait for every confirm, but never cancel a publish: a lost and a late one look alike.
 
         What is confirmed after the 503 was sent makes a second copy, which the store recognises.
         """
-        if len(self._publishing) >= self._max_waiting:
+        chars = sum(map(_chars, reports))
+        if not self._has_room(len(reports), chars):
             return _later()
-        task = asyncio.create_task(self._outlet.report(report), name="webhook.publish")
-        self._publishing.add(task)
+        task = asyncio.create_task(self._publish_all(reports), name="webhook.publish")
+        self._publishing[task] = len(reports), chars
         task.add_done_callback(self._published)
         await asyncio.wait({task}, timeout=self._confirm_within_s)
+        provider = reports[0].provider
         if task.done() and not task.cancelled() and task.exception() is None:
-            return PlainTextResponse("ok")
+            return PlainTextResponse(self._answers.get(provider, "ok"))
         error = task.exception() if task.done() and not task.cancelled() else None
         reason = type(error).__name__ if error else "no confirm in time"
-        self._log.warning("webhook.unconfirmed", provider=report.provider, reason=reason)
+        self._log.warning("webhook.unconfirmed", provider=provider, reason=reason)
         return _later()
 
+    def _has_room(self, reports: int, chars: int) -> bool:
+        """Whether so much more may wait: a slow broker must not fill the memory."""
+        waiting = self._publishing.values()
+        return not waiting or (
+            reports + sum(count for count, _ in waiting) <= self._max_waiting
+            and chars + sum(size for _, size in waiting) <= self._max_waiting_chars
+        )
+
+    async def _publish_all(self, reports: Sequence[RawReport]) -> None:
+        """Publish each, whatever becomes of the others. Raises what the first failure raised."""
+        publishing = (self._outlet.report(report) for report in reports)
+        results = await asyncio.gather(*publishing, return_exceptions=True)
+        for result in results:
+            if result is not None:
+                raise result
+
     def _published(self, task: asyncio.Task[None]) -> None:
-        self._publishing.discard(task)
+        self._publishing.pop(task, None)
         if not task.cancelled():
             task.exception()  # seen: a failure after the 503 is no news
+
+
+def _chars(report: RawReport) -> int:
+    return sum(len(name) + len(value) for name, value in report.fields.items())
 
 
 def _digest(token: str) -> bytes:
@@ -170,14 +214,18 @@ async def _live(_: Request) -> Response:
     return PlainTextResponse("ok")
 
 
-async def _bounded_body(request: Request) -> bytes:
-    """Read the body, and stop reading where it grows too large."""
-    announced = request.headers.get("content-length", "0")
-    if announced.isdecimal() and int(announced) > MAX_BODY_BYTES:
-        raise _TooLargeError
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise _TooLargeError
-    return bytes(body)
+def _status(error: MalformedError) -> int:
+    return 415 if isinstance(error, UnknownCodingError) else 400
+
+
+class _PlainPath:
+    """Reads `//reports/at/token/` as `/reports/at/token`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            path = re.sub("/{2,}", "/", scope["path"]).rstrip("/") or "/"
+            scope = {**scope, "path": path}
+        await self._app(scope, receive, send)

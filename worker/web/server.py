@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from worker.service import naming
+from worker.web.request_line import HeadBuffer
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -36,6 +39,7 @@ class WebServer:
         host: address to bind.
         port: port to bind; 0 takes a free one, see `port`.
         name: names the task.
+        settings: the variables of host and port, named where the address cannot be bound.
         grace_s: longest wait for requests under way when drained.
     """
 
@@ -47,11 +51,13 @@ class WebServer:
         host: str = "127.0.0.1",
         port: int = 0,
         name: str = "web",
+        settings: str = "host, port",
         grace_s: float = 10.0,
     ) -> None:
         self._background = background
         self._address = (host, port)
         self._name = name
+        self._settings = settings
         self._config = uvicorn.Config(
             app,
             http=_Discreet,
@@ -78,11 +84,13 @@ class WebServer:
         """Bind and serve.
 
         Raises:
-            OSError: the address cannot be bound, e.g. the port is taken.
+            StartError: the address cannot be bound, e.g. the port is taken.
         """
         if self._task is not None:
             return
-        listener = _bind(*self._address)
+        host, port = self._address
+        with naming(self._settings, f"cannot serve on {host} port {port}", _why):
+            listener = _bind(host, port)
         self._port = listener.getsockname()[1]
         self._server = _Server(self._config)
         self._task = self._background.spawn(self._server.serve([listener]), f"serve {self._name}")
@@ -106,14 +114,15 @@ class WebServer:
 
 
 class _Discreet(H11Protocol):
-    """HTTP/1.1 that never writes an access log.
+    """HTTP/1.1 that never writes an access log, and takes request lines with odd octets.
 
-    uvicorn's own switch is undone by whoever adds a handler to the logger afterwards.
+    uvicorn's own switch of the log is undone by whoever adds a handler to the logger afterwards.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.access_log = False
+        self.conn._receive_buffer = HeadBuffer()  # noqa: SLF001 - h11 has no other way in
 
 
 class _Server(uvicorn.Server):
@@ -134,8 +143,8 @@ class _Server(uvicorn.Server):
 
 def _bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        error.add_note(f"cannot serve on {host} port {port}")
-        raise
+    return socket.create_server((host, port), family=family, backlog=2048)
+
+
+def _why(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__

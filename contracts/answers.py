@@ -1,0 +1,247 @@
+"""What queries answer: the `data` of a `ControlReply`, one model a query.
+
+Rules: `health` and `comparison` answer with the metric of that name, without its `event`. A field
+that is not known in this answer is absent; `null` is a value of its own (nobody acknowledged it).
+A reader of another version meets fields it does not know and misses some that it does: `data` in
+the reply stays an object, and whoever wants a model reads it with `model_validate`.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, Final, Self
+
+from pydantic import AwareDatetime, Field, PlainSerializer
+
+from contracts.control import (
+    Alerts,
+    Comparison,
+    ControlQuery,
+    Explain,
+    Health,
+    History,
+    Status,
+    Suppressions,
+)
+from contracts.health import ComparisonMetric, ErrorsByClass, HealthMetric
+from contracts.model import Count, Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Time = Annotated[AwareDatetime, PlainSerializer(lambda moment: moment.isoformat(), str)]
+"""ISO 8601 with an offset (`+00:00`)."""
+
+
+class Answer(Wire):
+    """What one query answers, or a part of it."""
+
+    @classmethod
+    def known(cls, **fields: Any) -> Self:
+        """Make one of what is known: a field that is None is left out."""
+        return cls(**{name: value for name, value in fields.items() if value is not None})
+
+    def document(self) -> dict[str, Any]:
+        """The fields that were given, as they cross the wire."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
+class ReplicaStatus(Answer):
+    """The heartbeat of one worker process."""
+
+    replica: str
+    applied: int | None
+    """Version it goes by; null: none yet."""
+    oldest_unsent: int | None
+    """Version of its oldest decision that is not sent yet."""
+    breakers: dict[str, str]
+    """State by provider id."""
+    faults: dict[str, str]
+    """What a provider told of our account, by provider id."""
+    in_hand: int
+    """Deliveries not settled yet."""
+    consuming: bool
+    age_s: float
+    """Seconds since it was written."""
+
+
+class MonitorStatus(Answer):
+    """The last look at the outcomes."""
+
+    looked_at: Time
+    holding: str | None
+    """Why automation holds; null: it does not."""
+    evidence: dict[str, str]
+    """By signal, for people: what was counted, and how near the alarms are."""
+
+
+class NextMove(Answer):
+    """The next move upwards."""
+
+    command: str
+    to: str
+    """Phase and percentage it leads to."""
+    shut: list[str]
+    """Gates that are not open."""
+
+
+class ProviderFigures(Answer):
+    """What a provider did in the last hour. What cannot be said is absent."""
+
+    accepted: Count
+    errors: Count
+    errors_by_class: ErrorsByClass
+    refused: Count
+    wrong_recipient: Count
+    wrong_message: Count
+    unknown: Count
+    skipped: Count
+    fallback: Count
+    success_rate: float | None = None
+    """Per cent of accepted and errors; so is `errorRate`."""
+    error_rate: float | None = None
+    p50_ms: float | None = None
+    """Milliseconds of accepted calls; so are the other two."""
+    p95_ms: float | None = None
+    mean_ms: float | None = None
+    delivery_rate: float | None = None
+    """Per cent of `judged`."""
+    judged: Count
+    """Accepted messages that have reached the delivery age."""
+    segments: Count
+    cost: dict[str, str]
+    """By currency, digits kept."""
+
+
+class StatusAnswer(Answer):
+    """Answers `status`. With the store away only `alerts` is there."""
+
+    next: NextMove | None = None
+    """Null: there is no move upwards from here."""
+    monitor: MonitorStatus | None = None
+    """Null: it has not looked yet."""
+    replicas: list[ReplicaStatus] | None = None
+    """The live ones."""
+    providers: dict[str, ProviderFigures] | None = None
+    """By provider id."""
+    alerts: list[str]
+    """What is wrong now, one line each."""
+
+
+class LogEntryView(Answer):
+    """One entry of the control log."""
+
+    number: int
+    at: Time | None
+    user: str
+    command: dict[str, Any]
+    """As it came, without what nobody may read there."""
+    verdict: str
+    code: str | None
+    text: str | None
+    from_: Annotated[str | None, Field(alias="from")]
+    """Phase and percentage before; null: this is the first entry."""
+    to: str
+    version: int
+    """In force after it."""
+    gates: list[dict[str, Any]]
+    """What the gates said, as decided."""
+    evidence: dict[str, Any]
+    """What an automatic decision was made on, for people."""
+
+
+class HistoryAnswer(Answer):
+    """Answers `history`."""
+
+    entries: list[LogEntryView]
+    """The newest first."""
+
+
+class ExplainAnswer(Answer):
+    """Answers `explain`."""
+
+    number: str
+    """E.164."""
+    bucket: Annotated[int, Field(ge=0, lt=100)]
+    way: list[str]
+    """Provider ids, in the order they are tried."""
+    passed_over: list[str]
+    """Provider ids whose breaker is open."""
+    reason: str
+
+
+class Acknowledgement(Answer):
+    """Who has taken an alert on."""
+
+    by: str
+    at: Time
+    reason: str
+
+
+class LastNotice(Answer):
+    """What people were told last."""
+
+    what: str
+    at: Time
+
+
+class AlertView(Answer):
+    """A trouble or an event, on whichever replica."""
+
+    id: str
+    code: str
+    provider: str | None
+    severity: str
+    reason: str
+    evidence: dict[str, str]
+    suggested_command: str | None
+    open: bool
+    since: Time
+    last_seen: Time
+    count: int
+    seen_by: list[str]
+    """Replicas that see it now."""
+    over_at: Time | None
+    over_reason: str | None
+    acknowledged: Acknowledgement | None
+    told: LastNotice | None
+
+
+class AlertsAnswer(Answer):
+    """Answers `alerts`."""
+
+    alerts: list[AlertView]
+    """The newest first."""
+
+
+class WishView(Answer):
+    """What a recipient wants of one sender."""
+
+    recipient: str
+    """Masked, or the beginning of its hash."""
+    sender: str | None
+    """Null: every sender."""
+    stopped: bool
+    at: Time
+    source: str
+    """Who told us."""
+
+
+class SuppressionsAnswer(Answer):
+    """Answers `suppressions`."""
+
+    suppressions: list[WishView]
+
+
+ANSWERS: Final[Mapping[type[ControlQuery], type[Wire]]] = MappingProxyType(
+    {
+        Status: StatusAnswer,
+        Health: HealthMetric,
+        Comparison: ComparisonMetric,
+        History: HistoryAnswer,
+        Explain: ExplainAnswer,
+        Alerts: AlertsAnswer,
+        Suppressions: SuppressionsAnswer,
+    }
+)
+"""The model of each query's answer."""

@@ -1,0 +1,95 @@
+"""JSON documents that a person writes: the flags, as a file and within `set-flags`.
+
+Rules: told, never guessed. A key given twice is a problem at any depth, because readers keep one of
+them without a word. What no store and no other language can hold is a problem too: too deep, an
+integer beyond 64 bit, a number that is none, half a surrogate pair. Nothing here recurses with what
+came, and no problem repeats a value.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+from contracts.model import INT64
+from contracts.problems import key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+MAX_DEPTH: Final = 16
+"""Objects and arrays within each other; the flags need five."""
+_LONGEST_KEY: Final = 64
+MAX_PROBLEMS: Final = 20
+"""Told at once; a file that is wrong everywhere is wrong in one way."""
+
+
+def repeated(text: str) -> tuple[str, ...]:
+    """Keys given more than once in one object, at any depth.
+
+    Raises:
+        ValueError: the text is no JSON.
+        RecursionError: it is too deep to be read at all.
+    """
+    twice: dict[str, None] = {}
+
+    def pairs(given: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+        read = dict(given)
+        if len(read) < len(given):
+            times = Counter(name for name, _ in given)
+            twice.update(dict.fromkeys(name for name, count in times.items() if count > 1))
+        return read
+
+    json.loads(text, object_pairs_hook=pairs)
+    return tuple(twice)
+
+
+def unfit(document: Any) -> tuple[str, ...]:
+    """What of a document cannot be held everywhere, by the key it is under; at most some of it."""
+    problems: dict[str, None] = {}
+    left = [("", document, 1)]
+    while left and len(problems) < MAX_PROBLEMS:
+        name, value, depth = left.pop()
+        if isinstance(value, dict | list) and depth > MAX_DEPTH:
+            problems[told(name, f"expected at most {MAX_DEPTH} levels")] = None
+        elif isinstance(value, dict):
+            left += [each for named in value.items() for each in _entry(*named, depth)]
+        elif isinstance(value, list):
+            left += [(name, item, depth + 1) for item in value]
+        elif (problem := _of_value(value)) is not None:
+            problems[told(name, problem)] = None
+    return tuple(problems)
+
+
+def _entry(name: str, value: Any, depth: int) -> Iterable[tuple[str, Any, int]]:
+    """What is within an object under a key, and the key itself."""
+    return (name, value, depth + 1), (name, name, depth + 1)
+
+
+def _of_value(value: Any) -> str | None:
+    match value:
+        case bool():
+            return None
+        case int() if not -INT64 <= value < INT64:
+            return "expected a number of at most 64 bit"
+        case float() if not math.isfinite(value):
+            return "expected a number, got NaN or Infinity"
+        case str() if not _is_text(value):
+            return "expected text, got half a surrogate pair"
+    return None
+
+
+def _is_text(value: str) -> bool:
+    return not any("\ud800" <= char <= "\udfff" for char in value)
+
+
+def told(name: str, problem: str) -> str:
+    """A problem by the key it is under."""
+    return f"{key(name, _LONGEST_KEY) or 'document'}: {problem}"
+
+
+def given_twice(name: str) -> str:
+    """The problem of a key that `repeated` found."""
+    return told(name, "given more than once")

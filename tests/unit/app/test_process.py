@@ -1,0 +1,153 @@
+"""How a process starts and ends."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from worker.app.health import BrokerHealth
+from worker.app.process import DrainTogether, Process
+from worker.service import Background
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Part:
+    """A service that notes what is asked of it, and fails where told."""
+
+    def __init__(self, name: str, notes: list[str], *, fails: str = "", hangs: str = "") -> None:
+        self.name, self.notes, self.fails, self.hangs = name, notes, fails, hangs
+
+    async def _do(self, verb: str) -> None:
+        self.notes.append(f"{verb} {self.name}")
+        if verb == self.hangs:
+            await asyncio.Event().wait()
+        if verb == self.fails:
+            raise KeyError(verb)
+
+    async def start(self) -> None:
+        await self._do("start")
+
+    async def drain(self) -> None:
+        await self._do("drain")
+
+    async def stop(self) -> None:
+        await self._do("stop")
+
+
+def stopped() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event
+
+
+async def test_services_drain_and_stop_in_the_reverse_order() -> None:
+    notes: list[str] = []
+    stop = asyncio.Event()
+    parts = (Part("a", notes), Part("b", notes))
+    running = asyncio.create_task(Process(parts, Background()).run(stop))
+    while notes != ["start a", "start b"]:
+        await asyncio.sleep(0)
+    stop.set()
+    await running
+    assert notes[2:] == ["drain b", "drain a", "stop b", "stop a"]
+
+
+async def test_a_start_that_fails_is_raised_and_everything_is_put_away() -> None:
+    notes: list[str] = []
+    parts = (Part("a", notes), Part("b", notes, fails="start"), Part("c", notes))
+    with pytest.raises(KeyError):
+        await Process(parts, Background()).run(asyncio.Event())
+    assert notes == ["start a", "start b", "drain b", "drain a", "stop b", "stop a"]
+
+
+async def test_a_drain_that_fails_keeps_no_other_from_draining() -> None:
+    notes: list[str] = []
+    background = Background()
+    parts = (Part("a", notes), Part("b", notes, fails="drain"))
+
+    async def die() -> None:
+        raise ValueError("dead")
+
+    background.spawn(die(), "task")
+    with pytest.raises(ValueError, match="dead"):
+        await Process(parts, background).run(asyncio.Event())
+    assert notes[-2:] == ["stop b", "stop a"]
+    assert "drain a" in notes
+
+
+async def test_stop_interrupts_a_start_that_hangs() -> None:
+    notes: list[str] = []
+    parts = (Part("a", notes), Part("b", notes, hangs="start"), Part("c", notes))
+    await asyncio.wait_for(Process(parts, Background()).run(stopped()), 5)
+    assert "start c" not in notes
+    assert notes[-1] == "stop a"
+
+
+async def test_together_drains_all_at_once() -> None:
+    notes: list[str] = []
+    both = DrainTogether(Part("a", notes, hangs="drain"), Part("b", notes))
+    draining = asyncio.create_task(both.drain())
+    while "drain b" not in notes:
+        await asyncio.sleep(0)
+    assert not draining.done()
+    draining.cancel()
+    await asyncio.gather(draining, return_exceptions=True)
+
+
+# --- a broker that takes nothing ---------------------------------------------------------------
+
+
+class Blockable:
+    """A link as `BrokerHealth` sees it."""
+
+    def __init__(self) -> None:
+        self.is_up = True
+        self.is_blocked = False
+        self._told: list[Callable[[bool], None]] = []
+
+    def on_blocked(self, call: Callable[[bool], None]) -> None:
+        self._told.append(call)
+
+    def block(self, *, blocked: bool) -> None:
+        self.is_blocked = blocked
+        for call in self._told:
+            call(blocked)
+
+
+class Noted:
+    """Lanes and alerts that note what they are told."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def hold(self, who: str) -> None:
+        self.notes.append(f"hold {who}")
+
+    def free(self, who: str) -> None:
+        self.notes.append(f"free {who}")
+
+    def raise_alert(self, code: str, _reason: str) -> None:
+        self.notes.append(f"raised {code}")
+
+    def resolve(self, code: str, _reason: str) -> None:
+        self.notes.append(f"over {code}")
+
+
+def test_a_blocked_broker_holds_the_lanes_is_told_and_makes_us_unready_until_it_is_over() -> None:
+    link, noted = Blockable(), Noted()
+    consuming: Any = Blockable()
+    health = BrokerHealth(consuming, cast("Any", link), cast("Any", noted), cast("Any", noted))
+    assert health.check() == (True, "both connections")
+    link.block(blocked=True)
+    assert health.check() == (False, "blocked by the broker: memory or disk alarm")
+    link.block(blocked=False)
+    assert health.check() == (True, "both connections")
+    assert noted.notes == [
+        "hold broker", "raised broker-blocked", "free broker", "over broker-blocked",
+    ]  # fmt: skip
+    consuming.is_up = False
+    assert health.check()[0] is False

@@ -1,0 +1,59 @@
+"""Words that are stored or published have a meaning each, and the documentation has all of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from worker.domain.alerts import alert_codes
+from worker.domain.alerts.alert_codes import AlertCode
+from worker.domain.detection.judgement import Topic
+from worker.domain.documented import markdown_table
+from worker.domain.migration import change_names, reply_codes
+from worker.domain.migration.change_names import ChangeName
+from worker.domain.migration.reply_codes import ReplyCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from worker.domain.documented import DocumentedWord
+
+ROOT = Path(__file__).parents[3]
+SECTIONS = (
+    ("contracts/README.md", "commands", change_names.table),
+    ("contracts/README.md", "reply codes", reply_codes.table),
+    ("deploy/README.md", "alerts", alert_codes.table),
+)
+
+
+@pytest.mark.parametrize(("file", "section", "table"), SECTIONS)
+def test_the_documentation_has_the_table_as_it_is(
+    file: str, section: str, table: Callable[[], str]
+) -> None:
+    begin, end = f"<!-- {section} -->\n", f"<!-- end of {section} -->"
+    text = (ROOT / file).read_text(encoding="utf-8")
+    assert text.count(begin) == text.count(end) == 1
+    written = text.partition(begin)[2].partition(end)[0].strip()
+    assert written == table(), f"stale: put the output of {table.__module__}.table() there"
+
+
+@pytest.mark.parametrize("registry", [AlertCode, ChangeName, ReplyCode])
+def test_every_word_has_a_meaning_of_its_own(registry: type[DocumentedWord]) -> None:
+    meanings = [word.meaning for word in registry]
+    assert all(meanings)
+    assert len(set(meanings)) == len(meanings)
+
+
+def test_a_word_is_what_is_stored_and_published() -> None:
+    code = next(iter(ReplyCode))
+    assert (str(code), type(str(code)), f"{code}") == ("ok", str, "ok")
+
+
+def test_whatever_automation_holds_for_has_an_alert_code() -> None:
+    assert set(Topic) <= set(AlertCode)
+
+
+def test_nothing_in_a_cell_ends_the_cell() -> None:
+    assert markdown_table(("a", "b"), [("x|y", "z")]) == "| a | b |\n| --- | --- |\n| x\\|y | z |"

@@ -1,0 +1,73 @@
+"""The provider accounts: adapters, the guards in front of them, and the watch over them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from worker.domain.migration.phases import Role
+from worker.providers import registry
+from worker.telemetry.tracing import TracedProvider
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from worker.app.runtime import Runtime
+    from worker.ports.providers import Provider
+    from worker.providers.guard import ProviderGuard
+    from worker.settings.model import ProviderSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """The providers by role: settings, adapter, and what stands in front of it."""
+
+    settings: Mapping[Role, ProviderSettings]
+    providers: Mapping[Role, Provider]
+    guards: Mapping[Role, ProviderGuard]
+
+    def reporting(self) -> frozenset[str]:
+        """Ids of the providers that give delivery reports."""
+        return frozenset(p.id for p in self.providers.values() if p.gives_reports)
+
+    async def close(self) -> None:
+        """End account checks, close connections."""
+        for guard in self.guards.values():
+            await guard.close()
+        for provider in self.providers.values():
+            await provider.close()
+
+
+def accounts_of(runtime: Runtime) -> Accounts:
+    """Both providers, each behind its guard."""
+    settings = {Role.TARGET: runtime.cfg.target, Role.LEGACY: runtime.cfg.legacy}
+    providers = {role: _provider(runtime, account) for role, account in settings.items()}
+    alerts = runtime.alerts
+    guards = {
+        role: registry.guard(
+            providers[role],
+            account,
+            runtime.clock,
+            alerts.breaker_changed,
+            alerts.account_fault,
+            on_refusals=alerts.refusals,
+            in_hand=runtime.cfg.prefetch,
+        )
+        for role, account in settings.items()
+    }
+    return Accounts(settings, providers, guards)
+
+
+def _provider(runtime: Runtime, account: ProviderSettings) -> Provider:
+    provider = registry.build(account)
+    return TracedProvider(provider, runtime.tracing) if runtime.tracing.records else provider
+
+
+def fingerprint(account: ProviderSettings) -> str:
+    """Tell a provider's account from another, without showing anything of it.
+
+    With another id, user or address, what was counted of the account before is no evidence.
+    """
+    fields = (account.id, account.kind, account.preset, account.base_url, account.username)
+    return hashlib.sha256("\n".join(map(str, fields)).encode()).hexdigest()[:16]

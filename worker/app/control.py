@@ -1,0 +1,184 @@
+"""The services that take commands and queries: composed apart from the sending of messages.
+
+Rules: a connection of its own with a short heartbeat, and a store client of its own with a short
+deadline: neither a busy lane nor a slow store stands before an emergency. One delivery at a time.
+Never held back with the lanes: a rollback must come through while nothing else may.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from contracts.names import Queue
+from worker.app.alerting import alerting_services
+from worker.app.consumers import control_consumer
+from worker.app.monitoring import health_reports, measuring_of, monitor_of
+from worker.app.process import Resource
+from worker.app.stores import RETENTION_DAYS
+from worker.broker.connection import BrokerConnection
+from worker.control.commands import CommandHandler
+from worker.control.consents import Consents
+from worker.control.queries import QueryHandler
+from worker.control.translate import Providers, Translator
+from worker.domain.alerts.alert_codes import AlertCode
+from worker.domain.migration.direction import share
+from worker.domain.migration.snapshot import describe
+from worker.numbers import sender_names
+from worker.store import alerts as store_alerts
+from worker.store import cohorts, control_log, evidence, replicas, suppressions
+from worker.store.alerts import AlertStore
+from worker.store.client import Database
+from worker.store.cohorts import CohortStore
+from worker.store.control_log import ControlLogStore
+from worker.store.evidence import EvidenceStore
+from worker.store.replicas import ReplicaStore
+from worker.store.slots import SlotStore
+from worker.store.suppressions import SuppressionBookStore
+
+if TYPE_CHECKING:
+    from worker.app.accounts import Accounts
+    from worker.app.runtime import Runtime
+    from worker.control.snapshot_follower import SnapshotFollower
+    from worker.domain.migration.snapshot import Snapshot
+    from worker.handlers.decode import CommandDecoder
+    from worker.monitoring.health_reports import Reporting
+    from worker.monitoring.measures import Measuring
+    from worker.service import Service
+
+HEARTBEAT_S: Final = 5
+STORE_TIMEOUT_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class ControlStores:
+    """The collections that steering needs, on a store client of its own."""
+
+    log: ControlLogStore
+    alerts: AlertStore
+    replicas: ReplicaStore
+    slots: SlotStore
+    cohorts: CohortStore
+    evidence: EvidenceStore
+    suppressions: SuppressionBookStore
+
+
+def control_services(
+    runtime: Runtime, accounts: Accounts, follower: SnapshotFollower, decoder: CommandDecoder
+) -> tuple[Service, ...]:
+    """Connection, store client, both consumers, the monitor and what alerts people, in order."""
+    connection = BrokerConnection(
+        runtime.cfg.amqp_url.get_secret_value(),
+        f"sms-worker control {runtime.replica[:8]}",
+        runtime.background,
+        heartbeat_s=HEARTBEAT_S,
+    )
+    database = _database(runtime)
+    stores = _stores(runtime, database)
+    measuring = measuring_of(runtime, accounts, stores)
+    reports = health_reports(runtime, accounts, follower, measuring)
+    consents = _consents(runtime, stores, decoder)
+    queries = _queries(
+        runtime, accounts, stores, follower=follower, measuring=measuring, reports=reports,
+        consents=consents, decoder=decoder,
+    )  # fmt: skip
+    commands = _commands(runtime, stores, follower, measuring, consents)
+    return (
+        connection,
+        Resource(close=database.close),
+        control_consumer(runtime, connection, Queue.CONTROL_QUERY, queries),
+        control_consumer(runtime, connection, Queue.CONTROL_COMMAND, commands),
+        monitor_of(
+            runtime, accounts, stores, follower=follower, measuring=measuring, reports=reports
+        ),
+        *alerting_services(runtime, stores.alerts, follower),
+    )
+
+
+def _database(runtime: Runtime) -> Database:
+    cfg = runtime.cfg
+    return Database(cfg.mongo_url.get_secret_value(), cfg.mongo_database, timeout_s=STORE_TIMEOUT_S)
+
+
+def _stores(runtime: Runtime, database: Database) -> ControlStores:
+    names = sender_names(runtime.cfg.default_region)
+    return ControlStores(
+        log=ControlLogStore(database[control_log.COLLECTION], runtime.clock),
+        alerts=AlertStore(database[store_alerts.COLLECTION], runtime.replica),
+        replicas=ReplicaStore(database[replicas.COLLECTION]),
+        # Only read here: the slots are written by the client of the sending side.
+        slots=SlotStore(database, runtime.replica, retention_days=RETENTION_DAYS),
+        cohorts=CohortStore(database[cohorts.COLLECTION], runtime.replica),
+        evidence=EvidenceStore(database[evidence.COLLECTION]),
+        suppressions=SuppressionBookStore(database[suppressions.COLLECTION], names),
+    )
+
+
+def _consents(runtime: Runtime, stores: ControlStores, decoder: CommandDecoder) -> Consents:
+    names = sender_names(runtime.cfg.default_region)
+    return Consents(stores.suppressions, decoder.normalise, decoder.key, names)
+
+
+def _commands(
+    runtime: Runtime,
+    stores: ControlStores,
+    follower: SnapshotFollower,
+    measuring: Measuring,
+    consents: Consents,
+) -> CommandHandler:
+    alerts = runtime.alerts
+
+    def changed(before: Snapshot, after: Snapshot, user: str) -> None:
+        follower.wake()
+        if (describe(before), share(before)) != (describe(after), share(after)):
+            text = f"{user}: {describe(before)} -> {describe(after)}: {after.notes}"
+            alerts.event(AlertCode.STATE, text)
+
+    return CommandHandler(
+        log=stores.log,
+        book=stores.alerts,
+        replier=runtime.publisher,
+        measures=measuring.since_change,
+        roles=runtime.cfg.roles,
+        translator=Translator(
+            providers=Providers(runtime.cfg.target.id, runtime.cfg.legacy.id),
+            roles=runtime.cfg.roles,
+            log=stores.log,
+            book=stores.alerts,
+            consents=consents,
+        ),
+        consents=consents,
+        changed=changed,
+        suspicious=lambda text: alerts.event(AlertCode.CONTROL_REFUSED, text, severity="warning"),
+        clock=runtime.clock,
+    )
+
+
+def _queries(
+    runtime: Runtime,
+    accounts: Accounts,
+    stores: ControlStores,
+    *,
+    follower: SnapshotFollower,
+    measuring: Measuring,
+    reports: Reporting,
+    consents: Consents,
+    decoder: CommandDecoder,
+) -> QueryHandler:
+    return QueryHandler(
+        log=stores.log,
+        book=stores.alerts,
+        replicas=stores.replicas,
+        snapshots=follower,
+        figures=measuring.figures,
+        reporting=reports,
+        measures=measuring.since_change,
+        checkpoint=stores.evidence.read,
+        alerts=runtime.alerts.standing,
+        guards=accounts.guards,
+        normalise=decoder.normalise,
+        consents=consents,
+        replier=runtime.publisher,
+        roles=runtime.cfg.roles,
+        clock=runtime.clock,
+    )

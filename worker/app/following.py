@@ -1,0 +1,64 @@
+"""The snapshot in force on this replica, and the heartbeat that says so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from contracts.names import Exchange, Key
+from worker.broker.wakeups import Wakeups
+from worker.control.snapshot_effects import SnapshotEffects
+from worker.control.snapshot_follower import SnapshotFollower
+from worker.domain.migration.replicas import Heartbeat
+
+if TYPE_CHECKING:
+    from worker.app.accounts import Accounts
+    from worker.app.health import StoreHealth
+    from worker.app.runtime import Runtime
+    from worker.app.stores import Stores
+    from worker.handlers.round import PendingIntents
+    from worker.telemetry.metrics import AttemptMetrics
+
+
+def snapshot_follower(
+    runtime: Runtime,
+    accounts: Accounts,
+    stores: Stores,
+    *,
+    health: StoreHealth,
+    metrics: AttemptMetrics,
+    pending: PendingIntents,
+) -> SnapshotFollower:
+    """Follow the control log; a fault of an account wakes it, so that other replicas learn soon."""
+
+    def heartbeat(applied: int | None) -> Heartbeat:
+        guards = accounts.guards.values()
+        return Heartbeat(
+            replica=runtime.replica,
+            applied=applied,
+            oldest_unsent=pending.oldest(),
+            breakers={guard.provider_id: str(guard.state) for guard in guards},
+            faults={guard.provider_id: guard.fault for guard in guards if guard.fault},
+            in_hand=runtime.lanes.in_hand,
+            consuming=runtime.lanes.consuming,
+        )
+
+    follower = SnapshotFollower(
+        log=stores.log,
+        replicas=stores.replicas,
+        followed=(stores.suppressions,),
+        guards=accounts.guards.values(),
+        clock=runtime.clock,
+        background=runtime.background,
+        max_age_s=runtime.cfg.snapshot_max_age_s,
+        heartbeat=heartbeat,
+        stale=lambda stale: health.report("state not verified" if stale else None),
+        swapped=SnapshotEffects(accounts.guards, metrics, stores.slots, runtime.background),
+    )
+    for guard in accounts.guards.values():
+        guard.on_fault(lambda *_: follower.wake())
+    return follower
+
+
+def wakeups(runtime: Runtime, follower: SnapshotFollower) -> Wakeups:
+    """Have the follower look at once where a new state is announced."""
+    return Wakeups(runtime.consuming, runtime.background, Exchange.STATE, Key.STATE, follower.wake)

@@ -1,0 +1,141 @@
+"""What looks at the figures: the monitor, the reports, the probes, the watches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from worker.app.accounts import fingerprint
+from worker.broker.unrouted import UnroutedWatch
+from worker.domain.alerts.alert_codes import AlertCode
+from worker.domain.figures.health import Subject
+from worker.domain.migration import flags
+from worker.domain.migration.phases import Role
+from worker.monitoring.accounts import AccountWatch
+from worker.monitoring.health_reports import Reporting
+from worker.monitoring.measures import Measuring
+from worker.monitoring.monitor import Monitor
+from worker.monitoring.prober import Prober
+from worker.monitoring.ticks import Ticks
+
+if TYPE_CHECKING:
+    from worker.app.accounts import Accounts
+    from worker.app.control import ControlStores
+    from worker.app.runtime import Runtime
+    from worker.app.stores import Stores
+    from worker.control.snapshot_follower import SnapshotFollower
+
+
+def measuring_of(runtime: Runtime, accounts: Accounts, stores: ControlStores) -> Measuring:
+    """Measure the target for gates and queries."""
+    return Measuring(
+        stores.slots,
+        accounts.providers[Role.TARGET],
+        accounts.providers[Role.LEGACY],
+        runtime.clock,
+        stores.evidence.known,
+        delivery_age_s=runtime.cfg.delivery_age_s,
+    )
+
+
+def health_reports(
+    runtime: Runtime, accounts: Accounts, follower: SnapshotFollower, measuring: Measuring
+) -> Reporting:
+    """Report on both providers, as a metric and as an answer."""
+    subjects = {
+        role: Subject(provider.id, role, provider.gives_reports)
+        for role, provider in accounts.providers.items()
+    }
+    return Reporting(
+        sums=measuring.sums,
+        target=subjects[Role.TARGET],
+        legacy=subjects[Role.LEGACY],
+        snapshots=follower,
+        broadcast=runtime.publisher,
+        clock=runtime.clock,
+    )
+
+
+def monitor_of(
+    runtime: Runtime,
+    accounts: Accounts,
+    stores: ControlStores,
+    *,
+    follower: SnapshotFollower,
+    measuring: Measuring,
+    reports: Reporting,
+) -> Monitor:
+    """Look at the outcomes and act on the evidence."""
+    cfg = runtime.cfg
+    return Monitor(
+        log=stores.log,
+        ticks=Ticks(
+            slots=stores.slots,
+            cohorts=stores.cohorts,
+            replicas=stores.replicas,
+            target=accounts.providers[Role.TARGET],
+            legacy=accounts.providers[Role.LEGACY],
+            delivery_age_s=cfg.delivery_age_s,
+            accounts=(fingerprint(cfg.target), fingerprint(cfg.legacy)),
+        ),
+        checkpoints=stores.evidence,
+        figures=measuring,
+        publish=reports.publish,
+        replier=runtime.publisher,
+        alerts=runtime.alerts,
+        wake=follower.wake,
+        clock=runtime.clock,
+        background=runtime.background,
+    )
+
+
+def account_watch(runtime: Runtime, accounts: Accounts, follower: SnapshotFollower) -> AccountWatch:
+    """Ask the account calls at the health interval in force."""
+
+    def interval_s() -> float:
+        state = follower.current
+        settings = state.flags.migration if state else flags.MigrationSettings()
+        return settings.health_interval_min * 60
+
+    return AccountWatch(
+        providers=tuple(accounts.providers.values()),
+        low_balance={s.id: s.low_balance for s in accounts.settings.values() if s.low_balance},
+        alerts=runtime.alerts,
+        interval_s=interval_s,
+        background=runtime.background,
+    )
+
+
+def prober_of(
+    runtime: Runtime, accounts: Accounts, stores: Stores, follower: SnapshotFollower
+) -> Prober:
+    """Send validation traffic."""
+    return Prober(
+        snapshots=follower,
+        records=stores.due,
+        evidence_of=stores.evidence.known,
+        publisher=runtime.publisher,
+        providers=accounts.providers,
+        alerts=runtime.alerts,
+        clock=runtime.clock,
+        background=runtime.background,
+        delivery_age_s=runtime.cfg.delivery_age_s,
+        max_age_s=runtime.cfg.snapshot_max_age_s,
+    )
+
+
+def unrouted_watch(runtime: Runtime) -> UnroutedWatch:
+    """Count the events nobody takes; alert once while there are any."""
+    alerts = runtime.alerts
+
+    def counted(count: int) -> None:
+        if count:
+            alerts.raise_alert(
+                AlertCode.EVENTS_UNROUTED,
+                f"{count} events of the last hour were taken by nobody: no queue is bound to them",
+                severity="warning",
+                suggested_command="sms-worker unrouted",
+            )
+        else:
+            alerts.resolve(AlertCode.EVENTS_UNROUTED, "every event of the last hour was taken")
+
+    return UnroutedWatch(runtime.consuming, runtime.background, counted)

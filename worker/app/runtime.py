@@ -1,0 +1,79 @@
+"""What every part of one worker process shares: settings, time, connections, alerts.
+
+Rules: made once, first of all, from the settings alone; nothing here is started.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from worker.alerting.alerts import Alerts
+from worker.app.lanes import Lanes
+from worker.broker.connection import BrokerConnection
+from worker.broker.publisher import AmqpPublisher
+from worker.clock import SystemClock
+from worker.service import Background, naming
+from worker.settings.addresses import where
+from worker.store import address_check
+from worker.store.client import Database
+from worker.telemetry.tracing import Tracing, console_exporter
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from worker.settings.model import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """One worker process, before anything is built for a purpose."""
+
+    cfg: Settings
+    clock: SystemClock
+    background: Background
+    replica: str
+    """Fresh at each start: names this process to the others."""
+    consuming: BrokerConnection
+    publishing: BrokerConnection
+    publisher: AmqpPublisher
+    database: Database
+    alerts: Alerts
+    tracing: Tracing
+    lanes: Lanes
+
+
+def runtime_of(cfg: Settings) -> Runtime:
+    """Make it; connects to nothing."""
+    clock, replica, amqp = SystemClock(), uuid4().hex, cfg.amqp_url.get_secret_value()
+    background = Background()
+    publishing = BrokerConnection(amqp, f"sms-worker publish {replica[:8]}", background)
+    publisher = AmqpPublisher(publishing)
+    exporter = console_exporter() if cfg.trace_ratio else None
+    return Runtime(
+        cfg=cfg,
+        clock=clock,
+        background=background,
+        replica=replica,
+        consuming=BrokerConnection(amqp, f"sms-worker consume {replica[:8]}", background),
+        publishing=publishing,
+        publisher=publisher,
+        database=_database(cfg),
+        alerts=Alerts(publisher, clock, replica),
+        tracing=Tracing(exporter, ratio=cfg.trace_ratio, replica=replica),
+        lanes=Lanes(),
+    )
+
+
+def _database(cfg: Settings) -> Database:
+    with naming_database(cfg):
+        return Database(
+            cfg.mongo_url.get_secret_value(), cfg.mongo_database, timeout_s=cfg.store_timeout_s
+        )
+
+
+def naming_database(cfg: Settings) -> AbstractContextManager[None]:
+    """Report what fails within as a problem of `MONGO_URL`."""
+    hosts = where(cfg.mongo_url.get_secret_value())
+    return naming("MONGO_URL", f"database at {hosts}", address_check.why)

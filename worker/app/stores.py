@@ -1,0 +1,144 @@
+"""The collections behind their ports, and what must be there before anything starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from worker.app.runtime import naming_database
+from worker.broker import reason, server, topology
+from worker.control import flags_file
+from worker.control.snapshot_follower import seed
+from worker.domain.migration import flags, flags_document
+from worker.handlers.accepted_references import AcceptedReferences
+from worker.numbers import sender_names
+from worker.service import naming
+from worker.settings.addresses import where
+from worker.store import (
+    cohorts,
+    control_log,
+    evidence,
+    failures,
+    indexes,
+    messages,
+    replicas,
+    reports,
+    suppressions,
+)
+from worker.store.cohorts import CohortStore
+from worker.store.control_log import ControlLogStore
+from worker.store.due import DueStore
+from worker.store.evidence import EvidenceStore
+from worker.store.failures import FailureStore
+from worker.store.messages import MessageStore
+from worker.store.replicas import ReplicaStore
+from worker.store.reports import ReportStore
+from worker.store.slots import SlotStore
+from worker.store.states import Retention
+from worker.store.suppressions import SuppressionStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from worker.app.runtime import Runtime
+    from worker.settings.model import Settings
+
+RETENTION_DAYS: Final = flags.MigrationSettings().metrics_retention_days
+"""Until the first snapshot says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """The collections that sending messages needs, each behind its port."""
+
+    log: ControlLogStore
+    records: MessageStore
+    due: DueStore
+    reports: ReportStore
+    suppressions: SuppressionStore
+    replicas: ReplicaStore
+    slots: SlotStore
+    cohorts: CohortStore
+    failures: FailureStore
+    evidence: EvidenceStore
+    references: AcceptedReferences
+
+
+def stores_of(runtime: Runtime, report_health: Callable[[str | None], None]) -> Stores:
+    """Put each collection behind its port.
+
+    Args:
+        runtime: the process.
+        report_health: told why the store is away, and with None that it answers.
+    """
+    cfg, database, clock = runtime.cfg, runtime.database, runtime.clock
+    references = AcceptedReferences()
+    return Stores(
+        log=ControlLogStore(database[control_log.COLLECTION], clock),
+        records=_records(runtime, report_health, references),
+        due=DueStore(database[messages.COLLECTION], clock, report_deadline_s=cfg.report_deadline_s),
+        reports=ReportStore(database[reports.COLLECTION], clock, keep_s=cfg.keep_records_s),
+        suppressions=SuppressionStore(
+            database[suppressions.COLLECTION],
+            report_health,
+            clock,
+            sender_names(cfg.default_region),
+        ),
+        replicas=ReplicaStore(database[replicas.COLLECTION]),
+        slots=SlotStore(database, runtime.replica, retention_days=RETENTION_DAYS),
+        cohorts=CohortStore(database[cohorts.COLLECTION], runtime.replica),
+        failures=FailureStore(database[failures.COLLECTION], clock),
+        evidence=EvidenceStore(database[evidence.COLLECTION]),
+        references=references,
+    )
+
+
+def _records(
+    runtime: Runtime,
+    report_health: Callable[[str | None], None],
+    references: AcceptedReferences,
+) -> MessageStore:
+    cfg = runtime.cfg
+    return MessageStore(
+        runtime.database[messages.COLLECTION],
+        owner=runtime.replica,
+        lease_s=cfg.lease_s,
+        retention=Retention(
+            delivery_age_s=cfg.delivery_age_s,
+            report_deadline_s=cfg.report_deadline_s,
+            keep_s=cfg.keep_records_s,
+        ),
+        clock=runtime.clock,
+        trouble=report_health,
+        referenced=references.add,
+        background=runtime.background,
+    )
+
+
+async def set_up(runtime: Runtime, stores: Stores) -> None:
+    """Check the servers, declare the topology, create indexes, seed the control log.
+
+    Each step is idempotent. Raises `StartError` for what cannot be used, a server that is too old
+    among it.
+    """
+    cfg = runtime.cfg
+    with naming_database(cfg):
+        await runtime.database.check()
+    hosts = where(cfg.amqp_url.get_secret_value())
+    with naming("AMQP_URL", f"broker at {hosts}", reason.why):
+        channel = await runtime.consuming.channel()
+        server.check((await channel.get_underlay_channel()).connection.server_properties)
+        await topology.apply(channel)
+        await channel.close()
+    with naming_database(cfg):
+        await indexes.create(runtime.database)
+        await stores.slots.create_indexes()
+    if await stores.log.last() is None:  # later starts must not depend on the file
+        first_flags, percentage = _first_flags(cfg)
+        await seed(stores.log, first_flags, percentage, user="worker", now=runtime.clock.now())
+
+
+def _first_flags(cfg: Settings) -> tuple[flags.Flags, int]:
+    with naming("SMS_FLAGS_FILE", str(cfg.flags_file), str):
+        document = flags_file.read(cfg.flags_file.read_bytes())
+        return flags_document.parse(document, cfg.target.id, cfg.legacy.id)

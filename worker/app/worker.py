@@ -1,0 +1,117 @@
+"""One worker: settings in, services in start order out.
+
+Rules: the parts are built from the outside in: connections, providers, stores, what is in force,
+handlers. `services` reads as the start-up does: consumers start last and drain first. What each
+part is made of stands in the module of its subject beside this one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from worker.app.accounts import accounts_of
+from worker.app.alerting import alert_unpublishable
+from worker.app.consumers import (
+    lane_consumers,
+    lost_consumer,
+    report_consumer,
+    unrouted_consumer,
+)
+from worker.app.control import control_services
+from worker.app.delivery import report_handler, report_matcher, sweeper_of, wishes_of
+from worker.app.following import snapshot_follower, wakeups
+from worker.app.health import BrokerHealth, StoreHealth, health_server
+from worker.app.monitoring import account_watch, prober_of, unrouted_watch
+from worker.app.process import DrainTogether, Process, Resource
+from worker.app.runtime import runtime_of
+from worker.app.sending import attempt_metrics, metrics_publisher, send_handler
+from worker.app.stores import set_up, stores_of
+from worker.handlers.message_events import Announcer
+from worker.handlers.round import PendingIntents
+
+if TYPE_CHECKING:
+    from worker.service import Service
+    from worker.settings.model import Settings
+
+
+class Worker:
+    """The parts of one worker process, each built once."""
+
+    def __init__(self, cfg: Settings) -> None:
+        self.runtime = runtime = runtime_of(cfg)
+        alert_unpublishable(runtime)
+        self.store_health = StoreHealth(runtime.lanes, runtime.alerts)
+        self.broker_health = BrokerHealth(
+            runtime.consuming, runtime.publishing, runtime.lanes, runtime.alerts
+        )
+        self.accounts = accounts = accounts_of(runtime)
+        self.stores = stores = stores_of(runtime, self.store_health.report)
+        self.metrics = attempt_metrics(runtime, accounts)
+        pending = PendingIntents()
+        self.follower = snapshot_follower(
+            runtime,
+            accounts,
+            stores,
+            health=self.store_health,
+            metrics=self.metrics,
+            pending=pending,
+        )
+        announcer = Announcer(runtime.publisher, stores.records)
+        self.send = send_handler(
+            runtime,
+            accounts,
+            stores,
+            follower=self.follower,
+            metrics=self.metrics,
+            announcer=announcer,
+            pending=pending,
+        )
+        runtime.lanes.consumers = lane_consumers(runtime, self.send)
+        wishes = wishes_of(runtime, stores, self.send.settler.decoder)
+        matcher = report_matcher(runtime, stores, announcer, wishes)
+        self.reports = report_handler(runtime, accounts, stores, matcher, wishes)
+        self.sweeper = sweeper_of(
+            runtime, accounts, stores, metrics=self.metrics, announcer=announcer, matcher=matcher
+        )
+        self.store_health.on_return(self.sweeper.store_was_away)
+        runtime.publishing.on_blocked(self.sweeper.broker_blocked)
+
+    def services(self) -> tuple[Service, ...]:
+        """Everything long-lived, in start order."""
+        runtime, stores = self.runtime, self.stores
+        accounts, follower = self.accounts, self.follower
+        return (
+            health_server(runtime, stores, follower, self.store_health, self.broker_health),
+            runtime.tracing,
+            runtime.consuming,
+            runtime.publishing,
+            Resource(open=lambda: set_up(runtime, stores), close=runtime.database.close),
+            Resource(close=accounts.close),
+            runtime.publisher,
+            stores.records,
+            follower,
+            wakeups(runtime, follower),
+            metrics_publisher(runtime, stores, self.metrics),
+            *control_services(runtime, accounts, follower, self.send.settler.decoder),
+            account_watch(runtime, accounts, follower),
+            prober_of(runtime, accounts, stores, follower),
+            self.sweeper,
+            unrouted_watch(runtime),
+            DrainTogether(
+                report_consumer(runtime, self.reports),
+                lost_consumer(runtime, self.send),
+                unrouted_consumer(runtime, self.send),
+                runtime.lanes,
+            ),
+        )
+
+
+def build(cfg: Settings) -> Process:
+    """Build one worker from its settings."""
+    worker = Worker(cfg)
+    return Process(worker.services(), worker.runtime.background)
+
+
+async def run(cfg: Settings) -> None:
+    """Run a worker until SIGTERM or SIGINT."""
+    await build(cfg).run_until_signal()

@@ -1,0 +1,295 @@
+"""One AMQP connection that comes back by itself.
+
+Rules: we reconnect ourselves (the library's robust connection restores state that is better built
+anew); consuming and publishing use separate links, because a broker in memory or disk alarm stops
+reading from whoever publishes, acknowledgements included. Such a blocked connection is a state of
+its own: nothing is lost and nothing fails, so nobody's time runs while it lasts. A connection is
+used until it fails; everybody who waits for the next one is woken by it. Jittered backoff, so that
+replicas do not return at once. What an address says of heartbeats and the like does not count.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Final
+
+import aio_pika
+import structlog
+from aio_pika.exceptions import AMQPError
+from yarl import URL
+
+from worker.broker import tolerant_decoding
+from worker.broker.reason import why
+from worker.service import naming
+from worker.settings.addresses import where
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from aio_pika.abc import AbstractChannel, AbstractConnection
+
+    from worker.service import Background
+
+HEARTBEAT_S: Final = 10
+CONNECT_TIMEOUT_S: Final = 10.0
+CLOSE_TIMEOUT_S: Final = 3.0
+LOOK_EVERY_S: Final = 0.25
+"""How often a link looks whether the broker blocks it: the library tells nobody."""
+_BACKOFF_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
+LOST: Final = (AMQPError, ConnectionError, OSError, TimeoutError, RuntimeError)
+"""What a dead connection or channel raises, as seen by whoever used it."""
+BROKEN: Final = (*LOST, asyncio.CancelledError)
+"""The same for our own long-lived tasks: the library cancels the futures of a dead channel, which
+looks like a cancellation of whoever waits for them."""
+_OF_LOGIN: Final = frozenset(
+    {"auth", "cafile", "capath", "cadata", "keyfile", "certfile", "no_verify_ssl"}
+)
+"""Options an address may carry: how we log in. Every other one is ours to choose."""
+_log = structlog.get_logger(__name__)
+
+
+async def connect(
+    url: str,
+    name: str = "sms-worker",
+    *,
+    timeout_s: float = CONNECT_TIMEOUT_S,
+    heartbeat_s: int = HEARTBEAT_S,
+) -> AbstractConnection:
+    """Open one connection, which stays closed once it is lost.
+
+    Args:
+        url: `amqp://` or `amqps://`, with credentials.
+        name: shown in the broker's management views.
+        timeout_s: for connecting, seconds.
+        heartbeat_s: a dead peer is noticed after twice that.
+
+    Raises:
+        Exception: it cannot be made (see `LOST`); nothing of it is left open.
+    """
+    tolerant_decoding.install()
+    address = URL(url)
+    options = {key: value for key, value in address.query.items() if key in _OF_LOGIN}
+    connection = aio_pika.Connection(
+        address.with_query({**options, "heartbeat": heartbeat_s}),
+        client_properties={"connection_name": name},
+    )
+    try:
+        await connection.connect(timeout=timeout_s)
+    except BaseException:
+        await connection.close()  # else it closes itself when it is collected, at any time
+        raise
+    return connection
+
+
+async def close(connection: AbstractConnection) -> BaseException | None:
+    """Close a connection, dead or alive, within `CLOSE_TIMEOUT_S`; returns what stood in the way.
+
+    Raises:
+        CancelledError: the task itself was cancelled, and not a future of the library.
+    """
+    try:
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            await connection.close()
+    except BROKEN as error:
+        reraise_own_cancel()
+        return error
+    return None
+
+
+class BrokerConnection:
+    """Keeps one connection open.
+
+    Args:
+        url: `amqp://` or `amqps://`, with credentials.
+        name: shown in the broker's management views.
+        background: runs the keeper; its death ends the process.
+        heartbeat_s: a dead peer is noticed after twice that.
+    """
+
+    def __init__(
+        self, url: str, name: str, background: Background, *, heartbeat_s: int = HEARTBEAT_S
+    ) -> None:
+        self._heartbeat_s = heartbeat_s
+        self._background = background
+        self._url = url
+        self._name = name
+        self._connection: AbstractConnection | None = None
+        self._up = asyncio.Event()
+        self._closed = asyncio.Event()
+        self._unblocked = asyncio.Event()
+        self._unblocked.set()
+        self._limits: dict[asyncio.Timeout, float] = {}
+        self._told: list[Callable[[bool], None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_up(self) -> bool:
+        """Whether a connection is open right now."""
+        return self._up.is_set()
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the broker takes nothing from this connection: a memory or disk alarm there."""
+        return not self._unblocked.is_set()
+
+    def on_blocked(self, call: Callable[[bool], None]) -> None:
+        """Have `call` called with True when the broker blocks us, with False when that is over."""
+        self._told.append(call)
+
+    async def start(self) -> None:
+        """Connect.
+
+        Raises:
+            StartError: the first connection cannot be made.
+        """
+        with naming("AMQP_URL", f"broker at {where(self._url)}", why):
+            await self._connect()
+        self._tasks = {
+            self._background.spawn(self._keep(), self._name),
+            self._background.spawn(self._watch_blocking(), f"{self._name}: blocked or not"),
+        }
+
+    async def drain(self) -> None:
+        """Nothing to do."""
+
+    async def stop(self) -> None:
+        """Close the connection. Idempotent."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = set()
+        await self._part()
+        self._up.clear()
+
+    async def channel(self, *, returns_raise: bool = True) -> AbstractChannel:
+        """Open a channel with publisher confirms, waiting for a connection if there is none."""
+        while True:
+            await self._up.wait()
+            connection = self._connection
+            try:
+                if connection is not None:
+                    with naming_losses():
+                        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                            return await connection.channel(on_return_raises=returns_raise)
+            except BROKEN as error:
+                reraise_own_cancel()
+                _log.warning("channel not opened", link=self._name, error=type(error).__name__)
+            await asyncio.sleep(_BACKOFF_S[0])
+
+    @asynccontextmanager
+    async def patience(self, seconds: float) -> AsyncIterator[None]:
+        """As `asyncio.timeout`; time while the broker blocks us does not count."""
+        async with asyncio.timeout(None if self.is_blocked else seconds) as limit:
+            self._limits[limit] = seconds
+            try:
+                yield
+            finally:
+                del self._limits[limit]
+
+    async def unblocked(self) -> None:
+        """Wait until the broker does not block us, or the connection is gone."""
+        await self._unblocked.wait()
+
+    async def _watch_blocking(self) -> None:
+        while True:
+            await self._up.wait()
+            await self._look_whether_blocked()
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _look_whether_blocked(self) -> None:
+        """Tell when the broker blocks the present connection, and wait for the end of that."""
+        connection = self._connection
+        if connection is None or connection.transport is None:
+            return
+        ready = asyncio.ensure_future(connection.transport.connection.ready())
+        try:
+            await asyncio.wait({ready}, timeout=LOOK_EVERY_S)
+            while not ready.done() and self._up.is_set():
+                self._block(blocked=True)
+                await asyncio.wait({ready}, timeout=LOOK_EVERY_S)
+        finally:
+            ready.cancel()
+            self._block(blocked=False)
+
+    def _block(self, *, blocked: bool) -> None:
+        if blocked is self.is_blocked:
+            return
+        _log.warning(
+            "blocked by the broker" if blocked else "not blocked any more", link=self._name
+        )
+        if blocked:
+            self._unblocked.clear()
+        else:
+            self._unblocked.set()
+        now = asyncio.get_running_loop().time()
+        for limit, seconds in self._limits.items():
+            if not limit.expired():
+                limit.reschedule(None if blocked else now + seconds)
+        for call in self._told:
+            call(blocked)
+
+    async def _connect(self) -> None:
+        connection = await connect(self._url, self._name, heartbeat_s=self._heartbeat_s)
+        self._closed.clear()
+        connection.close_callbacks.add(lambda *_: self._lost(connection))
+        self._connection = connection
+        self._up.set()
+
+    def _lost(self, connection: AbstractConnection) -> None:
+        if connection is self._connection:  # not one that was replaced already
+            self._up.clear()
+            self._closed.set()
+
+    async def _keep(self) -> None:
+        while True:
+            await self._closed.wait()
+            _log.warning("connection lost", link=self._name)
+            await self._part()
+            await self._reconnect()
+            _log.info("connection restored", link=self._name)
+
+    async def _part(self) -> None:
+        """Close the connection, dead or alive: one left open closes itself when collected."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        if (error := await close(connection)) is not None:
+            _log.info("connection not closed", link=self._name, error=type(error).__name__)
+
+    async def _reconnect(self) -> None:
+        tries = 0
+        while True:
+            pause = _BACKOFF_S[min(tries, len(_BACKOFF_S) - 1)]
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, no secret
+            tries += 1
+            try:
+                await self._connect()
+            except BROKEN as error:
+                reraise_own_cancel()
+                _log.warning("not connected", link=self._name, error=type(error).__name__)
+            else:
+                return
+
+
+@contextmanager
+def naming_losses() -> Iterator[None]:
+    """Around calls of the library: has what it raises bare belong to `LOST`.
+
+    aiormq raises `Exception` itself, of no class of its own, in whoever waits on a channel that was
+    closed without a reason.
+    """
+    try:
+        yield
+    except Exception as error:
+        if type(error) is Exception:
+            raise ConnectionResetError("the channel is gone") from error
+        raise
+
+
+def reraise_own_cancel() -> None:
+    """Within `except BROKEN`: end the task after all where it was really cancelled."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -1,0 +1,24 @@
+"""`sms-worker ctl`: steering by messages, from anywhere the broker can be reached.
+
+Rules: exit codes are 0 accepted, 1 refused, 2 wrong usage, 3 no answer. It connects with the
+asker's own broker login and needs neither the store nor a worker on this machine.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from worker.cli.ctl import alerts, changes, moves, queries, suppressions
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help=(
+        "Steer the migration. Exit codes: 0 accepted, 1 refused, 2 wrong usage, 3 no answer. "
+        "The broker login is AMQP_URL_<USER>, of user administrator unless --as names another."
+    ),
+)
+queries.register(app)
+moves.register(app)
+changes.register(app)
+alerts.register(app)
+suppressions.register(app)

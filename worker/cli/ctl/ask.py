@@ -1,0 +1,184 @@
+"""From options to a command, from a reply to an exit code.
+
+Rules: exit codes are part of the interface: 0 accepted, 1 refused (by the worker or the broker),
+2 wrong usage, 3 no answer. What moves traffic is confirmed by a person or by `--yes`; where nobody
+can be asked, a missing `--yes` or `--reason` is wrong usage, never a guess. An emergency asks
+nobody anything first but the person: no query stands before it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
+from uuid import uuid4
+
+import typer
+from pydantic import ValidationError
+
+from contracts.control import ControlCommand, Status
+from worker.cli.addresses import amqp_url
+from worker.cli.client import ControlClient, NoAnswer, NotAllowed
+from worker.cli.ctl.options import Moving, Raising
+from worker.cli.ctl.views import clean, print_reply
+from worker.cli.ctl.wait import applied_by_all
+from worker.domain.migration.reply_codes import ReplyCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from contracts.control import ControlQuery, ControlReply, StateView
+    from worker.cli.ctl.options import Asking, Changing
+
+ACCEPTED: Final = 0
+REFUSED: Final = 1
+USAGE: Final = 2
+NO_ANSWER: Final = 3
+_OPEN: Final = ("pass", "not applicable")
+_DRY_RUN_REASON: Final = "dry run"
+_SPELLED: Final = {"command_id": "--id", "reason": "--reason", "override_gates": "--override-gates"}
+T = TypeVar("T", bound="ControlCommand | ControlQuery")
+
+
+def query(given: Asking, kind: type[ControlQuery], **fields: Any) -> ControlReply:
+    """Ask; ends the program where there is no accepted answer."""
+    asked = build(kind, command_id=str(uuid4()), **fields)
+    reply = send(given, asked)
+    if reply.verdict == "refused":
+        print_reply(reply, as_json=given.as_json)
+        raise typer.Exit(REFUSED)
+    return reply
+
+
+def in_force(given: Asking) -> StateView:
+    """What is in force now."""
+    state = query(given, Status).state
+    if state is None:
+        fail("nothing is in force yet: start a worker first", REFUSED)
+    return state
+
+
+def carry_out(
+    given: Changing,
+    kind: type[ControlCommand],
+    question: str,
+    *,
+    seen: StateView | None = None,
+    relative: bool = False,
+    **fields: Any,
+) -> NoReturn:
+    """Confirm, send, show, end the program.
+
+    Args:
+        given: options.
+        kind: the command.
+        question: what is about to be done, for the person who confirms it.
+        seen: what was in force when it was decided on, if that was looked at.
+        relative: means what it means for the state in force only, which is looked at first.
+        fields: the command's own.
+    """
+    reason = _reason(given)
+    expected = given.expect
+    if relative and seen is None and expected is None:
+        seen = in_force(given)
+    if seen is not None and expected is None:
+        expected = seen.version
+    _confirm(given, question, seen)
+    if isinstance(given, Raising):
+        fields |= {"dry_run": given.dry_run, "override_gates": given.override_gates}
+    asked = build(
+        kind,
+        command_id=given.ident or str(uuid4()),
+        issued_at=datetime.now(UTC),
+        reason=reason,
+        expected_version=expected,
+        **fields,
+    )
+    wait = isinstance(given, Moving) and given.wait and not is_dry(given)
+    raise typer.Exit(_sent(given, asked, wait=wait))
+
+
+def is_dry(given: Asking) -> bool:
+    """Whether nothing is to be changed."""
+    return isinstance(given, Raising) and given.dry_run
+
+
+def _sent(given: Asking, asked: ControlCommand, *, wait: bool) -> int:
+    reply = send(given, asked)
+    print_reply(reply, as_json=given.as_json)
+    if reply.verdict == "refused" or any(
+        each.verdict not in _OPEN for each in reply.gates if reply.code == ReplyCode.DRY_RUN
+    ):
+        return REFUSED
+    if wait and reply.version is not None:
+        with _failures():
+            asyncio.run(_wait(given, reply.version))
+    return ACCEPTED
+
+
+async def _wait(given: Asking, version: int) -> None:
+    async with ControlClient(amqp_url(given.login)) as client:
+        names = await applied_by_all(client, version, given.timeout)
+    typer.echo(f"applied by all of {len(names)} live replicas", err=given.as_json)
+
+
+def build(kind: type[T], **fields: Any) -> T:
+    """The model; wrong usage, with every problem named, where the contract forbids it."""
+    try:
+        return kind(**fields)
+    except ValidationError as error:
+        for each in error.errors(include_url=False, include_context=False, include_input=False):
+            where = ".".join(map(str, each["loc"]))
+            typer.echo(f"{_SPELLED.get(where, where)}: {each['msg']}", err=True)
+        raise typer.Exit(USAGE) from None
+
+
+def send(given: Asking, asked: ControlCommand | ControlQuery) -> ControlReply:
+    """Ask over a connection of its own."""
+    with _failures(asked.command_id if isinstance(asked, ControlCommand) else ""):
+        return asyncio.run(_send(given, asked))
+
+
+async def _send(given: Asking, asked: ControlCommand | ControlQuery) -> ControlReply:
+    async with ControlClient(amqp_url(given.login)) as client:
+        return await client.ask(asked, given.timeout)
+
+
+@contextmanager
+def _failures(command_id: str = "") -> Iterator[None]:
+    try:
+        yield
+    except NotAllowed as error:
+        fail(str(error), REFUSED)
+    except NoAnswer as error:
+        again = f"; not known whether it was done: look at the history, or repeat --id {command_id}"
+        fail(str(error) + (again if command_id else ""), NO_ANSWER)
+
+
+def fail(text: str, code: int) -> NoReturn:
+    """End the program with a line on standard error."""
+    typer.echo(clean(text), err=True)
+    raise typer.Exit(code)
+
+
+def _reason(given: Changing) -> str:
+    if given.reason is not None:
+        return given.reason
+    if is_dry(given):
+        return _DRY_RUN_REASON
+    if not sys.stdin.isatty():
+        fail("--reason: expected why, for the history; got nothing", USAGE)
+    return str(typer.prompt("reason", err=True))
+
+
+def _confirm(given: Changing, question: str, seen: StateView | None) -> None:
+    if not isinstance(given, Moving) or given.yes or is_dry(given):
+        return
+    if not sys.stdin.isatty():
+        fail("--yes: expected, because this moves traffic and nobody can be asked here", USAGE)
+    if seen is not None:
+        typer.echo(f"in force: {seen.phase} at {seen.percentage} %", err=True)
+    if not typer.confirm(f"{question}?", err=True):
+        fail("nothing done", REFUSED)

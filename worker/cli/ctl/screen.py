@@ -1,0 +1,238 @@
+"""What the queries show: the live screen of `status --watch` first of all.
+
+Rules: a screen that could not be renewed says since when; old figures are never passed off as
+present ones. Figures a worker adds later are shown without a change here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
+
+import typer
+from rich.console import Group
+from rich.live import Live
+from rich.text import Text
+
+from contracts.control import Status
+from worker.cli.client import NoAnswer
+from worker.cli.ctl.views import (
+    console,
+    facts,
+    gate_table,
+    line,
+    plain,
+    print_json,
+    show,
+    side_by_side,
+    table,
+    words,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from rich.console import RenderableType
+
+    from contracts.control import ControlReply, GateView, StateView
+    from worker.cli.client import ControlClient
+
+_SHOWN_ELSEWHERE: Final = ("replicas", "providers", "next", "monitor")
+
+
+def status_parts(reply: ControlReply) -> Iterator[RenderableType]:
+    """State, providers, replicas, next gates."""
+    data = reply.data or {}
+    if reply.state is None:
+        yield Text("nothing is in force yet: start a worker first")
+    else:
+        yield from _state(reply.state)
+    rest = {name: value for name, value in data.items() if name not in _SHOWN_ELSEWHERE}
+    if rest:
+        yield facts((words(name), value) for name, value in rest.items())
+    if providers := data.get("providers"):
+        yield Text()
+        shown = side_by_side(providers, "providers in the last hour", only_some=True)
+        yield shown if shown.row_count else Text("no traffic in the last hour")
+    yield from _monitor(data.get("monitor"))
+    yield Text()
+    yield _replicas(data.get("replicas") or [], reply.version)
+    yield from _next(data.get("next"), reply.gates)
+
+
+def _state(state: StateView) -> Iterator[RenderableType]:
+    yield line(f"{state.phase}  {state.percentage} %", "bold")
+    since = f"{state.started_at:%Y-%m-%d %H:%M:%S} UTC" if state.started_at else None
+    pairs = [
+        ("version", state.version),
+        ("phase since", since),
+        ("by", state.initiated_by),
+        ("phase before", state.previous_phase),
+        ("rollback", "available" if state.is_rollback_available else "not available"),
+        ("automation", _automation(state)),
+        ("locked", state.locked),
+        ("proposal", state.proposal),
+    ]
+    yield facts((name, value) for name, value in pairs if value is not None)
+
+
+def _automation(state: StateView) -> str:
+    if not state.held:
+        return "not held"
+    why = f" by {state.held_reason}" if state.held_reason else ""
+    return f"held until resume{why}"
+
+
+def _replicas(replicas: Sequence[Mapping[str, Any]], version: int | None) -> RenderableType:
+    found = table(
+        "replica", "applied", "oldest unsent", "in hand", "consuming", "breakers", "seen",
+        title=f"replicas: {len(replicas)} live",
+    )  # fmt: skip
+    for each in replicas:
+        applied = each.get("applied")
+        late = version is not None and (applied is None or applied < version)
+        cells = (each.get("oldestUnsent"), each.get("inHand"), each.get("consuming"))
+        age = each.get("ageS")
+        found.add_row(
+            str(each.get("replica", ""))[:8],  # of a UUID; --json has it whole
+            line(plain(applied) + (" (behind)" if late else ""), "yellow" if late else ""),
+            *map(plain, cells),
+            _breakers(each.get("breakers") or {}, each.get("faults") or {}),
+            "-" if age is None else f"{age:.1f} s ago",
+        )
+    return found
+
+
+def _monitor(seen: Mapping[str, Any] | None) -> Iterator[RenderableType]:
+    """When it looked last, whether it holds and why, and how near the alarms are."""
+    if not seen:
+        return
+    yield Text()
+    at = datetime.fromisoformat(str(seen["lookedAt"]))
+    yield line(f"monitor, looked at {at:%Y-%m-%d %H:%M:%S} UTC", "bold")
+    if holding := seen.get("holding"):
+        yield line(str(holding), "yellow")
+    for signal, figures in (seen.get("evidence") or {}).items():
+        yield line(f"{signal}: {plain(figures)}")
+
+
+def _breakers(states: Mapping[str, str], faults: Mapping[str, str]) -> str:
+    """Those that are not closed, they are what one looks for; and why, where it is our account."""
+    other = [
+        f"{name} {state}" + (f" ({faults[name]})" if name in faults else "")
+        for name, state in states.items()
+        if state != "closed"
+    ]
+    return ", ".join(other) or "all closed"
+
+
+def _next(
+    following: Mapping[str, Any] | None, gates: Sequence[GateView]
+) -> Iterator[RenderableType]:
+    """The next move upwards, its gates, and what is missing."""
+    if not following:
+        return
+    shut = plain(following.get("shut") or "nothing; it may go")
+    yield Text()
+    yield line(f"next: {following.get('command')} to {following.get('to')}", "bold")
+    yield line(f"missing: {shut}")
+    if gates:
+        yield gate_table(gates)
+
+
+def answer_parts(reply: ControlReply) -> Iterator[RenderableType]:
+    """Whatever a query answered: providers side by side, the rest line by line."""
+    data = reply.data or {}
+    if reply.text:
+        yield line(reply.text)
+    flat = {name: value for name, value in data.items() if not _is_columns(value)}
+    if flat:
+        yield facts((words(name), value) for name, value in flat.items())
+    for name, value in data.items():
+        if _is_columns(value):
+            yield side_by_side(value, words(name))
+
+
+def _is_columns(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and bool(value)
+        and all(isinstance(each, dict) for each in value.values())
+    )
+
+
+def history_parts(entry: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """One entry of the control log."""
+    command = entry.get("command") or {}
+    at = str(entry.get("at") or "")[:19].replace("T", " ")
+    verdict = entry.get("verdict")
+    number, user, name, to, version = map(
+        plain, (entry.get("number"), entry.get("user"), command.get("name"), entry.get("to"),
+                entry.get("version")),
+    )  # fmt: skip
+    head = f"{number}  {at}  {user}  {name}  {plain(verdict)}"
+    yield line(head, "" if verdict == "accepted" else "yellow")
+    yield line(f"    {entry.get('from') or 'nothing'} -> {to}, version {version}")
+    if who := command.get("recipient"):
+        yield line(f"    {who}, sender {command.get('senderId') or 'every one'}")
+    if reason := command.get("reason"):
+        yield line(f"    reason: {reason}")
+    if override := command.get("overrideGates"):
+        yield line(f"    gates overridden: {override}")
+    if verdict != "accepted" and entry.get("text"):
+        yield line(f"    {entry['text']}")
+
+
+async def watch(client: ControlClient, every_s: float, within_s: float, *, as_json: bool) -> None:
+    """Show the status again and again, until cancelled.
+
+    On a terminal one screen that is renewed; elsewhere block after block.
+    """
+    if as_json or not sys.stdout.isatty():
+        await _watch_plain(client, every_s, within_s, as_json=as_json)
+        return
+    last: ControlReply | None = None
+    with Live(console=console(), screen=True, auto_refresh=False) as live:
+        while True:
+            trouble = None
+            try:
+                last = await client.ask(Status(command_id=str(uuid4())), within_s)
+            except NoAnswer as error:
+                trouble = str(error)
+            live.update(Group(*_screen(last, trouble)), refresh=True)
+            await asyncio.sleep(every_s)
+
+
+def _screen(last: ControlReply | None, trouble: str | None) -> Iterator[RenderableType]:
+    now = datetime.now(UTC)
+    if last is None:
+        yield line(trouble or "asking")
+        return
+    if trouble is not None:
+        yield line(f"NOT RENEWED since {last.at:%H:%M:%S} UTC: {trouble}", "bold red")
+    else:
+        yield line(f"{now:%H:%M:%S} UTC", "dim")
+    if last.verdict == "refused":
+        yield line(f"{last.code}: {last.text}", "bold red")
+        return
+    yield from status_parts(last)
+
+
+async def _watch_plain(
+    client: ControlClient, every_s: float, within_s: float, *, as_json: bool
+) -> None:
+    while True:
+        try:
+            reply = await client.ask(Status(command_id=str(uuid4())), within_s)
+        except NoAnswer as error:
+            typer.echo(str(error), err=True)
+        else:
+            if as_json:
+                print_json(reply)
+            else:
+                show(*_screen(reply, None), Text())
+        sys.stdout.flush()
+        await asyncio.sleep(every_s)

@@ -1,0 +1,206 @@
+"""How replies look on a terminal.
+
+Rules: readable at 80 columns, wrapped and never cut: what is shown is what was said. Piped output
+has no control code. Refusals go to standard error, tables to standard output; with `--json` there
+is the reply as it came and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from worker.domain.migration.reply_codes import ReplyCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import TextIO
+
+    from rich.console import RenderableType
+
+    from contracts.control import ControlReply, GateView
+
+WIDTH: Final = 80
+_LITTLE: Final = 0.01
+_SECOND_WORD: Final = re.compile(r"(?<=[a-z0-9])[A-Z](?![A-Z])")
+_STYLE: Final = {"pass": "green", "fail": "bold red", "not enough data": "yellow"}
+
+
+def console(file: TextIO | None = None) -> Console:
+    """As wide as the terminal; of 80 columns where there is none."""
+    found = Console(file=file or sys.stdout, highlight=False, emoji=False, markup=False)
+    if not found.is_terminal:
+        found.width = WIDTH
+    return found
+
+
+def show(*parts: RenderableType) -> None:
+    """Print to standard output; no line ends in blanks where it is piped."""
+    screen = console()
+    if screen.is_terminal:
+        screen.print(*parts, sep="\n")
+        return
+    with screen.capture() as captured:
+        screen.print(*parts, sep="\n")
+    for shown in captured.get().splitlines():
+        typer.echo(shown.rstrip())
+
+
+def print_reply(reply: ControlReply, *, as_json: bool) -> None:
+    """Print what was answered."""
+    if as_json:
+        print_json(reply)
+        return
+    refused = reply.verdict == "refused"
+    several = len(reply.problems) > 1
+    lines = (f"{reply.name}: {reply.code}", *reply.problems) if several else (reply.text,)
+    for each in filter(None, lines):
+        typer.echo(clean(each), err=refused)
+    if reply.gates:
+        show(gate_table(reply.gates))
+    if not refused and reply.version is not None and reply.code != ReplyCode.DRY_RUN:
+        typer.echo(f"version {reply.version}")
+
+
+def print_json(reply: ControlReply) -> None:
+    """Print a reply as it crossed the wire, on one line."""
+    typer.echo(reply.model_dump_json(by_alias=True, exclude_none=True))
+
+
+def gate_table(gates: Sequence[GateView]) -> Table:
+    """Required, measured, sample and verdict of each gate, and what is missing."""
+    found = table("gate", "required", "measured", "sample", "verdict")
+    for each in gates:
+        verdict = each.verdict + (f": {each.missing}" if each.missing else "")
+        style = _STYLE.get(each.verdict, "")
+        sample = "-" if each.sample is None else str(each.sample)
+        told = map(clean, (each.gate, each.required, each.measured))
+        found.add_row(*told, sample, line(verdict, style))
+    return found
+
+
+def table(*columns: str, title: str | None = None) -> Table:
+    """An empty table without lines."""
+    found = Table(box=None, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    for name in columns:
+        found.add_column(name, overflow="fold", header_style="dim")
+    return found
+
+
+def facts(pairs: Iterable[tuple[str, Any]]) -> Table:
+    """Names and values, one pair a line."""
+    found = Table(box=None, show_header=False, pad_edge=False)
+    found.add_column(style="dim", no_wrap=True)
+    found.add_column(overflow="fold")
+    for name, value in pairs:
+        found.add_row(name, Text(plain(value)))
+    return found
+
+
+def side_by_side(
+    columns: Mapping[str, Mapping[str, Any]], title: str | None = None, *, only_some: bool = False
+) -> Table:
+    """One column a thing (a provider), one row a figure.
+
+    Args:
+        columns: figures by name; a group of figures becomes a row each.
+        title: above it.
+        only_some: leave out what is nothing in every column.
+    """
+    found = table("", *columns, title=title)
+    flat = [dict(_flat(figures)) for figures in columns.values()]
+    for name in dict.fromkeys(name for figures in flat for name in figures):
+        values = [figures.get(name) for figures in flat]
+        if any(values) or not only_some:
+            found.add_row(name, *(Text(plain(value)) for value in values))
+    return found
+
+
+def _flat(figures: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, Any]]:
+    for name, value in figures.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{before}{words(name)}: ")
+        else:
+            yield before + words(name), value
+
+
+def clean(text: str) -> str:
+    """Without control characters: what others wrote must not steer a terminal."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def line(text: str, style: str = "") -> Text:
+    """A line of text that others may have written."""
+    return Text(clean(text), style=style)
+
+
+def words(name: str) -> str:
+    """`successRate` -> `success rate`; a name in capitals (`ZMW`) is no words and stays."""
+    return _SECOND_WORD.sub(lambda found: f" {found.group().lower()}", name)
+
+
+def plain(value: Any) -> str:
+    """A value as people write it; total, for a worker may answer with what we do not know."""
+    match value:
+        case {"amount": amount, "currency": currency, **rest} if not rest:
+            return f"{plain(amount)} {plain(currency)}"
+        case dict():
+            pairs = (f"{words(clean(str(key)))} {plain(each)}" for key, each in value.items())
+            return ", ".join(pairs) or "-"
+        case list() | tuple() | set() | frozenset():
+            return ", ".join(map(plain, value)) or "none"
+        case _:
+            return _scalar(value)
+
+
+def _scalar(value: Any) -> str:
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case float() | Decimal():
+            return _number(value)
+        case datetime():
+            return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        case _:
+            return clean(str(value))
+
+
+def _number(value: float | Decimal) -> str:
+    """Two decimals; more where all would be zeros, for a little is not nothing."""
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if value and abs(value) < _LITTLE:
+        return f"{value:.2g}"
+    return f"{value:.2f}".removesuffix("0").removesuffix("0").removesuffix(".")
+
+
+def differences(before: Any, after: Any, path: str = "") -> Iterable[str]:
+    """What differs between two documents, one line a value: `path: before -> after`.
+
+    What the new one leaves out gets its default.
+    """
+    if isinstance(before, dict) and isinstance(after, dict):
+        for name in dict.fromkeys((*before, *after)):
+            where = f"{path}.{name}" if path else name
+            yield from differences(before.get(name, _ABSENT), after.get(name, _ABSENT), where)
+    elif before != after or isinstance(before, bool) is not isinstance(after, bool):
+        new = "(default)" if after is _ABSENT else _value(after)
+        yield f"{path}: {_value(before) if before is not _ABSENT else '(absent)'} -> {new}"
+
+
+_ABSENT: Final = object()
+
+
+def _value(value: object) -> str:
+    return "{...}" if isinstance(value, dict) and value else json.dumps(value, ensure_ascii=False)

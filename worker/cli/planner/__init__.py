@@ -1,0 +1,1 @@
+"""How the plan is shown, written and fed from history."""

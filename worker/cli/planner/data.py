@@ -1,0 +1,136 @@
+"""What `sms-worker plan` found out, and the same as data for programs.
+
+Rules: rates in per cent, times in days; what is not known, or never comes, is null.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING, Any, Final
+
+from worker.domain.detection.forecast import NINE_OF_TEN, quantile, total
+from worker.domain.detection.ladder import PARTS
+from worker.domain.detection.planning import ENDLESS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from worker.cli.planner.history import History
+    from worker.domain.detection.forecast import Rung
+    from worker.domain.detection.ladder import Harm
+    from worker.domain.detection.obstacles import Obstacle
+    from worker.domain.detection.planning import Traffic
+    from worker.domain.migration.flags import Flags
+
+FEW: Final = 300.0
+"""Messages a day below which a share is no first step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Climb:
+    """A ladder, and all that is known of it."""
+
+    name: str
+    rungs: tuple[Rung, ...]
+    flags: Flags
+    """With the phases that lead through it."""
+    harm: Harm
+    obstacles: tuple[Obstacle, ...]
+
+    @property
+    def shares(self) -> tuple[int, ...]:
+        """Of its steps."""
+        return tuple(rung.share for rung in self.rungs)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is shown."""
+
+    traffic: Traffic
+    climbs: tuple[Climb, ...]
+    """The one that is meant first."""
+    within: float | None
+    """Days."""
+    in_time: bool
+    at_once: Harm | None = None
+    """Of going to 100 % in one step."""
+    past: History | None = None
+    found: bool = True
+    """Whether there is a ladder to recommend, or one was asked for."""
+
+    @property
+    def possible(self) -> bool:
+        """Whether the first ladder can be climbed in time, whatever the other ones can."""
+        return self.in_time and not self.climbs[0].obstacles
+
+
+def as_data(plan: Plan) -> dict[str, Any]:
+    """All of it."""
+    traffic, past = plan.traffic, plan.past
+    return {
+        "perDay": traffic.per_day,
+        "rates": {str(signal): _percent(rate) for signal, rate in traffic.rates.items()},
+        "reports": {"target": traffic.gives_reports, "legacy": traffic.legacy_reports},
+        "historyDays": past.days if past else None,
+        "withinDays": plan.within,
+        "inTime": plan.in_time,
+        "possible": plan.possible,
+        "few": traffic.per_day < FEW,
+        "ladders": [_climb_data(climb) for climb in plan.climbs],
+        "allAtOnce": _by_part(plan.at_once.from_the_start) if plan.at_once else None,
+    }
+
+
+def _climb_data(climb: Climb) -> dict[str, Any]:
+    return {
+        "name": climb.name,
+        "shares": list(climb.shares),
+        "steps": [_rung_data(rung) for rung in climb.rungs],
+        "days": _both(total(climb.rungs)),
+        "customersHit": {
+            "fromTheStart": _by_part(climb.harm.from_the_start),
+            "withTheLoad": _by_part(climb.harm.with_the_load),
+        },
+        "refusedBy": [
+            {"share": each.share, "flag": each.flag, "required": each.required,
+             "measured": each.measured}
+            for each in climb.obstacles
+        ],
+        "phases": {
+            str(phase): {"entry": rules.entry, "steps": list(rules.steps)}
+            for phase, rules in climb.flags.phases.items() if rules.steps
+        },
+    }  # fmt: skip
+
+
+def _rung_data(rung: Rung) -> dict[str, Any]:
+    return {
+        "share": rung.share,
+        "phase": str(rung.phase),
+        "messages": _both(rung.messages),
+        "days": _both(rung.days),
+        "waitsFor": rung.waits_for or None,
+        "unproved": [
+            {"signal": str(each.signal), "rate": _percent(each.rate),
+             "bound": _percent(each.bound), "byMessages": ENDLESS}
+            for each in rung.unproved
+        ],
+    }  # fmt: skip
+
+
+def _both(values: Sequence[float]) -> dict[str, float | None] | None:
+    if not values:
+        return None
+    found = {"median": median(values), "nineOfTen": quantile(values, NINE_OF_TEN)}
+    return {name: round(v, 4) if math.isfinite(v) else None for name, v in found.items()}
+
+
+def _by_part(customers: Sequence[float]) -> dict[str, float]:
+    return {f"{part:g}": round(each, 1) for part, each in zip(PARTS, customers, strict=True)}
+
+
+def _percent(rate: float) -> float:
+    return round(100.0 * rate, 6)

@@ -1,0 +1,121 @@
+"""The list of who wants no messages, as commands and queries see it.
+
+Rules: a number comes in as people write it and leaves as hash and mask: neither the control log nor
+an answer has it. What a person puts on record counts from the moment it was decided, so carrying
+out an old command once more never undoes what was told after it.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from contracts.answers import WishView
+from contracts.control import AddSuppression
+from worker.domain.messages import consent, phone
+from worker.domain.messages.consent import EVERY_SENDER, Wish, WishChange
+from worker.domain.messages.message import Recipient
+from worker.domain.migration.change_refused import ChangeRefused
+from worker.domain.migration.reply_codes import ReplyCode
+from worker.numbers import NotANumber
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
+
+    from contracts.control import RemoveSuppression, Suppressions
+    from worker.ports.consent import SuppressionBook
+
+
+@dataclass(frozen=True, slots=True)
+class Consents:
+    """Looks up and changes who wants no messages.
+
+    Args:
+        book: the list.
+        normalise: input -> E.164 or why not.
+        key: of recipient hashes.
+        sender: a sender id as wishes name it.
+    """
+
+    book: SuppressionBook
+    normalise: Callable[[str], str | NotANumber]
+    key: bytes
+    sender: Callable[[str | None], str] = consent.sender
+
+    async def change(
+        self, command: AddSuppression | RemoveSuppression, user: str, at: datetime
+    ) -> WishChange:
+        """What a command changes. Raises `ChangeRefused`."""
+        to = self._recipient(command.name, command.number)
+        wish = Wish(
+            self.sender(command.sender_id),
+            stopped=isinstance(command, AddSuppression),
+            at=at,
+            source=f"command of {user}",
+        )
+        return WishChange(to, wish, await self.book.read(to.hash))
+
+    async def carry_out(self, change: WishChange) -> None:
+        """Put a change on record. Raises `StoreUnavailable`."""
+        await self.book.put(change.recipient, change.wish)
+
+    async def listed(self, query: Suppressions) -> list[WishView]:
+        """One line a wish: of one number all that is on record, else what stops messages."""
+        if query.number is not None:
+            to = self._recipient(query.name, query.number)
+            return _lines(to, await self.book.read(to.hash))
+        recent = await self.book.recent(query.limit)
+        return [
+            line
+            for each in recent
+            for line in _lines(each.recipient, (w for w in each.wishes if w.stopped))
+        ]
+
+    def seal(self, content: str) -> str:
+        """Fingerprint of a command that names a number: keyed, so that nobody can guess it."""
+        return hmac.digest(self.key, content.encode(), "sha256").hex()
+
+    def _recipient(self, name: str, number: str) -> Recipient:
+        to = self.normalise(number)
+        if isinstance(to, NotANumber):
+            raise ChangeRefused(ReplyCode.INVALID, f"{name}: number: {to.problem}")
+        return phone.recipient(self.key, to)
+
+
+def stored(change: WishChange) -> dict[str, Any]:
+    """A change as its entry in the control log keeps it."""
+    to, wish = change.recipient, change.wish
+    return {
+        "hash": to.hash,
+        "mask": to.mask,
+        "sender": wish.sender,
+        "stopped": wish.stopped,
+        "at": wish.at,
+        "source": wish.source,
+    }
+
+
+def read(document: Any) -> WishChange:
+    """The change that an entry keeps."""
+    wish = Wish(
+        document["sender"],
+        stopped=document["stopped"],
+        at=document["at"],
+        source=document["source"],
+    )
+    return WishChange(Recipient(document["hash"], document["mask"]), wish)
+
+
+def _lines(to: Recipient, wishes: Iterable[Wish]) -> list[WishView]:
+    return [
+        WishView(
+            recipient=to.mask or f"hash {to.hash[:12]}",
+            sender=None if wish.sender == EVERY_SENDER else wish.sender,
+            stopped=wish.stopped,
+            at=wish.at,
+            source=wish.source,
+        )
+        for wish in wishes
+    ]

@@ -1,0 +1,126 @@
+"""The codes of alerts: what programs, people and the runbook call a trouble or an event by.
+
+Rules: short and stable; the reason beside a code is for people and may change. Published in
+`metric.alert`, stored in the book of alerts and named in `ctl ack`. What another version stored may
+have a code that is not here: it is shown and told like every other.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Self
+
+from worker.domain.documented import DocumentedWord, markdown_table, with_meaning
+
+
+class AlertKind(StrEnum):
+    """Whether an alert has an end."""
+
+    TROUBLE = "trouble"
+    """It is raised and resolved."""
+    EVENT = "event"
+    """It just happened."""
+
+
+_TROUBLE, _EVENT = AlertKind.TROUBLE, AlertKind.EVENT
+
+
+class AlertCode(DocumentedWord):
+    """What an alert is about."""
+
+    kind: AlertKind
+
+    def __new__(cls, word: str, kind: AlertKind, meaning: str) -> Self:
+        """Make a member of `word, kind, meaning`."""
+        member = with_meaning(cls, word, meaning)
+        member.kind = kind
+        return member
+
+    STORE = "store", _TROUBLE, "the database is away; nothing is sent"
+    BROKER_BLOCKED = (
+        "broker-blocked",
+        _TROUBLE,
+        "the broker is in memory or disk alarm and takes no events",
+    )
+    ACCOUNT = "account", _TROUBLE, "a provider's account call fails"
+    ACCOUNT_FAULT = "account-fault", _TROUBLE, "a provider refuses our account for every message"
+    LOW_BALANCE = "low-balance", _TROUBLE, "the balance is below `LOW_BALANCE`"
+    REFUSALS = (
+        "refusals",
+        _EVENT,
+        "a provider refuses many sender ids, numbers or texts that the other one may take",
+    )
+    EVENTS_UNROUTED = "events-unrouted", _TROUBLE, "events that no queue was bound to take"
+    UNPUBLISHABLE = "unpublishable", _EVENT, "the broker never takes this message"
+    OPT_OUT_LOST = "opt-out-lost", _EVENT, "an opt-out that cannot be recorded"
+    CONTROL_REFUSED = (
+        "control-refused",
+        _EVENT,
+        "a command refused because of who sent it or how it came",
+    )
+    CONTROL_FAILED = "control-failed", _EVENT, "a command that our own code failed on"
+    RECIPIENTS = "recipients", _TROUBLE, "an address for notices that cannot be used"
+    NOTIFICATION_FAILED = "notification-failed", _EVENT, "a notice that was given up"
+    VALIDATION = "validation", _TROUBLE, "a provider does not take the probes"
+    VALIDATION_DELIVERY = (
+        "validation-delivery",
+        _TROUBLE,
+        "a provider does not deliver the probes",
+    )
+    MONITOR_BLIND = "monitor-blind", _TROUBLE, "the monitor cannot look at the outcomes"
+    COMMON_TROUBLE = (
+        "common-trouble",
+        _TROUBLE,
+        "automation holds: the target does badly, and legacy no better",
+    )
+    UNDECIDED = (
+        "undecided",
+        _TROUBLE,
+        "automation holds: the target does badly, and it is not sure enough to act",
+    )
+    NO_WAY_BACK = (
+        "no-way-back",
+        _TROUBLE,
+        "automation holds: the target does badly, and legacy is not enabled",
+    )
+    ROLLBACK_WANTED = (
+        "rollback-wanted",
+        _TROUBLE,
+        "automation holds: going down is due, and `EnableAutomaticRollback` forbids it",
+    )
+    REPORTS_MISSING = (
+        "reports-missing",
+        _TROUBLE,
+        "automation holds: no delivery report of the target comes",
+    )
+    MISASSIGNED = (
+        "misassigned",
+        _TROUBLE,
+        "automation holds: the share realised is not the one configured",
+    )
+    SICK_REPLICA = (
+        "sick-replica",
+        _TROUBLE,
+        "automation holds: the calls of one replica alone fail; the reason names it",
+    )
+    AUTOMATIC_ROLLBACK = (
+        "automatic-rollback",
+        _EVENT,
+        "automation rolled back to legacy; the reason and the figures are in it",
+    )
+    AUTOMATIC_STEP_BACK = (
+        "automatic-step-back",
+        _EVENT,
+        "automation took a part of the traffic back; the reason and the figures are in it",
+    )
+    STATE = (
+        "state",
+        _EVENT,
+        "the state changed, or automation proposes a move: by whom, from where to where, why",
+    )
+
+
+def table() -> str:
+    """The registry for the documentation."""
+    rows = ((f"`{code}`", code.kind, code.meaning) for code in AlertCode)
+    return markdown_table(("code", "what", "means"), rows)

@@ -1,0 +1,1 @@
+"""Is the target worse? What moves traffic back by itself, what an advance must prove."""

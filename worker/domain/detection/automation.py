@@ -1,0 +1,109 @@
+"""What automation decides in one tick: everything it was given, to the entry of the control log.
+
+Rules: pure, so that the monitor and a replay make the same decision from the same inputs. Down and
+hold come from the judgement; up comes from `migration.decide`, through the same gates as
+everybody's, and as a proposal where approval is required. A hold goes on record once, however long
+it lasts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, assert_never
+
+from worker.domain.detection import evidence
+from worker.domain.detection.judgement import Action, judge, judge_window, permitted, went_down
+from worker.domain.migration.access import AccessRole
+from worker.domain.migration.change_names import ChangeName
+from worker.domain.migration.changes import Request
+from worker.domain.migration.decide import Decision, accepted, decide, next_up
+from worker.domain.migration.direction import share
+from worker.domain.migration.flags import RollbackPolicy
+from worker.domain.migration.reply_codes import ReplyCode
+from worker.domain.migration.snapshot import AUTOMATIC, describe
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from worker.domain.detection.evidence import Evidence, Setting, Tick
+    from worker.domain.detection.judgement import Judgement, Topic, Window
+    from worker.domain.migration.gates import Measures
+    from worker.domain.migration.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """All that a decision is made on, but for the state it is made in."""
+
+    at: datetime
+    before: Evidence
+    tick: Tick
+    setting: Setting
+    held: tuple[Topic, ...] = ()
+    """Holds that stand in the control log of late."""
+    window: Window | None = None
+    """Under the policy `threshold` alone."""
+    measures: Measures | None = None
+    """Of a move upwards alone; its evidence is that of this tick."""
+
+
+@dataclass(frozen=True, slots=True)
+class AutomaticDecision:
+    """What goes into the control log, and by which name."""
+
+    name: str
+    ruling: Decision
+
+
+def judged(inputs: Inputs, state: Snapshot) -> tuple[Judgement, Evidence]:
+    """Take the tick into the evidence and judge it by the policy in force."""
+    known = evidence.observe(inputs.before, inputs.tick, inputs.setting)
+    if state.flags.rollback_policy is RollbackPolicy.THRESHOLD and inputs.window is not None:
+        found = judge_window(inputs.window, known, state)
+    else:
+        found = judge(known, state)
+    return permitted(found, state), known
+
+
+def wants_up(found: Judgement, state: Snapshot, now: datetime) -> bool:
+    """Whether automation may look for a move upwards: only then measures are needed."""
+    migration, proposal = state.flags.migration, state.proposal
+    waits = proposal is not None and now < proposal.expires_at
+    free = migration.auto_advance and not state.held and not waits and share(state) > 0
+    return found.action is Action.GO_ON and free and next_up(state, now) is not None
+
+
+def ruled(
+    found: Judgement, known: Evidence, inputs: Inputs, state: Snapshot
+) -> AutomaticDecision | None:
+    """What is to be done about a judgement; None: nothing."""
+    match found.action:
+        case Action.HOLD:
+            if found.topic in inputs.held:
+                return None
+            return AutomaticDecision(ChangeName.HOLD, accepted(ReplyCode.HELD, found.reason))
+        case Action.STEP_BACK | Action.ROLL_BACK:
+            return _down(found, inputs, state)
+        case Action.GO_ON:
+            return _up(known, inputs, state)
+    assert_never(found.action)
+
+
+def _down(found: Judgement, inputs: Inputs, state: Snapshot) -> AutomaticDecision:
+    after = went_down(found, state, inputs.at)
+    back = found.action is Action.STEP_BACK
+    code = ReplyCode.STEPPED_BACK if back else ReplyCode.ROLLED_BACK
+    text = f"now {describe(after)}: {after.notes}"
+    return AutomaticDecision(code, accepted(code, text, after))
+
+
+def _up(known: Evidence, inputs: Inputs, state: Snapshot) -> AutomaticDecision | None:
+    following = next_up(state, inputs.at)
+    if inputs.measures is None or following is None:
+        return None
+    change = following.kind(Request(AUTOMATIC, AccessRole.ADMINISTRATOR, "every gate is open"))
+    measures = replace(inputs.measures, evidence=known)
+    ruling = decide(change, state, measures, inputs.at)
+    if not ruling.accepted or ruling.after is None:
+        return None
+    return AutomaticDecision(f"automatic-{change.name}", ruling)

@@ -1,0 +1,214 @@
+"""Gates on the evidence: no suspicion, proofs of what the share can prove, the share as configured.
+
+Rules: silence is no proof. What is missing is said in messages of the target and in the time they
+take at the rate of late. Failed and slow are compared with legacy where there is enough of both
+providers (`COMPARE_FROM` to `SOAK_FROM` per cent); above it a soak time takes the place of that.
+What is not delivered depends on people's phones more than on a provider: there the bound is kept,
+or legacy does hardly better, at every share that leaves legacy something.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+from worker.domain.detection import evidence, likelihood, margin
+from worker.domain.detection.evidence import PROOF, Evidence
+from worker.domain.detection.likelihood import LOWER, Logs, Seen
+from worker.domain.detection.margin import Block
+from worker.domain.detection.signals import SIGNALS, Signal
+from worker.domain.migration.gates import Gate, GateVerdict
+from worker.domain.migration.phases import FULL_SHARE
+
+if TYPE_CHECKING:
+    from worker.domain.migration.gates import Measures
+
+COMPARE_FROM: Final = 5
+SOAK_FROM: Final = 90
+_HOURS, _DAYS_H = 2.0, 48.0
+"""From which on a time is said in hours and in days."""
+_TOO_MANY: Final = 10_000_000
+ONE_OF_TWO: Final = PROOF + math.log(2.0)
+"""What one of two proofs takes that has no help from the other, where their mean is asked."""
+WORDS: Final = {
+    Signal.FAILED: "failed",
+    Signal.SLOW: "slow",
+    Signal.UNDELIVERED: "not delivered",
+}
+UNPROVED_LOW: Final[Logs] = (0.0,) * len(LOWER)
+_NOT_LOOKED: Final = Gate(
+    "evidence", f"at most {evidence.FRESH_S:g} s old, about this share", "none",
+    GateVerdict.NOT_ENOUGH, missing=f"a look of the monitor: one every {evidence.TICK_S:g} s",
+)  # fmt: skip
+
+
+def evidence_gates(measures: Measures, share: int) -> tuple[Gate, ...]:
+    """What an advance from this share has to have proved."""
+    known = measures.evidence
+    if known is None:
+        return (_NOT_LOOKED,)
+    found = [_alarm(known), _assignment(known)]
+    for signal in SIGNALS:
+        if signal is Signal.UNDELIVERED and not measures.gives_reports:
+            found.append(_gate(f"{signal} proof", "no reports", GateVerdict.NOT_APPLICABLE))
+            continue
+        if signal is Signal.UNDELIVERED and share < FULL_SHARE and measures.legacy_gives_reports:
+            found.append(_low_or_no_worse(known, signal, measures, share))
+            continue
+        found.append(_low(known, signal, measures))
+        if signal is not Signal.UNDELIVERED and COMPARE_FROM <= share < SOAK_FROM:
+            found.append(_no_worse(known, signal, measures, share))
+    return tuple(found)
+
+
+def _alarm(known: Evidence) -> Gate:
+    suspects = evidence.suspicious(known)
+    verdict = GateVerdict.FAIL if suspects else GateVerdict.PASS
+    required, measured = "no detector above half its level", ", ".join(suspects) or "none"
+    missing = known.sick_replica.words if suspects and known.sick_replica else None
+    return Gate("alarm", required, measured, verdict, missing=missing)
+
+
+def _assignment(known: Evidence) -> Gate:
+    wrong = evidence.misassigned(known)
+    measured = "another share" if wrong else "as configured"
+    return Gate("assignment", "the share realised is the one configured", measured,
+                GateVerdict.FAIL if wrong else GateVerdict.PASS)  # fmt: skip
+
+
+def _low(known: Evidence, signal: Signal, measures: Measures) -> Gate:
+    value, left = evidence.low_proof(known, signal), _until_low(known, signal, PROOF)
+    required = f"{_bound(known, signal)}, 20 to 1"
+    return _proof(f"{signal} proof", required, value, known, signal, measures, left)
+
+
+def _no_worse(known: Evidence, signal: Signal, measures: Measures, share: int) -> Gate:
+    value = evidence.no_worse_proof(known, signal)
+    left = _until_no_worse(known, signal, share, PROOF)
+    required = f"{_at_most_worse(known, signal)}, 20 to 1"
+    return _proof(f"{signal} comparison", required, value, known, signal, measures, left)
+
+
+def _low_or_no_worse(known: Evidence, signal: Signal, measures: Measures, share: int) -> Gate:
+    value = evidence.low_or_no_worse_proof(known, signal)
+    either = (
+        _until_low(known, signal, ONE_OF_TWO),
+        _until_no_worse(known, signal, share, ONE_OF_TWO),
+    )
+    left = min((messages for messages in either if messages is not None), default=None)
+    required = f"{_bound(known, signal)}, or {_at_most_worse(known, signal)}, 20 to 1"
+    return _proof(f"{signal} proof", required, value, known, signal, measures, left)
+
+
+def _bound(known: Evidence, signal: Signal) -> str:
+    return f"at most {100.0 * known.bounds[signal][0]:g} % {WORDS[signal]}"
+
+
+def _at_most_worse(known: Evidence, signal: Signal) -> str:
+    """What the comparison proves, in the words of a gate."""
+    points = 100.0 * known.margins[signal]
+    noun = "point" if points == 1.0 else "points"
+    return f"at most {points:g} {noun} (or half) more {WORDS[signal]} than legacy"
+
+
+def _until_low(known: Evidence, signal: Signal, wanted: float) -> float | None:
+    """Messages until the rate is proved below its bound.
+
+    At the rate of failures seen so far; where nothing was seen, none is taken for granted.
+    """
+    events, total, _, _ = known.counted[signal]
+    rate = events / total if total else 0.0
+    return until_low(rate, known.bounds[signal][0], wanted, known.low[signal])
+
+
+def _until_no_worse(known: Evidence, signal: Signal, share: int, wanted: float) -> float | None:
+    """Messages of the target until the comparison is proved, at the rates seen so far."""
+    events, total, theirs, of = known.counted[signal]
+    if not total or not of:
+        return None
+    expected = margin.expected_rate(known.compared[signal])
+    tolerated, logs = known.margins[signal], known.no_worse[signal]
+    return until_no_worse((events / total, theirs / of), share, expected, tolerated, wanted, logs)
+
+
+def until_low(
+    rate: float, bound: float, wanted: float = PROOF, logs: Logs = UNPROVED_LOW
+) -> float | None:
+    """Messages until a rate is expected to be proved below its bound; None: never."""
+    return messages_until(logs, likelihood.rate_gains(Seen(rate, 1.0), bound, LOWER), wanted)
+
+
+def until_no_worse(  # noqa: PLR0917 - as `margin.gains` takes them, then as `until_low` does
+    rates: tuple[float, float], share: float, expected: float, tolerated: float,
+    wanted: float = PROOF, logs: Logs = margin.UNPROVED,
+) -> float | None:  # fmt: skip
+    """Messages of the target until it is expected to be proved hardly worse; None: never.
+
+    Args:
+        rates: of target and legacy.
+        share: the target's, per cent, below 100.
+        expected: the rate that both are expected to have.
+        tolerated: the margin.
+        wanted: nats.
+        logs: of the proof as it stands.
+    """
+    others = (100.0 - share) / share
+    block = Block(rates[0], 1.0, others * rates[1], others)
+    return messages_until(logs, margin.gains(block, expected, tolerated), wanted)
+
+
+def _proof(  # noqa: PLR0917 - one row of the table
+    name: str, required: str, value: float, known: Evidence, signal: Signal,
+    measures: Measures, left: float | None,
+) -> Gate:  # fmt: skip
+    total = known.counted[signal][1]
+    if signal is Signal.UNDELIVERED and known.unreported[0]:
+        missing = "reports of the target are missing altogether; see that they reach the webhook"
+        return Gate(name, required, "no reports come", GateVerdict.NOT_ENOUGH, int(total), missing)
+    odds = math.exp(min(value, 20.0))
+    measured = f"{odds:.3g} to 1" if total else "nothing"
+    if value >= PROOF:
+        return Gate(name, required, measured, GateVerdict.PASS, int(total))
+    return Gate(name, required, measured, GateVerdict.NOT_ENOUGH, int(total),
+                _missing(left, total, measures.per_s))  # fmt: skip
+
+
+def _missing(left: float | None, total: float, per_s: float) -> str:
+    if left is None:
+        return "not to be proved at the rate of failures seen so far"
+    wanted = f"about {left:.0f} messages" + ("" if total else " without a failure")
+    if not per_s:
+        return f"{wanted}; none come at present"
+    return f"{wanted}, {_time(left / per_s / 60.0)} at the present rate"
+
+
+def _time(minutes: float) -> str:
+    """As people say it, to two figures or more."""
+    hours = minutes / 60.0
+    if hours < _HOURS:
+        return f"{minutes:.0f} min"
+    return f"{hours:.0f} h" if hours < _DAYS_H else f"{hours / 24.0:.1f} days"
+
+
+def messages_until(logs: Logs, gains: Logs | None, wanted: float) -> float | None:
+    """Messages until the mean likelihood ratio passes `wanted` at these gains; None: never."""
+    if gains is None:
+        return None
+
+    def after(messages: float) -> float:
+        moved = [log + messages * gain for log, gain in zip(logs, gains, strict=True)]
+        return likelihood.strength(moved)
+
+    low, high = 0.0, 1.0
+    while after(high) < wanted:
+        low, high = high, high * 2
+        if high > _TOO_MANY:
+            return None
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if after(middle) < wanted else (low, middle)
+    return math.ceil(high)
+
+
+def _gate(name: str, measured: str, verdict: GateVerdict) -> Gate:
+    return Gate(name, "proved (20 to 1)", measured, verdict)

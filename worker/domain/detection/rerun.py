@@ -1,0 +1,131 @@
+"""Automatic decisions as plain data, and made again from it.
+
+Rules: what is stored is enough to make the decision again, bit for bit; floats stay what they are.
+Figures for people (`shown`) are stored beside it and never read back. Another version of the method
+is refused, not approximated. A field that another version stored is dropped, one that it did not
+know gets its default.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+from worker.domain.detection import evidence, likelihood
+from worker.domain.detection.automation import AutomaticDecision, Inputs, judged, ruled
+from worker.domain.detection.cohorts import Calls, Cohort, ReplicaCalls
+from worker.domain.detection.evidence import Evidence, Setting, Side, Tick
+from worker.domain.detection.judgement import Topic, Window
+from worker.domain.detection.likelihood import Seen
+from worker.domain.detection.margin import Block
+from worker.domain.detection.sick_replica import SickReplica
+from worker.domain.detection.signals import SIGNALS, level
+from worker.domain.detection.silence import Judged, Silence
+from worker.domain.migration.gates import Measures
+from worker.domain.stored import read_known, words
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from worker.domain.migration.snapshot import Snapshot
+
+
+def recorded(inputs: Inputs, after: Evidence) -> dict[str, Any]:
+    """A decision's inputs and the evidence they led to."""
+    return {
+        "method": evidence.METHOD,
+        **document(inputs),
+        "after": document(after),
+        "shown": shown(after),
+    }
+
+
+def replay(stored: Mapping[str, Any], state: Snapshot) -> tuple[AutomaticDecision | None, Evidence]:
+    """Decide again on what was recorded with a decision, in the state it was made in.
+
+    Raises:
+        ValueError: it was recorded by another method.
+    """
+    if stored["method"] != evidence.METHOD:
+        raise ValueError(f"recorded by method {stored['method']}, this is {evidence.METHOD}")
+    inputs = _inputs(stored)
+    found, known = judged(inputs, state)
+    return ruled(found, known, inputs, state), known
+
+
+def document(value: Any) -> Any:
+    """Values of this package as plain data."""
+    if isinstance(value, tuple):
+        return [document(each) for each in value]
+    if is_dataclass(value):
+        return {each.name: document(getattr(value, each.name)) for each in fields(value)}
+    return str(value) if isinstance(value, Topic) else value
+
+
+def restored(stored: Mapping[str, Any]) -> Evidence:
+    """Evidence from what `document` made of it."""
+    blocks = {
+        name: tuple(Block(*sums) for sums in stored[name])
+        for name in ("block", "compared", "other_block", "counted")
+        if name in stored
+    }
+    read: dict[str, Any] = dict(blocks)
+    if "silences" in stored:
+        read["silences"] = tuple(read_known(Silence, each) for each in stored["silences"])
+    if sick := stored.get("sick_replica"):
+        read["sick_replica"] = read_known(SickReplica, sick)
+    return read_known(Evidence, stored, **read)
+
+
+def _inputs(stored: Mapping[str, Any]) -> Inputs:
+    window, measures = stored.get("window"), stored.get("measures")
+    return Inputs(
+        at=stored["at"],
+        before=restored(stored["before"]),
+        tick=_tick(stored["tick"]),
+        setting=read_known(Setting, stored["setting"]),
+        held=words(Topic, stored["held"]),
+        window=read_known(Window, window) if window else None,
+        measures=read_known(Measures, measures) if measures else None,
+    )
+
+
+def _tick(stored: Mapping[str, Any]) -> Tick:
+    cohorts = stored.get("cohorts")
+    return read_known(
+        Tick,
+        stored,
+        target=_side(stored["target"]),
+        legacy=_side(stored["legacy"]),
+        legacy_all=read_known(Seen, stored["legacy_all"]),
+        cohorts=tuple(map(_cohort, cohorts)) if cohorts is not None else None,
+    )
+
+
+def _cohort(stored: Mapping[str, Any]) -> Cohort:
+    calls = {name: read_known(Calls, stored[name]) for name in ("target", "legacy", "legacy_all")}
+    replicas = tuple(read_known(ReplicaCalls, each) for each in stored.get("replicas", ()))
+    return read_known(Cohort, stored, **calls, replicas=replicas)
+
+
+def _side(stored: Mapping[str, Any]) -> Side:
+    failed, slow = read_known(Seen, stored["failed"]), read_known(Seen, stored["slow"])
+    judged = read_known(Judged, stored["judged"])
+    return read_known(Side, stored, failed=failed, slow=slow, judged=judged)
+
+
+def shown(known: Evidence) -> dict[str, str]:
+    """The evidence for people, by signal: what was counted, and how near the alarms are (nats)."""
+    found: dict[str, str] = {}
+    for signal in SIGNALS:
+        events, total, theirs, of = known.counted[signal]
+        rel = likelihood.strength(known.relative[signal])
+        own = evidence.absolute_strength(known, signal)
+        rel_level = level(relative=True, signal=signal)
+        own_level = level(relative=False, signal=signal)
+        found[str(signal)] = (
+            f"target {events:g} of {total:g}, legacy {theirs:g} of {of:g}; "
+            f"worse than legacy {rel:.1f} (alarm at {rel_level:.1f}), "
+            f"bad in itself {own:.1f} (alarm at {own_level:.1f})"
+        )
+    return found

@@ -1,0 +1,43 @@
+"""What an attempt can show, and how much evidence an alarm about it takes.
+
+Rules: pure. The budget of false alarms is one in `BUDGET_TICKS` for alarms that move traffic
+(relative) and one for those that only hold (absolute), each shared between its detectors by
+`_PART`.
+"""
+
+from __future__ import annotations
+
+import math
+from enum import IntEnum
+from functools import cache
+from typing import Final
+
+BUDGET_TICKS: Final = 259_200.0
+"""Ticks of 10 s in 30 days."""
+
+
+class Signal(IntEnum):
+    """What an attempt can show; the order of everything kept by signal."""
+
+    FAILED = 0
+    SLOW = 1
+    UNDELIVERED = 2
+
+    def __str__(self) -> str:
+        """The word people read."""
+        return self.name.lower()
+
+
+SIGNALS: Final = tuple(Signal)
+"""All, in their order."""
+
+_PART: Final = (
+    (0.5, 0.25, 0.25),  # relative, by signal
+    (0.25, 0.25, 0.25),  # absolute, by signal and bound: failures have two bounds
+)
+
+
+@cache
+def level(*, relative: bool, signal: Signal, budget: float = BUDGET_TICKS) -> float:
+    """The evidence at which a detector alarms, nats."""
+    return math.log(budget / _PART[0 if relative else 1][signal])

@@ -1,0 +1,1 @@
+"""Counts turned into figures: rates, health, comparison, prices, periods."""

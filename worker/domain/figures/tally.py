@@ -1,0 +1,288 @@
+"""Counting attempts: plain sums that add, subtract and travel.
+
+Rules: pure; whole numbers and exact money only, so that sums over replicas, slots and days are
+exact in any order. What counts as what is written out once, in `Tally.attempt`. Latency goes into
+a fixed histogram, for histograms add up and percentiles do not.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import accumulate
+from typing import TYPE_CHECKING, Final, assert_never
+
+from worker.domain.messages.outcome import NO_CURRENCY, Accepted, Blame, NotSent, Refused, Unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from worker.domain.messages.outcome import Money, Outcome
+
+COUNTERS: Final = (
+    "accepted",
+    "refused",
+    "not_sent_provider",
+    "not_sent_account",
+    "not_sent_recipient",
+    "not_sent_message",
+    "unknown",
+    "skipped",
+    "distinct_failed",
+    "fallback",
+    "segments",
+    "unpriced",
+    "duration_us",
+    "delivered",
+    "undelivered",
+    "eligible_ok",
+    "eligible_failed",
+    "eligible_slow",
+    "eligible_refused",
+    "eligible_delivered",
+    "eligible_undelivered",
+    "eligible_unreported",
+    "probe_accepted",
+    "probe_errors",
+    "probe_delivered",
+    "probe_undelivered",
+)
+"""Whole-number counters of a tally.
+
+`distinct_failed` are failures and skips, at most one a recipient and day: what shows that a
+provider is in trouble, and not a number. `fallback` counts attempts made after another candidate
+was proved not to have sent; `segments` and `duration_us` (microseconds) sum over accepted attempts
+alone, and `unpriced` are those of unknown cost; `eligible_refused` are nobody's failures: refused
+by the fault of the recipient or the message; `eligible_unreported` are those of
+`eligible_undelivered` for which no final report came at all. Validation messages count in `probe_*`
+and in no other.
+"""
+
+BOUNDS_MS: Final = (
+    10, 25, 50, 75, 100, 150, 200, 300, 400, 500, 750,
+    1000, 1500, 2000, 2500, 3000, 4000, 5000, 7500, 10_000, 15_000, 30_000,
+)  # fmt: skip
+"""Upper bounds of the histogram's buckets, milliseconds, inclusive; one more bucket takes what is
+longer. Stored sums rely on them: they never change. On the wire: `metrics.DURATION_BOUNDS_MS`."""
+_STARTS_MS: Final = (0.0, *map(float, BOUNDS_MS))
+_ENDS_MS: Final = (*map(float, BOUNDS_MS), math.inf)
+_EXACT: Final = 1e-9
+"""What a share of a number of calls may be off by as a float."""
+_LATENCY: Final = "latency:"
+_COST: Final = "cost:"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One attempt as the metrics see it."""
+
+    provider: str
+    outcome: Outcome
+    duration_ms: float
+    lane: str
+    message_type: str
+    branch_id: int | None
+    segments: int
+    cost: Money | None
+    eligible: bool
+    recipient_hash: str
+    fallback: bool
+    probe: bool = False
+    """A validation message: counted apart."""
+
+
+class Tally:
+    """Sums over some attempts."""
+
+    __slots__ = (*COUNTERS, "cost", "latency")
+
+    accepted: int
+    refused: int
+    not_sent_provider: int
+    not_sent_account: int
+    not_sent_recipient: int
+    not_sent_message: int
+    unknown: int
+    skipped: int
+    distinct_failed: int
+    fallback: int
+    segments: int
+    unpriced: int
+    duration_us: int
+    delivered: int
+    undelivered: int
+    eligible_ok: int
+    eligible_failed: int
+    eligible_slow: int
+    eligible_refused: int
+    eligible_delivered: int
+    eligible_undelivered: int
+    eligible_unreported: int
+    probe_accepted: int
+    probe_errors: int
+    probe_delivered: int
+    probe_undelivered: int
+
+    def __init__(self) -> None:
+        for name in COUNTERS:
+            setattr(self, name, 0)
+        self.latency = [0] * (len(BOUNDS_MS) + 1)
+        self.cost: dict[str, Decimal] = {}
+
+    def attempt(self, measured: Measured) -> None:
+        """Count one attempt, but for the evidence (`eligible_*`, `distinct_failed`)."""
+        if measured.probe:
+            self._probe(measured.outcome)
+            return
+        self.fallback += measured.fallback
+        match measured.outcome:
+            case Accepted(cost=cost, parts=parts):
+                self.accepted += 1
+                self.segments += parts or measured.segments
+                self.duration_us += round(measured.duration_ms * 1_000)
+                self.latency[bisect_left(BOUNDS_MS, measured.duration_ms)] += 1
+                self.unpriced += (cost or measured.cost) is None
+                add_cost(self.cost, cost or measured.cost)
+            case Refused():
+                self.refused += 1
+            case NotSent(blame=Blame.PROVIDER):
+                self.not_sent_provider += 1
+            case NotSent(blame=Blame.ACCOUNT):
+                self.not_sent_account += 1
+            case NotSent(blame=Blame.RECIPIENT):
+                self.not_sent_recipient += 1
+            case NotSent():
+                self.not_sent_message += 1
+            case Unknown():
+                self.unknown += 1
+            case _:
+                assert_never(measured.outcome)
+
+    def add(self, names: Sequence[str]) -> None:
+        """Count one more of each of these counters."""
+        for name in names:
+            setattr(self, name, getattr(self, name) + 1)
+
+    def _probe(self, outcome: Outcome) -> None:
+        failure = counts_as_failure(outcome)
+        self.probe_accepted += failure is False
+        self.probe_errors += failure is True
+
+    def counts(self) -> dict[str, int | Decimal]:
+        """The sums flat, as stored: name -> number, without those of 0.
+
+        Latency buckets are `latency:<index in BOUNDS_MS>`, costs `cost:<currency>`.
+        """
+        sums: dict[str, int | Decimal] = {name: getattr(self, name) for name in COUNTERS}
+        sums |= {f"{_LATENCY}{index}": count for index, count in enumerate(self.latency)}
+        sums |= cost_counts(self.cost)
+        return {name: count for name, count in sums.items() if count}
+
+    @classmethod
+    def of(cls, counts: Mapping[str, int | Decimal]) -> Tally:
+        """Read what `counts` wrote; names it does not know are left out."""
+        tally = cls()
+        for name, count in counts.items():
+            if name in COUNTERS:
+                setattr(tally, name, count)
+            elif name.startswith(_LATENCY):
+                tally.latency[int(name.removeprefix(_LATENCY))] = int(count)
+            elif name.startswith(_COST):
+                tally.cost[name.removeprefix(_COST)] = Decimal(count)
+        return tally
+
+    def since(self, earlier: Tally) -> Tally:
+        """What was counted after `earlier`, an earlier copy of this tally."""
+        return self._combined(earlier, -1)
+
+    def plus(self, other: Tally) -> Tally:
+        """The sums over both, on their own."""
+        return self._combined(other, 1)
+
+    def _combined(self, other: Tally, sign: int) -> Tally:
+        result = Tally()
+        for name in COUNTERS:
+            setattr(result, name, getattr(self, name) + sign * getattr(other, name))
+        pairs = zip(self.latency, other.latency, strict=True)
+        result.latency = [count + sign * change for count, change in pairs]
+        for currency in self.cost.keys() | other.cost.keys():
+            amount = self.cost.get(currency, 0) + sign * other.cost.get(currency, Decimal())
+            if amount:
+                result.cost[currency] = amount
+        return result
+
+    @property
+    def errors(self) -> int:
+        """Attempts that count against the provider: faults of it or the account, and unknown."""
+        return self.not_sent_provider + self.not_sent_account + self.unknown + self.skipped
+
+    @property
+    def mean_ms(self) -> float | None:
+        """Mean duration of accepted calls; None without any."""
+        return self.duration_us / self.accepted / 1_000 if self.accepted else None
+
+    @property
+    def p95_ms(self) -> float | None:
+        """95th percentile of accepted calls, see `percentile`."""
+        return self.percentile_ms(0.95)
+
+    def percentile_ms(self, share: float) -> float | None:
+        """A percentile of accepted calls, see `percentile`."""
+        rounding_ms = self.accepted * 0.0005  # of each call to whole microseconds
+        return percentile(self.latency, share, self.duration_us / 1_000 + rounding_ms)
+
+
+def counts_as_failure(outcome: Outcome) -> bool | None:
+    """Whether the detectors see a failure; None: not counted (nobody's or the message's fault)."""
+    match outcome:
+        case Accepted():
+            return False
+        case Refused() | NotSent(blame=Blame.RECIPIENT | Blame.MESSAGE):
+            return None
+        case NotSent() | Unknown():
+            return True
+        case _:
+            assert_never(outcome)
+
+
+def add_cost(sums: dict[str, Decimal], cost: Money | None) -> None:
+    """Add an amount to the sums by currency."""
+    if cost is None:
+        return
+    code = cost.currency
+    known = len(code) == len(NO_CURRENCY) and code.isascii() and code.isupper()
+    code = code if known and code.isalpha() else NO_CURRENCY
+    sums[code] = sums.get(code, Decimal()) + cost.amount
+
+
+def cost_counts(cost: Mapping[str, Decimal]) -> dict[str, int | Decimal]:
+    """Costs flat, as stored: `cost:<currency>` -> amount."""
+    return {f"{_COST}{currency}": amount for currency, amount in cost.items()}
+
+
+def percentile(latency: Sequence[int], share: float, total_ms: float = math.inf) -> float | None:
+    """What at least `share` of the calls took at most, in milliseconds: a bound of the histogram.
+
+    Where what all calls took together leaves less room, it is that: of a single call, its own time.
+    Never less than the true percentile, and on the same side of every bound of the histogram: that
+    is what gates rely on. None without calls.
+
+    Args:
+        latency: calls by bucket.
+        share: which percentile, above 0 and up to 1.
+        total_ms: what all of them took together; infinity where that is not known.
+    """
+    calls = sum(latency)
+    if not calls:
+        return None
+    seen = list(accumulate(latency))
+    bucket = next(at for at, count in enumerate(seen) if count >= share * calls)
+    least = sum(count * start for count, start in zip(latency, _STARTS_MS, strict=True))
+    if total_ms < least:  # sums of different calls tell nothing of each other
+        return _ENDS_MS[bucket]
+    rank = max(1, math.ceil(share * calls - _EXACT))
+    as_long = seen[bucket] - rank + 1
+    room = _STARTS_MS[bucket] + (total_ms - least) / as_long
+    return min(_ENDS_MS[bucket], room)

@@ -1,0 +1,174 @@
+"""What a message costs where the provider does not say: prices by provider, country and time.
+
+Rules: a table is taken whole or refused with every problem listed. Of the rows in force on a day
+the one with the longest matching calling prefix counts; two rows of one provider and prefix never
+hold on the same day. Days are calendar days in UTC, both ends included. Money is decimal.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
+from itertools import combinations
+from typing import TYPE_CHECKING, Final
+
+from worker.domain.messages.outcome import Money
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_PREFIX: Final = re.compile(r"\+?([1-9][0-9]{0,14})", re.ASCII)
+_PROVIDER: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}", re.ASCII)
+_CURRENCY: Final = re.compile(r"[A-Z]{3}", re.ASCII)
+_FIELDS: Final = ("provider", "prefix", "validFrom", "validTo", "price", "currency")
+
+
+class TariffError(ValueError):
+    """A table that cannot be used; `problems` names every reason."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One price, per segment."""
+
+    provider: str
+    prefix: str
+    """Calling prefix, digits without `+`: a country (`260`) or a part of it (`26097`)."""
+    valid_from: date
+    valid_to: date
+    """The last day, included; `date.max` = open."""
+    price: Decimal
+    currency: str
+    """ISO 4217."""
+
+    def on(self, day: date) -> bool:
+        """Whether the row holds on that day."""
+        return self.valid_from <= day <= self.valid_to
+
+
+@dataclass(frozen=True, slots=True)
+class Tariff:
+    """A table of prices. `Tariff({})` knows none."""
+
+    rows: Mapping[tuple[str, str], tuple[Row, ...]]
+    """By provider and prefix."""
+
+    def price(self, provider: str, e164: str, segments: int, on: date) -> Money | None:
+        """Price of a whole message; None where the table has no row for it.
+
+        Args:
+            provider: configured id.
+            e164: recipient, e.g. `+260977123456`.
+            segments: parts of the message.
+            on: the day it was sent, UTC.
+        """
+        digits = e164.removeprefix("+")
+        for length in range(len(digits), 0, -1):
+            for row in self.rows.get((provider, digits[:length]), ()):
+                if row.on(on):
+                    return Money(row.price * segments, row.currency)
+        return None
+
+
+def parse(raw: object) -> Tariff:
+    """Read a table as a YAML or JSON reader returns it.
+
+    Shape: `{"tariffs": [{provider, prefix, validFrom?, validTo?, price, currency}, ...]}`; prefix
+    with or without `+`, days as dates or `YYYY-MM-DD`, an absent one leaves that end open; the
+    price is for one segment, best written in quotes.
+
+    Raises:
+        TariffError: with every problem, rows counted from 1.
+    """
+    if not isinstance(raw, dict) or set(raw) != {"tariffs"} or not isinstance(raw["tariffs"], list):
+        raise TariffError(("expected an object with one list, 'tariffs'",))
+    problems: list[str] = []
+    read = [(place, _row(place, each, problems)) for place, each in enumerate(raw["tariffs"], 1)]
+    rows = [(place, row) for place, row in read if row is not None]
+    problems += _overlaps(rows)
+    if problems:
+        raise TariffError(tuple(problems))
+    return Tariff(_index(row for _, row in rows))
+
+
+def _index(rows: Iterable[Row]) -> dict[tuple[str, str], tuple[Row, ...]]:
+    table: dict[tuple[str, str], tuple[Row, ...]] = {}
+    for row in rows:
+        at = (row.provider, row.prefix)
+        table[at] = (*table.get(at, ()), row)
+    return table
+
+
+def _overlaps(rows: list[tuple[int, Row]]) -> list[str]:
+    groups: dict[tuple[str, str], list[tuple[int, Row]]] = {}
+    for place, row in rows:
+        groups.setdefault((row.provider, row.prefix), []).append((place, row))
+    return [
+        f"rows {a} and {b}: expected one price for {one.provider} +{one.prefix} on any day, "
+        f"got two from {max(one.valid_from, other.valid_from)} "
+        f"to {min(one.valid_to, other.valid_to)}"
+        for group in groups.values()
+        for (a, one), (b, other) in combinations(group, 2)
+        if one.valid_from <= other.valid_to and other.valid_from <= one.valid_to
+    ]
+
+
+def _row(place: int, raw: object, problems: list[str]) -> Row | None:
+    """Read one row; what is wrong with it goes to `problems`, and a row with problems is None."""
+    if not isinstance(raw, dict):
+        problems.append(f"row {place}: expected an object, got {raw!r}")
+        return None
+    unknown = [str(name) for name in raw if name not in _FIELDS]
+    wrong = [f"{name}: expected one of {', '.join(_FIELDS)}" for name in unknown]
+    provider = _text(raw, "provider", _PROVIDER, "a provider id in lower case", wrong)
+    prefix = _text(raw, "prefix", _PREFIX, "a calling prefix such as +260", wrong)
+    currency = _text(raw, "currency", _CURRENCY, "an ISO 4217 code", wrong)
+    price = _price(raw.get("price"), wrong)
+    first = _day(raw, "validFrom", date.min, wrong)
+    last = _day(raw, "validTo", date.max, wrong)
+    if first > last:
+        wrong.append(f"validTo: expected {first} or later, got {last}")
+    problems += [f"row {place}: {each}" for each in wrong]
+    return None if wrong else Row(provider, prefix.lstrip("+"), first, last, price, currency)
+
+
+def _text(
+    raw: Mapping[str, object], name: str, form: re.Pattern[str], expected: str, wrong: list[str]
+) -> str:
+    value = raw.get(name)
+    written = str(value) if type(value) is int else value  # YAML reads +260 as a number
+    if isinstance(written, str) and form.fullmatch(written):
+        return written
+    wrong.append(f"{name}: expected {expected}, got {value!r}")
+    return ""
+
+
+def _price(value: object, wrong: list[str]) -> Decimal:
+    try:
+        # A float's shortest spelling is what was written in the file.
+        amount = Decimal(repr(value) if type(value) in (int, float) else str(value))
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if amount.is_finite() and amount >= 0:
+        return amount
+    wrong.append(f"price: expected a decimal number of 0 or more, got {value!r}")
+    return Decimal(0)
+
+
+def _day(raw: Mapping[str, object], name: str, default: date, wrong: list[str]) -> date:
+    value = raw.get(name)
+    if value is None:
+        return default
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    try:
+        return date.fromisoformat(str(value))
+    except ValueError:
+        wrong.append(f"{name}: expected a day such as 2026-01-31, got {value!r}")
+        return default

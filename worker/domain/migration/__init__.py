@@ -1,0 +1,1 @@
+"""How far the migration is, who decides it, and where a message goes."""

@@ -1,0 +1,16 @@
+"""A change that cannot be carried out in this state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from worker.domain.migration.reply_codes import ReplyCode
+
+
+class ChangeRefused(Exception):  # noqa: N818 - control flow within this package
+    """Says what was asked, what is possible and how to go on."""
+
+    def __init__(self, code: ReplyCode, text: str) -> None:
+        super().__init__(text)
+        self.code = code

@@ -1,0 +1,173 @@
+"""Gates: what an upward move has to show.
+
+Rules: a gate says what was required, what was measured, on which sample, and the verdict; "not
+enough data" is a verdict of its own and never a pass. Silence is neither success nor failure.
+From a share of 0 there is no evidence yet: only the lock and the account call are asked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from worker.domain.detection.evidence import Evidence
+    from worker.domain.migration.phases import Requirements
+
+MINIMUM_SAMPLE = 100
+"""Outcomes before a rate means anything."""
+
+
+class GateVerdict(StrEnum):
+    """What became of a gate."""
+
+    PASS = "pass"  # noqa: S105 - a verdict
+    FAIL = "fail"
+    NOT_ENOUGH = "not enough data"
+    NOT_APPLICABLE = "not applicable"
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One gate and its verdict."""
+
+    name: str
+    required: str
+    measured: str
+    verdict: GateVerdict
+    sample: int | None = None
+    missing: str | None = None
+    """What is missing, and how long it takes at the measured rate."""
+
+    @property
+    def open(self) -> bool:
+        """Whether it lets a move through."""
+        return self.verdict in (GateVerdict.PASS, GateVerdict.NOT_APPLICABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """The target as measured since the present percentage began."""
+
+    accepted: int = 0
+    errors: int = 0
+    p95_ms: float | None = None
+    delivered: int = 0
+    judged: int = 0
+    """Accepted attempts judged at the delivery age."""
+    gives_reports: bool = True
+    legacy_gives_reports: bool = True
+    """Without, delivery has nothing to be compared with."""
+    per_s: float = 0.0
+    """Outcomes a second of late; 0: none come."""
+    account_ok: bool = False
+    account_reason: str = "not asked yet"
+    evidence: Evidence | None = None
+    """What the monitor knows about this share; None: it has not looked of late."""
+
+    @property
+    def outcomes(self) -> int:
+        """Accepted and errors: what the rates are of."""
+        return self.accepted + self.errors
+
+
+def lock_gate(locked: str | None) -> Gate:
+    """No lock."""
+    if locked is None:
+        return Gate("lock", "none", "none", GateVerdict.PASS)
+    missing = "an administrator lifts it with `unlock`"
+    return Gate("lock", "none", locked, GateVerdict.FAIL, missing=missing)
+
+
+def account_gate(measures: Measures) -> Gate:
+    """The target's account call succeeds."""
+    verdict = GateVerdict.PASS if measures.account_ok else GateVerdict.FAIL
+    return Gate("account", "the account call succeeds", measures.account_reason, verdict)
+
+
+def time_gate(since: datetime | None, now: datetime, minimum: timedelta) -> Gate:
+    """Minimum time at the present percentage."""
+    required = f"{minimum.total_seconds() / 60:g} min at the present percentage"
+    if since is None:
+        return Gate("time", required, "not known", GateVerdict.NOT_ENOUGH)
+    passed = now - since
+    measured = f"{passed.total_seconds() / 60:.1f} min"
+    if passed >= minimum:
+        return Gate("time", required, measured, GateVerdict.PASS)
+    left = (minimum - passed).total_seconds() / 60
+    return Gate("time", required, measured, GateVerdict.FAIL, missing=f"{left:.1f} min")
+
+
+def requirement_gates(
+    wanted: Requirements, measures: Measures, minimum: int = MINIMUM_SAMPLE
+) -> tuple[Gate, ...]:
+    """Success, errors, response and delivery of the target, on a minimum of outcomes each."""
+    success = _rate(measures.accepted, measures.outcomes)
+    errors = _rate(measures.errors, measures.outcomes)
+    return (
+        _sampled(
+            "success", f">= {wanted.min_success_rate:g} %", success, measures.outcomes, measures,
+            minimum,
+            good=success is not None and success >= wanted.min_success_rate,
+        ),
+        _sampled(
+            "errors", f"<= {wanted.max_error_rate:g} %", errors, measures.outcomes, measures,
+            minimum,
+            good=errors is not None and errors <= wanted.max_error_rate,
+        ),
+        _response(wanted, measures, minimum),
+        _delivery(wanted, measures, minimum),
+    )  # fmt: skip
+
+
+def _response(wanted: Requirements, measures: Measures, minimum: int) -> Gate:
+    required = f"p95 <= {wanted.max_p95_ms / 1000:g} s"
+    value = measures.p95_ms
+    measured = "nothing" if value is None else f"{value / 1000:.2f} s"
+    if value is None or measures.accepted < minimum:
+        missing = _missing(minimum - measures.accepted, measures)
+        return Gate(
+            "response", required, measured, GateVerdict.NOT_ENOUGH, measures.accepted, missing
+        )
+    verdict = GateVerdict.PASS if value <= wanted.max_p95_ms else GateVerdict.FAIL
+    return Gate("response", required, measured, verdict, measures.accepted)
+
+
+def _delivery(wanted: Requirements, measures: Measures, minimum: int) -> Gate:
+    required = f">= {wanted.min_delivery_rate:g} % delivered"
+    if not measures.gives_reports:
+        return Gate("delivery", required, "no reports", GateVerdict.NOT_APPLICABLE)
+    rate = _rate(measures.delivered, measures.judged)
+    good = rate is not None and rate >= wanted.min_delivery_rate
+    return _sampled("delivery", required, rate, measures.judged, measures, minimum, good=good)
+
+
+def _sampled(  # noqa: PLR0917 - one row of the table
+    name: str,
+    required: str,
+    rate: float | None,
+    sample: int,
+    measures: Measures,
+    minimum: int,
+    *,
+    good: bool,
+) -> Gate:
+    measured = "nothing" if rate is None else f"{rate:.2f} %"
+    if sample < minimum:
+        missing = _missing(minimum - sample, measures)
+        return Gate(name, required, measured, GateVerdict.NOT_ENOUGH, sample, missing)
+    return Gate(name, required, measured, GateVerdict.PASS if good else GateVerdict.FAIL, sample)
+
+
+def _missing(left: int, measures: Measures) -> str:
+    if not measures.per_s:
+        return f"{left} outcomes; none come at present"
+    minutes = left / measures.per_s / 60
+    return f"{left} outcomes, about {minutes:.1f} min at the present rate"
+
+
+def _rate(part: int, whole: int) -> float | None:
+    return 100.0 * part / whole if whole else None

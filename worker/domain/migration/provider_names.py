@@ -1,0 +1,20 @@
+"""How people call the two providers: by role, by id or by a common spelling, in any case."""
+
+from __future__ import annotations
+
+from worker.domain.migration.phases import Role
+
+
+def role_named(name: object, target_id: str, legacy_id: str) -> Role | None:
+    """The role a person means by `name`; None when it is neither provider's."""
+    if not isinstance(name, str):
+        return None
+    wanted = _plain(name)
+    for role, ident in ((Role.TARGET, target_id), (Role.LEGACY, legacy_id)):
+        if wanted in (_plain(role), _plain(ident)):
+            return role
+    return Role.TARGET if wanted == "africastalking" and legacy_id != wanted else None
+
+
+def _plain(name: str) -> str:
+    return "".join(c for c in name.lower() if c.isalnum())

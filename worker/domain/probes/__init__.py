@@ -1,0 +1,1 @@
+"""Validation traffic: whom to probe, when, and what it shows."""

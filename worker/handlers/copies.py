@@ -1,0 +1,61 @@
+"""Copies of a command in the retry queues: what they carry, and how a copy is recognised.
+
+Rules: a record waits for one copy, the one of its round. Only a worker can publish what comes by
+`sms.requeue`, so there the round is believed as it stands. `sms.lost` also gets commands with
+headers that a publisher chose. A round counts there only under a seal: a keyed hash over round,
+message id and body (HMAC-SHA-256, RFC 2104), which no publisher can make or see.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from contracts.names import Header
+from worker.handlers.decode import carried, first_seen, text_header
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from worker.domain.messages.message import Record
+    from worker.ports.broker import Incoming
+
+_SEPARATOR: Final = b"\x1f"
+
+
+def copy_headers(key: bytes, incoming: Incoming, round_: int, now: datetime) -> dict[str, object]:
+    """What a copy carries that comes back for round `round_`; 0: there is no record yet."""
+    seen: dict[str, object] = {Header.FIRST_AT: first_seen(incoming, now).isoformat()}
+    return {**seen, **round_headers(key, incoming, round_)} if round_ else seen
+
+
+def round_headers(key: bytes, incoming: Incoming, round_: int) -> dict[str, object]:
+    """The round a copy belongs to, under its seal."""
+    return {Header.ROUND: round_, Header.SEAL: _seal(key, incoming, round_)}
+
+
+def proved(key: bytes, incoming: Incoming) -> Incoming:
+    """The delivery without a round that no worker gave it."""
+    seal = text_header(incoming, Header.SEAL) or ""
+    ours = _seal(key, incoming, carried(incoming, Header.ROUND))
+    if hmac.compare_digest(seal.encode(errors="replace"), ours.encode()):
+        return incoming
+    headers = {name: value for name, value in incoming.headers.items() if name != Header.ROUND}
+    return replace(incoming, headers=headers)
+
+
+def is_copy(incoming: Incoming) -> bool:
+    """Whether a worker had it before."""
+    return Header.FIRST_AT in incoming.headers or Header.ERRORS in incoming.headers
+
+
+def is_copy_of(incoming: Incoming, record: Record) -> bool:
+    """Whether a delivery is the copy that a record waits for, or waited for last."""
+    return 0 < carried(incoming, Header.ROUND) == record.round
+
+
+def _seal(key: bytes, incoming: Incoming, round_: int) -> str:
+    ident = (incoming.message_id or "").encode(errors="replace")
+    content = _SEPARATOR.join((b"copy", str(round_).encode(), ident, incoming.body))
+    return hmac.digest(key, content, "sha256").hex()

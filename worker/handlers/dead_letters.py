@@ -1,0 +1,135 @@
+"""A dead letter as a person sees it: why it is there, where from, and what may be shown of it.
+
+Rules: the text of an SMS and the full number are shown only on request; whatever cannot be read is
+told by its size. A dead letter is named by its message id: the AMQP property, else the body's, else
+a digest of the body; several may bear one name, and what is done to the name is done to all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, Final
+
+from contracts.codec import DecodeError, read_object
+from contracts.commands import own_message_id
+from contracts.names import Header, Queue
+from worker.domain.messages.phone import mask
+from worker.handlers.deaths import newest_death
+from worker.handlers.decode import LANE_OF_QUEUE, carried, moment, text_header
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from worker.ports.broker import Incoming
+
+_NAME: Final = re.compile(r"[!-~]{1,128}", re.ASCII)
+_DIGEST: Final = 12
+_PLAIN: Final = frozenset({"messageId", "branchId", "expiresAt"})
+"""Fields of a command that name neither a person nor say what was written."""
+_SOURCES: Final = frozenset({*LANE_OF_QUEUE, Queue.REPORTS, Queue.UNROUTED_COMMANDS})
+"""Queues a message comes to on its own; what it only passes through (tiers, `sms.lost`) is none."""
+_NO_REASON: Final = "given up by the broker"
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message of `sms.dead`."""
+
+    name: str
+    """By which commands select it."""
+    incoming: Incoming
+    """Properties, headers and body; `queue` is the one it died in."""
+    reason: str
+    attempts: int | None
+    """Provider calls; None where nobody counted."""
+    first_at: datetime | None
+    last_at: datetime | None
+
+    @property
+    def source(self) -> str:
+        """The queue it died in."""
+        return self.incoming.queue
+
+    @property
+    def replayed_by(self) -> str | None:
+        """Who replayed it before; None: nobody."""
+        return text_header(self.incoming, Header.REPLAY)
+
+    def summary(self) -> dict[str, Any]:
+        """What a list shows: no text, the number masked."""
+        return {
+            "id": self.name,
+            "source": self.source,
+            "reason": self.reason,
+            "attempts": self.attempts,
+            "firstAt": _iso(self.first_at),
+            "lastAt": _iso(self.last_at),
+            "recipient": self.visible().get("to"),
+            "bytes": len(self.incoming.body),
+            "replayedBy": self.replayed_by,
+        }
+
+    def visible(self) -> dict[str, Any]:
+        """The body's fields with everything hidden that is somebody's business."""
+        try:
+            fields = read_object(self.incoming.body)
+        except DecodeError:
+            return {}
+        return {str(name): _hidden(str(name), value) for name, value in fields.items()}
+
+
+def dead_letter(incoming: Incoming) -> DeadLetter:
+    """Read what stands in `sms.dead`; what the broker put there itself has no headers of ours."""
+    death = newest_death(incoming.headers, _SOURCES)
+    source = text_header(incoming, Header.SOURCE) or (death and death.queue)
+    attempts = carried(incoming, Header.ATTEMPTS)
+    return DeadLetter(
+        name=_name(incoming),
+        incoming=replace(incoming, queue=str(source or incoming.routing_key)),
+        reason=text_header(incoming, Header.REASON) or _NO_REASON,
+        attempts=attempts if Header.ATTEMPTS in incoming.headers else None,
+        first_at=moment(incoming, Header.FIRST_AT),
+        last_at=moment(incoming, Header.LAST_AT),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which dead letters a command is about."""
+
+    names: frozenset[str] = frozenset()
+    everything: bool = False
+    reason: str | None = None
+    """Shell pattern over the reason, any case; without `*`, `?` or `[` anywhere in it."""
+
+    def wants(self, letter: DeadLetter) -> bool:
+        """Whether this one is meant."""
+        if self.everything or letter.name in self.names:
+            return True
+        return self.reason is not None and _matches(letter.reason.lower(), self.reason.lower())
+
+
+def _matches(reason: str, pattern: str) -> bool:
+    return fnmatchcase(reason, pattern) if set(pattern) & set("*?[") else pattern in reason
+
+
+def _name(incoming: Incoming) -> str:
+    for candidate in (incoming.message_id, own_message_id(incoming.body)):
+        if candidate is not None and _NAME.fullmatch(candidate):
+            return candidate
+    return f"sha256-{hashlib.sha256(incoming.body).hexdigest()[:_DIGEST]}"
+
+
+def _hidden(name: str, value: object) -> object:
+    if name == "to" and isinstance(value, str):
+        return mask(value)
+    if name in _PLAIN and isinstance(value, str | int):
+        return value
+    return f"({len(value)} characters)" if isinstance(value, str) else "(hidden)"
+
+
+def _iso(at: datetime | None) -> str | None:
+    return at.isoformat(timespec="seconds") if at else None

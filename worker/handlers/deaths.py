@@ -1,0 +1,52 @@
+"""Where and why the broker itself took a message out of a queue.
+
+Rules: `x-death` lists the deaths of a message, the newest first. A copy that came through a retry
+tier died there as well, and there first, so `x-first-death-*` says nothing about it. The newest
+death in a queue that the caller names is the one that counts. Newer brokers tell the last death in
+headers of their own too (`x-last-death-*`); those are asked where the list names no such queue, for
+an older broker passes on whatever a publisher wrote there. Whatever the headers hold, nothing here
+raises.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterator, Mapping
+
+_REASONS: Final = frozenset({"rejected", "expired", "maxlen", "delivery_limit"})
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """One death of a message."""
+
+    queue: str
+    reason: str
+    """As the broker names it."""
+
+
+def newest_death(headers: Mapping[str, object], queues: Container[str]) -> Death | None:
+    """The newest death in one of these queues; None: the headers tell of none."""
+    for queue, reason in _deaths(headers):
+        name = _text(queue)
+        if name is not None and name in queues:
+            why = _text(reason)
+            return Death(name, why if why in _REASONS else "unknown reason")
+    return None
+
+
+def _deaths(headers: Mapping[str, object]) -> Iterator[tuple[object, object]]:
+    listed = headers.get("x-death")
+    for entry in listed if isinstance(listed, list | tuple) else ():
+        if isinstance(entry, dict):
+            yield entry.get("queue"), entry.get("reason")
+    yield headers.get("x-last-death-queue"), headers.get("x-last-death-reason")
+
+
+def _text(value: object) -> str | None:
+    if isinstance(value, bytes | bytearray):
+        return value.decode(errors="replace")
+    return value if isinstance(value, str) else None

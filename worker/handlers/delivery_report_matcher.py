@@ -1,0 +1,167 @@
+"""Matches delivery reports: finds the message of a stored report, and applies the report to it.
+
+Rules:
+- A report is matched by the provider's id, by our own id where the gateway gives it back, or, where
+  a provider has neither, to the only `unknown` message of that recipient (two candidates: none).
+- A report is about an attempt at the provider that sent it. About another provider's attempt it
+  says nothing, even if it knows the ids.
+- Delivery moves forward only. On `unknown` a report proves `accepted`.
+- What a report says of the recipient's consent is recorded by `consent`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from worker.domain.messages.consent import CLOCKS_DIFFER
+from worker.domain.messages.message import Attempt, Delivery, Record, Result, State
+from worker.domain.messages.outcome import Accepted
+from worker.domain.messages.receipts import FINAL, moves
+from worker.domain.messages.writes import Finished
+from worker.handlers import message_events
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from worker.domain.messages.message import StoredEvent
+    from worker.domain.messages.receipts import DeliveryReport, StoredReport
+    from worker.handlers.consent import Wishes
+    from worker.handlers.message_events import Announcer
+    from worker.ports.clock import Clock
+    from worker.ports.messages import Reported, Reports
+
+_TRIES: Final = 3
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """Brings a stored report into the record of its message.
+
+    Args:
+        reported: the records.
+        reports: the reports.
+        announcer: publishes stored events.
+        wishes: takes the opt-out that a report may tell of.
+        clock: time.
+    """
+
+    reported: Reported
+    reports: Reports
+    announcer: Announcer
+    wishes: Wishes
+    clock: Clock
+
+    async def match(self, stored: StoredReport) -> bool:
+        """Find the message and apply the report; False: nobody's yet. Raises `StoreUnavailable`."""
+        for _ in range(_TRIES):
+            match = await self._find(stored)
+            if match is None:
+                await self.wishes.of_nobodys_report(stored)
+                return False
+            record, attempt, how = match
+            if record.state is State.SUBMITTING:
+                return False  # the outcome is being written: it looks for us afterwards
+            await self.wishes.of_report(stored, record.recipient, attempt.sender_id)
+            if await self._apply(stored.report, record, attempt, how):
+                await self.reports.matched(stored.id)
+                return True
+        return False
+
+    async def _find(self, stored: StoredReport) -> tuple[Record, Attempt, str] | None:
+        """By our own id and epoch, by the provider's id, by recipient: what the report has."""
+        report, pid = stored.report, stored.report.provider_message_id
+        if report.message_id is not None and report.epoch is not None:
+            record = await self.reported.find(report.message_id)
+            match = _attempt(record, report.provider, lambda a: a.epoch == report.epoch)
+            if record is not None and match is None:
+                _log.warning(
+                    "report without effect: it names no attempt at its provider",
+                    provider=report.provider,
+                    message_id=record.id,
+                )
+            return match
+        if pid is not None:
+            record = await self.reported.by_reference(report.provider, pid)
+            if record is not None:
+                return _attempt(record, report.provider, lambda a: a.provider_message_id == pid)
+        return await self._only_unknown(stored)
+
+    async def _only_unknown(self, stored: StoredReport) -> tuple[Record, Attempt, str] | None:
+        """The only unknown message of that recipient; two candidates: none.
+
+        A report is about something sent before it came: what began later is another message.
+        """
+        if stored.recipient_hash is None:
+            return None
+        candidates = await self.reported.unknown_of(stored.recipient_hash)
+        if len(candidates) != 1:
+            return None
+        return _attempt(
+            candidates[0],
+            stored.report.provider,
+            lambda a: a.in_doubt and _before(a, stored.received_at),
+            message_events.BY_RECIPIENT,
+        )
+
+    async def _apply(
+        self, report: DeliveryReport, record: Record, attempt: Attempt, how: str
+    ) -> bool:
+        if not moves(attempt.delivery, report.delivery):
+            return True  # told before, or older than what is known
+        proves = record.state is State.UNKNOWN
+        events = self._events(report, record, attempt, how, proves=proves)
+        if not await self.reported.report(record, attempt.epoch, report, events, proves=proves):
+            return False
+        await self.announcer.announce(record.id, events, record.correlation_id)
+        return True
+
+    def _events(
+        self, report: DeliveryReport, record: Record, attempt: Attempt, how: str, *, proves: bool
+    ) -> tuple[StoredEvent, ...]:
+        now = self.clock.now()
+        events: list[StoredEvent] = []
+        if proves:
+            pid = report.provider_message_id or attempt.provider_message_id
+            proof = replace(attempt, reason=f"{attempt.reason}; proved by a delivery report")
+            taken = Finished(Accepted(provider_message_id=pid), 0.0)
+            doubled = attempt.resend or _may_have_left_twice(record, attempt)
+            events.append(
+                message_events.sent(record, proof, taken, now, possible_duplicate=doubled)
+            )
+        if report.delivery in FINAL:
+            delivered = report.delivery is Delivery.DELIVERED
+            events.append(
+                message_events.delivery(
+                    record, attempt, report, now, delivered=delivered, matched=how
+                )
+            )
+        return tuple(events)
+
+
+def _may_have_left_twice(record: Record, proved: Attempt) -> bool:
+    """Whether a provider may have taken another attempt of the message as well."""
+    others = (attempt for attempt in record.attempts if attempt.epoch != proved.epoch)
+    return any(other.in_doubt or other.result is Result.ACCEPTED for other in others)
+
+
+def _before(attempt: Attempt, moment: datetime) -> bool:
+    return attempt.at is not None and attempt.at <= moment + CLOCKS_DIFFER
+
+
+def _attempt(
+    record: Record | None,
+    provider: str,
+    fits: Callable[[Attempt], bool],
+    how: str = message_events.BY_REFERENCE,
+) -> tuple[Record, Attempt, str] | None:
+    """The newest attempt at that provider which fits."""
+    if record is None:
+        return None
+    at_provider = (a for a in reversed(record.attempts) if a.provider == provider)
+    attempt = next((a for a in at_provider if fits(a)), None)
+    return (record, attempt, how) if attempt else None

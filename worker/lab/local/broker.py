@@ -1,0 +1,232 @@
+"""A private RabbitMQ node on this machine.
+
+Rules: everything it owns lies in one directory; broker, distribution and epmd listen on loopback
+only; nothing of a system-wide RabbitMQ is read, written or contacted. Users, permissions and
+policies are those of `deploy/rabbitmq/definitions.json`, to which generated passwords are added.
+The node is started without Debian's wrapper, which refuses every user but root and rabbitmq.
+Environment variables and configuration keys: https://www.rabbitmq.com/docs/configure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from aio_pika.exceptions import AMQPError
+
+from worker.broker.connection import connect
+from worker.lab.local.port import HOST, Port
+from worker.lab.local.process import Child, LocalError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+USERS: Final = ("worker", "upstream", "webhook", "dashboard", "observer", "administrator")
+"""Broker users, named as their roles."""
+
+DEFINITIONS: Final = Path(__file__).parents[3] / "deploy" / "rabbitmq" / "definitions.json"
+
+_START_WITHIN_S = 90.0
+_USUAL_WATERMARK = "0.4"
+_ALARM_AT = "0.000001"
+"""Parts of the machine's memory."""
+_PROGRAMS = (
+    "/usr/lib/rabbitmq/bin/rabbitmq-server",
+    "/usr/local/sbin/rabbitmq-server",
+    "/opt/rabbitmq/sbin/rabbitmq-server",
+)
+_MISSING = (
+    "RabbitMQ is not installed: run `make setup`, or `sudo apt-get install rabbitmq-server`, "
+    "or give the address of one in AMQP_URL"
+)
+
+
+def find_server() -> str:
+    """Path of the server program.
+
+    Raises:
+        LocalError: there is none; the message says what to install.
+    """
+    for program in _PROGRAMS:
+        if os.access(program, os.X_OK):
+            return program
+    raise LocalError(_MISSING)
+
+
+def find_epmd() -> str:
+    """Path of Erlang's port mapper.
+
+    Raises:
+        LocalError: there is none.
+    """
+    found = shutil.which("epmd", path=os.environ.get("PATH", "") + ":/usr/bin:/usr/local/bin")
+    if found is None:
+        raise LocalError(_MISSING)
+    return found
+
+
+def with_passwords(definitions: Mapping[str, Any], passwords: Mapping[str, str]) -> dict[str, Any]:
+    """Definitions in which each user has the password given for its name."""
+    users = [
+        {"name": user["name"], "tags": user["tags"], "password": passwords[user["name"]]}
+        for user in definitions["users"]
+    ]
+    return {**definitions, "users": users}
+
+
+class Broker:
+    """One RabbitMQ node; its data outlives `stop`, `kill` and `restart`."""
+
+    def __init__(self, directory: Path) -> None:
+        self._home = directory.resolve()
+        self._port = Port()
+        self._epmd_port = Port()
+        self._distribution_port = Port()
+        self._passwords = {user: secrets.token_urlsafe(24) for user in USERS}
+        self._epmd: Child | None = None
+        self._node: Child | None = None
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """AMQP address by user name."""
+        return {
+            user: f"amqp://{user}:{password}@127.0.0.1:{self._port}/%2F"
+            for user, password in self._passwords.items()
+        }
+
+    @property
+    def children(self) -> tuple[Child, ...]:
+        """The processes it consists of."""
+        return tuple(child for child in (self._epmd, self._node) if child is not None)
+
+    async def start(self) -> None:
+        """Start the node; returns when every user can log in.
+
+        Raises:
+            LocalError: RabbitMQ is missing or did not start.
+        """
+        server, epmd = find_server(), find_epmd()
+        self._write_files()
+        environment = self._environment()
+        if self._epmd is None or not self._epmd.running:
+            self._epmd = self._child("epmd", epmd, environment)
+            await self._epmd.start()
+        self._node = self._child("rabbitmq", server, environment)
+        await self._node.start()
+        await self._node.ready(self._listens, within_s=_START_WITHIN_S)
+        await asyncio.gather(*map(_check_login, self.urls.values()))
+
+    async def stop(self) -> None:
+        """End the node in an orderly way. Idempotent; safe when never started."""
+        for child in reversed(self.children):
+            await child.stop(grace_s=30.0)
+
+    async def kill(self) -> None:
+        """SIGKILL the node."""
+        if self._node is not None:
+            await self._node.kill()
+
+    async def restart(self) -> None:
+        """Stop the node and start it again: same address, same data."""
+        if self._node is not None:
+            await self._node.stop(grace_s=30.0)
+        await self.start()
+
+    async def memory_alarm(self, *, on: bool) -> None:
+        """Have the node believe that its memory is used up, so that it blocks whoever publishes.
+
+        Raises:
+            LocalError: the node did not take the command.
+        """
+        watermark = _ALARM_AT if on else _USUAL_WATERMARK
+        program = str(Path(find_server()).with_name("rabbitmqctl"))
+        process = await asyncio.create_subprocess_exec(
+            program,
+            "set_vm_memory_high_watermark",
+            watermark,
+            env=self._environment(),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await process.communicate()
+        if process.returncode:
+            raise LocalError(f"rabbitmqctl failed: {output.decode(errors='replace')}")
+
+    def _child(self, name: str, program: str, environment: Mapping[str, str]) -> Child:
+        log = self._home / "logs" / f"{name}.log"
+        return Child(name, [program], environment=environment, log=log, directory=self._home)
+
+    def _write_files(self) -> None:
+        self._home.mkdir(parents=True, exist_ok=True)
+        self._home.chmod(0o700)
+        definitions = json.loads(DEFINITIONS.read_text(encoding="utf-8"))
+        files = {
+            "definitions.json": json.dumps(with_passwords(definitions, self._passwords)),
+            "rabbitmq.conf": self._configuration(),
+            "rabbitmq-env.conf": "",
+            "enabled_plugins": "[].\n",
+        }
+        for name, text in files.items():
+            (self._home / name).write_text(text, encoding="utf-8")
+
+    def _configuration(self) -> str:
+        lines = (
+            f"listeners.tcp.1 = 127.0.0.1:{self._port}",
+            f"load_definitions = {self._home}/definitions.json",
+            "log.console = true",
+            "log.console.level = warning",
+            "log.file = false",
+            "disk_free_limit.absolute = 256MB",
+            # A worker reads what is too long into memory before it can refuse it.
+            "max_message_size = 4194304",
+            # Small files: a laptop needs no 512 MB write-ahead log.
+            "raft.wal_max_size_bytes = 67108864",
+        )
+        return "\n".join(lines) + "\n"
+
+    def _environment(self) -> dict[str, str]:
+        home = str(self._home)
+        return {
+            "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+            "HOME": home,  # the Erlang cookie is generated there
+            "LANG": "C.UTF-8",
+            "ERL_EPMD_PORT": str(self._epmd_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODENAME": "sms@localhost",
+            "RABBITMQ_DIST_PORT": str(self._distribution_port),
+            "RABBITMQ_CONFIG_FILE": f"{home}/rabbitmq.conf",
+            "RABBITMQ_CONF_ENV_FILE": f"{home}/rabbitmq-env.conf",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{home}/enabled_plugins",
+            "RABBITMQ_MNESIA_BASE": f"{home}/data",
+            "RABBITMQ_LOG_BASE": f"{home}/logs",
+            "RABBITMQ_PID_FILE": f"{home}/rabbitmq.pid",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
+                "+sbwt none +sbwtdcpu none +sbwtdio none "
+                "-kernel inet_dist_use_interface {127,0,0,1}"
+            ),
+            # The start script then becomes the node instead of waiting beside it: one process,
+            # which gets our signals itself.
+            "RUNNING_UNDER_SYSTEMD": "true",
+        }
+
+    async def _listens(self) -> bool:
+        try:
+            _, writer = await asyncio.open_connection(HOST, self._port.number)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+
+async def _check_login(url: str) -> None:
+    """Log in: definitions that could not be read leave a node without users, silently."""
+    try:
+        connection = await connect(url)
+        await connection.close()
+    except (AMQPError, OSError) as error:
+        raise LocalError(f"RabbitMQ runs but refuses its own users: {error!r}") from error

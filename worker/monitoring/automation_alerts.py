@@ -1,0 +1,112 @@
+"""What people are told of automation: what it holds for, what it did, and that it cannot look.
+
+Rules: every replica alerts what the state and the checkpoint say, under one id, so that nothing is
+lost with the replica that decided. A way down is told once a process, and no more after `NEWS`.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from worker.domain.alerts.alert_codes import AlertCode
+from worker.domain.detection.judgement import Topic
+from worker.domain.detection.rerun import shown
+from worker.domain.migration.phases import Phase
+from worker.domain.migration.snapshot import describe
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from worker.domain.detection.checkpoint import Checkpoint
+    from worker.domain.migration.snapshot import Snapshot
+    from worker.ports.alerts import Alerts
+    from worker.ports.clock import Clock
+
+NEWS: Final = timedelta(hours=1)
+"""A replica that starts later than that tells no more of what automation did."""
+BLIND_S: Final = 60.0
+NAMESPACE: Final = uuid.UUID("6f0f7a39-1d0c-5d58-9d1e-8f0f4a4f1b52")
+"""Of ids that every replica makes the same."""
+_CODE_OF: Final = {
+    topic: code
+    for topic in Topic
+    for code in AlertCode
+    if str(code) == str(topic) and topic is not Topic.ACCOUNT
+}
+"""A fault of the account is alerted at once by the replica that was told of it."""
+_STATUS: Final = "sms-worker ctl status"
+_SUGGESTED: Final = {
+    Topic.ROLLBACK_WANTED: "sms-worker ctl rollback",
+    Topic.NO_WAY_BACK: "sms-worker ctl emergency-rollback",
+}
+_log = structlog.get_logger(__name__)
+
+
+class AutomationAlerts:
+    """Alerts of the monitor.
+
+    Args:
+        alerts: of this process.
+        clock: time.
+    """
+
+    def __init__(self, alerts: Alerts, clock: Clock) -> None:
+        self._alerts = alerts
+        self._clock = clock
+        self._told_of: datetime | None = None
+        self._looked = clock.monotonic()
+
+    def looked(self) -> None:
+        """The outcomes could be looked at."""
+        self._looked = self._clock.monotonic()
+        self._alerts.resolve(AlertCode.MONITOR_BLIND, "the outcomes are looked at again")
+
+    def missed(self, why: str) -> None:
+        """A look came to nothing; after a minute of such looks somebody must know."""
+        _log.warning("no evidence: the store is away", error=why)
+        if self._clock.monotonic() - self._looked > BLIND_S:
+            text = (
+                f"no look at the outcomes for over {BLIND_S:g} s ({why}): nothing moves by itself"
+            )
+            self._alerts.raise_alert(AlertCode.MONITOR_BLIND, text, severity="warning")
+
+    def holds(self, last: Checkpoint | None) -> None:
+        """Alert what automation holds for, and resolve what it holds for no more."""
+        if last is None:
+            return
+        for topic, code in _CODE_OF.items():
+            if topic is not last.topic:
+                self._alerts.resolve(code, "automation goes on")
+        if last.topic in _CODE_OF:
+            self._alerts.raise_alert(
+                _CODE_OF[last.topic],
+                str(last.holding),
+                suggested_command=_SUGGESTED.get(last.topic, _STATUS),
+                evidence=shown(last.evidence),
+            )
+
+    def went_up(self, text: str) -> None:
+        """Automation moved up, or proposes to."""
+        self._alerts.event(AlertCode.STATE, text, suggested_command=_STATUS)
+
+    def went_down(self, state: Snapshot, figures: dict[str, str] | None = None) -> None:
+        """Tell of a way down that the state says automation took, unless it was told."""
+        downs = state.automatic_downs
+        if not downs or state.since != downs[-1] or self._told_of == state.since:
+            return
+        if self._clock.now() - downs[-1] > NEWS:
+            return
+        self._told_of = state.since
+        rolled_back = state.phase is Phase.ROLLBACK
+        self._alerts.event(
+            AlertCode.AUTOMATIC_ROLLBACK if rolled_back else AlertCode.AUTOMATIC_STEP_BACK,
+            f"now {describe(state)}: {state.notes}",
+            severity="critical",
+            suggested_command="sms-worker ctl history",
+            evidence=figures,
+            ident=str(uuid.uuid5(NAMESPACE, f"{state.lineage} {downs[-1].isoformat()}")),
+        )

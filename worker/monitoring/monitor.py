@@ -1,0 +1,261 @@
+"""The monitor: looks at the outcomes every 10 s, in every phase, and acts on the evidence.
+
+Rules:
+- Every replica runs one; no leader. A tick belongs to whoever writes its checkpoint by
+  compare-and-set, and only its owner acts. A move is appended to the control log by compare-and-set
+  too, so a manual command is never overwritten: on a clash nothing is done, the next tick looks
+  again.
+- The checkpoint is written before the move: a monitor that dies between them leaves an alarm that
+  the next tick finds. What was acted on, the state itself says.
+- A hold goes on record once while it lasts, and again only when it was over for `AGAIN`.
+- Store away: nothing is known, so nothing is done.
+- Every automatic decision is made by `domain.detection.automation` from what is stored with it,
+  and can be made again.
+- The owner of a tick that passes a health interval publishes the reports: one an interval.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from contracts.codec import encode
+from contracts.control import StateAnnouncement
+from worker.domain.detection import evidence
+from worker.domain.detection.automation import Inputs, judged, ruled, wants_up
+from worker.domain.detection.checkpoint import Checkpoint
+from worker.domain.detection.judgement import Action, Topic
+from worker.domain.detection.rerun import shown
+from worker.domain.migration.flags import RollbackPolicy
+from worker.monitoring import automation_log
+from worker.monitoring.automation_alerts import AutomationAlerts
+from worker.monitoring.ticks import since
+from worker.ports.store import StoreUnavailable, WriteConflict
+from worker.service import Loop
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from typing import Protocol
+
+    from worker.domain.detection.judgement import Judgement, Window
+    from worker.domain.migration.gates import Measures
+    from worker.domain.migration.snapshot import Snapshot
+    from worker.monitoring.ticks import Ticks
+    from worker.ports.alerts import Alerts
+    from worker.ports.broker import Replier
+    from worker.ports.clock import Clock
+    from worker.ports.steering import ControlLog
+    from worker.service import Background
+
+    class Checkpoints(Protocol):
+        """Where the ticks are kept."""
+
+        async def read(self, lineage: str) -> Checkpoint | None:
+            """The last one."""
+            ...
+
+        async def write(self, lineage: str, made: Checkpoint) -> bool:
+            """Write the next one; False: another monitor did."""
+            ...
+
+        async def on_record(self, lineage: str, tick: int, topic: Topic, at: datetime) -> None:
+            """Note that a hold stands in the control log."""
+            ...
+
+    class Figures(Protocol):
+        """Figures of the target."""
+
+        async def since_change(self, state: Snapshot) -> Measures:
+            """Since the present percentage began."""
+            ...
+
+        async def window(self, state: Snapshot, counts_from: datetime | None) -> Window:
+            """Over the window of the policy `threshold`, as far as calls began after that."""
+            ...
+
+
+AGAIN: Final = timedelta(minutes=10)
+_LOOK_S: Final = 1.0
+_log = structlog.get_logger(__name__)
+
+
+class Monitor(Loop):
+    """A service that makes the ticks nobody else made.
+
+    Args:
+        log: what is in force, and where moves are appended.
+        ticks: what became known.
+        checkpoints: the evidence so far.
+        figures: for gates and thresholds.
+        publish: publishes the reports of a health interval.
+        replier: announces a new state.
+        alerts: told of what was done.
+        wake: has this replica look at the state.
+        clock: time.
+        background: runs the loop.
+    """
+
+    def __init__(
+        self,
+        *,
+        log: ControlLog,
+        ticks: Ticks,
+        checkpoints: Checkpoints,
+        figures: Figures,
+        publish: Callable[[], Awaitable[None]],
+        replier: Replier,
+        alerts: Alerts,
+        wake: Callable[[], None],
+        clock: Clock,
+        background: Background,
+    ) -> None:
+        super().__init__(background, "monitor")
+        self._log = log
+        self._ticks = ticks
+        self._checkpoints = checkpoints
+        self._figures = figures
+        self._publish = publish
+        self._replier = replier
+        self._alerts = AutomationAlerts(alerts, clock)
+        self._wake = wake
+        self._clock = clock
+
+    async def run(self) -> None:
+        """See `Loop.run`."""
+        while True:
+            try:
+                await self.look()
+            except StoreUnavailable as away:
+                self._alerts.missed(str(away))
+            await asyncio.sleep(_LOOK_S)
+
+    async def look(self) -> Judgement | None:
+        """Make the tick that is due, unless another monitor made it. Raises `StoreUnavailable`."""
+        last = await self._log.last()
+        if last is None:
+            return None
+        found = await self._tick(*last)
+        self._alerts.looked()
+        return found
+
+    async def _tick(self, number: int, state: Snapshot) -> Judgement | None:
+        before = await self._checkpoints.read(state.lineage)
+        self._alerts.holds(before)
+        self._alerts.went_down(state)
+        if before is not None and before.age_s < evidence.TICK_S:
+            return None
+        now = _to_the_millisecond(self._clock.now())
+        inputs, counted = await self._inputs(before, state, now)
+        found, known = judged(inputs, state)
+        holds = found.action is Action.HOLD
+        lasting = {topic: now for topic in inputs.held if topic is found.topic}
+        made = Checkpoint(
+            tick=before.tick + 1 if before else 1,
+            at=now,
+            evidence=known,
+            counted=counted,
+            since=since(before, now),
+            holding=found.reason if holds else None,
+            topic=found.topic,
+            holds={**before.holds, **lasting} if before else {},
+        )
+        if not await self._checkpoints.write(state.lineage, made):
+            return None
+        self._alerts.holds(made)
+        if before is not None and before.older_method is not None:
+            await self._begun_anew(before.older_method, made, number, state)
+            return found
+        await self._act(found, made, inputs, number, state)
+        if before is not None and _passed(before.at, now, state):
+            await self._publish()
+        return found
+
+    async def _inputs(
+        self, before: Checkpoint | None, state: Snapshot, now: datetime
+    ) -> tuple[Inputs, Any]:
+        tick, counted = await self._ticks.read(before, now)
+        by_threshold = state.flags.rollback_policy is RollbackPolicy.THRESHOLD
+        counts_from = _counts_from(before, state, now)
+        inputs = Inputs(
+            at=now,
+            before=before.evidence if before else evidence.Evidence(),
+            tick=tick,
+            setting=self._ticks.setting(state),
+            held=_lately(before, now),
+            window=await self._figures.window(state, counts_from) if by_threshold else None,
+        )
+        return inputs, counted
+
+    async def _begun_anew(self, older: int, made: Checkpoint, number: int, state: Snapshot) -> None:
+        entry = automation_log.begun_anew(older, made, number + 1, state)
+        with suppress(WriteConflict):  # somebody decided meanwhile, and stands
+            await self._log.append(entry)
+        text = str(entry.command["reason"])
+        _log.warning("automatic", name="evidence-anew", text=text, version=state.version)
+
+    # --- what is done --------------------------------------------------------------------
+
+    async def _act(
+        self, found: Judgement, made: Checkpoint, inputs: Inputs, number: int, state: Snapshot
+    ) -> None:
+        if wants_up(found, state, inputs.at):
+            measures = await self._figures.since_change(state)
+            inputs = replace(inputs, measures=replace(measures, evidence=None))
+        decision = ruled(found, made.evidence, inputs, state)
+        if decision is None:
+            return
+        entry = automation_log.decided(decision, made, inputs, number + 1, state)
+        try:
+            await self._log.append(entry)
+        except WriteConflict:
+            return  # somebody else decided meanwhile, and stands
+        text = decision.ruling.text
+        _log.warning("automatic", name=decision.name, text=text, version=entry.after.version)
+        if found.topic is not None:
+            await self._checkpoints.on_record(state.lineage, made.tick, found.topic, made.at)
+        if found.action.down:
+            self._alerts.went_down(entry.after, shown(made.evidence))
+        if entry.after.version != state.version:
+            await self._announce(entry.after)
+        if found.action is Action.GO_ON:
+            self._alerts.went_up(text)
+
+    async def _announce(self, after: Snapshot) -> None:
+        self._wake()
+        announcement = StateAnnouncement(
+            version=after.version, lineage=uuid.UUID(after.lineage), at=self._clock.now()
+        )
+        await self._replier.announce_state(encode(announcement))
+
+
+def _counts_from(before: Checkpoint | None, state: Snapshot, now: datetime) -> datetime | None:
+    """When a tick saw that outcomes count only from then on; None: all count.
+
+    The evidence begins anew with this state, or what failed before was not by the target's fault.
+    """
+    if before is None or before.evidence.anew != state.anew:
+        return now
+    known = before.evidence
+    moments = [at for at in (known.anew_at, known.failed_from) if at is not None]
+    return datetime.fromtimestamp(max(moments), UTC) if moments else None
+
+
+def _lately(before: Checkpoint | None, now: datetime) -> tuple[Topic, ...]:
+    return tuple(t for t, at in before.holds.items() if now - at < AGAIN) if before else ()
+
+
+def _to_the_millisecond(now: datetime) -> datetime:
+    """As the store keeps it: a decision is replayed at the very moment it was made."""
+    return now.replace(microsecond=now.microsecond // 1_000 * 1_000)
+
+
+def _passed(before: datetime, now: datetime, state: Snapshot) -> bool:
+    """Whether a health interval ended since the tick before."""
+    every_s = state.flags.migration.health_interval_min * 60.0
+    return before.timestamp() // every_s != now.timestamp() // every_s

@@ -1,0 +1,250 @@
+"""What became known since the tick before: slots of all replicas, heartbeats, accounts.
+
+Rules: what of each slot was counted is remembered for `HORIZON`, so that slots written late count
+once. The horizon goes by our clock and by the store's, whichever is behind, and never back: one
+wrong clock must not have anything forgotten and then counted again. What was there before the first
+tick is not counted: nobody looked then. Legacy's account is asked only while the target's breaker
+is open, which is when its answer matters.
+
+Cohorts are those of the last minute as they stand, by the store's clock: whose tick it is makes no
+difference. Calls are added up over all replicas, and those of each are kept beside the sums. What
+lies in the future is of a replica whose clock is ahead, and is read when its time has come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from worker.domain.detection import judgement
+from worker.domain.detection.cohorts import KEPT, Calls, Cohort, ReplicaCalls
+from worker.domain.detection.evidence import Side, Tick
+from worker.domain.detection.likelihood import Seen
+from worker.domain.detection.silence import Judged
+from worker.domain.figures.periods import SLOT_S, start_of
+from worker.domain.migration.phases import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Protocol
+
+    from worker.domain.detection.checkpoint import Checkpoint
+    from worker.domain.detection.evidence import Setting
+    from worker.domain.migration.replicas import LiveReplica
+    from worker.domain.migration.snapshot import Snapshot
+    from worker.ports.providers import Provider
+    from worker.ports.steering import Replicas
+
+    class Slots(Protocol):
+        """Sums of every replica."""
+
+        async def recent(
+            self, since: datetime, names: Sequence[str]
+        ) -> list[tuple[str, int, dict[str, int]]]:
+            """Slots from then on: provider, start, sums. Raises `StoreUnavailable`."""
+            ...
+
+    class Cohorts(Protocol):
+        """Calls of every replica by the slot in which they began."""
+
+        async def recent(
+            self, since: datetime, until: datetime, names: Sequence[str]
+        ) -> list[tuple[str, str, int, dict[str, int]]]:
+            """Those that begin in [since, until]: replica, provider, start, sums.
+
+            Raises `StoreUnavailable`.
+            """
+            ...
+
+
+HORIZON: Final = timedelta(minutes=10)
+ANSWER_WITHIN_S: Final = 2.0
+_NAMES: Final = (
+    "eligible_ok",
+    "eligible_failed",
+    "eligible_slow",
+    "eligible_refused",
+    "eligible_delivered",
+    "eligible_undelivered",
+    "eligible_unreported",
+    "accepted",
+    "distinct_failed",
+    "probe_accepted",
+    "probe_errors",
+)
+_OF_CALLS: Final = ("ok", "failed", "slow", "skipped", "open", "refused")
+_ELIGIBLE, _ANY = "eligible_", "any_"
+_OF_COHORTS: Final = tuple(f"{whose}{name}" for whose in (_ELIGIBLE, _ANY) for name in _OF_CALLS)
+Counts = dict[str, int]
+_NO_CALLS: Final[Mapping[str, int]] = MappingProxyType(dict.fromkeys(_OF_COHORTS, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Ticks:
+    """Reads ticks.
+
+    Args:
+        slots: outcomes of all replicas.
+        cohorts: their calls.
+        replicas: their breakers, and what they were told of our accounts.
+        target: whom the evidence is about.
+        legacy: what it is compared with.
+        delivery_age_s: when an accepted message is judged, seconds.
+        accounts: what tells the accounts of target and legacy from others.
+    """
+
+    slots: Slots
+    cohorts: Cohorts
+    replicas: Replicas
+    target: Provider
+    legacy: Provider
+    delivery_age_s: float
+    accounts: tuple[str, str] = ("", "")
+
+    async def read(
+        self, before: Checkpoint | None, now: datetime
+    ) -> tuple[Tick, Mapping[str, Counts]]:
+        """The tick that ends now, and what of the slots is counted with it.
+
+        Raises `StoreUnavailable`.
+        """
+        rows = await self.slots.recent(since(before, now), _NAMES)
+        counted = {f"{provider} {at}": sums for provider, at, sums in rows}
+        seen = counted if before is None else before.counted
+        legacy = _beyond(counted, seen, self.legacy.id)
+        live = await self.replicas.list()
+        broken, legacy_broken = _most(live, self.target.id), _most(live, self.legacy.id)
+        tick = Tick(
+            at=now.timestamp(),
+            target=_side(_beyond(counted, seen, self.target.id)),
+            legacy=_side(legacy),
+            legacy_all=_all(legacy),
+            breaker_open=broken,
+            legacy_open=legacy_broken,
+            legacy_answers=broken and not legacy_broken and await self._legacy_answers(),
+            account_fault=_fault(live, self.target.id),
+            cohorts=await self._cohorts(before, now),
+        )
+        return tick, counted
+
+    async def _cohorts(self, before: Checkpoint | None, now: datetime) -> tuple[Cohort, ...]:
+        """Those of the last minute, in the order of their start."""
+        until = (before.read_at if before else None) or now
+        first = start_of(int(until.timestamp()), SLOT_S) - (KEPT - 1) * SLOT_S
+        rows = await self.cohorts.recent(datetime.fromtimestamp(first, UTC), until, _OF_COHORTS)
+        by_start: dict[int, dict[tuple[str, str], Counts]] = {}
+        for replica, provider, start, sums in rows:
+            if provider in (self.target.id, self.legacy.id):
+                by_start.setdefault(start, {})[replica, provider] = sums
+        return tuple(self._cohort(start, by_start[start]) for start in sorted(by_start))
+
+    def _cohort(self, start: int, found: Mapping[tuple[str, str], Counts]) -> Cohort:
+        """Of what replicas did at providers."""
+        ours, theirs = self.target.id, self.legacy.id
+        target, legacy = (_added(found, provider) for provider in (ours, theirs))
+        return Cohort(
+            float(start),
+            target=_calls(target, _ELIGIBLE),
+            legacy=_calls(legacy, _ELIGIBLE),
+            legacy_all=_calls(legacy, _ANY),
+            replicas=tuple(
+                _replica_calls(
+                    each, found.get((each, ours), _NO_CALLS), found.get((each, theirs), _NO_CALLS)
+                )
+                for each in sorted({replica for replica, _ in found})
+            ),
+        )
+
+    async def _legacy_answers(self) -> bool:
+        """A tick waits for nobody: who does not answer in time does not answer."""
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                return (await self.legacy.check()).ok
+        except TimeoutError:
+            return False
+
+    def setting(self, state: Snapshot) -> Setting:
+        """What the outcomes are held against."""
+        reports = {
+            Role.TARGET: self.target.gives_reports,
+            Role.LEGACY: self.legacy.gives_reports,
+        }
+        return judgement.setting_of(state, reports, self.delivery_age_s, self.accounts)
+
+
+def since(before: Checkpoint | None, now: datetime) -> datetime:
+    """The moment from which slots are counted at the tick that ends now."""
+    if before is None:
+        return now - HORIZON
+    start = min(now, before.read_at or now) - HORIZON
+    return max(start, before.since or start)
+
+
+def _beyond(
+    counted: Mapping[str, Counts], seen: Mapping[str, Mapping[str, int]], provider: str
+) -> Counts:
+    """What a provider's slots hold beyond what was counted."""
+    sums = dict.fromkeys(_NAMES, 0)
+    for key, counts in counted.items():
+        if key.rpartition(" ")[0] == provider:
+            before = seen.get(key, {})
+            for name in _NAMES:
+                sums[name] += max(0, counts[name] - before.get(name, 0))
+    return sums
+
+
+def _side(new: Counts) -> Side:
+    delivered, undelivered = new["eligible_delivered"], new["eligible_undelivered"]
+    return Side(
+        failed=Seen(new["eligible_failed"], new["eligible_ok"] + new["eligible_failed"]),
+        slow=Seen(new["eligible_slow"], new["eligible_ok"]),
+        judged=Judged(
+            undelivered,
+            delivered + undelivered,
+            delivered + undelivered - new["eligible_unreported"],
+        ),
+        refused=new["eligible_refused"],
+    )
+
+
+def _added(found: Mapping[tuple[str, str], Mapping[str, int]], provider: str) -> Counts:
+    """What all replicas did at a provider."""
+    rows = [sums for (_, at), sums in found.items() if at == provider]
+    return {name: sum(sums[name] for sums in rows) for name in _OF_COHORTS}
+
+
+def _calls(sums: Mapping[str, int], whose: str) -> Calls:
+    return Calls(**{name: sums[f"{whose}{name}"] for name in _OF_CALLS})
+
+
+def _replica_calls(
+    replica: str, target: Mapping[str, int], legacy: Mapping[str, int]
+) -> ReplicaCalls:
+    return ReplicaCalls(
+        replica,
+        failed=target["eligible_failed"] + target["eligible_skipped"],
+        ok=target["eligible_ok"],
+        open=target["eligible_open"],
+        legacy_failed=legacy["eligible_failed"] + legacy["eligible_skipped"],
+        legacy_ok=legacy["eligible_ok"],
+    )
+
+
+def _all(new: Counts) -> Seen:
+    errors = new["distinct_failed"] + new["probe_errors"]
+    return Seen(errors, errors + new["accepted"] + new["probe_accepted"])
+
+
+def _most(replicas: Sequence[LiveReplica], provider: str) -> bool:
+    """Whether a provider's breaker is not closed on more than half of the replicas."""
+    states = [each.heartbeat.breakers.get(provider, "closed") for each in replicas]
+    return 2 * sum(state != "closed" for state in states) > len(states)
+
+
+def _fault(replicas: Sequence[LiveReplica], provider: str) -> str:
+    """What the provider told any replica of our account."""
+    told = (each.heartbeat.faults.get(provider, "") for each in replicas)
+    return next((fault for fault in told if fault), "")

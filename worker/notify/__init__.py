@@ -1,1 +1,0 @@
-"""Notices to people: by mail, and to an address on the web."""

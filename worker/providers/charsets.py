@@ -1,0 +1,44 @@
+"""In which charset a text from outside is written.
+
+Rules: pure. The declared charset counts where it is one of text that is known here: a name from
+outside never reaches Python's registry of codecs otherwise, which would remember it for ever and
+holds codecs that are no charsets. UTF-16 and UTF-32 show themselves.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from typing import Final
+
+_DECLARED: Final = re.compile(
+    r'[;,\s]charset\s*+=\s*+["\']?([\w.:-]{1,40})', re.ASCII | re.IGNORECASE
+)
+_KNOWN: Final = re.compile(
+    r"utf[-_]?8|utf[-_]?(16|32)|utf[-_](16|32)[-_]?[lb]e|latin[-_]?1"
+    r"|iso[-_]?8859[-_]([1-9]|1[013-6])|(windows[-_]|cp)125[0-8]"
+    r"|cp(437|850|852|866)|koi8[-_][ru]|gbk|gb2312|gb18030|big5|shift[-_]jis|euc[-_](jp|kr)"
+)
+_WIDE: Final = ("utf-16", "utf-32", "utf_16", "utf_32")
+_MARKED: Final = frozenset({"utf-16", "utf-32"})
+
+
+def declared(parameters: str) -> str | None:
+    """The charset that a content type names; None: none, or none that is known."""
+    named = _DECLARED.search(parameters[:1_000])
+    name = named[1].lower() if named else ""
+    return codecs.lookup(name).name if _KNOWN.fullmatch(name) else None
+
+
+def shown(body: bytes) -> str:
+    """The charset that the bytes themselves show, by their mark or their zeros; else UTF-8."""
+    charset = json.detect_encoding(body).removesuffix("-sig")
+    # Zeros around a text are no part of it: some servers send the one that ends it in memory.
+    is_wide = charset in _MARKED or b"\x00" in body.strip(b"\x00")
+    return charset if is_wide else "utf-8"
+
+
+def is_wide(charset: str) -> bool:
+    """Whether it is UTF-16 or UTF-32, so that ASCII is not written in single bytes."""
+    return charset.startswith(_WIDE)

@@ -1,0 +1,1 @@
+"""Settings: from the environment, validated whole, and what their values may be."""

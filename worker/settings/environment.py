@@ -1,0 +1,185 @@
+"""Reading settings from the environment, and telling what in it nobody reads.
+
+Rules: names in any case, with the prefix `SMS_`, nested by two underscores. An empty variable is
+one that is not set. A name with our prefix that no setting has is a problem, for a misspelt setting
+would silently keep its default. So is a value given twice: in two cases of a name, under two names
+of one setting, by a key that an object in JSON repeats, or by an object and a variable below it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
+
+from pydantic import AliasChoices, BaseModel
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
+
+from contracts.documents import repeated
+from worker.settings.addresses import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from pydantic.fields import FieldInfo
+    from pydantic_settings import PydanticBaseSettingsSource
+
+PREFIX: Final = "SMS_"
+OF_COMMANDS: Final = ("SMS_CTL_USER",)
+"""Variables that single commands read."""
+_SERVICE_LINK: Final = re.compile(
+    r"SMS_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)=.*|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?=.*|PORT=\w+://.*)"
+)
+"""What Kubernetes puts into a container beside a service whose name begins with `sms`."""
+
+
+def repeated_keys(value: str) -> tuple[str, ...]:
+    """Keys that an object in JSON has more than once; none of what is no JSON."""
+    try:
+        return repeated(value)
+    except (ValueError, RecursionError):
+        return ()
+
+
+class _Environment(EnvSettingsSource):
+    """Leaves what is no JSON, or repeats a key, to validation: it refuses it beside the rest."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        if repeated_keys(value):
+            return value
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError:
+            return value
+
+
+class FromEnvironment(BaseSettings):
+    """Settings that are read from the environment and from nowhere else."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - replaced
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not used
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not used
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments first, then the environment."""
+        return init_settings, _Environment(settings_cls)
+
+
+class Names:
+    """The variables that some settings read.
+
+    Args:
+        models: the settings.
+    """
+
+    def __init__(self, *models: type[BaseModel]) -> None:
+        found = [each for model in models for each in _names(model, PREFIX)]
+        self.all: Final = tuple(dict.fromkeys(name for name, _ in found))
+        self._open: Final = frozenset(name for name, is_open in found if is_open)
+        self._synonyms: Final = tuple(dict.fromkeys(each for m in models for each in _synonyms(m)))
+
+    def unknown(self, environment: Mapping[str, str]) -> list[str]:
+        """Problems of the variables that have our prefix and that nobody reads."""
+        return [
+            f"{name}: expected the name of a setting{nearest(name, self.all)}"
+            for name, value in sorted(environment.items())
+            if name.upper().startswith(PREFIX)
+            and not self._is_read(name.upper())
+            and not _SERVICE_LINK.fullmatch(f"{name}={value}")
+        ]
+
+    def shown(self, path: Iterable[str | int]) -> str:
+        """The variable at a path of fields; the keys of an object are data and are left out."""
+        name = ""
+        for step in path:
+            name = f"{name}__{step}".upper() if name else self._first(str(step))
+            if name in self._open:
+                break
+        return name
+
+    def _first(self, step: str) -> str:
+        return step if step in self.all else f"{PREFIX}{step}".upper()
+
+    def _is_read(self, name: str) -> bool:
+        first, below, _ = name.partition("__")
+        if not below or first in self._open:
+            return first in (*self.all, *OF_COMMANDS)
+        # What stands below a setting with fields of its own is judged with that setting.
+        return any(each.startswith(f"{first}__") for each in self.all)
+
+    def given_twice(self, environment: Mapping[str, str]) -> list[str]:
+        """Problems of the settings that are given twice, with different values."""
+        given: dict[str, str] = {}
+        problems = []
+        for name, value in environment.items():
+            upper = name.upper()
+            is_ours = upper.startswith(PREFIX) or upper in self.all
+            if is_ours and given.setdefault(upper, value) != value:
+                problems.append(
+                    f"{upper}: expected one value, got two: its name stands in two cases"
+                )
+        pairs = [(one, other, given.get(one)) for one, other in self._synonyms]
+        pairs += [
+            (name, below, inner)
+            for name, value in given.items()
+            for below, inner in _entries(name, _read(value))
+        ]
+        problems += [
+            f"{name}: expected one value, got another one in {other}"
+            for name, other, value in pairs
+            if value and given.get(other, "") not in {"", value}
+        ]
+        return problems
+
+
+def _read(value: str) -> object:
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _entries(name: str, value: object) -> Iterator[tuple[str, str]]:
+    """The variables that would give what an object holds, and what that is."""
+    for key, each in value.items() if isinstance(value, dict) else ():
+        below = f"{name}__{key.upper()}"
+        if isinstance(each, dict):
+            yield from _entries(below, each)
+        elif key == key.lower():  # variables give no other keys
+            yield below, each if isinstance(each, str) else json.dumps(each)
+
+
+def _synonyms(model: type[BaseModel]) -> Iterator[tuple[str, str]]:
+    """The two names of every setting that has two."""
+    for info in model.model_fields.values():
+        if isinstance(info.validation_alias, AliasChoices):
+            first, *others = map(str, info.validation_alias.choices)
+            yield from ((first, other) for other in others)
+
+
+def _names(model: type[BaseModel], before: str) -> Iterator[tuple[str, bool]]:
+    """Every variable of a model, and whether anything may stand below it (an object)."""
+    for field, info in model.model_fields.items():
+        alias = info.validation_alias
+        if isinstance(alias, AliasChoices):
+            yield from ((str(choice), False) for choice in alias.choices)
+            continue
+        name, kinds = before + field.upper(), (info.annotation, *get_args(info.annotation))
+        yield name, any(get_origin(kind) is dict for kind in kinds)
+        for kind in kinds:
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from _names(kind, f"{name}__")

@@ -1,0 +1,175 @@
+"""The kinds of values that settings have, and what each refuses.
+
+Rules: a problem says what was expected and shows nothing of a credential. A value is taken as it is
+and never trimmed: a blank or a line end at an end of a text, and a control character anywhere in
+it, is refused. That holds for credentials and for plain texts alike.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, Final
+
+from phonenumbers import SUPPORTED_REGIONS
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    PositiveInt,
+    SecretStr,
+    StringConstraints,
+)
+
+from worker.domain.migration.access import AccessRole
+from worker.settings.addresses import (
+    AMQP,
+    MONGO,
+    amqp_problems,
+    http_problems,
+    mongo_problems,
+    pairs,
+    split,
+)
+from worker.settings.redaction import basic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_DECADE_S: Final = 10 * 366 * 86_400.0
+_HOST: Final = re.compile(r"[\w.:-]{1,253}")
+_SENDER: Final = re.compile(r"\+?\d{3,15}|(?=.*[A-Za-z])[ -~]{1,11}")
+_SECRET_OPTIONS: Final = ("tlscertificatekeyfilepassword", "authmechanismproperties")
+_ENDS_A_STEP: Final = frozenset("/?#%&")
+
+
+def _line(value: str) -> str:
+    if value != value.strip() or not value.isprintable():
+        raise ValueError("expected no control characters, and no blanks or line ends at its ends")
+    return value
+
+
+def _credential(value: SecretStr) -> SecretStr:
+    plain = value.get_secret_value()
+    if not plain.strip():
+        raise ValueError("expected a value, got only blanks")
+    _line(plain)
+    return value
+
+
+def _token(value: SecretStr) -> SecretStr:
+    plain = value.get_secret_value()
+    if not plain.isascii() or " " in plain or _ENDS_A_STEP.intersection(plain):
+        raise ValueError(
+            "expected ASCII characters without blanks and / ? # % &: it is a step of an address"
+        )
+    return value
+
+
+def _address(problems: Callable[[str], list[str]]) -> Callable[[SecretStr], SecretStr]:
+    def judged(value: SecretStr) -> SecretStr:
+        without(problems(value.get_secret_value()))
+        return value
+
+    return judged
+
+
+def _http(value: str) -> str:
+    without(http_problems(value))
+    return value
+
+
+def _http_or_none(value: str) -> str:
+    return _http(value) if value else value
+
+
+def _host(value: str) -> str:
+    if not _HOST.fullmatch(value):
+        raise ValueError("expected a host name or an IP address, without scheme, path and blanks")
+    return value
+
+
+def _sender(value: str) -> str:
+    if value != value.strip() or not _SENDER.fullmatch(value):
+        raise ValueError(
+            "expected 1 to 11 ASCII characters with a letter among them, or a number of 3 to 15 "
+            f"digits, got {len(value)} characters"
+        )
+    return value
+
+
+def _region(value: str) -> str:
+    if value not in SUPPORTED_REGIONS:
+        raise ValueError("expected a country as in ISO 3166, two capital letters")
+    return value
+
+
+def _rank(value: object) -> object:
+    """Roles in any case; `Admin` and `SMS_Admin` are what the replaced system called them."""
+    plain = str(value).lower()
+    return AccessRole.ADMINISTRATOR if plain in ("admin", "sms_admin") else plain
+
+
+def credentials(settings: BaseModel) -> Iterator[str]:
+    """Every credential within settings, to be hidden from logs; of an address its password."""
+    for name in type(settings).model_fields:
+        yield from _within(getattr(settings, name))
+    login = (getattr(settings, "username", None), getattr(settings, "secret", None))
+    if isinstance(login[0], str) and isinstance(login[1], SecretStr):
+        yield basic(login[0], login[1].get_secret_value())
+    yield from getattr(settings, "parameters", {}).values()
+
+
+def _within(value: object) -> Iterator[str]:
+    if isinstance(value, BaseModel):
+        yield from credentials(value)
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from _within(each)
+    elif isinstance(value, SecretStr):
+        plain = value.get_secret_value()
+        scheme, _, rest = plain.partition("://")
+        yield from _passwords(rest) if f"{scheme}://" in (*AMQP, *MONGO) else (plain,)
+
+
+def _passwords(rest: str) -> Iterator[str]:
+    parts = split(rest)
+    yield (parts.login or "").partition(":")[2]
+    yield from (value for name, value in pairs(parts.query) if name.lower() in _SECRET_OPTIONS)
+
+
+def without(problems: list[str]) -> None:
+    """Refuse a value that has problems.
+
+    Raises:
+        ValueError: it has; they stand in one text, which `worker.cli.configuration` takes apart.
+    """
+    if problems:
+        raise ValueError("; ".join(problems))
+
+
+Line = Annotated[str, AfterValidator(_line)]
+Credential = Annotated[SecretStr, AfterValidator(_credential)]
+Token = Annotated[Credential, AfterValidator(_token)]
+AmqpUrl = Annotated[SecretStr, AfterValidator(_address(amqp_problems))]
+MongoUrl = Annotated[SecretStr, AfterValidator(_address(mongo_problems))]
+"""Judged without its options; those the driver judges (`worker.store.address_check`)."""
+HttpUrl = Annotated[str, AfterValidator(_http)]
+HttpUrlOrEmpty = Annotated[str, AfterValidator(_http_or_none)]
+Host = Annotated[str, AfterValidator(_host)]
+Port = Annotated[int, Field(ge=0, le=65_535)]
+DatabaseName = Annotated[str, StringConstraints(pattern=r"^[^\s./\\\"$\x00]{1,63}$")]
+"""What MongoDB takes as the name of a database."""
+Seconds = Annotated[float, Field(gt=0, le=_DECADE_S, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+Count = Annotated[PositiveInt, Field(le=1_000_000)]
+Prefetch = Annotated[PositiveInt, Field(le=65_535)]
+"""The protocol counts deliveries in 16 bits."""
+LogLevel = Annotated[str, StringConstraints(pattern=r"^(debug|info|warning|error)$")]
+Sender = Annotated[str, AfterValidator(_sender)]
+"""What a phone can show as the sender."""
+Region = Annotated[str, AfterValidator(_region)]
+ProviderId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+WebhookAnswer = Annotated[str, StringConstraints(max_length=1_000)]
+BrokerUser = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]+$")]
+RankName = Annotated[AccessRole, BeforeValidator(_rank)]

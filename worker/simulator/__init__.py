@@ -1,6 +1,0 @@
-"""Simulated providers: real HTTP servers that take SMS, keep a journal, and fail as scripted."""
-
-from worker.simulator.script import ReportPlan, Script
-from worker.simulator.server import Simulator
-
-__all__ = ["ReportPlan", "Script", "Simulator"]

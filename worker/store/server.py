@@ -1,0 +1,60 @@
+"""What the database server must be, asked once at start.
+
+Rules: MongoDB 5.1 or later (`$tsSecond`, by which leases are judged), and the primary of a replica
+set or a router to some (majority writes, retryable writes). Versions alone do not tell: services
+that speak MongoDB's protocol claim one and lack what it has, so a read of a record is tried too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from pymongo.errors import ConfigurationError, OperationFailure
+
+from worker.settings.versions import UnfitServerError, require
+from worker.store.documents import VIEW
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+VARIABLE: Final = "MONGO_URL"
+PRODUCT: Final = "MongoDB"
+OLDEST: Final = (5, 1)
+_ROUTER: Final = "isdbgrid"
+_UNAUTHORIZED: Final = 13
+
+
+async def check(database: Any) -> None:
+    """Raise `UnfitServerError` unless the server is one to rely on, pymongo's error if it is away.
+
+    Args:
+        database: the driver's database; its collections need not exist.
+    """
+    try:
+        build = await database.command("buildInfo")
+        require(VARIABLE, PRODUCT, OLDEST, build.get("version"))
+        require_primary(await database.command("hello"))
+    except ConfigurationError as error:  # so old that the driver itself refuses it
+        oldest = f"{PRODUCT} {OLDEST[0]}.{OLDEST[1]} or later"
+        raise UnfitServerError(VARIABLE, oldest, "a server the driver refuses") from error
+    await _try_a_read(database)
+
+
+def require_primary(hello: Mapping[str, Any]) -> None:
+    """Refuse what takes no majority writes, by the server's answer to `hello`."""
+    if hello.get("msg") == _ROUTER:
+        return
+    if not hello.get("setName"):
+        raise UnfitServerError(VARIABLE, "a member of a replica set", "a server that is in none")
+    if not hello.get("isWritablePrimary"):
+        raise UnfitServerError(VARIABLE, "the primary of the replica set", "another member alone")
+
+
+async def _try_a_read(database: Any) -> None:
+    try:
+        await database["messages"].aggregate([{"$match": {"_id": None}}, *VIEW]).to_list(1)
+    except OperationFailure as error:
+        if error.timeout or error.code == _UNAUTHORIZED:
+            raise
+        expected = f"what {PRODUCT} {OLDEST[0]}.{OLDEST[1]} can do"
+        raise UnfitServerError(VARIABLE, expected, f"error {error.code} for a lease") from error

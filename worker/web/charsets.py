@@ -1,0 +1,23 @@
+"""The body of a callback in a charset that contains ASCII, as its forms are read byte by byte.
+
+Rules: pure. The declared charset counts where it is known (`providers.charsets`). Undeclared:
+UTF-16 and UTF-32 show themselves, all else is read as UTF-8.
+"""
+
+from __future__ import annotations
+
+import codecs
+from typing import Final
+
+from worker.providers.charsets import declared, is_wide, shown
+
+_MARK: Final = codecs.BOM_UTF8
+
+
+def ascii_based(media_type: str, body: bytes) -> tuple[bytes, str]:
+    """The body in a charset that contains ASCII, without byte order mark, and that charset."""
+    charset = declared(media_type) or shown(body)
+    if is_wide(charset):
+        text = body.decode(charset, "replace").removeprefix("\ufeff")
+        return text.encode(errors="replace"), "utf-8"
+    return body.removeprefix(_MARK), charset

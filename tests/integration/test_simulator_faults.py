@@ -317,7 +317,7 @@ async def test_get_faults_tells_what_each_rule_takes_and_how_often_it_applied(
         }
 
 
-async def test_stopping_is_quick_even_with_hangs_and_idle_connections(clients: Clients) -> None:
+async def test_stopping_waits_for_neither_hangs_nor_idle_connections(clients: Clients) -> None:
     simulator = Simulator("africastalking")
     await simulator.start()
     simulator.set_faults([{"match": {"after": 1}, "action": {"do": "hang"}}])
@@ -325,7 +325,6 @@ async def test_stopping_is_quick_even_with_hangs_and_idle_connections(clients: C
     await idle.answer()
     await hanging.send()
     await until(lambda: simulator.engine.requests.sms["not_taken"] == 1)
-    begun = time.monotonic()
-    await simulator.stop()
-    assert time.monotonic() - begun < 0.5
+    async with asyncio.timeout(10):  # the hang would never end
+        await simulator.stop()
     assert await idle.rest() == b""

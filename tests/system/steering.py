@@ -63,6 +63,13 @@ class Steering:
         state.flags["SmsFeatureFlags"]["EnableAutomaticRollback"] = rolls_back
         await self.do(control.SetFlags, flags=state.flags)
 
+    async def tolerate(self, **thresholds: float) -> None:
+        """What counts as bad in itself."""
+        state = (await self.ask(control.Status)).state
+        assert state is not None
+        state.flags["SmsFeatureFlags"]["RollbackThresholds"] |= thresholds
+        await self.do(control.SetFlags, flags=state.flags)
+
     async def validation(self, **traffic: Any) -> None:
         """Whether, where to and how often probes are sent."""
         state = (await self.ask(control.Status)).state

@@ -46,6 +46,14 @@ async def quarter(healthy: System) -> AsyncIterator[System]:
 
 
 @pytest.fixture
+async def tolerant(quarter: System) -> AsyncIterator[System]:
+    """The same, and a tenth of failures is not bad in itself: at most worse than legacy."""
+    await quarter.steer.tolerate(MaxErrorRate=30.0, MinSuccessRate=70.0)
+    yield quarter
+    await quarter.steer.tolerate(MaxErrorRate=5.0, MinSuccessRate=90.0)
+
+
+@pytest.fixture
 async def metrics(system: System) -> AsyncIterator[Inbox]:
     """What a dashboard receives."""
     url, queue = system.stack.amqp["dashboard"], "sms.own.dashboard.test"
@@ -78,8 +86,8 @@ async def test_trouble_of_the_target_is_rolled_back_automatically(
     async with trouble(quarter, name, {"africastalking": fault}) as episode:
         await episode.down_to(0)
     *before, last = await episode.decisions()
-    # A tick that ends just after the fault began may show too little to act on: it holds.
-    assert set(names(before)) <= {"hold"}
+    # A tick that ends just after the fault began may show too little: it holds, or goes one step.
+    assert set(names(before)) <= {"hold", "automatic-step-back"}
     assert last.command["name"] == "automatic-rollback"
     assert last.after.lock is not None
     assert "worse than legacy" in last.evidence["shown"]["failed"]
@@ -89,10 +97,10 @@ async def test_trouble_of_the_target_is_rolled_back_automatically(
 
 
 async def test_a_target_that_fails_a_tenth_is_stepped_back_automatically(
-    quarter: System, metrics: Inbox
+    tolerant: System, metrics: Inbox
 ) -> None:
     faults = {"africastalking": TENTH}
-    async with trouble(quarter, "tenth", faults, compared=True) as episode:
+    async with trouble(tolerant, "tenth", faults, compared=True) as episode:
         await episode.decided("automatic-step-back")
     first = (await episode.decisions())[0]
     assert (first.command["name"], first.after.percentage) == ("automatic-step-back", 10)

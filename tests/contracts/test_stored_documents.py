@@ -123,7 +123,7 @@ def test_a_kept_decision_is_made_again_as_it_was() -> None:
 
 def test_a_kept_decision_of_an_older_method_is_refused_and_its_evidence_can_be_read() -> None:
     stored = first("control_log")["evidence"]
-    with pytest.raises(ValueError, match="recorded by method 2, this is 5"):
+    with pytest.raises(ValueError, match="recorded by method 2, this is 6"):
         replay(stored, state())
     assert restored(stored["after"]).counted
 

@@ -17,6 +17,7 @@ from tests.integration.proxy import Proxy
 from tests.system.steering import Steering, command
 from worker.app.accounts import fingerprint
 from worker.cli.client import ControlClient, NotAllowed
+from worker.domain.detection.contrast import Contrast
 from worker.domain.detection.evidence import METHOD, Evidence
 from worker.domain.detection.judgement import setting_of
 from worker.domain.detection.rerun import document
@@ -131,14 +132,16 @@ async def test_at_100_per_cent_probes_of_legacy_alone_bring_the_rollback(two: Ha
         anew=state.anew,
         providers=(fingerprint(cfg.target), fingerprint(cfg.legacy)),
         absolute=BAD,
-        good_from=start.timestamp(),
+        apart=Contrast(start=start.timestamp()),
         bounds=bounds,
     )
     slot = SlotRow("legacy", 10, now.replace(microsecond=0), {"probe_accepted": 73})
     assert await SlotStore(two.database, "a sender", retention_days=1).write([slot], [])
-    cohort = CohortRow("legacy", start, {"any_ok": 73})
-    cohorts = CohortStore(two.database[COHORTS], "a sender")
-    assert await cohorts.write([cohort])
+    rows = [
+        CohortRow("legacy", start, {"any_ok": 73}),
+        CohortRow("africastalking", start, {"failed": 10}),
+    ]
+    assert await CohortStore(two.database[COHORTS], "a sender").write(rows)
     ago = now - timedelta(minutes=1)
     due = {"tick": 1_000, "at": ago, "stamped": ago, "method": METHOD, "counted": {}, "holds": {}}
     due |= {"holding": None, "topic": None}

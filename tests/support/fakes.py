@@ -184,8 +184,9 @@ class Permit:
     def admit(self) -> bool:
         return self.guard.probes.pop(0) if self.guard.probes else True
 
-    async def send(self, sms: Sms) -> tuple[Outcome, float]:
+    async def send(self, sms: Sms, *, refused: bool = False) -> tuple[Outcome, float]:
         self.guard.sent.append(sms)
+        self.guard.refused_elsewhere.append(refused)
         if self.guard.during:
             await self.guard.during()
         outcome = self.guard.outcomes.pop(0) if self.guard.outcomes else Accepted("pid")
@@ -204,6 +205,8 @@ class Guard:
     provider_id: str
     outcomes: list[Outcome] = field(default_factory=list)
     sent: list[Sms] = field(default_factory=list)
+    refused_elsewhere: list[bool] = field(default_factory=list)
+    """Whether another provider had refused it, by call."""
     probes: list[bool] = field(default_factory=list)
     """Answers of `admit`, in turn; then True."""
     is_open: bool = False

@@ -103,7 +103,7 @@ class Hybrid:
         state.base, state.previous, state.began = held, None, True
         if not self._may_send(held, state, reservation):
             return await self.ends.withdraw(state, held)
-        finished = await self.calls.call(state.message, attempt, reservation)
+        finished = await self.calls.call(state.message, attempt, reservation, refused=state.refused)
         state.excluded.add(reservation.role)
         return await self._outcome(state, held, attempt, finished)
 
@@ -149,6 +149,7 @@ class Hybrid:
             case NotSent():
                 state.previous = finished
                 state.own_faults_only &= outcome.is_own_fault
+                state.refused |= outcome.is_own_fault
                 return None
             case Unknown():
                 return await self._unknown(state, lease, attempt, finished)

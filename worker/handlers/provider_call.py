@@ -40,13 +40,15 @@ class ProviderCalls:
     clock: Clock
     price: Callable[[str, str, int], Money | None]
 
-    async def call(self, message: Message, attempt: Attempt, reservation: Reservation) -> Finished:
-        """Call the provider once, and measure the call."""
+    async def call(
+        self, message: Message, attempt: Attempt, reservation: Reservation, *, refused: bool
+    ) -> Finished:
+        """Call the provider once, and measure the call; for `refused` see `Permit.send`."""
         sms = self._sms(message, attempt)
         evidence = self._is_evidence(attempt, reservation)
         call = self.meter.began(attempt.provider, eligible=evidence)
         try:
-            outcome, duration_ms = await reservation.permit.send(sms)
+            outcome, duration_ms = await reservation.permit.send(sms, refused=refused)
         except BaseException:
             self.meter.abandoned(call)
             raise

@@ -131,6 +131,8 @@ class Round:
     began: bool = False
     own_faults_only: bool = True
     """Every refusal so far would be the same again: its reason is the message or the number."""
+    refused: bool = False
+    """A provider refused it by the fault of the message or the number."""
     passed_over: set[Role] = field(default_factory=set)
     """Counted as skipped already."""
 

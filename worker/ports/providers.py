@@ -66,10 +66,15 @@ class Permit(Protocol):
         """Ask the breaker, synchronously, before the intent; in half-open: take the one probe."""
         ...
 
-    async def send(self, sms: Sms) -> tuple[Outcome, float]:
+    async def send(self, sms: Sms, *, refused: bool = False) -> tuple[Outcome, float]:
         """Call the provider; returns the outcome and the duration in milliseconds.
 
         The breaker learns the outcome before this returns. Needs `admit` first.
+
+        Args:
+            sms: what is sent.
+            refused: another provider refused it by its own fault or its number's: a failure then
+                says nothing about this one.
         """
         ...
 

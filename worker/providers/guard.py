@@ -9,8 +9,9 @@ Rules:
 - A permit is also held while its intent and its outcome are written. A slow store is not the fault
   of the provider: it makes no provider busy, and a caller that waits because of it goes on waiting.
 - The outcome is captured here and returned whatever the breaker makes of it.
-- Refused calls and the faults of recipients and messages say nothing about the provider; a request
-  to slow down pauses the limiter. Faults of the account open the breaker at once and are told; a
+- Refused calls and the faults of recipients and messages say nothing about the provider, nor do
+  failures of a message that another provider refused by such a fault: providers call one thing by
+  different names. A request to slow down pauses the limiter. Faults of the account open the breaker at once and are told; a
   refused credential or a wrong address only when the account call confirms it, which runs in a task
   of its own beside the traffic. The fault stands until the breaker closes.
 - Refusals that only this provider can make are watched (`refusals`): people are told.
@@ -66,8 +67,8 @@ ASK_AGAIN_S: Final = 5.0
 _log = structlog.get_logger(__name__)
 
 
-def mark_of(outcome: Outcome) -> Mark:
-    """What an outcome says about the provider's health."""
+def mark_of(outcome: Outcome, *, refused: bool = False) -> Mark:
+    """What an outcome says about the provider's health; for `refused` see `Permit.send`."""
     match outcome:
         case Accepted():
             return Mark.SUCCESS
@@ -75,8 +76,10 @@ def mark_of(outcome: Outcome) -> Mark:
             return Mark.IGNORED
         case NotSent(slow_down_s=float() | int()):
             return Mark.IGNORED
-        case NotSent() | Unknown():
+        case NotSent(blame=Blame.ACCOUNT):
             return Mark.FAILURE
+        case NotSent() | Unknown():
+            return Mark.IGNORED if refused else Mark.FAILURE
 
 
 class ProviderGuard:
@@ -185,7 +188,7 @@ class ProviderGuard:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    def learn(self, call: Call, outcome: Outcome, duration_s: float) -> None:
+    def learn(self, call: Call, outcome: Outcome, duration_s: float, *, refused: bool) -> None:
         """Take the result of a call into breaker and limiter."""
         self._refusals.note(outcome)
         if isinstance(outcome, NotSent | Unknown) and outcome.slow_down_s is not None:
@@ -193,7 +196,7 @@ class ProviderGuard:
         if isinstance(outcome, NotSent):
             self._learn_fault(call, outcome)
         reason = getattr(outcome, "reason", "")
-        self.breaker.finish(call, mark_of(outcome), duration_s, reason)
+        self.breaker.finish(call, mark_of(outcome, refused=refused), duration_s, reason)
 
     def _learn_fault(self, call: Call, outcome: NotSent) -> None:
         if outcome.account_fault in _TO_CONFIRM:
@@ -255,8 +258,12 @@ class ProviderPermit:
             self._call = self._guard.breaker.admit()
         return self._call is not None
 
-    async def send(self, sms: Sms) -> tuple[Outcome, float]:
+    async def send(self, sms: Sms, *, refused: bool = False) -> tuple[Outcome, float]:
         """Call the provider once.
+
+        Args:
+            sms: what is sent.
+            refused: see `Permit.send`.
 
         Returns:
             The outcome, and how long the call took in milliseconds.
@@ -278,7 +285,7 @@ class ProviderPermit:
         finally:
             del guard.calls[self]
         duration_s = guard.clock.monotonic() - began
-        guard.learn(self._call, outcome, duration_s)
+        guard.learn(self._call, outcome, duration_s, refused=refused)
         return outcome, duration_s * 1000
 
     def release(self) -> None:

@@ -195,6 +195,18 @@ async def test_a_round_that_failed_everywhere_waits_and_counts(bench: Harness) -
     assert results(record) == [("at", Result.NOT_SENT), ("old", Result.NOT_SENT)]
 
 
+@pytest.mark.parametrize(
+    ("first", "refused"), [(SICK, False), (NO_ROUTE, True), (NO_SENDER, True), (MAYBE, False)]
+)
+async def test_a_provider_is_asked_knowing_whether_another_one_refused_the_message(
+    bench: Harness, first: Outcome, *, refused: bool
+) -> None:
+    bench.target.outcomes, bench.legacy.outcomes = [first], [SICK]
+    await bench.hybrid.run(bench.message(), None)
+    assert bench.target.refused_elsewhere == [False]
+    assert bench.legacy.refused_elsewhere == [refused]
+
+
 @pytest.mark.parametrize("second", [NO_ROUTE, NO_SENDER])
 async def test_what_no_provider_takes_fails_at_once(bench: Harness, second: Outcome) -> None:
     bench.target.outcomes, bench.legacy.outcomes = [NO_SENDER], [second]

@@ -105,14 +105,16 @@ class Harness:
             on_refusals=lambda *told: self.refusals.append(told),
         )
 
-    async def send(self, outcome: Outcome | Exception, count: int = 1) -> list[Outcome]:
+    async def send(
+        self, outcome: Outcome | Exception, count: int = 1, *, refused: bool = False
+    ) -> list[Outcome]:
         self.provider.outcome = outcome
-        return [await self.once() for _ in range(count)]
+        return [await self.once(refused=refused) for _ in range(count)]
 
-    async def once(self) -> Outcome:
+    async def once(self, *, refused: bool = False) -> Outcome:
         permit = await self.admitted()
         try:
-            outcome, _ = await permit.send(SMS)
+            outcome, _ = await permit.send(SMS, refused=refused)
         finally:
             permit.release()
         return outcome
@@ -145,6 +147,23 @@ MARKS = [
 @pytest.mark.parametrize(("outcome", "mark"), MARKS)
 def test_each_outcome_says_what_the_table_says(outcome: Outcome, mark: Mark) -> None:
     assert mark_of(outcome) is mark
+
+
+@pytest.mark.parametrize(("outcome", "mark"), MARKS)
+def test_of_what_another_provider_refused_no_failure_says_anything_about_this_one(
+    outcome: Outcome, mark: Mark
+) -> None:
+    of_the_number = outcome in (PROVIDER_FAULT, Unknown("read_timeout", "silence"))
+    assert mark_of(outcome, refused=True) is (Mark.IGNORED if of_the_number else mark)
+
+
+async def test_a_campaign_that_another_provider_refuses_leaves_the_breaker_closed(
+    bench: Harness,
+) -> None:
+    await bench.send(PROVIDER_FAULT, 30, refused=True)
+    assert bench.guard.state is CLOSED
+    await bench.send(PROVIDER_FAULT, 5)
+    assert bench.guard.state is OPEN
 
 
 async def test_the_outcome_that_opens_the_breaker_is_returned_as_it_is(bench: Harness) -> None:

@@ -91,9 +91,13 @@ class Cohort:
         return self.is_old(now) or (over and not self.target.open and not self.legacy.open)
 
     def legacy_may_be_bad(self, now: float, bound: float) -> bool:
-        """Whether legacy, if all it has under way fails, failed more than the bound."""
-        failed = self.legacy.failed + self.legacy.skipped + _open(self.legacy, self.is_old(now))
-        return failed > _FEW and failed > bound * (self.legacy.ok + failed)
+        """Whether legacy, if all it has under way fails, failed or refused more than the bound.
+
+        What it refuses by the fault of a number, the target may call a failure of its own.
+        """
+        bad = self.legacy.failed + self.legacy.skipped + self.legacy.refused
+        bad += _open(self.legacy, self.is_old(now))
+        return bad > _FEW and bad > bound * (self.legacy.ok + bad)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,7 @@ from worker.domain.detection.cohorts import (
     outcomes,
 )
 from worker.domain.detection.comparing import Step, detecting
+from worker.domain.detection.contrast import NOTHING_APART, CallsOfBoth, Contrast, contrasted
 from worker.domain.detection.likelihood import (
     HIGHER,
     LOWER,
@@ -94,16 +95,15 @@ from worker.domain.migration.phases import FULL_SHARE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from worker.domain.detection.cohorts import Cohort
+    from worker.domain.detection.cohorts import Cohort, Outcomes
 
-METHOD: Final = 5
+METHOD: Final = 6
 """Rises with every change that would replay to other numbers."""
 TICK_S: Final = 10.0
 PROOF: Final = math.log(20.0)
 """Evidence an advance asks for: alpha 0.05."""
 BREACH: Final = math.log(1_000.0)
 """Evidence that the share realised is not the one configured: alpha 0.001."""
-HEALTHY: Final = math.log(20.0)
 FRESH_S: Final = 60.0
 """Age at which evidence shows no more what is."""
 AFTERMATH_S: Final = 120.0
@@ -193,6 +193,8 @@ class Setting:
     reports: tuple[bool, bool] = (True, True)
     """Whether target and legacy give delivery reports at all."""
     delivery_age_s: float = 600.0
+    grace_s: float = 0.0
+    """How long failing calls are waited out: a restart of the target (`RollbackGraceSeconds`)."""
 
 
 @dataclass(frozen=True)  # without slots: see `_changed`
@@ -262,19 +264,17 @@ class Evidence:
     """When it last was, seconds since the epoch."""
     legacy_heard: float | None = None
     """When an outcome of legacy last became known."""
-    legacy_good: Logs = (0.0,) * len(LOWER)
-    """Proof: legacy keeps its bound in calls that began since the target's own detector reached
-    half its level; those under way count as failed."""
-    good_settled: Logs = (0.0,) * len(LOWER)
-    """The same by settled cohorts alone."""
-    good_from: float | None = None
-    """Cohorts that began earlier are counted in it, or do not count. None: it has not begun."""
+    apart: Contrast = NOTHING_APART
+    """Proof that legacy does well and the target does not, since the target's own detector reached
+    half its level."""
     breaker_since: float | None = None
     """Since when the target's breaker is open on most replicas and nothing got through, legacy
     having kept its second bound all along or not answered at all: what both met at once does not
     end for both at once. Begins with a call that failed, never with one passed over."""
-    open_since: float | None = None
-    """Since when the target's breaker is open on most replicas, whoever else is in trouble."""
+    grace_since: float | None = None
+    """Since when failing calls are waited out (`Setting.grace_s`); None: they are not."""
+    graced_at: float | None = None
+    """When the last such wait ended."""
     legacy_open: bool = False
     """As of the last tick; so are the two below."""
     legacy_answers: bool = False
@@ -314,7 +314,7 @@ def observe(before: Evidence, tick: Tick, setting: Setting) -> Evidence:
     known = _changed(
         known,
         **_compared(known, pairs, tick, setting),
-        **_legacy_good(known, absolute[Signal.FAILED], tick, setting),
+        apart=_apart(known, absolute[Signal.FAILED], tick, setting),
         at=tick.at,
         absolute=absolute,
         skew=_skewed(known, tick, setting),
@@ -322,13 +322,13 @@ def observe(before: Evidence, tick: Tick, setting: Setting) -> Evidence:
         silences=silences,
         legacy_heard=tick.at if tick.legacy_all.total else known.legacy_heard,
         breaker_since=_breaker_since(known, tick),
-        open_since=_open_since(known, tick),
         target_failed=tuple([(c.start, c.target.failed) for c in tick.cohorts or ()]),
         legacy_open=tick.legacy_open,
         legacy_answers=tick.legacy_answers,
         account_fault=tick.account_fault if setting.share else "",
     )  # fmt: skip
-    return _with_sick_replica(known, tick, bounds[Signal.FAILED][0])
+    known = _with_sick_replica(known, tick, bounds[Signal.FAILED][0])
+    return _with_grace(known, tick, setting.grace_s)
 
 
 def _with_sick_replica(known: Evidence, tick: Tick, bound: float) -> Evidence:
@@ -358,10 +358,48 @@ def _failed_anew(known: Evidence, now: float) -> Evidence:
         no_worse=_kept(kept, known.no_worse, _FRESH.no_worse),
         low=_kept(kept, known.low, _FRESH.low),
         counted=_kept(kept, known.counted, _FRESH.counted),
-        legacy_good=_UNPROVED,
-        good_settled=_UNPROVED,
-        good_from=None,
+        apart=NOTHING_APART,
         sick_replica=None,
+    )
+
+
+def _with_grace(known: Evidence, tick: Tick, grace_s: float) -> Evidence:
+    """With the wait for a target whose calls fail: it begins, goes on, or ends.
+
+    At its end all that is known of calls starts anew, so that a restart leaves nothing behind and
+    a target that is still dead is found at once. Then none begins for `LAPSE_S`.
+    """
+    if known.grace_since is None:
+        again = known.graced_at is not None and tick.at - known.graced_at <= LAPSE_S
+        begins = grace_s > 0.0 and not again and _calls_in_trouble(known, tick)
+        return _changed(known, grace_since=tick.at) if begins else known
+    if tick.at - known.grace_since < grace_s:
+        return known
+    return _calls_anew(known, tick.at)
+
+
+def _calls_in_trouble(known: Evidence, tick: Tick) -> bool:
+    of_calls = (Signal.FAILED, Signal.SLOW)
+    alarm = any(relative_alarm(known, s) or absolute_alarm(known, s) for s in of_calls)
+    return alarm or (tick.breaker_open and known.failed_call)
+
+
+def _calls_anew(known: Evidence, now: float) -> Evidence:
+    """Without suspicion of the target from calls; what they prove, or do not, is kept."""
+    kept = [signal is Signal.UNDELIVERED for signal in SIGNALS]
+    return replace(
+        known,
+        grace_since=None,
+        graced_at=now,
+        unsettled=now,
+        relative=_kept(kept, known.relative, _FRESH.relative),
+        settled=_kept(kept, known.settled, _FRESH.settled),
+        other_way=(_FRESH.other_way[0], known.other_way[1]),
+        other_block=(_FRESH.other_block[0], known.other_block[1]),
+        absolute=_kept(kept, known.absolute, _FRESH.absolute),
+        block=_kept(kept, known.block, _FRESH.block),
+        breaker_since=None,
+        apart=NOTHING_APART,
     )
 
 
@@ -526,9 +564,7 @@ def _calls(
         if _before(cohort, known.unsettled):
             continue
         settling = settling and cohort.is_settled(tick.at)
-        well = not any(0.0 <= cohort.start - at <= WORST_S for at in known.legacy_bad_cohorts)
-        skips = well and known.failed_call
-        seen = outcomes(cohort, tick.at, setting.slow_ms / 1_000.0, skips=skips)
+        seen = _outcomes(known, cohort, tick, setting)
         compared = comparable and not _before(cohort, known.compare_from)
         if not _before(cohort, known.failed_from):
             found[0].append(Step(*seen.failed, settling, compared))
@@ -537,6 +573,13 @@ def _calls(
         if settling:
             unsettled = cohort.start + SLOT_S
     return (*found, unsettled)
+
+
+def _outcomes(known: Evidence, cohort: Cohort, tick: Tick, setting: Setting) -> Outcomes:
+    """With what the target's breaker kept from it, unless legacy may be in the same trouble."""
+    well = not any(0.0 <= cohort.start - at <= WORST_S for at in known.legacy_bad_cohorts)
+    skips = well and known.failed_call
+    return outcomes(cohort, tick.at, setting.slow_ms / 1_000.0, skips=skips)
 
 
 def _block(target: Seen, legacy: Seen) -> Block:
@@ -588,9 +631,7 @@ def _for_legacy(known: Evidence, tick: Tick, setting: Setting) -> Evidence:
         legacy_bad_at=None,
         legacy_bad_cohorts=(),
         legacy_heard=None,
-        legacy_good=_UNPROVED,
-        good_settled=_UNPROVED,
-        good_from=None,
+        apart=NOTHING_APART,
     )
 
 
@@ -655,8 +696,6 @@ def _for_bounds(known: Evidence, setting: Setting) -> Evidence:
         margins=setting.margins,
         slow_ms=setting.slow_ms,
         legacy_bad=known.legacy_bad if bad else new.legacy_bad,
-        legacy_good=known.legacy_good if good else new.legacy_good,
-        good_settled=known.good_settled if good else new.good_settled,
         relative=_kept(events, known.relative, new.relative),
         settled=_kept(events, known.settled, new.settled),
         block=_kept(events, known.block, new.block),
@@ -664,6 +703,7 @@ def _for_bounds(known: Evidence, setting: Setting) -> Evidence:
         no_worse=_kept(within, known.no_worse, new.no_worse),
         absolute=_kept(bound, known.absolute, new.absolute),
         low=_kept(bound, known.low, new.low),
+        apart=known.apart if good else NOTHING_APART,
     )
 
 
@@ -768,12 +808,6 @@ def _breaker_since(known: Evidence, tick: Tick) -> float | None:
     return tick.at if recovered else known.breaker_since
 
 
-def _open_since(known: Evidence, tick: Tick) -> float | None:
-    if not tick.breaker_open:
-        return None
-    return tick.at if known.open_since is None else known.open_since
-
-
 def _call_failed(known: Evidence, tick: Tick) -> bool:
     """Whether a call to the target became known to have failed."""
     if tick.cohorts is None:
@@ -783,37 +817,40 @@ def _call_failed(known: Evidence, tick: Tick) -> bool:
     return any(c.target.failed > before.get(c.start, 0) for c in began)
 
 
-def _legacy_good(
-    known: Evidence, absolute: tuple[Logs, ...], tick: Tick, setting: Setting
-) -> dict[str, Any]:
-    """Whether legacy does well in the very time in which the target does not, by field."""
+def _apart(known: Evidence, absolute: tuple[Logs, ...], tick: Tick, setting: Setting) -> Contrast:
+    """Whether legacy does well and the target does not, in the very same calls.
+
+    Never in the aftermath of legacy's own trouble, which may have ended for one of both.
+    """
     half = level(relative=False, signal=Signal.FAILED) / 2.0
-    if not any(reaches(logs, half) for logs in absolute):
-        return {"legacy_good": _UNPROVED, "good_settled": _UNPROVED, "good_from": None}
-    bound = setting.bounds[Signal.FAILED][0]
-    start = tick.at if known.good_from is None else known.good_from
+    at = known.legacy_bad_at
+    aftermath = at is not None and tick.at <= at + AFTERMATH_S
+    if aftermath or not any(reaches(logs, half) for logs in absolute):
+        return NOTHING_APART
+    calls = _calls_of_both(known, tick, setting)
+    return contrasted(known.apart, calls, tick.at, setting.bounds[Signal.FAILED][0])
+
+
+def _calls_of_both(known: Evidence, tick: Tick, setting: Setting) -> list[CallsOfBoth]:
+    """Of the target the eligible ones, of legacy all."""
+    now = tick.at
     if tick.cohorts is None:
-        seen = _with(tick.legacy_all, tick.legacy.refused)
-        shown = settled = _proved_good(known.good_settled, seen, bound)
-        return {"legacy_good": shown, "good_settled": settled, "good_from": start}
-    shown = settled = known.good_settled
-    settling = True
-    for cohort in tick.cohorts:
-        if _before(cohort, start):
-            continue
-        shown = _proved_good(shown, all_of_legacy(cohort, tick.at), bound)
-        settling = settling and cohort.is_settled(tick.at) and not _waits(cohort, tick.at)
-        if settling:
-            settled, start = shown, cohort.start + SLOT_S
-    return {"legacy_good": shown, "good_settled": settled, "good_from": start}
+        legacy = _with(tick.legacy_all, tick.legacy.refused)
+        return [CallsOfBoth(now, now, tick.target.failed, legacy, settled=True)]
+    return [
+        CallsOfBoth(
+            cohort.start,
+            cohort.start + SLOT_S,
+            _outcomes(known, cohort, tick, setting).failed[0],
+            all_of_legacy(cohort, now),
+            settled=cohort.is_settled(now) and not _waits(cohort, now),
+        )
+        for cohort in tick.cohorts
+    ]
 
 
 def _waits(cohort: Cohort, now: float) -> bool:
     return cohort.legacy_all.open > 0 and not cohort.is_old(now)
-
-
-def _proved_good(logs: Logs, seen: Seen, bound: float) -> Logs:
-    return tuple([min(BREACH, log) for log in plus(logs, rate_gains(seen, bound, LOWER))])
 
 
 # --- what it says --------------------------------------------------------------------------
@@ -872,8 +909,8 @@ def legacy_is_bad(known: Evidence) -> bool:
 
 
 def legacy_is_good(known: Evidence) -> bool:
-    """Legacy was proved good in the time of the target's trouble."""
-    return strength(known.legacy_good) >= HEALTHY
+    """Legacy was proved good, and the target bad, in the same calls."""
+    return known.apart.stands
 
 
 def misassigned(known: Evidence) -> bool:

@@ -11,7 +11,7 @@ down only where legacy can take the traffic: blame without a way back is no help
 | - | alarm | common trouble: hold; roll back only where legacy was proved good meanwhile |
 | - | - | go on |
 
-With `RollbackGraceSeconds`, an open breaker of the target holds for so long instead.
+With `RollbackGraceSeconds`, calls that fail or are slow hold for so long instead.
 A target breaker open for `BREAKER_S` with a healthy legacy goes down too: at `DEEP` and above all
 the way, below it by a step. Where both providers are bad, the split is held and single messages
 fail over. A fault of our account with the target (credentials, balance, configured sender) holds at
@@ -141,6 +141,7 @@ def setting_of(
         slow_ms=flags.thresholds.max_response_ms,
         reports=(reports[Role.TARGET], reports[Role.LEGACY]),
         delivery_age_s=delivery_age_s,
+        grace_s=flags.rollback_grace_s,
     )
 
 
@@ -198,13 +199,13 @@ def _in_grace(known: Evidence, state: Snapshot) -> Judgement | None:
 
     For calls that fail alone: they go to the other provider meanwhile. What is lost does not.
     """
-    grace_s, since = state.flags.rollback_grace_s, known.open_since
-    lost = evidence.relative_alarm(known, Signal.UNDELIVERED)
-    if since is None or known.at - since >= grace_s or lost:
+    since, lost = known.grace_since, evidence.relative_alarm(known, Signal.UNDELIVERED)
+    if since is None or lost:
         return None
     text = (
-        f"the target's breaker is open, and legacy carries its messages: waiting "
-        f"{since + grace_s - known.at:.0f} s more for it to come back (RollbackGraceSeconds)"
+        f"calls to the target fail, and legacy carries the messages: waiting "
+        f"{since + state.flags.rollback_grace_s - known.at:.0f} s more for it to come back "
+        f"(RollbackGraceSeconds)"
     )
     return _hold(Topic.UNDECIDED, text)
 

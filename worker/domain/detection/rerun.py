@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from worker.domain.detection import evidence, likelihood
 from worker.domain.detection.automation import AutomaticDecision, Inputs, judged, ruled
 from worker.domain.detection.cohorts import Calls, Cohort, ReplicaCalls
+from worker.domain.detection.contrast import Contrast, Proofs
 from worker.domain.detection.evidence import Evidence, Setting, Side, Tick
 from worker.domain.detection.judgement import Topic, Window
 from worker.domain.detection.likelihood import Seen
@@ -22,7 +23,7 @@ from worker.domain.detection.sick_replica import SickReplica
 from worker.domain.detection.signals import SIGNALS, level
 from worker.domain.detection.silence import Judged, Silence
 from worker.domain.migration.gates import Measures
-from worker.domain.stored import read_known, words
+from worker.domain.stored import frozen, read_known, words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,6 +75,9 @@ def restored(stored: Mapping[str, Any]) -> Evidence:
         read["silences"] = tuple(read_known(Silence, each) for each in stored["silences"])
     if sick := stored.get("sick_replica"):
         read["sick_replica"] = read_known(SickReplica, sick)
+    if apart := stored.get("apart"):
+        proofs = {name: Proofs(*frozen(apart[name])) for name in ("shown", "settled")}
+        read["apart"] = read_known(Contrast, apart, **proofs)
     return read_known(Evidence, stored, **read)
 
 

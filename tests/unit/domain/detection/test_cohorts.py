@@ -92,6 +92,11 @@ def test_two_failures_of_a_quiet_legacy_make_no_cohort_bad() -> None:
     assert cohort(legacy=Calls(1, 1, open=2)).legacy_may_be_bad(NOW, 0.1)
 
 
+def test_what_legacy_refuses_makes_a_cohort_bad_as_what_it_fails() -> None:
+    assert cohort(legacy=Calls(50, refused=6)).legacy_may_be_bad(NOW, 0.1)
+    assert not cohort(legacy=Calls(60, refused=6)).legacy_may_be_bad(NOW, 0.1)
+
+
 # --- an outage ---------------------------------------------------------------------------------
 
 

@@ -118,7 +118,7 @@ def test_a_day_of_silence_changes_nothing_of_the_target_and_ends_the_comparison(
         not_accepted=(),
         compare_from=known.compare_from,
         legacy_bad=fresh.legacy_bad,
-        legacy_good=fresh.legacy_good,
+        apart=fresh.apart,
         legacy_heard=None,
     )
 
@@ -138,9 +138,9 @@ def test_the_method_still_gives_the_numbers_it_gave() -> None:
         evidence.no_worse_proof(known, Signal.FAILED),
         likelihood.strength(known.skew),
         likelihood.strength(known.legacy_bad),
-        likelihood.strength(known.legacy_good),
+        likelihood.strength(known.apart.shown.good),
     ]
-    assert evidence.METHOD == 5
+    assert evidence.METHOD == 6
     assert found == pytest.approx(
         [
             16.757208375223, 16.119729033974, -100.20175782715, 168.790587759447,

@@ -9,6 +9,7 @@ from types import MappingProxyType
 import pytest
 
 from worker.domain.detection import judgement
+from worker.domain.detection.contrast import Contrast, Proofs
 from worker.domain.detection.evidence import Evidence
 from worker.domain.detection.judgement import (
     Action,
@@ -38,6 +39,9 @@ STATE = Snapshot(
 )
 WORSE = ((50.0,) * 6, (0.0,) * 6, (0.0,) * 6)
 PERHAPS = ((10.0,) * 6, (0.0,) * 6, (0.0,) * 6)
+APART = Contrast(shown=Proofs((5.0,) * 5, (5.0,) * 5))
+LEGACY_GOOD = Contrast(shown=Proofs(good=(5.0,) * 5))
+TARGET_BAD = Contrast(shown=Proofs(bad=(5.0,) * 5))
 BAD = (((50.0,) * 5,) * 2, ((0.0,) * 5,), ((0.0,) * 5,))
 
 
@@ -48,7 +52,9 @@ BAD = (((50.0,) * 5,) * 2, ((0.0,) * 5,), ((0.0,) * 5,))
         (Evidence(relative=WORSE, absolute=BAD), Action.ROLL_BACK),
         (Evidence(relative=WORSE), Action.STEP_BACK),
         (Evidence(absolute=BAD), Action.HOLD),
-        (Evidence(absolute=BAD, legacy_good=(5.0,) * 5), Action.ROLL_BACK),
+        (Evidence(absolute=BAD, apart=APART), Action.ROLL_BACK),
+        (Evidence(absolute=BAD, apart=LEGACY_GOOD), Action.HOLD),
+        (Evidence(absolute=BAD, apart=TARGET_BAD), Action.HOLD),
         (Evidence(relative=WORSE, absolute=BAD, legacy_bad=(50.0,) * 5), Action.HOLD),
         (Evidence(at=100.0, breaker_since=30.0, legacy_answers=True), Action.STEP_BACK),
         (Evidence(at=100.0, breaker_since=30.0), Action.HOLD),
@@ -186,22 +192,21 @@ def test_going_down_is_only_asked_for_where_automatic_rollback_is_off() -> None:
 
 
 @pytest.mark.parametrize(
-    ("open_since", "signal", "action"),
+    ("grace_since", "signal", "action"),
     [
         (100.0, Signal.FAILED, Action.HOLD),
-        (40.1, Signal.FAILED, Action.HOLD),
-        (40.0, Signal.FAILED, Action.ROLL_BACK),
+        (40.1, Signal.SLOW, Action.HOLD),
         (None, Signal.FAILED, Action.ROLL_BACK),
         (100.0, Signal.UNDELIVERED, Action.ROLL_BACK),
     ],
 )
-def test_a_grace_for_restarts_holds_while_the_breaker_is_open_and_nothing_is_lost(
-    open_since: float | None, signal: Signal, action: Action
+def test_a_grace_for_restarts_holds_while_calls_fail_and_nothing_is_lost(
+    grace_since: float | None, signal: Signal, action: Action
 ) -> None:
     relative = tuple((50.0,) * 6 if s is signal else (0.0,) * 6 for s in Signal)
     absolute = tuple(((50.0,) * 5,) * (2 if s is Signal.FAILED else 1) if s is signal else
                      ((0.0,) * 5,) * (2 if s is Signal.FAILED else 1) for s in Signal)  # fmt: skip
-    known = Evidence(at=100.0, relative=relative, absolute=absolute, open_since=open_since)
+    known = Evidence(at=100.0, relative=relative, absolute=absolute, grace_since=grace_since)
     found = judge(known, replace(STATE, flags=Flags(rollback_grace_s=60.0)))
     assert found.action is action
     assert ("RollbackGraceSeconds" in found.reason) is (action is Action.HOLD)
@@ -221,7 +226,7 @@ MINUTE_OVER = {"at": 100.0, "breaker_since": 30.0, "legacy_answers": True}
         (Evidence(sick_replica=SICK, relative=WORSE, absolute=BAD), Action.HOLD),
         (Evidence(sick_replica=SICK, relative=WORSE), Action.HOLD),
         (Evidence(sick_replica=SICK, absolute=BAD), Action.HOLD),
-        (Evidence(sick_replica=SICK, absolute=BAD, legacy_good=(5.0,) * 5), Action.HOLD),
+        (Evidence(sick_replica=SICK, absolute=BAD, apart=APART), Action.HOLD),
         (Evidence(sick_replica=SICK, relative=SLOWER_TOO), Action.STEP_BACK),
         (Evidence(sick_replica=SICK, relative=SLOWER), Action.STEP_BACK),
         (Evidence(sick_replica=SICK, relative=WORSE, **MINUTE_OVER), Action.STEP_BACK),

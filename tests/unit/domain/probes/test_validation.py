@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.fakes import EPOCH, KEY, snapshot
+from worker.domain.detection.contrast import Contrast, Proofs
 from worker.domain.detection.evidence import Evidence, Setting, Side, Tick, observe
 from worker.domain.detection.judgement import Action, judge
 from worker.domain.detection.likelihood import Seen
@@ -187,7 +188,7 @@ def test_three_in_a_row_are_trouble_and_silence_is_nothing(
         (None, 60.0),
         (Evidence(), 60.0),
         (Evidence(absolute=BAD), validation.URGENT_S),
-        (Evidence(absolute=BAD, legacy_good=(5.0,) * 5), 60.0),
+        (Evidence(absolute=BAD, apart=Contrast(shown=Proofs((5.0,) * 5, (5.0,) * 5))), 60.0),
         (Evidence(absolute=BAD, legacy_bad=(50.0,) * 5), 60.0),
     ],
 )

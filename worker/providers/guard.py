@@ -9,11 +9,12 @@ Rules:
 - A permit is also held while its intent and its outcome are written. A slow store is not the fault
   of the provider: it makes no provider busy, and a caller that waits because of it goes on waiting.
 - The outcome is captured here and returned whatever the breaker makes of it.
-- Refused calls and the faults of recipients and messages say nothing about the provider, nor do
+- Refused calls and the faults of recipients and messages say nothing about the provider. Nor do
   failures of a message that another provider refused by such a fault: providers call one thing by
-  different names. A request to slow down pauses the limiter. Faults of the account open the breaker at once and are told; a
-  refused credential or a wrong address only when the account call confirms it, which runs in a task
-  of its own beside the traffic. The fault stands until the breaker closes.
+  different names. A request to slow down pauses the limiter.
+- Faults of the account open the breaker at once and are told; a refused credential or a wrong
+  address only when the account call confirms it, which runs in a task of its own beside the
+  traffic. The fault stands until the breaker closes.
 - Refusals that only this provider can make are watched (`refusals`): people are told.
 - An adapter that raises has broken its promise after the call may have begun: `Unknown`.
 - A cancelled call gives its probe back and teaches the breaker nothing.

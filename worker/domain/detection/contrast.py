@@ -1,8 +1,8 @@
 """Proof that one provider does well and the other does not, over the very same calls.
 
-Rules: pure. "Bad in itself" leads down only where legacy is proved good meanwhile, and bad in itself
-may have been long ago: so both are proved over calls that began at the same time, from when on the
-target's trouble is suspected. Each is an e-process against the same bound; legacy's calls under way
+Rules: pure. "Bad in itself" leads down only where legacy is proved good meanwhile, and what was bad
+may be over: so both are proved over calls that began at the same time, from when on the target's
+trouble is suspected. Each is an e-process against the same bound; legacy's calls under way
 count as failed (`cohorts.all_of_legacy`). Settled calls change the proof for good; the others are
 applied to a copy, and come again at the next tick.
 """

@@ -74,7 +74,7 @@ def test_what_goes_on_after_the_grace_moves_traffic_within_four_ticks(how: str) 
     watch.tick("are well", 30)
     for _ in range(int(GRACE_S / TICK_S)):
         assert not watch.tick(how).action.down
-    assert any([watch.tick(how).action.down for _ in range(4)])
+    assert any(watch.tick(how).action.down for _ in range(4))
 
 
 def test_a_second_trouble_soon_after_the_first_is_not_waited_out() -> None:

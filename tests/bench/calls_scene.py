@@ -39,7 +39,7 @@ MESSAGE = np.dtype(
         ("passed_over", np.int64),
         ("waited_for", np.int64),
         ("own_fault", np.bool_),
-        ("refused", np.bool_),
+        ("refused_by", np.int64),
         ("until", np.float64),  # it waits
         ("generation", np.int64),  # of its call, and so are its place and its row
         ("provider", np.int64),

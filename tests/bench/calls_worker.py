@@ -91,7 +91,6 @@ def _deliver(scene, heap, now):
         message.replica = replica
         message.tried = message.passed_over = message.waited_for = 0
         message.own_fault = True
-        message.refused = False
         scene.replicas[replica].in_hand += 1
         _choose(scene, heap, number, now)
 
@@ -217,7 +216,7 @@ def _ended(scene, heap, number, now):
     mark = FAILURE
     if row.outcome == ACCEPTED:
         mark = SUCCESS
-    elif row.outcome == REFUSED or message.refused:
+    elif row.outcome == REFUSED or message.refused_by & (1 << (1 - provider)):
         mark = IGNORED
     guard = scene.guards[message.replica, provider]
     finish(guard, scene.limits.when, message.generation, mark, row.ended - row.began, now)
@@ -228,7 +227,7 @@ def _ended(scene, heap, number, now):
         return
     message.in_doubt |= row.outcome == UNKNOWN
     message.own_fault &= row.outcome == REFUSED
-    message.refused |= row.outcome == REFUSED
+    message.refused_by |= (row.outcome == REFUSED) << provider
     _choose(scene, heap, number, now)
 
 

@@ -422,6 +422,16 @@ async def test_waiting_again_goes_on_counting(desk: Desk) -> None:
     assert (record.round, record.failed_rounds) == (2, 2)
 
 
+@pytest.mark.parametrize("blame", Blame)
+async def test_a_record_tells_who_refused_it_by_its_own_fault(desk: Desk, blame: Blame) -> None:
+    refused = Finished(NotSent(blame, "404", "no route"), 20.0)
+    held = await desk.ours.intend(await claimed(desk), attempt(2, "old"), refused, lane=T)
+    assert isinstance(held, Lease)
+    await desk.ours.wait(held, SICK, counted=True, lane=T)
+    own = blame in {Blame.RECIPIENT, Blame.MESSAGE}
+    assert (await looked(desk)).refused_by() == ({"at"} if own else set())
+
+
 async def test_an_intent_never_acted_on_is_proved_not_sent(desk: Desk) -> None:
     await desk.ours.wait(await claimed(desk), None, counted=False, lane=T)
     assert (await looked(desk)).attempts[0].result is Result.NOT_SENT

@@ -103,7 +103,8 @@ class Hybrid:
         state.base, state.previous, state.began = held, None, True
         if not self._may_send(held, state, reservation):
             return await self.ends.withdraw(state, held)
-        finished = await self.calls.call(state.message, attempt, reservation, refused=state.refused)
+        refused = bool(state.refused_by - {attempt.provider})
+        finished = await self.calls.call(state.message, attempt, reservation, refused=refused)
         state.excluded.add(reservation.role)
         return await self._outcome(state, held, attempt, finished)
 
@@ -149,7 +150,8 @@ class Hybrid:
             case NotSent():
                 state.previous = finished
                 state.own_faults_only &= outcome.is_own_fault
-                state.refused |= outcome.is_own_fault
+                if outcome.is_own_fault:
+                    state.refused_by.add(attempt.provider)
                 return None
             case Unknown():
                 return await self._unknown(state, lease, attempt, finished)
@@ -203,7 +205,13 @@ class Hybrid:
             in_doubt = base.possibly_sent() if base is not None else None
             again = in_doubt is not None
             return Round(
-                message, base, excluded=set(), in_doubt=in_doubt, resending=again, announced=again
+                message,
+                base,
+                excluded=set(),
+                in_doubt=in_doubt,
+                resending=again,
+                announced=again,
+                refused_by=base.refused_by() if base is not None else set(),
             )
         unknown = [a for a in base.attempts if a.result in (Result.UNKNOWN, None)]
         return Round(
@@ -213,4 +221,5 @@ class Hybrid:
             in_doubt=unknown[-1] if unknown else base.attempts[-1],
             resending=True,
             announced=True,
+            refused_by=base.refused_by(),
         )

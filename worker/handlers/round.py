@@ -121,6 +121,8 @@ class Round:
     base: Lease | Record | None
     """What the next intent compares against; None: nothing is stored yet."""
     excluded: set[Role]
+    refused_by: set[str]
+    """Providers that refused it by the fault of the message or the number, in any round."""
     previous: Finished | None = None
     """Outcome of the last attempt, not written yet."""
     in_doubt: Attempt | None = None
@@ -131,8 +133,6 @@ class Round:
     began: bool = False
     own_faults_only: bool = True
     """Every refusal so far would be the same again: its reason is the message or the number."""
-    refused: bool = False
-    """A provider refused it by the fault of the message or the number."""
     passed_over: set[Role] = field(default_factory=set)
     """Counted as skipped already."""
 

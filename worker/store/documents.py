@@ -27,7 +27,14 @@ from worker.domain.messages.message import (
     State,
     StoredEvent,
 )
-from worker.domain.messages.outcome import Accepted, NotSent, Outcome, Refused, Unknown
+from worker.domain.messages.outcome import (
+    OWN_FAULTS,
+    Accepted,
+    NotSent,
+    Outcome,
+    Refused,
+    Unknown,
+)
 from worker.domain.migration.phases import Role
 from worker.domain.stored import word
 
@@ -214,6 +221,7 @@ def _attempt(epoch: int, document: Document) -> Attempt:
         eligible=document.get("eligible", False),
         resend=document.get("resend", False),
         result=word(Result, result, Result.UNKNOWN) if result else None,
+        own_fault=document.get("blame") in OWN_FAULTS,
         delivery=_delivery(document.get("delivery") or {}),
         provider_message_id=document.get("pid") or document.get("late", {}).get("pid"),
         at=document.get("at"),

@@ -24,7 +24,7 @@ from worker.domain.messages.message import (
     State,
     StoredEvent,
 )
-from worker.domain.messages.outcome import Accepted
+from worker.domain.messages.outcome import Accepted, NotSent
 from worker.domain.messages.transitions import Write, require, starts
 from worker.store.documents import result_of
 
@@ -268,8 +268,11 @@ def _ended(
     outcome = finished.outcome if finished is not None else None
     result = Result.NOT_SENT if outcome is None else result_of(outcome)
     pid = outcome.provider_message_id if isinstance(outcome, Accepted) else None
+    own_fault = isinstance(outcome, NotSent) and outcome.is_own_fault
     return tuple(
-        replace(each, result=result, provider_message_id=pid) if each.epoch == epoch else each
+        replace(each, result=result, provider_message_id=pid, own_fault=own_fault)
+        if each.epoch == epoch
+        else each
         for each in attempts
     )
 

@@ -207,6 +207,15 @@ async def test_a_provider_is_asked_knowing_whether_another_one_refused_the_messa
     assert bench.legacy.refused_elsewhere == [refused]
 
 
+async def test_a_later_round_knows_who_refused_the_message(bench: Harness) -> None:
+    bench.target.outcomes, bench.legacy.outcomes = [SICK, SICK], [NO_ROUTE, SICK]
+    message = bench.message()
+    await bench.hybrid.run(message, None)
+    await bench.hybrid.run(message, bench.record())
+    assert bench.target.refused_elsewhere == [False, True]
+    assert bench.legacy.refused_elsewhere == [False, False]
+
+
 @pytest.mark.parametrize("second", [NO_ROUTE, NO_SENDER])
 async def test_what_no_provider_takes_fails_at_once(bench: Harness, second: Outcome) -> None:
     bench.target.outcomes, bench.legacy.outcomes = [NO_SENDER], [second]

@@ -128,6 +128,8 @@ class Attempt:
     """After an unknown one: the message may arrive twice."""
     result: Result | None = None
     """None: not known yet, or lost with the process that knew it."""
+    own_fault: bool = False
+    """Not sent by the fault of the message or the number, as this provider says."""
     delivery: Delivery = Delivery.NONE
     provider_message_id: str | None = None
     at: datetime | None = None
@@ -189,6 +191,10 @@ class Record:
     def tried(self) -> frozenset[str]:
         """Providers that any attempt of this message named."""
         return frozenset(attempt.provider for attempt in self.attempts)
+
+    def refused_by(self) -> set[str]:
+        """Providers that refused it by the fault of the message or its number."""
+        return {attempt.provider for attempt in self.attempts if attempt.own_fault}
 
     def possibly_sent(self) -> Attempt | None:
         """The last attempt that a provider took or may have taken; not for `submitting`."""

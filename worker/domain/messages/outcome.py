@@ -31,6 +31,10 @@ class Blame(StrEnum):
     """What the message asks of this provider: its own sender id, a text or length."""
 
 
+OWN_FAULTS: Final = frozenset({Blame.RECIPIENT, Blame.MESSAGE})
+"""Of the message or its number."""
+
+
 NO_CURRENCY: Final = "XXX"
 """ISO 4217's code for what is in no currency: stands for names that are none."""
 
@@ -81,7 +85,7 @@ class NotSent:
     @property
     def is_own_fault(self) -> bool:
         """Whether the same would happen again here, and says nothing about the provider."""
-        return self.blame in {Blame.RECIPIENT, Blame.MESSAGE}
+        return self.blame in OWN_FAULTS
 
 
 @dataclass(frozen=True, slots=True)

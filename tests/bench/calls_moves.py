@@ -11,8 +11,10 @@ from functools import partial
 
 from tests.bench.calls_simulation import AGE_S, Stretch, ticks
 from tests.support.seeded import state_at
-from worker.domain.detection.evidence import Evidence, observe
-from worker.domain.detection.judgement import judge, setting_of
+from worker.domain.detection.criteria import criteria_of
+from worker.domain.detection.evidence import Evidence
+from worker.domain.detection.judgement import judge
+from worker.domain.detection.observing import observe
 from worker.domain.migration.flags import Flags
 from worker.domain.migration.phases import Role
 
@@ -50,7 +52,7 @@ class Move:
 def first_move(traffic: Traffic, seed: int) -> Move | None:
     """None: it never is."""
     state = replace(state_at(traffic.share), flags=Flags(rollback_grace_s=traffic.grace_s))
-    setting = setting_of(state, dict.fromkeys(Role, traffic.reports), AGE_S)
+    setting = criteria_of(state, dict.fromkeys(Role, traffic.reports), AGE_S)
     known = Evidence()
     for tick in ticks(traffic.stretches, traffic.share, seed):
         read = tick if traffic.by_start else replace(tick, cohorts=None)

@@ -19,9 +19,9 @@ from tests.bench.calls_breaker import When
 from tests.bench.calls_scene import LEGACY, MESSAGE, TARGET, WAY, Limits, scene
 from tests.bench.calls_worker import run
 from worker.domain.detection.cohorts import KEPT, Calls, Cohort
-from worker.domain.detection.evidence import TICK_S, Side, Tick
-from worker.domain.detection.likelihood import Seen
-from worker.domain.detection.silence import Judged
+from worker.domain.detection.likelihood import EventCounts
+from worker.domain.detection.silence import DeliveryCounts
+from worker.domain.detection.tick import TICK_S, ProviderTick, Tick
 from worker.domain.figures.periods import SLOT_S
 from worker.settings.model import BreakerSettings, ProviderSettings, Settings
 
@@ -100,7 +100,7 @@ def ticks(stretches: tuple[Stretch, ...], share: int, seed: int) -> Iterator[Tic
             at=look,
             target=_side(ended[at][TARGET], judged[at][TARGET]),
             legacy=_side(ended[at][LEGACY], judged[at][LEGACY]),
-            legacy_all=Seen(*every[at]),
+            legacy_all=EventCounts(*every[at]),
             breaker_open=target_broken,
             legacy_open=legacy_broken,
             legacy_answers=target_broken and not legacy_broken and bool(answers[at]),
@@ -108,13 +108,13 @@ def ticks(stretches: tuple[Stretch, ...], share: int, seed: int) -> Iterator[Tic
         )
 
 
-def _side(ended: list[int], judged: list[int]) -> Side:
+def _side(ended: list[int], judged: list[int]) -> ProviderTick:
     ok, failed, slow, skips, _, refused = ended
     undelivered, unreported, accepted = judged
-    return Side(
-        failed=Seen(failed + skips, ok + failed + skips),
-        slow=Seen(slow, ok),
-        judged=Judged(undelivered, accepted, accepted - unreported),
+    return ProviderTick(
+        failed=EventCounts(failed + skips, ok + failed + skips),
+        slow=EventCounts(slow, ok),
+        judged=DeliveryCounts(undelivered, accepted, accepted - unreported),
         refused=refused,
     )
 

@@ -13,7 +13,7 @@ import numpy as np
 from tests.bench.evidence_policies import EVIDENCE, RULES, ByEvidence
 from tests.bench.evidence_traffic import Case, Counts
 from tests.support.seeded_book import own_faults
-from worker.domain.detection import evidence
+from worker.domain.detection import readings
 from worker.domain.detection.signals import Signal
 
 
@@ -24,7 +24,7 @@ def fault_alarms(case: Case, seed: int) -> dict[str, bool]:
     for tick, _ in made:
         ours.look(tick)
         alarmed |= any(
-            evidence.relative_alarm(ours.known, s) or evidence.absolute_alarm(ours.known, s)
+            readings.relative_alarm(ours.known, s) or readings.absolute_alarm(ours.known, s)
             for s in Signal
         )
     traffic = _every_attempt(case, made)

@@ -14,7 +14,7 @@ import matplotlib as mpl
 from tests.bench.evidence_cases import COMMON, FOUND, QUIET, downs, quantile
 from tests.bench.evidence_policies import EVIDENCE, POLICIES, ByEvidence
 from tests.bench.evidence_traffic import HOUR, MINUTE, USUAL, Case, Chances, Traffic
-from worker.domain.detection import evidence, likelihood
+from worker.domain.detection import likelihood, readings
 from worker.domain.detection.signals import Signal, level
 from worker.domain.figures.rates import Rate
 
@@ -140,7 +140,7 @@ def _one_run(axes: Axes, case: Case, title: str) -> None:
         action = policy.look(tick).action
         minutes.append((at - case.onset) / MINUTE)
         worse.append(max(-5.0, likelihood.strength(policy.known.relative[Signal.FAILED])))
-        bad.append(max(-5.0, evidence.absolute_strength(policy.known, Signal.FAILED)))
+        bad.append(max(-5.0, readings.absolute_strength(policy.known, Signal.FAILED)))
         if action != "go on" and str(action) != said:
             said = str(action)
             axes.annotate(f"{said}, {minutes[-1]:.1f} min", (minutes[-1], 13.5), (8, 62),

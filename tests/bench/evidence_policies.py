@@ -4,7 +4,7 @@ Rules: every policy says when it would take the target's traffic away, and sees 
 The evidence looks every tick, as the monitor does; the others every minute.
 
 - `evidence`: `domain.detection.evidence` and `domain.detection.judgement` themselves.
-- `5 min/20` and `5 min/100`: the policy `threshold` (`judgement.judge_window`): errors over 5 % in
+- `5 min/20` and `5 min/100`: the policy `threshold` (`judge_window`): errors over 5 % in
   the last five minutes, on at least that many outcomes. The rule of the system replaced.
 - `3 strikes`: three looks in a row at one minute's errors, each over 5 %. Kubernetes gives a pod up
   after 3 failed probes in a row (`failureThreshold`), Flagger rolls back after a number of failed
@@ -23,15 +23,17 @@ from typing import TYPE_CHECKING
 
 from tests.bench.evidence_traffic import MINUTE
 from tests.support.seeded import state_at
-from worker.domain.detection import judgement
-from worker.domain.detection.evidence import Evidence, observe
-from worker.domain.detection.judgement import Action, Window
+from worker.domain.detection import criteria, judgement
+from worker.domain.detection.evidence import Evidence
+from worker.domain.detection.judgement import Action
+from worker.domain.detection.observing import observe
+from worker.domain.detection.threshold_policy import Window, judge_window
 from worker.domain.migration.flags import Flags, Thresholds
 from worker.domain.migration.phases import Role
 
 if TYPE_CHECKING:
     from tests.bench.evidence_traffic import Case, Traffic
-    from worker.domain.detection.evidence import Tick
+    from worker.domain.detection.tick import Tick
 
 EVIDENCE = "evidence"
 MOST_ERRORS = 0.05
@@ -48,7 +50,7 @@ class ByEvidence:
     def __init__(self, case: Case) -> None:
         self.state = state_at(case.split)
         self.known = Evidence()
-        self.setting = judgement.setting_of(self.state, dict.fromkeys(Role, True), 600.0)
+        self.setting = criteria.criteria_of(self.state, dict.fromkeys(Role, True), 600.0)
 
     def look(self, tick: Tick) -> judgement.Judgement:
         self.known = observe(self.known, tick, self.setting)
@@ -69,7 +71,7 @@ def threshold(minimum: int) -> Rule:
         sums[WINDOW:] -= sums[:-WINDOW].copy()
         return [
             # By the rates alone, as others have it: without our look at the way back.
-            judgement.judge_window(_window(*row), Evidence(), state).action is Action.ROLL_BACK
+            judge_window(_window(*row), Evidence(), state).action is Action.ROLL_BACK
             for row in sums.tolist()
         ]
 

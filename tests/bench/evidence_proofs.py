@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from tests.bench.evidence_policies import ByEvidence
 from tests.bench.evidence_traffic import HOUR, Case, Chances, Traffic
-from worker.domain.detection import evidence
-from worker.domain.detection.evidence import PROOF
+from worker.domain.detection import readings
+from worker.domain.detection.readings import PROOF
 from worker.domain.detection.signals import Signal
 
 if TYPE_CHECKING:
@@ -26,12 +26,12 @@ MOST_FALSE = 0.05
 
 def low(known: Evidence) -> float:
     """Below its bound."""
-    return evidence.low_proof(known, Signal.FAILED)
+    return readings.low_proof(known, Signal.FAILED)
 
 
 def no_worse(known: Evidence) -> float:
     """Hardly worse than legacy: below the wider of two points more and half as many more."""
-    return evidence.no_worse_proof(known, Signal.FAILED)
+    return readings.no_worse_proof(known, Signal.FAILED)
 
 
 @dataclass(frozen=True)

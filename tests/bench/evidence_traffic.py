@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from worker.domain.detection.evidence import TICK_S, Side, Tick
-from worker.domain.detection.likelihood import NOTHING, Seen
-from worker.domain.detection.silence import Judged
+from worker.domain.detection.likelihood import NOTHING, EventCounts
+from worker.domain.detection.silence import DeliveryCounts
+from worker.domain.detection.tick import TICK_S, ProviderTick, Tick
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,25 +144,27 @@ class Traffic:
             zip(*self.legacy.seen(), strict=True),
         )
         ours, theirs = _judged(self.target), _judged(self.legacy)
-        probe = Seen(0, 1) if self.case.probed else NOTHING
+        probe = EventCounts(0, 1) if self.case.probed else NOTHING
         for at, (mine, other) in enumerate(zip(target, legacy, strict=True)):
             side, control = _side(mine, ours[at]), _side(other, theirs[at])
-            every = Seen(control.failed.events + probe.events, control.failed.total + probe.total)
+            every = EventCounts(
+                control.failed.events + probe.events, control.failed.total + probe.total
+            )
             yield Tick(at * TICK_S, side, control, every)
 
 
-def _side(counts: tuple[int, ...], judged: Judged) -> Side:
+def _side(counts: tuple[int, ...], judged: DeliveryCounts) -> ProviderTick:
     failed, good, slow, _ = counts
-    return Side(Seen(failed, failed + good), Seen(slow, good), judged)
+    return ProviderTick(EventCounts(failed, failed + good), EventCounts(slow, good), judged)
 
 
-def _judged(counts: Counts) -> list[Judged]:
+def _judged(counts: Counts) -> list[DeliveryCounts]:
     """At the delivery age; those without the least chance of a loss are left out to save time."""
-    none = [Judged()] * DELIVERY_AGE
+    none = [DeliveryCounts()] * DELIVERY_AGE
     if not counts.lost.any():
-        return none + [Judged()] * len(counts.good)
+        return none + [DeliveryCounts()] * len(counts.good)
     both = zip(counts.lost.tolist(), counts.good.tolist(), strict=True)
-    return none + [Judged(lost, good, good - lost) for lost, good in both]
+    return none + [DeliveryCounts(lost, good, good - lost) for lost, good in both]
 
 
 def _even(ticks: int) -> tuple[np.ndarray, np.ndarray]:

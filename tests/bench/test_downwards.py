@@ -18,7 +18,7 @@ import pytest
 from tests.system.helpers import System
 from tests.system.trouble import DEAD, HALF, TENTH, a_quarter, trouble
 from tests.system.waiting import until
-from worker.domain.detection.evidence import TICK_S
+from worker.domain.detection.tick import TICK_S
 
 if TYPE_CHECKING:
     from pathlib import Path

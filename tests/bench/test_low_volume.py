@@ -18,10 +18,13 @@ import numpy as np
 import pytest
 
 from tests.support.seeded import state_at
-from worker.domain.detection.evidence import TICK_S, Evidence, Side, Tick, observe
-from worker.domain.detection.judgement import judge, setting_of
-from worker.domain.detection.likelihood import Seen
-from worker.domain.detection.silence import Judged
+from worker.domain.detection.criteria import criteria_of
+from worker.domain.detection.evidence import Evidence
+from worker.domain.detection.judgement import judge
+from worker.domain.detection.likelihood import EventCounts
+from worker.domain.detection.observing import observe
+from worker.domain.detection.silence import DeliveryCounts
+from worker.domain.detection.tick import TICK_S, ProviderTick, Tick
 from worker.domain.migration.phases import Role
 
 if TYPE_CHECKING:
@@ -79,19 +82,19 @@ def ticks(case: Case, seed: int) -> Iterator[Tick]:
 
 def _side(
     tried: np.ndarray, failed: np.ndarray, accepted: np.ndarray, lost: np.ndarray, at: int
-) -> Side:
-    judged, then = Judged(), at - AGE
+) -> ProviderTick:
+    judged, then = DeliveryCounts(), at - AGE
     if then >= 0 and accepted[then]:
         whole, gone = int(accepted[then]), int(lost[then])
-        judged = Judged(gone, whole, whole - gone + gone // 2)
-    seen = Seen(int(failed[at]), int(tried[at]))
-    return Side(seen, Seen(0, int(accepted[at])), judged)
+        judged = DeliveryCounts(gone, whole, whole - gone + gone // 2)
+    seen = EventCounts(int(failed[at]), int(tried[at]))
+    return ProviderTick(seen, EventCounts(0, int(accepted[at])), judged)
 
 
 def until_down(case: Case, seed: int) -> float | None:
     """Messages of the target until traffic is taken from it; None: never."""
     state = state_at(case.share)
-    setting = setting_of(state, dict.fromkeys(Role, True), AGE * TICK_S)
+    setting = criteria_of(state, dict.fromkeys(Role, True), AGE * TICK_S)
     known, sent = Evidence(), 0.0
     for tick in ticks(case, seed):
         known = observe(known, tick, setting)

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from tests.support.seeded_replicas import USUAL, Replicas, judgements, moved_at, without_replicas
-from worker.domain.detection.judgement import Topic
+from worker.domain.detection.judgement import HoldReason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from worker.domain.detection.evidence import Tick
+    from worker.domain.detection.tick import Tick
 
 RUNS = 400
 RATE, CALM = 10.0, 12
@@ -81,7 +81,7 @@ def course(run: Run, many: int) -> Found:
     made = [found for found, _ in judgements(ticks, run.share)]
     moved = len(made) - 1 - run.trouble if made[-1].action.down else None
     before = moved_at(without_replicas(ticks), run.share)
-    named = any(found.topic is Topic.SICK_REPLICA for found in made)
+    named = any(found.hold_reason is HoldReason.SICK_REPLICA for found in made)
     return Found(moved, None if before is None else before - run.trouble, named)
 
 

@@ -20,7 +20,7 @@ from tests.bench.calls_moves import Traffic, moves
 from tests.bench.calls_scene import DEADLINE_S
 from tests.bench.calls_simulation import DEAD, WRITTEN_S, Numbers, Stretch, Way
 from worker.domain.detection.cohorts import GRACE_S
-from worker.domain.detection.evidence import TICK_S
+from worker.domain.detection.tick import TICK_S
 
 RUNS = 400
 SHARES, RATES = (5, 25, 50, 75), (3, 10, 100)

@@ -17,7 +17,7 @@ from bson import json_util
 
 from tests.support.stored_samples import AT, evidence, inputs, state
 from worker.domain.alerts.notices import Kind
-from worker.domain.detection.judgement import Topic
+from worker.domain.detection.judgement import HoldReason
 from worker.domain.detection.rerun import recorded, replay, restored
 from worker.domain.messages.message import Delivery, Lane, OnUnknown, Result, State
 from worker.domain.migration.flags import Flags, RollbackPolicy
@@ -280,7 +280,7 @@ def test_a_hold_for_a_topic_of_a_newer_version_is_not_ours() -> None:
     stored = changed(first("evidence", "4"), "topic", "unheard-of")
     stored["holds"]["unheard-of"] = AT
     found = checkpoint({**stored, **AS_READ})
-    assert (found.topic, found.holds) == (None, {Topic.ACCOUNT: AT})
+    assert (found.hold_reason, found.holds) == (None, {HoldReason.ACCOUNT: AT})
 
 
 # --- the server's clock was ahead ------------------------------------------------------------

@@ -18,8 +18,8 @@ from tests.system.steering import Steering, command
 from worker.app.accounts import fingerprint
 from worker.cli.client import ControlClient, NotAllowed
 from worker.domain.detection.contrast import Contrast
+from worker.domain.detection.criteria import criteria_of
 from worker.domain.detection.evidence import METHOD, Evidence
-from worker.domain.detection.judgement import setting_of
 from worker.domain.detection.rerun import document
 from worker.domain.figures.periods import SLOT_S, SPANS, start_of
 from worker.domain.migration.phases import Phase, Role
@@ -124,7 +124,7 @@ async def test_at_100_per_cent_probes_of_legacy_alone_bring_the_rollback(two: Ha
     last = await two.log.last()
     assert last is not None
     state = last[1]
-    bounds = setting_of(state, dict.fromkeys(Role, True), 600.0).bounds
+    bounds = criteria_of(state, dict.fromkeys(Role, True), 600.0).bounds
     cfg, now = two.cfg, datetime.now(UTC)
     start = datetime.fromtimestamp(start_of(int(now.timestamp()), SLOT_S), UTC)
     bad = Evidence(
@@ -139,7 +139,7 @@ async def test_at_100_per_cent_probes_of_legacy_alone_bring_the_rollback(two: Ha
     assert await SlotStore(two.database, "a sender", retention_days=1).write([slot], [])
     rows = [
         CohortRow("legacy", start, {"any_ok": 73}),
-        CohortRow("africastalking", start, {"failed": 10}),
+        CohortRow("africastalking", start, {"eligible_failed": 10}),
     ]
     assert await CohortStore(two.database[COHORTS], "a sender").write(rows)
     ago = now - timedelta(minutes=1)

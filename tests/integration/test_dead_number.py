@@ -10,7 +10,8 @@ from tests.support.monitor_fakes import BAD, LEGACY, OK, TARGET
 from tests.support.replicas_fake import Replicas
 from tests.support.seeded import state_at
 from worker.domain.detection import judgement
-from worker.domain.detection.evidence import Evidence, observe
+from worker.domain.detection.evidence import Evidence
+from worker.domain.detection.observing import observe
 from worker.domain.detection.signals import Signal
 
 A_DAY, DAY_S = 500, 86_400

@@ -7,15 +7,17 @@ import random
 import pytest
 
 from tests.support.seeded import DAY, state_at, tick
-from worker.domain.detection.evidence import Evidence, Setting, observe
+from worker.domain.detection.criteria import Criteria
+from worker.domain.detection.evidence import Evidence
 from worker.domain.detection.judgement import judge
+from worker.domain.detection.observing import observe
 
 RUNS = 10
 
 
 @pytest.mark.parametrize("split", [1, 5, 50, 98])
 def test_a_day_without_a_difference_takes_no_traffic_away(split: int) -> None:
-    setting, state = Setting(split, 0.0), state_at(split)
+    setting, state = Criteria(split, 0.0), state_at(split)
     for seed in range(RUNS):
         rng, known = random.Random(f"{split} {seed}"), Evidence()
         for at in range(DAY):

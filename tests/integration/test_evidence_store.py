@@ -11,17 +11,24 @@ import pytest
 
 from tests.support.fakes import EPOCH
 from worker.domain.detection.checkpoint import Checkpoint
-from worker.domain.detection.evidence import Evidence, Setting, Side, Tick, observe
-from worker.domain.detection.judgement import Topic
-from worker.domain.detection.likelihood import Seen
+from worker.domain.detection.criteria import Criteria
+from worker.domain.detection.evidence import Evidence
+from worker.domain.detection.judgement import HoldReason
+from worker.domain.detection.likelihood import EventCounts
+from worker.domain.detection.observing import observe
+from worker.domain.detection.tick import ProviderTick, Tick
 from worker.store.client import Database
 from worker.store.evidence import COLLECTION, EvidenceStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-KNOWN = observe(Evidence(), Tick(7.0, Side(Seen(3, 30)), Side(Seen(1, 90))), Setting(25, 0.0))
-FIRST = Checkpoint(1, EPOCH, KNOWN, {"legacy 10": {"accepted": 3}}, "hold: x", Topic.ACCOUNT)
+KNOWN = observe(
+    Evidence(),
+    Tick(7.0, ProviderTick(EventCounts(3, 30)), ProviderTick(EventCounts(1, 90))),
+    Criteria(25, 0.0),
+)
+FIRST = Checkpoint(1, EPOCH, KNOWN, {"legacy 10": {"accepted": 3}}, "hold: x", HoldReason.ACCOUNT)
 
 
 @pytest.fixture
@@ -61,11 +68,11 @@ async def test_a_hold_on_record_is_noted_unless_the_next_tick_was_made(
     store: EvidenceStore,
 ) -> None:
     await store.write("l", FIRST)
-    await store.on_record("l", 1, Topic.ACCOUNT, EPOCH)
-    await store.on_record("l", 2, Topic.COMMON_TROUBLE, EPOCH)
+    await store.on_record("l", 1, HoldReason.ACCOUNT, EPOCH)
+    await store.on_record("l", 2, HoldReason.COMMON_TROUBLE, EPOCH)
     found = await store.read("l")
     assert found is not None
-    assert found.holds == {Topic.ACCOUNT: EPOCH}
+    assert found.holds == {HoldReason.ACCOUNT: EPOCH}
 
 
 async def test_evidence_of_another_method_begins_anew_and_counts_nothing_twice(
@@ -76,6 +83,6 @@ async def test_evidence_of_another_method_begins_anew_and_counts_nothing_twice(
     await database_here[COLLECTION].update_one({"_id": "l"}, {"$set": other})
     found = await store.read("l")
     assert found is not None
-    assert (found.evidence, found.topic) == (Evidence(), None)
+    assert (found.evidence, found.hold_reason) == (Evidence(), None)
     assert (found.tick, found.counted) == (FIRST.tick, FIRST.counted)
     assert await store.write("l", replace(FIRST, tick=2))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.monitor_fakes import LEGACY, TARGET, World
-from worker.domain.detection.evidence import TICK_S
+from worker.domain.detection.tick import TICK_S
 from worker.domain.migration.decide import next_up
 from worker.domain.migration.flags import MigrationSettings
 from worker.domain.migration.gates import GateVerdict

@@ -15,9 +15,9 @@ from tests.support.control_fakes import LINEAGE, MemoryLog
 from tests.support.fakes import HandClock, snapshot
 from tests.support.measured import measured
 from worker.domain.detection.cohorts import GRACE_S
-from worker.domain.detection.evidence import TICK_S
-from worker.domain.detection.judgement import Window
 from worker.domain.detection.rerun import document, restored
+from worker.domain.detection.threshold_policy import Window
+from worker.domain.detection.tick import TICK_S
 from worker.domain.figures.periods import SLOT_S
 from worker.domain.figures.tally import Tally
 from worker.domain.messages.account import AccountHealth
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from worker.domain.detection.checkpoint import Checkpoint
-    from worker.domain.detection.judgement import Topic
+    from worker.domain.detection.judgement import HoldReason
     from worker.domain.migration.snapshot import Snapshot
 
 TARGET, LEGACY = "africastalking", "legacy"
@@ -84,11 +84,13 @@ class Checkpoints:
         self.kept[lineage] = made, bson.encode(document(made.evidence))
         return True
 
-    async def on_record(self, lineage: str, tick: int, topic: Topic, at: datetime) -> None:
+    async def on_record(
+        self, lineage: str, tick: int, hold_reason: HoldReason, at: datetime
+    ) -> None:
         await asyncio.sleep(0)
         made, evidence = self.kept[lineage]
         if made.tick == tick:
-            self.kept[lineage] = replace(made, holds={**made.holds, topic: at}), evidence
+            self.kept[lineage] = replace(made, holds={**made.holds, hold_reason: at}), evidence
 
 
 class AlertBook:

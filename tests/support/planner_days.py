@@ -15,14 +15,17 @@ from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
-from worker.domain.detection.evidence import PROOF, TICK_S, Evidence, Side, Tick, low_proof, observe
+from worker.domain.detection.criteria import criteria_of
+from worker.domain.detection.evidence import Evidence
 from worker.domain.detection.evidence_gates import SOAK_FROM, evidence_gates
 from worker.domain.detection.forecast import forecast
-from worker.domain.detection.judgement import setting_of
-from worker.domain.detection.likelihood import Seen
+from worker.domain.detection.likelihood import EventCounts
+from worker.domain.detection.observing import observe
 from worker.domain.detection.planning import Traffic
+from worker.domain.detection.readings import PROOF, low_proof
 from worker.domain.detection.signals import Signal
-from worker.domain.detection.silence import Judged
+from worker.domain.detection.silence import DeliveryCounts
+from worker.domain.detection.tick import TICK_S, ProviderTick, Tick
 from worker.domain.migration.flags import Flags, MigrationSettings
 from worker.domain.migration.gates import Measures, time_gate
 from worker.domain.migration.phases import Phase, Role
@@ -76,9 +79,10 @@ class Arrivals:
             self.next_s += self.rng.expovariate(1 / self.gap_s)
         judged = self.judged(at)
         sides = (
-            Side(Seen(*failed[ours]), Seen(*slow[ours]), judged[ours]) for ours in (True, False)
+            ProviderTick(EventCounts(*failed[ours]), EventCounts(*slow[ours]), judged[ours])
+            for ours in (True, False)
         )
-        return Tick(at, *sides, legacy_all=Seen(*failed[False]))
+        return Tick(at, *sides, legacy_all=EventCounts(*failed[False]))
 
     def next_tick(self) -> float:
         """The end of the next tick in which anything becomes known."""
@@ -90,13 +94,13 @@ class Arrivals:
             lost = self.rng.random() < self.asked.undelivered
             self.waiting.append((self.next_s + DELIVERY_AGE_S, ours, lost))
 
-    def judged(self, at: float) -> dict[bool, Judged]:
+    def judged(self, at: float) -> dict[bool, DeliveryCounts]:
         counts = {True: [0, 0], False: [0, 0]}
         while self.waiting and self.waiting[0][0] < at:
             _, ours, lost = self.waiting.popleft()
             counts[ours][0] += lost
             counts[ours][1] += 1
-        return {ours: Judged(lost, of, of - lost) for ours, (lost, of) in counts.items()}
+        return {ours: DeliveryCounts(lost, of, of - lost) for ours, (lost, of) in counts.items()}
 
 
 def days_until_open(seed: int, asked: Scenario) -> float:
@@ -104,7 +108,7 @@ def days_until_open(seed: int, asked: Scenario) -> float:
     arrivals, known, looked = Arrivals(seed, asked), Evidence(), 0.0
     reports = asked.undelivered is not None
     state = Snapshot(1, "x", asked.phase, asked.share, Flags())
-    setting = setting_of(state, dict.fromkeys(Role, reports), DELIVERY_AGE_S)
+    setting = criteria_of(state, dict.fromkeys(Role, reports), DELIVERY_AGE_S)
     settings = MigrationSettings()
     minimum = timedelta(
         minutes=settings.soak_min if asked.share >= SOAK_FROM else settings.minimum_phase_min

@@ -20,9 +20,10 @@ from tests.support.call_traffic import DELIVERY_AGE_S, Event, Fate, Replica, Tro
 from tests.support.changes import change
 from tests.support.control_fakes import PROVEN
 from tests.support.monitor_fakes import TARGET, World
-from worker.domain.detection import evidence
-from worker.domain.detection.evidence import TICK_S, Evidence
+from worker.domain.detection import readings
+from worker.domain.detection.evidence import Evidence
 from worker.domain.detection.signals import SIGNALS
+from worker.domain.detection.tick import TICK_S
 from worker.domain.migration.control_log import LogEntry
 from worker.domain.migration.decide import decide
 from worker.domain.migration.direction import share
@@ -246,7 +247,7 @@ class Course(World):
             number, "ann", f"{number}", {"name": name}, "accepted", state, after, {}, {}
         )
         self.log.entries.append(replace(entry, at=self.clock.now()))
-        suspected = bool(evidence.suspicious(self.known))
+        suspected = bool(readings.suspicious(self.known))
         under_way = sum(each.under_way for each in self.replicas)
         overridden = override is not None
         self._changed(Change(at, name, state, after, overridden, suspected, under_way))
@@ -254,7 +255,7 @@ class Course(World):
 
     def _measures(self) -> Measures:
         """Every gate is open, but for an alarm."""
-        known = self.known if evidence.suspicious(self.known) else PROVEN
+        known = self.known if readings.suspicious(self.known) else PROVEN
         return replace(FINE, evidence=known)
 
     def _wish(self) -> Wish | None:

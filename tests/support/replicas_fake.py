@@ -10,7 +10,7 @@ from tests.support.fakes import HandClock
 from tests.support.measured import measured
 from tests.support.monitor_fakes import LEGACY, OK, TARGET, Account, Begun, FailedToday, summed
 from worker.domain.detection.checkpoint import Checkpoint
-from worker.domain.detection.evidence import Evidence, Tick
+from worker.domain.detection.evidence import Evidence
 from worker.domain.figures.periods import SLOT_S
 from worker.monitoring.ticks import Ticks, since
 from worker.telemetry.metrics import AttemptMetrics
@@ -18,6 +18,7 @@ from worker.telemetry.metrics import AttemptMetrics
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from worker.domain.detection.tick import Tick
     from worker.domain.messages.outcome import Outcome
     from worker.domain.migration.replicas import LiveReplica
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from worker.domain.detection.evidence import TICK_S, Side, Tick
-from worker.domain.detection.likelihood import Seen
+from worker.domain.detection.likelihood import EventCounts
 from worker.domain.detection.planning import poisson
+from worker.domain.detection.tick import TICK_S, ProviderTick, Tick
 from worker.domain.migration.flags import Flags
 from worker.domain.migration.phases import DEFAULT_RULES, Phase
 from worker.domain.migration.snapshot import Snapshot
@@ -18,9 +18,9 @@ DAY = 8_640
 """Ticks."""
 
 
-def side(rng: random.Random, messages: float, failing: float) -> Side:
+def side(rng: random.Random, messages: float, failing: float) -> ProviderTick:
     failed, good = poisson(rng, messages * failing), poisson(rng, messages * (1 - failing))
-    return Side(Seen(failed, failed + good), Seen(0, good))
+    return ProviderTick(EventCounts(failed, failed + good), EventCounts(0, good))
 
 
 def tick(  # noqa: PLR0917 - a tick of two providers

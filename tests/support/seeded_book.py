@@ -7,7 +7,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from tests.support.measured import measured
-from worker.domain.detection.evidence import TICK_S, Tick
+from worker.domain.detection.tick import TICK_S, Tick
 from worker.domain.messages.outcome import Accepted, Blame, NotSent, Outcome, Refused, Unknown
 from worker.monitoring import ticks
 from worker.telemetry.metrics import AttemptMetrics

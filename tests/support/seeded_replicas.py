@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tests.support.seeded import state_at
 from worker.domain.detection.cohorts import GRACE_S, KEPT, Calls, Cohort, ReplicaCalls
-from worker.domain.detection.evidence import TICK_S, Evidence, Side, Tick, observe
-from worker.domain.detection.judgement import judge, setting_of
-from worker.domain.detection.likelihood import Seen
+from worker.domain.detection.criteria import criteria_of
+from worker.domain.detection.evidence import Evidence
+from worker.domain.detection.judgement import judge
+from worker.domain.detection.likelihood import EventCounts
+from worker.domain.detection.observing import observe
+from worker.domain.detection.tick import TICK_S, ProviderTick, Tick
 from worker.domain.figures.periods import SLOT_S, start_of
 from worker.domain.migration.phases import Role
 
@@ -118,8 +121,8 @@ class Replicas:
         legacy = self._ended(LEGACY)
         return Tick(
             until,
-            Side(self._ended(TARGET)),
-            Side(legacy),
+            ProviderTick(self._ended(TARGET)),
+            ProviderTick(legacy),
             legacy,
             breaker_open=self._most_open(TARGET),
             legacy_open=self._most_open(LEGACY),
@@ -141,11 +144,11 @@ class Replicas:
         ends = at + (self._late if failed else 0.3)
         self._calls.append(Call(at, ends, replica, provider, "failed" if failed else "ok"))
 
-    def _ended(self, provider: str) -> Seen:
+    def _ended(self, provider: str) -> EventCounts:
         """Calls that ended in the last tick."""
         since, now = self._now - TICK_S, self._now
         ended = [c.said for c in self._calls if c.provider == provider and since < c.ends <= now]
-        return Seen(sum(said != "ok" for said in ended), len(ended))
+        return EventCounts(sum(said != "ok" for said in ended), len(ended))
 
     def _most_open(self, provider: str) -> bool:
         opened = [self._breakers[name, provider].opened is not None for name in self._names]
@@ -192,7 +195,7 @@ def _row(replica: str, target: Calls, legacy: Calls) -> ReplicaCalls:
 def judgements(ticks: Iterable[Tick], share: int) -> Iterator[tuple[Judgement, Evidence]]:
     """What is decided tick by tick, until traffic is moved; and the evidence it is decided on."""
     state = state_at(share)
-    setting, known = setting_of(state, dict.fromkeys(Role, False), 600.0), Evidence()
+    setting, known = criteria_of(state, dict.fromkeys(Role, False), 600.0), Evidence()
     for tick in ticks:
         known = observe(known, tick, setting)
         found = judge(known, state)

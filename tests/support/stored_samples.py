@@ -7,10 +7,14 @@ from types import MappingProxyType
 
 from worker.domain.detection.automation import Inputs
 from worker.domain.detection.cohorts import Calls, Cohort, ReplicaCalls
-from worker.domain.detection.evidence import Evidence, Setting, Side, Tick, observe
-from worker.domain.detection.judgement import Topic, Window
-from worker.domain.detection.likelihood import Seen
+from worker.domain.detection.criteria import Criteria
+from worker.domain.detection.evidence import Evidence
+from worker.domain.detection.judgement import HoldReason
+from worker.domain.detection.likelihood import EventCounts
+from worker.domain.detection.observing import observe
 from worker.domain.detection.sick_replica import SickReplica
+from worker.domain.detection.threshold_policy import Window
+from worker.domain.detection.tick import ProviderTick, Tick
 from worker.domain.migration.flags import Flags, MigrationSettings, RollbackPolicy, Thresholds
 from worker.domain.migration.gates import Measures
 from worker.domain.migration.phases import DEFAULT_RULES, Phase, Role
@@ -18,8 +22,8 @@ from worker.domain.migration.snapshot import Lock, Proposal, Snapshot
 from worker.domain.probes.settings import ValidationTraffic
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
-SETTING = Setting(25, 1.0)
-HELD = (Topic.ACCOUNT,)
+SETTING = Criteria(25, 1.0)
+HELD = (HoldReason.ACCOUNT,)
 
 
 def state() -> Snapshot:
@@ -79,9 +83,9 @@ def tick(number: int) -> Tick:
     """A tick with something of everything."""
     return Tick(
         at=AT.timestamp() + 10.0 * number,
-        target=Side(Seen(7, 31), Seen(2, 24)),
-        legacy=Side(Seen(1, 70), Seen(1, 69)),
-        legacy_all=Seen(1, 70),
+        target=ProviderTick(EventCounts(7, 31), EventCounts(2, 24)),
+        legacy=ProviderTick(EventCounts(1, 70), EventCounts(1, 69)),
+        legacy_all=EventCounts(1, 70),
         breaker_open=True,
         account_fault="balance",
         cohorts=(

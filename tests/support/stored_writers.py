@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tests.support.stored_samples import AT, evidence, inputs, state
 from worker.domain.alerts.notices import AlertObservation
 from worker.domain.detection.checkpoint import Checkpoint
-from worker.domain.detection.judgement import Topic
+from worker.domain.detection.judgement import HoldReason
 from worker.domain.detection.rerun import recorded
 from worker.domain.messages.consent import Wish
 from worker.domain.messages.message import (
@@ -136,8 +136,8 @@ async def _evidence(database: Database) -> None:
         evidence=evidence(2),
         counted={"at 1772366400": {"accepted": 3}},
         holding="hold: the account",
-        topic=Topic.ACCOUNT,
-        holds={Topic.ACCOUNT: AT},
+        hold_reason=HoldReason.ACCOUNT,
+        holds={HoldReason.ACCOUNT: AT},
         since=AT,
     )
     await EvidenceStore(database["evidence"]).write("lineage", made)

@@ -64,9 +64,9 @@ def differs(entry: LogEntry) -> str | None:
         return "other evidence"
     if decision is None:
         return "no decision"
-    if (decision.name, decision.ruling.text) != (entry.command["name"], entry.reply["text"]):
-        return f"another decision: {decision.name}: {decision.ruling.text}"
-    return None if (decision.ruling.after or state) == entry.after else "another state"
+    if (decision.name, decision.decision.text) != (entry.command["name"], entry.reply["text"]):
+        return f"another decision: {decision.name}: {decision.decision.text}"
+    return None if (decision.decision.after or state) == entry.after else "another state"
 
 
 async def _entries(name: str, limit: int) -> list[LogEntry]:

@@ -1,4 +1,4 @@
-"""State, gates and rulings in the form that crosses the wire.
+"""State, gates and decisions in the form that crosses the wire.
 
 Rules: one function a shape, no decisions.
 """

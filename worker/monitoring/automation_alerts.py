@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from worker.domain.alerts.alert_codes import AlertCode
-from worker.domain.detection.judgement import Topic
+from worker.domain.detection.judgement import HoldReason
 from worker.domain.detection.rerun import shown
 from worker.domain.migration.phases import Phase
 from worker.domain.migration.snapshot import describe
@@ -32,16 +32,16 @@ BLIND_S: Final = 60.0
 NAMESPACE: Final = uuid.UUID("6f0f7a39-1d0c-5d58-9d1e-8f0f4a4f1b52")
 """Of ids that every replica makes the same."""
 _CODE_OF: Final = {
-    topic: code
-    for topic in Topic
+    hold_reason: code
+    for hold_reason in HoldReason
     for code in AlertCode
-    if str(code) == str(topic) and topic is not Topic.ACCOUNT
+    if str(code) == str(hold_reason) and hold_reason is not HoldReason.ACCOUNT
 }
 """A fault of the account is alerted at once by the replica that was told of it."""
 _STATUS: Final = "sms-worker ctl status"
 _SUGGESTED: Final = {
-    Topic.ROLLBACK_WANTED: "sms-worker ctl rollback",
-    Topic.NO_WAY_BACK: "sms-worker ctl emergency-rollback",
+    HoldReason.ROLLBACK_WANTED: "sms-worker ctl rollback",
+    HoldReason.NO_WAY_BACK: "sms-worker ctl emergency-rollback",
 }
 _log = structlog.get_logger(__name__)
 
@@ -78,14 +78,14 @@ class AutomationAlerts:
         """Alert what automation holds for, and resolve what it holds for no more."""
         if last is None:
             return
-        for topic, code in _CODE_OF.items():
-            if topic is not last.topic:
+        for hold_reason, code in _CODE_OF.items():
+            if hold_reason is not last.hold_reason:
                 self._alerts.resolve(code, "automation goes on")
-        if last.topic in _CODE_OF:
+        if last.hold_reason in _CODE_OF:
             self._alerts.raise_alert(
-                _CODE_OF[last.topic],
+                _CODE_OF[last.hold_reason],
                 str(last.holding),
-                suggested_command=_SUGGESTED.get(last.topic, _STATUS),
+                suggested_command=_SUGGESTED.get(last.hold_reason, _STATUS),
                 evidence=shown(last.evidence),
             )
 

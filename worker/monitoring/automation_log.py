@@ -27,7 +27,7 @@ def decided(
     automatic: AutomaticDecision, made: Checkpoint, inputs: Inputs, number: int, state: Snapshot
 ) -> LogEntry:
     """The entry of a decision."""
-    decision = automatic.ruling
+    decision = automatic.decision
     ident = str(uuid.uuid5(NAMESPACE, f"{state.lineage} {made.tick} {automatic.name}"))
     return LogEntry(
         number=number,

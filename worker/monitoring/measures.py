@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 from contracts.answers import ProviderFigures
 from contracts.health import ErrorsByClass
-from worker.domain.detection import evidence
+from worker.domain.detection import readings
 from worker.domain.detection.cohorts import SETTLED_AFTER_S
-from worker.domain.detection.judgement import Window
+from worker.domain.detection.threshold_policy import Window
 from worker.domain.figures.figures import figures_of
 from worker.domain.figures.tally import Tally
 from worker.domain.migration.direction import share
@@ -103,7 +103,7 @@ class Measuring:
             gives_reports=self._target.gives_reports,
             legacy_gives_reports=self._legacy.gives_reports,
             per_s=_pace((tally, now - since), (lately, now - of_late)),
-            evidence=evidence.about(seen, _seconds(state.since), now.timestamp(), state.anew),
+            evidence=readings.about(seen, _seconds(state.since), now.timestamp(), state.anew),
         )
 
     async def window(self, state: Snapshot, counts_from: datetime | None) -> Window:

@@ -27,10 +27,10 @@ import structlog
 
 from contracts.codec import encode
 from contracts.control import StateAnnouncement
-from worker.domain.detection import evidence
-from worker.domain.detection.automation import Inputs, judged, ruled, wants_up
+from worker.domain.detection import evidence, tick
+from worker.domain.detection.automation import Inputs, decision_about, judged, wants_up
 from worker.domain.detection.checkpoint import Checkpoint
-from worker.domain.detection.judgement import Action, Topic
+from worker.domain.detection.judgement import Action, HoldReason
 from worker.domain.detection.rerun import shown
 from worker.domain.migration.flags import RollbackPolicy
 from worker.monitoring import automation_log
@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import Protocol
 
-    from worker.domain.detection.judgement import Judgement, Window
+    from worker.domain.detection.judgement import Judgement
+    from worker.domain.detection.threshold_policy import Window
     from worker.domain.migration.gates import Measures
     from worker.domain.migration.snapshot import Snapshot
     from worker.monitoring.ticks import Ticks
@@ -64,7 +65,9 @@ if TYPE_CHECKING:
             """Write the next one; False: another monitor did."""
             ...
 
-        async def on_record(self, lineage: str, tick: int, topic: Topic, at: datetime) -> None:
+        async def on_record(
+            self, lineage: str, tick: int, hold_reason: HoldReason, at: datetime
+        ) -> None:
             """Note that a hold stands in the control log."""
             ...
 
@@ -148,13 +151,15 @@ class Monitor(Loop):
         before = await self._checkpoints.read(state.lineage)
         self._alerts.holds(before)
         self._alerts.went_down(state)
-        if before is not None and before.age_s < evidence.TICK_S:
+        if before is not None and before.age_s < tick.TICK_S:
             return None
         now = _to_the_millisecond(self._clock.now())
         inputs, counted = await self._inputs(before, state, now)
         found, known = judged(inputs, state)
         holds = found.action is Action.HOLD
-        lasting = {topic: now for topic in inputs.held if topic is found.topic}
+        lasting = {
+            hold_reason: now for hold_reason in inputs.held if hold_reason is found.hold_reason
+        }
         made = Checkpoint(
             tick=before.tick + 1 if before else 1,
             at=now,
@@ -162,7 +167,7 @@ class Monitor(Loop):
             counted=counted,
             since=since(before, now),
             holding=found.reason if holds else None,
-            topic=found.topic,
+            hold_reason=found.hold_reason,
             holds={**before.holds, **lasting} if before else {},
         )
         if not await self._checkpoints.write(state.lineage, made):
@@ -207,7 +212,7 @@ class Monitor(Loop):
         if wants_up(found, state, inputs.at):
             measures = await self._figures.since_change(state)
             inputs = replace(inputs, measures=replace(measures, evidence=None))
-        decision = ruled(found, made.evidence, inputs, state)
+        decision = decision_about(found, made.evidence, inputs, state)
         if decision is None:
             return
         entry = automation_log.decided(decision, made, inputs, number + 1, state)
@@ -215,10 +220,10 @@ class Monitor(Loop):
             await self._log.append(entry)
         except WriteConflict:
             return  # somebody else decided meanwhile, and stands
-        text = decision.ruling.text
+        text = decision.decision.text
         _log.warning("automatic", name=decision.name, text=text, version=entry.after.version)
-        if found.topic is not None:
-            await self._checkpoints.on_record(state.lineage, made.tick, found.topic, made.at)
+        if found.hold_reason is not None:
+            await self._checkpoints.on_record(state.lineage, made.tick, found.hold_reason, made.at)
         if found.action.down:
             self._alerts.went_down(entry.after, shown(made.evidence))
         if entry.after.version != state.version:
@@ -246,7 +251,7 @@ def _counts_from(before: Checkpoint | None, state: Snapshot, now: datetime) -> d
     return datetime.fromtimestamp(max(moments), UTC) if moments else None
 
 
-def _lately(before: Checkpoint | None, now: datetime) -> tuple[Topic, ...]:
+def _lately(before: Checkpoint | None, now: datetime) -> tuple[HoldReason, ...]:
     return tuple(t for t, at in before.holds.items() if now - at < AGAIN) if before else ()
 
 

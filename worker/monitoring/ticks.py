@@ -19,11 +19,11 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from worker.domain.detection import judgement
+from worker.domain.detection import criteria
 from worker.domain.detection.cohorts import KEPT, Calls, Cohort, ReplicaCalls
-from worker.domain.detection.evidence import Side, Tick
-from worker.domain.detection.likelihood import Seen
-from worker.domain.detection.silence import Judged
+from worker.domain.detection.likelihood import EventCounts
+from worker.domain.detection.silence import DeliveryCounts
+from worker.domain.detection.tick import ProviderTick, Tick
 from worker.domain.figures.periods import SLOT_S, start_of
 from worker.domain.migration.phases import Role
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from worker.domain.detection.checkpoint import Checkpoint
-    from worker.domain.detection.evidence import Setting
+    from worker.domain.detection.criteria import Criteria
     from worker.domain.migration.replicas import LiveReplica
     from worker.domain.migration.snapshot import Snapshot
     from worker.ports.providers import Provider
@@ -166,13 +166,13 @@ class Ticks:
         except TimeoutError:
             return False
 
-    def setting(self, state: Snapshot) -> Setting:
+    def setting(self, state: Snapshot) -> Criteria:
         """What the outcomes are held against."""
         reports = {
             Role.TARGET: self.target.gives_reports,
             Role.LEGACY: self.legacy.gives_reports,
         }
-        return judgement.setting_of(state, reports, self.delivery_age_s, self.accounts)
+        return criteria.criteria_of(state, reports, self.delivery_age_s, self.accounts)
 
 
 def since(before: Checkpoint | None, now: datetime) -> datetime:
@@ -196,12 +196,12 @@ def _beyond(
     return sums
 
 
-def _side(new: Counts) -> Side:
+def _side(new: Counts) -> ProviderTick:
     delivered, undelivered = new["eligible_delivered"], new["eligible_undelivered"]
-    return Side(
-        failed=Seen(new["eligible_failed"], new["eligible_ok"] + new["eligible_failed"]),
-        slow=Seen(new["eligible_slow"], new["eligible_ok"]),
-        judged=Judged(
+    return ProviderTick(
+        failed=EventCounts(new["eligible_failed"], new["eligible_ok"] + new["eligible_failed"]),
+        slow=EventCounts(new["eligible_slow"], new["eligible_ok"]),
+        judged=DeliveryCounts(
             undelivered,
             delivered + undelivered,
             delivered + undelivered - new["eligible_unreported"],
@@ -233,9 +233,9 @@ def _replica_calls(
     )
 
 
-def _all(new: Counts) -> Seen:
+def _all(new: Counts) -> EventCounts:
     errors = new["distinct_failed"] + new["probe_errors"]
-    return Seen(errors, errors + new["accepted"] + new["probe_accepted"])
+    return EventCounts(errors, errors + new["accepted"] + new["probe_accepted"])
 
 
 def _most(replicas: Sequence[LiveReplica], provider: str) -> bool:

@@ -18,7 +18,7 @@ from pymongo.errors import DuplicateKeyError
 
 from worker.domain.detection.checkpoint import Checkpoint
 from worker.domain.detection.evidence import METHOD, Evidence
-from worker.domain.detection.judgement import Topic
+from worker.domain.detection.judgement import HoldReason
 from worker.domain.detection.rerun import document, restored
 from worker.domain.stored import by_word, word
 from worker.store.errors import errors_as_unavailable
@@ -59,8 +59,8 @@ class EvidenceStore:
             "counted": made.counted,
             "since": made.since,
             "holding": made.holding,
-            "topic": str(made.topic) if made.topic else None,
-            "holds": {str(topic): at for topic, at in made.holds.items()},
+            "topic": str(made.hold_reason) if made.hold_reason else None,
+            "holds": {str(hold_reason): at for hold_reason, at in made.holds.items()},
         }
         stamped = {"$set": values, "$currentDate": {"stamped": True}}
         with errors_as_unavailable:
@@ -70,11 +70,13 @@ class EvidenceStore:
                 return False
         return bool(done.matched_count or done.upserted_id)
 
-    async def on_record(self, lineage: str, tick: int, topic: Topic, at: datetime) -> None:
+    async def on_record(
+        self, lineage: str, tick: int, hold_reason: HoldReason, at: datetime
+    ) -> None:
         """Note that the hold of a tick stands in the control log."""
         with errors_as_unavailable:
             await self._collection.update_one(
-                {"_id": lineage, "tick": tick}, {"$set": {f"holds.{topic}": at}}
+                {"_id": lineage, "tick": tick}, {"$set": {f"holds.{hold_reason}": at}}
             )
 
 
@@ -87,8 +89,8 @@ def checkpoint(found: dict[str, Any]) -> Checkpoint:
         evidence=restored(found["evidence"]) if ours else Evidence(),
         counted=found["counted"],
         holding=found.get("holding") if ours else None,
-        topic=word(Topic, found.get("topic"), None) if ours else None,
-        holds=by_word(Topic, found.get("holds", {})) if ours else {},
+        hold_reason=word(HoldReason, found.get("topic"), None) if ours else None,
+        holds=by_word(HoldReason, found.get("holds", {})) if ours else {},
         age_s=abs(found["age"]),
         since=found.get("since"),
         older_method=None if ours else found.get("method", 0),

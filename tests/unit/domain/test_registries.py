@@ -9,7 +9,7 @@ import pytest
 
 from worker.domain.alerts import alert_codes
 from worker.domain.alerts.alert_codes import AlertCode
-from worker.domain.detection.judgement import Topic
+from worker.domain.detection.judgement import HoldReason
 from worker.domain.documented import markdown_table
 from worker.domain.migration import change_names, reply_codes
 from worker.domain.migration.change_names import ChangeName
@@ -52,7 +52,7 @@ def test_a_word_is_what_is_stored_and_published() -> None:
 
 
 def test_whatever_automation_holds_for_has_an_alert_code() -> None:
-    assert set(Topic) <= set(AlertCode)
+    assert set(HoldReason) <= set(AlertCode)
 
 
 def test_nothing_in_a_cell_ends_the_cell() -> None:

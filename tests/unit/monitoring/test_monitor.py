@@ -14,8 +14,10 @@ from contracts import control
 from tests.support.control_fakes import PROVEN, Told, asked, handler
 from tests.support.monitor_fakes import LEGACY, TARGET, World, stored
 from worker.cli.evidence import differs
-from worker.domain.detection.evidence import TICK_S, suspicious
-from worker.domain.detection.judgement import Topic, setting_of
+from worker.domain.detection.criteria import criteria_of
+from worker.domain.detection.judgement import HoldReason
+from worker.domain.detection.readings import suspicious
+from worker.domain.detection.tick import TICK_S
 from worker.domain.migration.flags import MigrationSettings, RollbackPolicy
 from worker.domain.migration.gates import Measures
 from worker.domain.migration.phases import Phase, Role
@@ -61,13 +63,13 @@ async def test_trouble_of_both_holds_and_is_told_once() -> None:
     await made.run(12, made.traffic(*BOTH))
     assert made.decisions == ["hold"]
     assert made.state.percentage == 25
-    assert made.alerts.codes == [Topic.COMMON_TROUBLE]
+    assert made.alerts.codes == [HoldReason.COMMON_TROUBLE]
 
 
 async def test_a_hold_is_over_once_the_trouble_is() -> None:
     made = await world()
     await made.run(3, made.traffic(*BOTH))
-    assert made.alerts.open == {Topic.COMMON_TROUBLE}
+    assert made.alerts.open == {HoldReason.COMMON_TROUBLE}
     await made.run(90, made.traffic(*GOOD))
     assert made.alerts.open == set()
     assert made.decisions == ["hold"]
@@ -79,7 +81,7 @@ async def test_one_sick_replica_of_three_is_named_and_moves_nothing() -> None:
     await made.run(30, made.traffic(*GOOD))
     assert made.decisions == ["hold"]
     assert made.state.percentage == 25
-    assert made.alerts.codes == [Topic.SICK_REPLICA]
+    assert made.alerts.codes == [HoldReason.SICK_REPLICA]
     assert "hold: replica 1 fails" in made.alerts.messages[0][2]
 
 
@@ -119,7 +121,7 @@ async def test_a_breaker_open_on_one_replica_is_not_the_targets(replicas: int) -
     made.sick = {0}
     await made.run(30, made.traffic(*GOOD))
     assert made.decisions == ["hold"]
-    assert made.alerts.codes == [Topic.SICK_REPLICA]
+    assert made.alerts.codes == [HoldReason.SICK_REPLICA]
 
 
 async def test_a_dead_legacy_is_no_place_to_go_back_to() -> None:
@@ -135,7 +137,7 @@ async def test_automatic_rollback_turned_off_only_alerts() -> None:
     await made.run(6, made.traffic(*DEAD))
     assert made.decisions == ["hold"]
     assert made.state.percentage == 25
-    assert made.alerts.codes == [Topic.ROLLBACK_WANTED]
+    assert made.alerts.codes == [HoldReason.ROLLBACK_WANTED]
     assert "EnableAutomaticRollback is false" in made.alerts.messages[0][2]
 
 
@@ -313,7 +315,7 @@ async def proved(made: World) -> None:
     """Everything an advance asks for is there."""
     made.measures = FINE
     checkpoint, _ = made.checkpoints.kept[made.first.lineage]
-    bounds = setting_of(made.first, dict.fromkeys(Role, True), 600.0).bounds
+    bounds = criteria_of(made.first, dict.fromkeys(Role, True), 600.0).bounds
     evidence = replace(PROVEN, since=made.first.since.timestamp(), bounds=bounds)
     await made.checkpoints.write(
         made.first.lineage, replace(checkpoint, tick=checkpoint.tick + 1, evidence=evidence)
@@ -377,7 +379,7 @@ async def test_the_policy_threshold_moves_nothing_for_one_sick_replica_nor_after
     made = await world(replicas=3, rollback_policy=RollbackPolicy.THRESHOLD)
     made.sick = {1}
     await made.run(40, made.traffic(*GOOD))
-    assert made.alerts.open == {Topic.SICK_REPLICA}
+    assert made.alerts.open == {HoldReason.SICK_REPLICA}
     made.sick = set()
     await made.run(60, made.traffic(*GOOD))
     assert made.decisions == ["hold"]

@@ -11,8 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, assert_never
 
-from worker.domain.detection import evidence
-from worker.domain.detection.judgement import Action, judge, judge_window, permitted, went_down
+from worker.domain.detection import observing
+from worker.domain.detection.judgement import Action, judge, permitted
+from worker.domain.detection.step_down import went_down
+from worker.domain.detection.threshold_policy import judge_window
 from worker.domain.migration.access import AccessRole
 from worker.domain.migration.change_names import ChangeName
 from worker.domain.migration.changes import Request
@@ -25,8 +27,11 @@ from worker.domain.migration.snapshot import AUTOMATIC, describe
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from worker.domain.detection.evidence import Evidence, Setting, Tick
-    from worker.domain.detection.judgement import Judgement, Topic, Window
+    from worker.domain.detection.criteria import Criteria
+    from worker.domain.detection.evidence import Evidence
+    from worker.domain.detection.judgement import HoldReason, Judgement
+    from worker.domain.detection.threshold_policy import Window
+    from worker.domain.detection.tick import Tick
     from worker.domain.migration.gates import Measures
     from worker.domain.migration.snapshot import Snapshot
 
@@ -38,8 +43,8 @@ class Inputs:
     at: datetime
     before: Evidence
     tick: Tick
-    setting: Setting
-    held: tuple[Topic, ...] = ()
+    setting: Criteria
+    held: tuple[HoldReason, ...] = ()
     """Holds that stand in the control log of late."""
     window: Window | None = None
     """Under the policy `threshold` alone."""
@@ -52,58 +57,58 @@ class AutomaticDecision:
     """What goes into the control log, and by which name."""
 
     name: str
-    ruling: Decision
+    decision: Decision
 
 
 def judged(inputs: Inputs, state: Snapshot) -> tuple[Judgement, Evidence]:
     """Take the tick into the evidence and judge it by the policy in force."""
-    known = evidence.observe(inputs.before, inputs.tick, inputs.setting)
+    evidence = observing.observe(inputs.before, inputs.tick, inputs.setting)
     if state.flags.rollback_policy is RollbackPolicy.THRESHOLD and inputs.window is not None:
-        found = judge_window(inputs.window, known, state)
+        judgement = judge_window(inputs.window, evidence, state)
     else:
-        found = judge(known, state)
-    return permitted(found, state), known
+        judgement = judge(evidence, state)
+    return permitted(judgement, state), evidence
 
 
-def wants_up(found: Judgement, state: Snapshot, now: datetime) -> bool:
+def wants_up(judgement: Judgement, state: Snapshot, now: datetime) -> bool:
     """Whether automation may look for a move upwards: only then measures are needed."""
     migration, proposal = state.flags.migration, state.proposal
     waits = proposal is not None and now < proposal.expires_at
     free = migration.auto_advance and not state.held and not waits and share(state) > 0
-    return found.action is Action.GO_ON and free and next_up(state, now) is not None
+    return judgement.action is Action.GO_ON and free and next_up(state, now) is not None
 
 
-def ruled(
-    found: Judgement, known: Evidence, inputs: Inputs, state: Snapshot
+def decision_about(
+    judgement: Judgement, evidence: Evidence, inputs: Inputs, state: Snapshot
 ) -> AutomaticDecision | None:
     """What is to be done about a judgement; None: nothing."""
-    match found.action:
+    match judgement.action:
         case Action.HOLD:
-            if found.topic in inputs.held:
+            if judgement.hold_reason in inputs.held:
                 return None
-            return AutomaticDecision(ChangeName.HOLD, accepted(ReplyCode.HELD, found.reason))
+            return AutomaticDecision(ChangeName.HOLD, accepted(ReplyCode.HELD, judgement.reason))
         case Action.STEP_BACK | Action.ROLL_BACK:
-            return _down(found, inputs, state)
+            return _down(judgement, inputs, state)
         case Action.GO_ON:
-            return _up(known, inputs, state)
-    assert_never(found.action)
+            return _up(evidence, inputs, state)
+    assert_never(judgement.action)
 
 
-def _down(found: Judgement, inputs: Inputs, state: Snapshot) -> AutomaticDecision:
-    after = went_down(found, state, inputs.at)
-    back = found.action is Action.STEP_BACK
+def _down(judgement: Judgement, inputs: Inputs, state: Snapshot) -> AutomaticDecision:
+    after = went_down(judgement, state, inputs.at)
+    back = judgement.action is Action.STEP_BACK
     code = ReplyCode.STEPPED_BACK if back else ReplyCode.ROLLED_BACK
     text = f"now {describe(after)}: {after.notes}"
     return AutomaticDecision(code, accepted(code, text, after))
 
 
-def _up(known: Evidence, inputs: Inputs, state: Snapshot) -> AutomaticDecision | None:
+def _up(evidence: Evidence, inputs: Inputs, state: Snapshot) -> AutomaticDecision | None:
     following = next_up(state, inputs.at)
     if inputs.measures is None or following is None:
         return None
     change = following.kind(Request(AUTOMATIC, AccessRole.ADMINISTRATOR, "every gate is open"))
-    measures = replace(inputs.measures, evidence=known)
-    ruling = decide(change, state, measures, inputs.at)
-    if not ruling.accepted or ruling.after is None:
+    measures = replace(inputs.measures, evidence=evidence)
+    decision = decide(change, state, measures, inputs.at)
+    if not decision.accepted or decision.after is None:
         return None
-    return AutomaticDecision(f"automatic-{change.name}", ruling)
+    return AutomaticDecision(f"automatic-{change.name}", decision)

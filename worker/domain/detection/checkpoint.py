@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from worker.domain.detection.evidence import Evidence
-    from worker.domain.detection.judgement import Topic
+    from worker.domain.detection.judgement import HoldReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,9 @@ class Checkpoint:
     """What of recent slots was counted, by provider and slot: late writes count once, and do."""
     holding: str | None = None
     """Why automation holds, as of that tick."""
-    topic: Topic | None = None
+    hold_reason: HoldReason | None = None
     """What that is about."""
-    holds: Mapping[Topic, datetime] = field(default_factory=dict)
+    holds: Mapping[HoldReason, datetime] = field(default_factory=dict)
     """Holds that stand in the control log, and when each was seen last."""
     age_s: float = 0.0
     """As read: since it was written, by the store's clock."""

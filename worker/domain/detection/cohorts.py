@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from worker.domain.detection.likelihood import Seen
+from worker.domain.detection.likelihood import EventCounts
 from worker.domain.figures.periods import SLOT_S
 
 if TYPE_CHECKING:
@@ -81,6 +81,10 @@ class Cohort:
     replicas: tuple[ReplicaCalls, ...] = ()
     """The eligible ones by replica, in the order of their ids; empty: not recorded."""
 
+    def began_before(self, moment: float | None) -> bool:
+        """Whether it did; no where there is no such moment."""
+        return moment is not None and self.start < moment
+
     def is_old(self, now: float) -> bool:
         """Whether nothing of it is waited for any more."""
         return now >= self.start + SETTLED_AFTER_S
@@ -104,10 +108,10 @@ class Cohort:
 class Outcomes:
     """What of a cohort is compared: outcomes of target and legacy."""
 
-    failed: tuple[Seen, Seen]
-    refused: tuple[Seen, Seen]
+    failed: tuple[EventCounts, EventCounts]
+    refused: tuple[EventCounts, EventCounts]
     """Failed, or refused for whatever reason: what providers tell apart differently."""
-    slow: tuple[Seen, Seen]
+    slow: tuple[EventCounts, EventCounts]
 
 
 def outcomes(cohort: Cohort, now: float, slow_s: float, *, skips: bool) -> Outcomes:
@@ -130,27 +134,36 @@ def outcomes(cohort: Cohort, now: float, slow_s: float, *, skips: bool) -> Outco
     waiting = under_way if now >= cohort.start + SLOT_S + slow_s else 0
     refused, refused_there = failed + ours.refused, failed_there + theirs.refused
     return Outcomes(
-        failed=(Seen(failed, ours.ok + failed), Seen(failed_there, theirs.ok + failed_there)),
-        refused=(Seen(refused, ours.ok + refused), Seen(refused_there, theirs.ok + refused_there)),
-        slow=(Seen(ours.slow, ours.ok), Seen(theirs.slow + waiting, theirs.ok + waiting)),
+        failed=(
+            EventCounts(failed, ours.ok + failed),
+            EventCounts(failed_there, theirs.ok + failed_there),
+        ),
+        refused=(
+            EventCounts(refused, ours.ok + refused),
+            EventCounts(refused_there, theirs.ok + refused_there),
+        ),
+        slow=(
+            EventCounts(ours.slow, ours.ok),
+            EventCounts(theirs.slow + waiting, theirs.ok + waiting),
+        ),
     )
 
 
-def ended(calls: Iterable[Calls]) -> tuple[Seen, Seen]:
+def ended(calls: Iterable[Calls]) -> tuple[EventCounts, EventCounts]:
     """What is known of calls: failed or passed over, of all; and slow, of the good ones."""
     failed = ok = slow = 0
     for each in calls:
         failed += each.failed + each.skipped
         ok += each.ok
         slow += each.slow
-    return Seen(failed, failed + ok), Seen(slow, ok)
+    return EventCounts(failed, failed + ok), EventCounts(slow, ok)
 
 
-def all_of_legacy(cohort: Cohort, now: float) -> Seen:
+def all_of_legacy(cohort: Cohort, now: float) -> EventCounts:
     """Every call to legacy; those under way count as failed, and so do refusals of recipients."""
     calls = cohort.legacy_all
     failed = calls.failed + calls.skipped + calls.refused + _open(calls, cohort.is_old(now))
-    return Seen(failed, calls.ok + failed)
+    return EventCounts(failed, calls.ok + failed)
 
 
 def bad_starts(

@@ -13,7 +13,15 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from worker.domain.detection.likelihood import HIGHER, LOWER, Logs, Seen, plus, rate_gains, strength
+from worker.domain.detection.likelihood import (
+    HIGHER,
+    LOWER,
+    EventCounts,
+    Logs,
+    plus,
+    rate_gains,
+    strength,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -62,8 +70,8 @@ class CallsOfBoth(NamedTuple):
     """Seconds since the epoch."""
     until: float
     """When the next such calls begin."""
-    target: Seen
-    legacy: Seen
+    target: EventCounts
+    legacy: EventCounts
     settled: bool
 
 
@@ -92,5 +100,5 @@ def contrasted(known: Contrast, calls: Iterable[CallsOfBoth], now: float, bound:
     return replace(known, shown=shown, settled=settled, start=start)
 
 
-def _followed(logs: Logs, seen: Seen, bound: float, factors: tuple[float, ...]) -> Logs:
+def _followed(logs: Logs, seen: EventCounts, bound: float, factors: tuple[float, ...]) -> Logs:
     return tuple([min(_MOST, log) for log in plus(logs, rate_gains(seen, bound, factors))])

@@ -12,15 +12,16 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from worker.domain.detection import evidence, likelihood, margin
-from worker.domain.detection.evidence import PROOF, Evidence
-from worker.domain.detection.likelihood import LOWER, Logs, Seen
+from worker.domain.detection import likelihood, margin, readings, tick
+from worker.domain.detection.likelihood import LOWER, EventCounts, Logs
 from worker.domain.detection.margin import Block
+from worker.domain.detection.readings import PROOF
 from worker.domain.detection.signals import SIGNALS, Signal
 from worker.domain.migration.gates import Gate, GateVerdict
 from worker.domain.migration.phases import FULL_SHARE
 
 if TYPE_CHECKING:
+    from worker.domain.detection.evidence import Evidence
     from worker.domain.migration.gates import Measures
 
 COMPARE_FROM: Final = 5
@@ -37,97 +38,97 @@ WORDS: Final = {
 }
 UNPROVED_LOW: Final[Logs] = (0.0,) * len(LOWER)
 _NOT_LOOKED: Final = Gate(
-    "evidence", f"at most {evidence.FRESH_S:g} s old, about this share", "none",
-    GateVerdict.NOT_ENOUGH, missing=f"a look of the monitor: one every {evidence.TICK_S:g} s",
+    "evidence", f"at most {readings.FRESH_S:g} s old, about this share", "none",
+    GateVerdict.NOT_ENOUGH, missing=f"a look of the monitor: one every {tick.TICK_S:g} s",
 )  # fmt: skip
 
 
 def evidence_gates(measures: Measures, share: int) -> tuple[Gate, ...]:
     """What an advance from this share has to have proved."""
-    known = measures.evidence
-    if known is None:
+    evidence = measures.evidence
+    if evidence is None:
         return (_NOT_LOOKED,)
-    found = [_alarm(known), _assignment(known)]
+    found = [_alarm(evidence), _assignment(evidence)]
     for signal in SIGNALS:
         if signal is Signal.UNDELIVERED and not measures.gives_reports:
             found.append(_gate(f"{signal} proof", "no reports", GateVerdict.NOT_APPLICABLE))
             continue
         if signal is Signal.UNDELIVERED and share < FULL_SHARE and measures.legacy_gives_reports:
-            found.append(_low_or_no_worse(known, signal, measures, share))
+            found.append(_low_or_no_worse(evidence, signal, measures, share))
             continue
-        found.append(_low(known, signal, measures))
+        found.append(_low(evidence, signal, measures))
         if signal is not Signal.UNDELIVERED and COMPARE_FROM <= share < SOAK_FROM:
-            found.append(_no_worse(known, signal, measures, share))
+            found.append(_no_worse(evidence, signal, measures, share))
     return tuple(found)
 
 
-def _alarm(known: Evidence) -> Gate:
-    suspects = evidence.suspicious(known)
+def _alarm(evidence: Evidence) -> Gate:
+    suspects = readings.suspicious(evidence)
     verdict = GateVerdict.FAIL if suspects else GateVerdict.PASS
     required, measured = "no detector above half its level", ", ".join(suspects) or "none"
-    missing = known.sick_replica.words if suspects and known.sick_replica else None
+    missing = evidence.sick_replica.words if suspects and evidence.sick_replica else None
     return Gate("alarm", required, measured, verdict, missing=missing)
 
 
-def _assignment(known: Evidence) -> Gate:
-    wrong = evidence.misassigned(known)
+def _assignment(evidence: Evidence) -> Gate:
+    wrong = readings.misassigned(evidence)
     measured = "another share" if wrong else "as configured"
     return Gate("assignment", "the share realised is the one configured", measured,
                 GateVerdict.FAIL if wrong else GateVerdict.PASS)  # fmt: skip
 
 
-def _low(known: Evidence, signal: Signal, measures: Measures) -> Gate:
-    value, left = evidence.low_proof(known, signal), _until_low(known, signal, PROOF)
-    required = f"{_bound(known, signal)}, 20 to 1"
-    return _proof(f"{signal} proof", required, value, known, signal, measures, left)
+def _low(evidence: Evidence, signal: Signal, measures: Measures) -> Gate:
+    value, left = readings.low_proof(evidence, signal), _until_low(evidence, signal, PROOF)
+    required = f"{_bound(evidence, signal)}, 20 to 1"
+    return _proof(f"{signal} proof", required, value, evidence, signal, measures, left)
 
 
-def _no_worse(known: Evidence, signal: Signal, measures: Measures, share: int) -> Gate:
-    value = evidence.no_worse_proof(known, signal)
-    left = _until_no_worse(known, signal, share, PROOF)
-    required = f"{_at_most_worse(known, signal)}, 20 to 1"
-    return _proof(f"{signal} comparison", required, value, known, signal, measures, left)
+def _no_worse(evidence: Evidence, signal: Signal, measures: Measures, share: int) -> Gate:
+    value = readings.no_worse_proof(evidence, signal)
+    left = _until_no_worse(evidence, signal, share, PROOF)
+    required = f"{_at_most_worse(evidence, signal)}, 20 to 1"
+    return _proof(f"{signal} comparison", required, value, evidence, signal, measures, left)
 
 
-def _low_or_no_worse(known: Evidence, signal: Signal, measures: Measures, share: int) -> Gate:
-    value = evidence.low_or_no_worse_proof(known, signal)
+def _low_or_no_worse(evidence: Evidence, signal: Signal, measures: Measures, share: int) -> Gate:
+    value = readings.low_or_no_worse_proof(evidence, signal)
     either = (
-        _until_low(known, signal, ONE_OF_TWO),
-        _until_no_worse(known, signal, share, ONE_OF_TWO),
+        _until_low(evidence, signal, ONE_OF_TWO),
+        _until_no_worse(evidence, signal, share, ONE_OF_TWO),
     )
     left = min((messages for messages in either if messages is not None), default=None)
-    required = f"{_bound(known, signal)}, or {_at_most_worse(known, signal)}, 20 to 1"
-    return _proof(f"{signal} proof", required, value, known, signal, measures, left)
+    required = f"{_bound(evidence, signal)}, or {_at_most_worse(evidence, signal)}, 20 to 1"
+    return _proof(f"{signal} proof", required, value, evidence, signal, measures, left)
 
 
-def _bound(known: Evidence, signal: Signal) -> str:
-    return f"at most {100.0 * known.bounds[signal][0]:g} % {WORDS[signal]}"
+def _bound(evidence: Evidence, signal: Signal) -> str:
+    return f"at most {100.0 * evidence.bounds[signal][0]:g} % {WORDS[signal]}"
 
 
-def _at_most_worse(known: Evidence, signal: Signal) -> str:
+def _at_most_worse(evidence: Evidence, signal: Signal) -> str:
     """What the comparison proves, in the words of a gate."""
-    points = 100.0 * known.margins[signal]
+    points = 100.0 * evidence.margins[signal]
     noun = "point" if points == 1.0 else "points"
     return f"at most {points:g} {noun} (or half) more {WORDS[signal]} than legacy"
 
 
-def _until_low(known: Evidence, signal: Signal, wanted: float) -> float | None:
+def _until_low(evidence: Evidence, signal: Signal, wanted: float) -> float | None:
     """Messages until the rate is proved below its bound.
 
     At the rate of failures seen so far; where nothing was seen, none is taken for granted.
     """
-    events, total, _, _ = known.counted[signal]
+    events, total, _, _ = evidence.counted[signal]
     rate = events / total if total else 0.0
-    return until_low(rate, known.bounds[signal][0], wanted, known.low[signal])
+    return until_low(rate, evidence.bounds[signal][0], wanted, evidence.low[signal])
 
 
-def _until_no_worse(known: Evidence, signal: Signal, share: int, wanted: float) -> float | None:
+def _until_no_worse(evidence: Evidence, signal: Signal, share: int, wanted: float) -> float | None:
     """Messages of the target until the comparison is proved, at the rates seen so far."""
-    events, total, theirs, of = known.counted[signal]
+    events, total, theirs, of = evidence.counted[signal]
     if not total or not of:
         return None
-    expected = margin.expected_rate(known.compared[signal])
-    tolerated, logs = known.margins[signal], known.no_worse[signal]
+    expected = margin.expected_rate(evidence.compared[signal])
+    tolerated, logs = evidence.margins[signal], evidence.no_worse[signal]
     return until_no_worse((events / total, theirs / of), share, expected, tolerated, wanted, logs)
 
 
@@ -135,7 +136,7 @@ def until_low(
     rate: float, bound: float, wanted: float = PROOF, logs: Logs = UNPROVED_LOW
 ) -> float | None:
     """Messages until a rate is expected to be proved below its bound; None: never."""
-    return messages_until(logs, likelihood.rate_gains(Seen(rate, 1.0), bound, LOWER), wanted)
+    return messages_until(logs, likelihood.rate_gains(EventCounts(rate, 1.0), bound, LOWER), wanted)
 
 
 def until_no_worse(  # noqa: PLR0917 - as `margin.gains` takes them, then as `until_low` does
@@ -158,11 +159,11 @@ def until_no_worse(  # noqa: PLR0917 - as `margin.gains` takes them, then as `un
 
 
 def _proof(  # noqa: PLR0917 - one row of the table
-    name: str, required: str, value: float, known: Evidence, signal: Signal,
+    name: str, required: str, value: float, evidence: Evidence, signal: Signal,
     measures: Measures, left: float | None,
 ) -> Gate:  # fmt: skip
-    total = known.counted[signal][1]
-    if signal is Signal.UNDELIVERED and known.unreported[0]:
+    total = evidence.counted[signal][1]
+    if signal is Signal.UNDELIVERED and evidence.unreported[0]:
         missing = "reports of the target are missing altogether; see that they reach the webhook"
         return Gate(name, required, "no reports come", GateVerdict.NOT_ENOUGH, int(total), missing)
     odds = math.exp(min(value, 20.0))

@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from worker.domain.detection import likelihood
-from worker.domain.detection.evidence import PROOF, TICK_S
 from worker.domain.detection.evidence_gates import (
     ONE_OF_TWO,
     messages_until,
@@ -31,7 +30,7 @@ from worker.domain.detection.evidence_gates import (
     until_no_worse,
 )
 from worker.domain.detection.forecast import NINE_OF_TEN, Rung, forecast, quantile, total
-from worker.domain.detection.likelihood import HIGHER, WORSE, Seen
+from worker.domain.detection.likelihood import HIGHER, WORSE, EventCounts
 from worker.domain.detection.phase_ladder import with_ladder
 from worker.domain.detection.planning import (
     DAY_S,
@@ -42,7 +41,9 @@ from worker.domain.detection.planning import (
     minimum_days,
     proofs_at,
 )
+from worker.domain.detection.readings import PROOF
 from worker.domain.detection.signals import Signal, level
+from worker.domain.detection.tick import TICK_S
 from worker.domain.migration.phases import FULL_SHARE
 
 if TYPE_CHECKING:
@@ -108,16 +109,16 @@ def _hit(share: int, part: float, traffic: Traffic, flags: Flags) -> float:
     setting, signal = criteria(share, flags, traffic), Signal.UNDELIVERED
     alone = messages_until(
         (0.0,) * len(HIGHER),
-        likelihood.rate_gains(Seen(part, 1.0), setting.bounds[signal][0], HIGHER),
+        likelihood.rate_gains(EventCounts(part, 1.0), setting.bounds[signal][0], HIGHER),
         level(relative=False, signal=signal),
     )
     until = math.inf if alone is None else alone + per_s * PERSON_S
     if share < FULL_SHARE and traffic.legacy_reports:
         others = (100.0 - share) / share
-        theirs = Seen(others * traffic.rates[signal], others)
+        theirs = EventCounts(others * traffic.rates[signal], others)
         compared = messages_until(
             (0.0,) * len(WORSE),
-            likelihood.ratio_gains(Seen(part, 1.0), theirs, WORSE),
+            likelihood.ratio_gains(EventCounts(part, 1.0), theirs, WORSE),
             level(relative=True, signal=signal),
         )
         until = min(until, math.inf if compared is None else compared)

@@ -27,14 +27,14 @@ Logs = tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class EventCounts:
     """Eligible outcomes of one provider that became known, and the events among them."""
 
     events: float = 0
     total: float = 0
 
 
-NOTHING: Final = Seen()
+NOTHING: Final = EventCounts()
 
 
 def strength(logs: Sequence[float]) -> float:
@@ -67,7 +67,7 @@ def plus(logs: Logs, gains: Logs | None) -> Logs:
     return tuple([log + gain for log, gain in zip(logs, gains, strict=True)])
 
 
-def ratio_gains(target: Seen, legacy: Seen, ratios: tuple[float, ...]) -> Logs | None:
+def ratio_gains(target: EventCounts, legacy: EventCounts, ratios: tuple[float, ...]) -> Logs | None:
     """Gain of each ratio of risks over `TOLERATED`, nats; None: the tick says nothing.
 
     Counts may be fractions: then these are expected gains.
@@ -89,7 +89,7 @@ def _over_tolerated(ratios: tuple[float, ...]) -> tuple[tuple[float, float], ...
     return tuple((ratio, math.log(ratio / TOLERATED)) for ratio in ratios)
 
 
-def rate_gains(seen: Seen, bound: float, factors: tuple[float, ...]) -> Logs | None:
+def rate_gains(seen: EventCounts, bound: float, factors: tuple[float, ...]) -> Logs | None:
     """Gain of each rate `bound * factor` over the bound, nats; None: nothing was seen."""
     if not seen.total:
         return None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from worker.domain.detection import likelihood
 from worker.domain.detection.evidence_gates import messages_until
-from worker.domain.detection.likelihood import HIGHER, Seen
+from worker.domain.detection.likelihood import HIGHER, EventCounts
 from worker.domain.detection.planning import criteria
 from worker.domain.detection.signals import Signal, level
 from worker.domain.migration.gates import GateVerdict, Measures, requirement_gates
@@ -72,7 +72,7 @@ def _alarming(rung: Rung, traffic: Traffic, flags: Flags) -> Iterator[Obstacle]:
     for signal in sorted(proved):
         rate, bound = traffic.rates[signal], bounds[signal][0]
         wanted = level(relative=False, signal=signal) / 2.0
-        gains = likelihood.rate_gains(Seen(rate, 1.0), bound, HIGHER)
+        gains = likelihood.rate_gains(EventCounts(rate, 1.0), bound, HIGHER)
         if messages_until((0.0,) * len(HIGHER), gains, wanted) is not None:
             required = f"no alarm: {signal} not over {100.0 * bound:g} %"
             yield _bounding(rung, signal, flags, required, rate)

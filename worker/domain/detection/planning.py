@@ -16,19 +16,19 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from worker.domain.detection import evidence, likelihood, margin
-from worker.domain.detection.evidence import PROOF
+from worker.domain.detection import likelihood, margin, tick
+from worker.domain.detection.criteria import criteria_of
 from worker.domain.detection.evidence_gates import COMPARE_FROM, SOAK_FROM, UNPROVED_LOW, until_low
-from worker.domain.detection.judgement import setting_of
-from worker.domain.detection.likelihood import LOWER, Seen
+from worker.domain.detection.likelihood import LOWER, EventCounts
 from worker.domain.detection.margin import LEAST, Block
 from worker.domain.detection.phase_ladder import phase_at
+from worker.domain.detection.readings import PROOF
 from worker.domain.detection.signals import Signal
 from worker.domain.migration.phases import FULL_SHARE, Role
 from worker.domain.migration.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from worker.domain.detection.evidence import Setting
+    from worker.domain.detection.criteria import Criteria
     from worker.domain.migration.flags import Flags
 
 ENDLESS: Final = 1_000_000
@@ -72,11 +72,11 @@ class Traffic:
         return Signal.UNDELIVERED in self.rates
 
 
-def criteria(share: int, flags: Flags, traffic: Traffic) -> Setting:
+def criteria(share: int, flags: Flags, traffic: Traffic) -> Criteria:
     """What the outcomes are held against at that share."""
     state = Snapshot(1, "plan", phase_at(share, flags.phases), share, flags)
     reports = {Role.TARGET: traffic.gives_reports, Role.LEGACY: traffic.legacy_reports}
-    return setting_of(state, reports, DELIVERY_AGE_S)
+    return criteria_of(state, reports, DELIVERY_AGE_S)
 
 
 def minimum_days(share: int, flags: Flags) -> float:
@@ -124,7 +124,7 @@ def proofs_at(share: int, traffic: Traffic, flags: Flags) -> tuple[Proof, ...]:
     setting = criteria(share, flags, traffic)
     part = share / 100.0
     both = 0.0 if share == FULL_SHARE else max(LEAST * part, 1.0, part / (1.0 - part))
-    a_tick = traffic.a_day(share) * evidence.TICK_S / DAY_S
+    a_tick = traffic.a_day(share) * tick.TICK_S / DAY_S
     either = share < FULL_SHARE and traffic.legacy_reports
     return tuple(
         Proof(
@@ -160,7 +160,9 @@ def _wait(rng: random.Random, proof: Proof, endless: float) -> float:
         sent += step
         ours = step * proof.accepted
         events = poisson(rng, ours * proof.rate)
-        low = likelihood.plus(low, likelihood.rate_gains(Seen(events, ours), proof.bound, LOWER))
+        low = likelihood.plus(
+            low, likelihood.rate_gains(EventCounts(events, ours), proof.bound, LOWER)
+        )
         if with_legacy:
             theirs = ours * others
             block = Block(events, ours, poisson(rng, theirs * proof.rate), theirs)

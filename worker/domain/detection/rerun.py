@@ -11,17 +11,20 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
-from worker.domain.detection import evidence, likelihood
-from worker.domain.detection.automation import AutomaticDecision, Inputs, judged, ruled
+from worker.domain.detection import evidence, likelihood, readings
+from worker.domain.detection.automation import AutomaticDecision, Inputs, decision_about, judged
 from worker.domain.detection.cohorts import Calls, Cohort, ReplicaCalls
 from worker.domain.detection.contrast import Contrast, Proofs
-from worker.domain.detection.evidence import Evidence, Setting, Side, Tick
-from worker.domain.detection.judgement import Topic, Window
-from worker.domain.detection.likelihood import Seen
+from worker.domain.detection.criteria import Criteria
+from worker.domain.detection.evidence import Evidence
+from worker.domain.detection.judgement import HoldReason
+from worker.domain.detection.likelihood import EventCounts
 from worker.domain.detection.margin import Block
 from worker.domain.detection.sick_replica import SickReplica
 from worker.domain.detection.signals import SIGNALS, level
-from worker.domain.detection.silence import Judged, Silence
+from worker.domain.detection.silence import DeliveryCounts, Silence
+from worker.domain.detection.threshold_policy import Window
+from worker.domain.detection.tick import ProviderTick, Tick
 from worker.domain.migration.gates import Measures
 from worker.domain.stored import frozen, read_known, words
 
@@ -51,7 +54,7 @@ def replay(stored: Mapping[str, Any], state: Snapshot) -> tuple[AutomaticDecisio
         raise ValueError(f"recorded by method {stored['method']}, this is {evidence.METHOD}")
     inputs = _inputs(stored)
     found, known = judged(inputs, state)
-    return ruled(found, known, inputs, state), known
+    return decision_about(found, known, inputs, state), known
 
 
 def document(value: Any) -> Any:
@@ -60,7 +63,7 @@ def document(value: Any) -> Any:
         return [document(each) for each in value]
     if is_dataclass(value):
         return {each.name: document(getattr(value, each.name)) for each in fields(value)}
-    return str(value) if isinstance(value, Topic) else value
+    return str(value) if isinstance(value, HoldReason) else value
 
 
 def restored(stored: Mapping[str, Any]) -> Evidence:
@@ -87,8 +90,8 @@ def _inputs(stored: Mapping[str, Any]) -> Inputs:
         at=stored["at"],
         before=restored(stored["before"]),
         tick=_tick(stored["tick"]),
-        setting=read_known(Setting, stored["setting"]),
-        held=words(Topic, stored["held"]),
+        setting=read_known(Criteria, stored["setting"]),
+        held=words(HoldReason, stored["held"]),
         window=read_known(Window, window) if window else None,
         measures=read_known(Measures, measures) if measures else None,
     )
@@ -101,7 +104,7 @@ def _tick(stored: Mapping[str, Any]) -> Tick:
         stored,
         target=_side(stored["target"]),
         legacy=_side(stored["legacy"]),
-        legacy_all=read_known(Seen, stored["legacy_all"]),
+        legacy_all=read_known(EventCounts, stored["legacy_all"]),
         cohorts=tuple(map(_cohort, cohorts)) if cohorts is not None else None,
     )
 
@@ -112,10 +115,13 @@ def _cohort(stored: Mapping[str, Any]) -> Cohort:
     return read_known(Cohort, stored, **calls, replicas=replicas)
 
 
-def _side(stored: Mapping[str, Any]) -> Side:
-    failed, slow = read_known(Seen, stored["failed"]), read_known(Seen, stored["slow"])
-    judged = read_known(Judged, stored["judged"])
-    return read_known(Side, stored, failed=failed, slow=slow, judged=judged)
+def _side(stored: Mapping[str, Any]) -> ProviderTick:
+    failed, slow = (
+        read_known(EventCounts, stored["failed"]),
+        read_known(EventCounts, stored["slow"]),
+    )
+    judged = read_known(DeliveryCounts, stored["judged"])
+    return read_known(ProviderTick, stored, failed=failed, slow=slow, judged=judged)
 
 
 def shown(known: Evidence) -> dict[str, str]:
@@ -124,7 +130,7 @@ def shown(known: Evidence) -> dict[str, str]:
     for signal in SIGNALS:
         events, total, theirs, of = known.counted[signal]
         rel = likelihood.strength(known.relative[signal])
-        own = evidence.absolute_strength(known, signal)
+        own = readings.absolute_strength(known, signal)
         rel_level = level(relative=True, signal=signal)
         own_level = level(relative=False, signal=signal)
         found[str(signal)] = (

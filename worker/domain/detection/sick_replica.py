@@ -31,7 +31,7 @@ from worker.domain.detection.likelihood import (
     HIGHER,
     NOTHING,
     WORSE,
-    Seen,
+    EventCounts,
     detected,
     rate_gains,
     ratio_gains,
@@ -139,10 +139,10 @@ def is_over(named: SickReplica, cohorts: Sequence[Cohort], now: float, bound: fl
 class _Apart:
     """Calls of one replica and of the others, by cohort."""
 
-    own: list[Seen]
-    others: list[Seen]
+    own: list[EventCounts]
+    others: list[EventCounts]
     """What they have under way counts as failed."""
-    legacy: list[Seen]
+    legacy: list[EventCounts]
     """The others' calls to legacy."""
 
     @property
@@ -173,24 +173,24 @@ def _apart(cohorts: Sequence[Cohort], replica: str, now: float, *, new: bool) ->
     )
 
 
-def _others(cohort: Cohort, replica: str, now: float) -> tuple[Seen, Seen]:
+def _others(cohort: Cohort, replica: str, now: float) -> tuple[EventCounts, EventCounts]:
     """Calls of all the others, to target and legacy."""
     others = [each for each in cohort.replicas if each.replica != replica]
     under_way = 0 if cohort.is_old(now) else sum(each.open for each in others)
     ended, failed_there = _calls(others), sum(each.legacy_failed for each in others)
     return (
-        Seen(ended.events + under_way, ended.total + under_way),
-        Seen(failed_there, failed_there + sum(each.legacy_ok for each in others)),
+        EventCounts(ended.events + under_way, ended.total + under_way),
+        EventCounts(failed_there, failed_there + sum(each.legacy_ok for each in others)),
     )
 
 
-def _calls(calls: Iterable[ReplicaCalls]) -> Seen:
+def _calls(calls: Iterable[ReplicaCalls]) -> EventCounts:
     """Calls to the target that ended."""
     ended = [(each.failed, each.failed + each.ok) for each in calls]
-    return Seen(sum(failed for failed, _ in ended), sum(total for _, total in ended))
+    return EventCounts(sum(failed for failed, _ in ended), sum(total for _, total in ended))
 
 
-def _told(own: Seen, others: Seen) -> float:
+def _told(own: EventCounts, others: EventCounts) -> float:
     """Evidence that the others fail less than half as often, nats."""
     if 2.0 * others.events * own.total >= own.events * others.total:
         return 0.0
@@ -203,7 +203,7 @@ def _told(own: Seen, others: Seen) -> float:
     )
 
 
-def _less_often(seen: Seen, rate: float) -> float:
+def _less_often(seen: EventCounts, rate: float) -> float:
     """Evidence that calls fail less often than at a rate, nats."""
     if seen.events >= rate * seen.total:
         return 0.0
@@ -211,7 +211,7 @@ def _less_often(seen: Seen, rate: float) -> float:
     return likeliest - _log_likelihood(seen, rate)
 
 
-def _half(own: Seen, others: Seen) -> float:
+def _half(own: EventCounts, others: EventCounts) -> float:
     """The likeliest rate of the others where theirs is half of its own: a root of a square."""
     events, total = own.events + others.events, own.total + others.total
     linear = events + others.events + 2.0 * own.total + others.total
@@ -219,14 +219,14 @@ def _half(own: Seen, others: Seen) -> float:
     return (linear - root) / (4.0 * total)
 
 
-def _log_likelihood(seen: Seen, rate: float) -> float:
+def _log_likelihood(seen: EventCounts, rate: float) -> float:
     """Of events at a rate, nats."""
     good = seen.total - seen.events
     bad = seen.events * math.log(rate) if seen.events else 0.0
     return bad + (good * math.log1p(-rate) if good else 0.0)
 
 
-def _fail(target: Sequence[Seen], legacy: Sequence[Seen], bound: float) -> bool:
+def _fail(target: Sequence[EventCounts], legacy: Sequence[EventCounts], bound: float) -> bool:
     """Whether the detectors of the evidence are raised by calls, given by cohort."""
     worse, bad = (0.0,) * len(WORSE), (0.0,) * len(HIGHER)
     for ours, theirs in zip(target, legacy, strict=True):
@@ -235,8 +235,8 @@ def _fail(target: Sequence[Seen], legacy: Sequence[Seen], bound: float) -> bool:
     return reaches(worse, FAILING) or reaches(bad, FAILING)
 
 
-def _sum(seen: Sequence[Seen]) -> Seen:
-    return Seen(sum(each.events for each in seen), sum(each.total for each in seen))
+def _sum(seen: Sequence[EventCounts]) -> EventCounts:
+    return EventCounts(sum(each.events for each in seen), sum(each.total for each in seen))
 
 
 def _named(replica: str, cohorts: Sequence[Cohort]) -> SickReplica:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from worker.domain.detection.likelihood import NOTHING, Seen
+from worker.domain.detection.likelihood import NOTHING, EventCounts
 
 MANY: Final = 30
 """Judged attempts in a row without a single report before the reports themselves are missing."""
@@ -21,7 +21,7 @@ LONG_S: Final = 1_800.0
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class DeliveryCounts:
     """Accepted eligible attempts judged at the delivery age."""
 
     undelivered: float = 0
@@ -30,7 +30,7 @@ class Judged:
     """With any final report: what shows that reports come at all."""
 
 
-NONE_JUDGED: Final = Judged()
+NONE_JUDGED: Final = DeliveryCounts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,8 @@ NO_SILENCE: Final = Silence()
 
 
 def released(
-    known: Silence, judged: Judged, now: float, age_s: float, *, elsewhere: bool
-) -> tuple[Seen, Silence]:
+    known: Silence, judged: DeliveryCounts, now: float, age_s: float, *, elsewhere: bool
+) -> tuple[EventCounts, Silence]:
     """What may be counted of one tick, and what waits.
 
     Args:
@@ -73,9 +73,9 @@ def released(
     ended = now if known.missing else known.ended
     unknown = known.missing or elsewhere or (ended is not None and now < ended + age_s)
     if unknown:
-        return Seen(told, judged.reported), Silence(ended=ended)
+        return EventCounts(told, judged.reported), Silence(ended=ended)
     late = known.before + known.since_then
-    return Seen(told + late, judged.reported + late), Silence(before=without)
+    return EventCounts(told + late, judged.reported + late), Silence(before=without)
 
 
 def _grown(known: Silence, silent: float, now: float) -> Silence:

@@ -1,4 +1,4 @@
-"""Which way a change of state leads, judged by its effect and not by the name of the order.
+"""The share in force, and which way a change of state leads, judged by its effect.
 
 Rules: pure; every question is about the state before and the state after.
 - `raises`: somebody's messages may go to the target that did not before, or a later phase begins.
@@ -23,6 +23,11 @@ def share(state: Snapshot) -> int:
     if state.phase in LEGACY_ALONE or not state.flags.target_enabled:
         return 0
     return state.percentage if state.flags.legacy_enabled else FULL_SHARE
+
+
+def last_proven(state: Snapshot) -> int | None:
+    """The highest proven share below the present one."""
+    return max((each for each in state.proven if 0 < each < share(state)), default=None)
 
 
 def has_role(state: Snapshot) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from worker.domain.detection import evidence
+from worker.domain.detection import readings
 from worker.domain.detection.signals import Signal
 from worker.domain.messages.message import Delivery, State
 from worker.domain.migration.phases import Role
@@ -73,8 +73,8 @@ def interval_s(role: Role, asked: ValidationTraffic, known: Evidence | None) -> 
 
 def _undecided(known: Evidence) -> bool:
     """The target is bad in itself, and it is open whether legacy is any better."""
-    legacy_known = evidence.legacy_is_good(known) or evidence.legacy_is_bad(known)
-    return evidence.absolute_alarm(known, Signal.FAILED) and not legacy_known
+    legacy_known = readings.legacy_is_good(known) or readings.legacy_is_bad(known)
+    return readings.absolute_alarm(known, Signal.FAILED) and not legacy_known
 
 
 def due(role: Role, snapshot: Snapshot, at: datetime, every_s: float) -> Probe:

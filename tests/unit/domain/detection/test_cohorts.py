@@ -17,11 +17,14 @@ from worker.domain.detection.cohorts import (
     bad_starts,
     outcomes,
 )
-from worker.domain.detection.evidence import TICK_S, Evidence, Setting, Side, Tick, observe
+from worker.domain.detection.criteria import Criteria
+from worker.domain.detection.evidence import Evidence
 from worker.domain.detection.judgement import Action, judge
-from worker.domain.detection.likelihood import Seen, strength
+from worker.domain.detection.likelihood import EventCounts, strength
 from worker.domain.detection.margin import Block
+from worker.domain.detection.observing import observe
 from worker.domain.detection.signals import Signal
+from worker.domain.detection.tick import TICK_S, ProviderTick, Tick
 from worker.domain.figures.periods import SLOT_S
 
 NOW = 1_000.0
@@ -39,7 +42,7 @@ def test_legacys_calls_under_way_count_as_failed_and_the_targets_not_at_all() ->
     seen = outcomes(
         cohort(target=Calls(5, 2, open=4), legacy=Calls(50, 1, open=6)), NOW, 5.0, skips=True
     )
-    assert seen.failed == (Seen(2, 7), Seen(7, 57))
+    assert seen.failed == (EventCounts(2, 7), EventCounts(7, 57))
 
 
 @pytest.mark.parametrize(("age_s", "slow"), [(SLOT_S + 4.9, 1), (SLOT_S + 5.0, 7)])
@@ -52,14 +55,14 @@ def test_legacys_calls_under_way_are_slow_once_all_of_them_took_that_long(
 
 def test_nothing_is_under_way_any_more_in_an_old_cohort() -> None:
     old = cohort(SETTLED_AFTER_S, legacy=Calls(50, 1, open=6), legacy_all=Calls(60, 1, open=6))
-    assert outcomes(old, NOW, 5.0, skips=True).failed[1] == Seen(1, 51)
-    assert all_of_legacy(old, NOW) == Seen(1, 61)
+    assert outcomes(old, NOW, 5.0, skips=True).failed[1] == EventCounts(1, 51)
+    assert all_of_legacy(old, NOW) == EventCounts(1, 61)
 
 
 def test_what_was_passed_over_is_the_targets_failure_only_where_it_is_asked_for() -> None:
     one = cohort(target=Calls(5, 2, skipped=9), legacy=Calls(50, 0, skipped=3))
-    assert outcomes(one, NOW, 5.0, skips=True).failed == (Seen(11, 16), Seen(3, 53))
-    assert outcomes(one, NOW, 5.0, skips=False).failed == (Seen(2, 7), Seen(3, 53))
+    assert outcomes(one, NOW, 5.0, skips=True).failed == (EventCounts(11, 16), EventCounts(3, 53))
+    assert outcomes(one, NOW, 5.0, skips=False).failed == (EventCounts(2, 7), EventCounts(3, 53))
 
 
 @pytest.mark.parametrize(
@@ -122,8 +125,8 @@ class Traffic:
         ended = {who: self.ended(who) for who in ("target", "legacy")}
         return Tick(
             at=len(self.began) * TICK_S,
-            target=Side(ended["target"]),
-            legacy=Side(ended["legacy"]),
+            target=ProviderTick(ended["target"]),
+            legacy=ProviderTick(ended["legacy"]),
             legacy_all=ended["legacy"],
             cohorts=cohorts if by_start else None,
         )
@@ -132,15 +135,15 @@ class Traffic:
         theirs = self.calls("legacy", number)
         return Cohort(number * SLOT_S, self.calls("target", number), theirs, theirs)
 
-    def ended(self, who: str) -> Seen:
+    def ended(self, who: str) -> EventCounts:
         """What ended in the last slot: its own successes, and failures that began earlier."""
         late = len(self.began) - 1 - self.shows_after[who]
         bad = self.began[late][who][1] if late >= 0 else 0
-        return Seen(bad, self.began[-1][who][0] + bad)
+        return EventCounts(bad, self.began[-1][who][0] + bad)
 
 
 def actions(traffic: Traffic, slots: list[tuple[int, int]], *, by_start: bool) -> list[Action]:
-    known, setting, state = Evidence(), Setting(50, 0.0, reports=(False, False)), state_at(50)
+    known, setting, state = Evidence(), Criteria(50, 0.0, reports=(False, False)), state_at(50)
     found = []
     for ours, theirs in slots:
         traffic.slot(target=ours, legacy=theirs)
@@ -180,7 +183,7 @@ def test_a_target_whose_calls_hang_is_found_when_they_time_out() -> None:
 
 
 def test_the_detector_shown_counts_calls_that_have_not_all_ended() -> None:
-    traffic, setting, known = Traffic(LATE), Setting(50, 0.0), Evidence()
+    traffic, setting, known = Traffic(LATE), Criteria(50, 0.0), Evidence()
     for ours, theirs in [WELL] * 20 + [TARGET_DEAD]:
         traffic.slot(target=ours, legacy=theirs)
         known = observe(known, traffic.tick(by_start=True), setting)
@@ -193,9 +196,14 @@ def test_the_detector_shown_counts_calls_that_have_not_all_ended() -> None:
 
 def breaker(known: Evidence, at: float, *cohorts: Cohort) -> Evidence:
     tick = Tick(
-        at, Side(Seen(5, 5)), Side(Seen(0, 50)), Seen(0, 50), breaker_open=True, cohorts=cohorts
+        at,
+        ProviderTick(EventCounts(5, 5)),
+        ProviderTick(EventCounts(0, 50)),
+        EventCounts(0, 50),
+        breaker_open=True,
+        cohorts=cohorts,
     )
-    return observe(known, tick, Setting(50, 0.0))
+    return observe(known, tick, Criteria(50, 0.0))
 
 
 def test_the_minute_of_an_open_breaker_begins_with_a_failed_call_not_one_passed_over() -> None:
@@ -218,27 +226,35 @@ def test_the_minute_of_an_open_breaker_starts_anew_where_legacy_may_do_badly_too
 
 
 def test_calls_that_began_before_another_state_are_not_counted_in_it() -> None:
-    known = observe(Evidence(), Tick(10.0, Side(), Side()), Setting(50, 0.0))
-    changed = Setting(50, 0.0, anew=1)
+    known = observe(Evidence(), Tick(10.0, ProviderTick(), ProviderTick()), Criteria(50, 0.0))
+    changed = Criteria(50, 0.0, anew=1)
     dead = Cohort(15.0, Calls(failed=50), Calls(50), Calls(50))
-    known = observe(known, Tick(20.0, Side(), Side(), cohorts=(dead,)), changed)
-    known = observe(known, Tick(30.0, Side(), Side(), cohorts=(dead,)), changed)
+    known = observe(known, Tick(20.0, ProviderTick(), ProviderTick(), cohorts=(dead,)), changed)
+    known = observe(known, Tick(30.0, ProviderTick(), ProviderTick(), cohorts=(dead,)), changed)
     assert known.relative == Evidence().relative
     later = replace(dead, start=20.0)
-    known = observe(known, Tick(40.0, Side(), Side(), cohorts=(dead, later)), changed)
+    known = observe(
+        known, Tick(40.0, ProviderTick(), ProviderTick(), cohorts=(dead, later)), changed
+    )
     assert known.relative != Evidence().relative
 
 
 def test_what_is_written_late_of_another_state_is_not_counted_in_this_one() -> None:
-    known = observe(Evidence(), Tick(10.0, Side(), Side()), Setting(50, 0.0))
-    known = observe(known, Tick(23.0, Side(), Side(), cohorts=()), Setting(5, 0.0, anew=1))
+    known = observe(Evidence(), Tick(10.0, ProviderTick(), ProviderTick()), Criteria(50, 0.0))
+    known = observe(
+        known, Tick(23.0, ProviderTick(), ProviderTick(), cohorts=()), Criteria(5, 0.0, anew=1)
+    )
     before = Cohort(20.0, Calls(failed=50), Calls(50), Calls(50))
     begun = Cohort(30.0, Calls(ok=4, failed=1, slow=1), Calls(95), Calls(95))
-    ended = Side(Seen(51, 55), Seen(9, 9)), Side(Seen(0, 145)), Seen(0, 145)
-    known = observe(known, Tick(33.0, *ended, cohorts=(before, begun)), Setting(5, 0.0, anew=1))
+    ended = (
+        ProviderTick(EventCounts(51, 55), EventCounts(9, 9)),
+        ProviderTick(EventCounts(0, 145)),
+        EventCounts(0, 145),
+    )
+    known = observe(known, Tick(33.0, *ended, cohorts=(before, begun)), Criteria(5, 0.0, anew=1))
     counted = [known.counted[signal] for signal in (Signal.FAILED, Signal.SLOW)]
     assert counted == [Block(1, 5, 0, 95), Block(1, 4, 0, 95)]
-    known = observe(known, Tick(43.0, *ended, cohorts=(begun,)), Setting(5, 0.0, anew=1))
+    known = observe(known, Tick(43.0, *ended, cohorts=(begun,)), Criteria(5, 0.0, anew=1))
     assert known.counted[Signal.FAILED].target_events == 52
 
 
@@ -246,38 +262,50 @@ def test_what_is_written_late_of_another_state_is_not_counted_in_this_one() -> N
 def test_what_a_breaker_open_from_before_keeps_from_the_target_counts_once_a_call_failed(
     failed: int, action: Action
 ) -> None:
-    known = observe(Evidence(), Tick(10.0, Side(), Side()), Setting(50, 0.0))
-    known = observe(known, Tick(20.0, Side(), Side(), cohorts=()), Setting(50, 0.0, anew=1))
+    known = observe(Evidence(), Tick(10.0, ProviderTick(), ProviderTick()), Criteria(50, 0.0))
+    known = observe(
+        known, Tick(20.0, ProviderTick(), ProviderTick(), cohorts=()), Criteria(50, 0.0, anew=1)
+    )
     for at in (30.0, 40.0):
-        ended = Side(Seen(50, 50)), Side(Seen(0, 50)), Seen(0, 50)
+        ended = (
+            ProviderTick(EventCounts(50, 50)),
+            ProviderTick(EventCounts(0, 50)),
+            EventCounts(0, 50),
+        )
         passed_over = Cohort(20.0, Calls(0, failed, 0, 50 - failed), Calls(50), Calls(50))
         tick = Tick(at, *ended, breaker_open=True, cohorts=(passed_over,))
-        known = observe(known, tick, Setting(50, 0.0, anew=1))
+        known = observe(known, tick, Criteria(50, 0.0, anew=1))
     assert judge(known, state_at(50)).action is action
     assert known.counted[Signal.FAILED].target == (100 if failed else 0)
 
 
 def test_the_minute_of_an_open_breaker_begins_with_a_call_of_the_state_in_force() -> None:
-    known = observe(Evidence(), Tick(10.0, Side(), Side()), Setting(50, 0.0, anew=1))
+    known = observe(
+        Evidence(), Tick(10.0, ProviderTick(), ProviderTick()), Criteria(50, 0.0, anew=1)
+    )
     before = Cohort(0.0, Calls(failed=5), Calls(50), Calls(50))
     for at in (20.0, 30.0):
-        tick = Tick(at, Side(), Side(), breaker_open=True, cohorts=(before,))
-        known = observe(known, tick, Setting(50, 0.0, anew=2))
+        tick = Tick(at, ProviderTick(), ProviderTick(), breaker_open=True, cohorts=(before,))
+        known = observe(known, tick, Criteria(50, 0.0, anew=2))
         assert known.breaker_since is None
     later = Cohort(20.0, Calls(failed=1), Calls(50), Calls(50))
-    tick = Tick(40.0, Side(), Side(), breaker_open=True, cohorts=(before, later))
-    assert observe(known, tick, Setting(50, 0.0, anew=2)).breaker_since == 40.0
+    tick = Tick(40.0, ProviderTick(), ProviderTick(), breaker_open=True, cohorts=(before, later))
+    assert observe(known, tick, Criteria(50, 0.0, anew=2)).breaker_since == 40.0
 
 
 def test_until_a_call_of_the_new_state_is_known_nothing_is_held_against_the_target() -> None:
-    changed, ended = Setting(50, 0.0, anew=1), Side(Seen(50, 50))
-    known = observe(Evidence(), Tick(10.0, Side(), Side()), Setting(50, 0.0))
+    changed, ended = Criteria(50, 0.0, anew=1), ProviderTick(EventCounts(50, 50))
+    known = observe(Evidence(), Tick(10.0, ProviderTick(), ProviderTick()), Criteria(50, 0.0))
     before = Cohort(13.0, Calls(failed=50), Calls(50), Calls(50))
     for at in (20.0, 30.0):
-        tick = Tick(at, ended, Side(Seen(0, 50)), Seen(0, 50), cohorts=(before,))
+        tick = Tick(
+            at, ended, ProviderTick(EventCounts(0, 50)), EventCounts(0, 50), cohorts=(before,)
+        )
         known = observe(known, tick, changed)
     assert known.absolute == Evidence().absolute
     later = replace(before, start=23.0)
-    tick = Tick(40.0, ended, Side(Seen(0, 50)), Seen(0, 50), cohorts=(before, later))
+    tick = Tick(
+        40.0, ended, ProviderTick(EventCounts(0, 50)), EventCounts(0, 50), cohorts=(before, later)
+    )
     known = observe(known, tick, changed)
     assert judge(known, state_at(50)).action is Action.ROLL_BACK

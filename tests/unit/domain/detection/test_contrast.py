@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 
 from worker.domain.detection.contrast import NOTHING_APART, CallsOfBoth, Contrast, contrasted
-from worker.domain.detection.likelihood import NOTHING, Seen, strength
+from worker.domain.detection.likelihood import NOTHING, EventCounts, strength
 from worker.domain.figures.periods import SLOT_S
 
 NOW, BOUND = 1_000.0, 0.05
-GOOD, BAD = Seen(0, 200), Seen(20, 40)
+GOOD, BAD = EventCounts(0, 200), EventCounts(20, 40)
 
 
 def calls(
-    start: float, target: Seen = BAD, legacy: Seen = GOOD, *, settled: bool = True
+    start: float, target: EventCounts = BAD, legacy: EventCounts = GOOD, *, settled: bool = True
 ) -> CallsOfBoth:
     return CallsOfBoth(start, start + SLOT_S, target, legacy, settled)
 
@@ -31,7 +31,7 @@ def test_it_stands_where_one_is_good_and_the_other_bad() -> None:
     ("target", "legacy"),
     [(GOOD, GOOD), (BAD, BAD), (GOOD, BAD), (NOTHING, GOOD), (BAD, NOTHING)],
 )
-def test_one_of_both_alone_proves_nothing(target: Seen, legacy: Seen) -> None:
+def test_one_of_both_alone_proves_nothing(target: EventCounts, legacy: EventCounts) -> None:
     assert not after(calls(NOW, target, legacy)).stands
 
 
@@ -59,5 +59,5 @@ def test_calls_behind_unsettled_ones_are_not_settled_either() -> None:
 def test_what_is_over_is_soon_seen_to_be_over() -> None:
     long = after(*(calls(NOW + n * SLOT_S) for n in range(1_000)))
     assert long.stands
-    recovered = [calls(NOW + (1_000 + n) * SLOT_S, Seen(0, 100)) for n in range(5)]
+    recovered = [calls(NOW + (1_000 + n) * SLOT_S, EventCounts(0, 100)) for n in range(5)]
     assert not after(*recovered, before=long).stands

@@ -6,22 +6,16 @@ import re
 
 import pytest
 
-from worker.domain.detection.evidence import (
-    BOUNDS,
-    PROOF,
-    Evidence,
-    Setting,
-    Side,
-    Tick,
-    low_proof,
-    no_worse_proof,
-    observe,
-)
+from worker.domain.detection.criteria import BOUNDS, Criteria
+from worker.domain.detection.evidence import Evidence
 from worker.domain.detection.evidence_gates import evidence_gates
-from worker.domain.detection.likelihood import Seen
+from worker.domain.detection.likelihood import EventCounts
+from worker.domain.detection.observing import observe
+from worker.domain.detection.readings import PROOF, low_proof, no_worse_proof
 from worker.domain.detection.sick_replica import SickReplica
 from worker.domain.detection.signals import Signal
-from worker.domain.detection.silence import Judged
+from worker.domain.detection.silence import DeliveryCounts
+from worker.domain.detection.tick import ProviderTick, Tick
 from worker.domain.migration.gates import GateVerdict, Measures
 
 SHARE = 25
@@ -31,8 +25,8 @@ PERHAPS_BAD = (((0.0,) * 5,) * 2, ((10.0,) * 5,), ((0.0,) * 5,))
 
 def after(known: Evidence, messages: float, bound: float) -> Evidence:
     """So many messages of the target and three times as many of legacy, failing at `RATE`."""
-    setting = Setting(SHARE, None, bounds=((bound, 2 * bound), *BOUNDS[1:]))
-    sides = (Side(Seen(RATE * n, n)) for n in (messages, 3 * messages))
+    setting = Criteria(SHARE, None, bounds=((bound, 2 * bound), *BOUNDS[1:]))
+    sides = (ProviderTick(EventCounts(RATE * n, n)) for n in (messages, 3 * messages))
     return observe(known, Tick(0.0, *sides), setting)
 
 
@@ -86,11 +80,12 @@ def test_a_gate_says_in_plain_words_what_is_to_be_proved() -> None:
 
 @pytest.mark.parametrize("share", [1, 50])
 def test_delivery_above_its_bound_passes_where_legacys_is_no_better(share: int) -> None:
-    known, setting = Evidence(), Setting(share, None)
+    known, setting = Evidence(), Criteria(share, None)
     others = (100 - share) / share
     for _ in range(100):
         sides = (
-            Side(judged=Judged(2.0 * part, 50.0 * part, 49.0 * part)) for part in (1.0, others)
+            ProviderTick(judged=DeliveryCounts(2.0 * part, 50.0 * part, 49.0 * part))
+            for part in (1.0, others)
         )
         known = observe(known, Tick(0.0, *sides), setting)
     gates = {g.name: g for g in evidence_gates(Measures(evidence=known), share)}

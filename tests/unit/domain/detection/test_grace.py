@@ -8,12 +8,15 @@ from typing import Final
 import pytest
 
 from tests.support.seeded import state_at
-from worker.domain.detection import evidence
+from worker.domain.detection import readings
 from worker.domain.detection.cohorts import Calls, Cohort
-from worker.domain.detection.evidence import LAPSE_S, TICK_S, Evidence, Side, Tick, observe
-from worker.domain.detection.judgement import Action, Judgement, judge, setting_of
-from worker.domain.detection.likelihood import Seen
+from worker.domain.detection.criteria import criteria_of
+from worker.domain.detection.evidence import LAPSE_S, Evidence
+from worker.domain.detection.judgement import Action, Judgement, judge
+from worker.domain.detection.likelihood import EventCounts
+from worker.domain.detection.observing import observe
 from worker.domain.detection.signals import Signal
+from worker.domain.detection.tick import TICK_S, ProviderTick, Tick
 from worker.domain.migration.flags import Flags
 from worker.domain.migration.phases import Role
 
@@ -32,7 +35,7 @@ class Watch:
 
     def __init__(self, grace_s: float = GRACE_S) -> None:
         self.state = replace(state_at(50), flags=Flags(rollback_grace_s=grace_s))
-        self.setting = setting_of(self.state, dict.fromkeys(Role, True), 600.0)
+        self.setting = criteria_of(self.state, dict.fromkeys(Role, True), 600.0)
         self.known = Evidence()
         self.at = 0.0
 
@@ -44,9 +47,11 @@ class Watch:
             failed = target.failed + target.skipped
             made = Tick(
                 self.at + 5.0,
-                Side(Seen(failed, failed + target.ok), Seen(target.slow, target.ok)),
-                Side(Seen(0, OTHERS), Seen(0, OTHERS)),
-                Seen(0, OTHERS),
+                ProviderTick(
+                    EventCounts(failed, failed + target.ok), EventCounts(target.slow, target.ok)
+                ),
+                ProviderTick(EventCounts(0, OTHERS), EventCounts(0, OTHERS)),
+                EventCounts(0, OTHERS),
                 breaker_open=target.skipped > 0,
                 legacy_answers=True,
                 cohorts=(Cohort(began, target, legacy, legacy),),
@@ -65,7 +70,7 @@ def test_a_restart_within_the_grace_moves_nothing_then_or_later(how: str) -> Non
     for _ in range(60):
         assert not watch.tick("are well").action.down
     assert watch.known.grace_since is None
-    assert not evidence.suspicious(watch.known)
+    assert not readings.suspicious(watch.known)
 
 
 @pytest.mark.parametrize("how", ["fail", "are passed over", "are slow"])
@@ -99,7 +104,7 @@ def test_without_a_grace_failing_calls_move_traffic_at_once() -> None:
 def test_what_a_grace_waits_out_still_counts_against_the_proofs() -> None:
     watch = Watch()
     watch.tick("are well", 30)
-    proved = evidence.low_proof(watch.known, Signal.FAILED)
+    proved = readings.low_proof(watch.known, Signal.FAILED)
     watch.tick("fail", 3)
     watch.tick("are well", 15)
-    assert evidence.low_proof(watch.known, Signal.FAILED) < proved
+    assert readings.low_proof(watch.known, Signal.FAILED) < proved

@@ -8,21 +8,15 @@ from types import MappingProxyType
 
 import pytest
 
-from worker.domain.detection import judgement
+from worker.domain.detection import step_down
 from worker.domain.detection.contrast import Contrast, Proofs
 from worker.domain.detection.evidence import Evidence
-from worker.domain.detection.judgement import (
-    Action,
-    Topic,
-    Window,
-    judge,
-    judge_window,
-    permitted,
-    went_down,
-)
+from worker.domain.detection.judgement import Action, HoldReason, judge, permitted
 from worker.domain.detection.sick_replica import SickReplica
 from worker.domain.detection.signals import Signal
 from worker.domain.detection.silence import NO_SILENCE, Silence
+from worker.domain.detection.step_down import went_down
+from worker.domain.detection.threshold_policy import Window, judge_window
 from worker.domain.migration.flags import Flags
 from worker.domain.migration.phases import Phase
 from worker.domain.migration.snapshot import AUTOMATIC, Snapshot
@@ -109,12 +103,12 @@ def test_a_rollback_leaves_legacy_alone() -> None:
 
 
 def test_each_lock_is_twice_the_last_and_the_third_in_a_week_waits_for_a_person() -> None:
-    second = judgement.lock_after((NOW - timedelta(days=1), NOW), "x", NOW)
-    third = judgement.lock_after((NOW - timedelta(days=6), NOW - timedelta(days=1), NOW), "x", NOW)
+    second = step_down.lock_after((NOW - timedelta(days=1), NOW), "x", NOW)
+    third = step_down.lock_after((NOW - timedelta(days=6), NOW - timedelta(days=1), NOW), "x", NOW)
     old = tuple(NOW - timedelta(days=8 + n) for n in range(9))
     assert second.until == NOW + timedelta(hours=1)
     assert third.until is None
-    assert judgement.lock_after((*old, NOW), "x", NOW).until == NOW + timedelta(hours=24)
+    assert step_down.lock_after((*old, NOW), "x", NOW).until == NOW + timedelta(hours=24)
 
 
 @pytest.mark.parametrize(
@@ -131,31 +125,31 @@ def test_the_policy_threshold_judges_rates_on_its_sample(window: Window, action:
 
 
 @pytest.mark.parametrize(
-    ("known", "topic"),
+    ("known", "hold_reason"),
     [
-        (Evidence(account_fault="x"), Topic.ACCOUNT),
-        (Evidence(legacy_open=True), Topic.COMMON_TROUBLE),
-        (Evidence(legacy_bad=(50.0,) * 5), Topic.COMMON_TROUBLE),
+        (Evidence(account_fault="x"), HoldReason.ACCOUNT),
+        (Evidence(legacy_open=True), HoldReason.COMMON_TROUBLE),
+        (Evidence(legacy_bad=(50.0,) * 5), HoldReason.COMMON_TROUBLE),
     ],
 )
 def test_what_is_no_statistics_holds_under_the_policy_threshold_too(
-    known: Evidence, topic: Topic
+    known: Evidence, hold_reason: HoldReason
 ) -> None:
-    assert judge_window(Window(50, 95), known, STATE).topic is topic
+    assert judge_window(Window(50, 95), known, STATE).hold_reason is hold_reason
 
 
 def test_missing_reports_hold_under_the_policy_threshold_too() -> None:
     found = judge_window(
         Window(100, 0), Evidence(silences=(Silence(missing=True), NO_SILENCE)), STATE
     )
-    assert found.topic is Topic.REPORTS_MISSING
+    assert found.hold_reason is HoldReason.REPORTS_MISSING
 
 
 def test_at_100_per_cent_legacy_is_not_said_to_be_bad_too() -> None:
     state = replace(STATE, phase=Phase.COMPLETE_MIGRATION, percentage=100)
-    assert judge(Evidence(absolute=BAD), state).topic is Topic.UNDECIDED
+    assert judge(Evidence(absolute=BAD), state).hold_reason is HoldReason.UNDECIDED
     bad = Evidence(absolute=BAD, legacy_bad=(50.0,) * 5)
-    assert judge(bad, state).topic is Topic.COMMON_TROUBLE
+    assert judge(bad, state).hold_reason is HoldReason.COMMON_TROUBLE
 
 
 def test_a_step_back_that_no_phase_has_room_for_is_a_rollback() -> None:
@@ -166,25 +160,25 @@ def test_a_step_back_that_no_phase_has_room_for_is_a_rollback() -> None:
 
 
 @pytest.mark.parametrize(
-    ("known", "topic"),
+    ("known", "hold_reason"),
     [
-        (Evidence(absolute=BAD), Topic.COMMON_TROUBLE),
-        (Evidence(at=100.0, breaker_since=30.0), Topic.COMMON_TROUBLE),
-        (Evidence(absolute=BAD, relative=PERHAPS), Topic.UNDECIDED),
-        (Evidence(account_fault="x"), Topic.ACCOUNT),
-        (Evidence(skew=(50.0,) * 6), Topic.MISASSIGNED),
-        (Evidence(silences=(Silence(missing=True), NO_SILENCE)), Topic.REPORTS_MISSING),
+        (Evidence(absolute=BAD), HoldReason.COMMON_TROUBLE),
+        (Evidence(at=100.0, breaker_since=30.0), HoldReason.COMMON_TROUBLE),
+        (Evidence(absolute=BAD, relative=PERHAPS), HoldReason.UNDECIDED),
+        (Evidence(account_fault="x"), HoldReason.ACCOUNT),
+        (Evidence(skew=(50.0,) * 6), HoldReason.MISASSIGNED),
+        (Evidence(silences=(Silence(missing=True), NO_SILENCE)), HoldReason.REPORTS_MISSING),
     ],
 )
-def test_a_hold_says_what_it_is_about(known: Evidence, topic: Topic) -> None:
-    assert judge(known, STATE).topic is topic
+def test_a_hold_says_what_it_is_about(known: Evidence, hold_reason: HoldReason) -> None:
+    assert judge(known, STATE).hold_reason is hold_reason
 
 
 def test_going_down_is_only_asked_for_where_automatic_rollback_is_off() -> None:
     found = judge(Evidence(relative=WORSE), STATE)
     off = replace(STATE, flags=Flags(automatic_rollback=False))
     assert permitted(found, STATE) is found
-    assert permitted(found, off).topic is Topic.ROLLBACK_WANTED
+    assert permitted(found, off).hold_reason is HoldReason.ROLLBACK_WANTED
     assert permitted(judge(Evidence(), off), off).action is Action.GO_ON
 
 
@@ -238,7 +232,7 @@ def test_an_alarm_about_failed_calls_of_one_replica_holds_and_any_other_acts(
 ) -> None:
     found = judge(known, STATE)
     assert found.action is action
-    assert (found.topic is Topic.SICK_REPLICA) is (action is Action.HOLD)
+    assert (found.hold_reason is HoldReason.SICK_REPLICA) is (action is Action.HOLD)
 
 
 def test_the_hold_names_the_replica_and_says_what_to_do() -> None:

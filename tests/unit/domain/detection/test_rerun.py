@@ -8,37 +8,52 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.support.fakes import snapshot
-from worker.domain.detection.automation import Inputs, judged, ruled
+from worker.domain.detection.automation import Inputs, decision_about, judged
 from worker.domain.detection.cohorts import Cohort, ReplicaCalls
-from worker.domain.detection.evidence import Evidence, Setting, Side, Tick, observe
-from worker.domain.detection.judgement import Topic, Window
-from worker.domain.detection.likelihood import Seen
+from worker.domain.detection.criteria import Criteria
+from worker.domain.detection.evidence import Evidence
+from worker.domain.detection.judgement import HoldReason
+from worker.domain.detection.likelihood import EventCounts
+from worker.domain.detection.observing import observe
 from worker.domain.detection.rerun import document, recorded, replay, restored
 from worker.domain.detection.sick_replica import SickReplica
+from worker.domain.detection.threshold_policy import Window
+from worker.domain.detection.tick import ProviderTick, Tick
 from worker.domain.migration.flags import RollbackPolicy
 from worker.domain.migration.gates import Measures
 from worker.store.control_log import of_snapshot
 from worker.store.control_log import snapshot as read
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
-SETTING = Setting(25, 1.0)
+SETTING = Criteria(25, 1.0)
 
 
 def inputs() -> Inputs:
     """A target that gets worse and worse."""
     before = Evidence(since=1.0)
     for at in range(5):
-        given = Tick(at * 10.0, Side(Seen(at, 11)), Side(Seen(1, 37)), Seen(1, 37))
+        given = Tick(
+            at * 10.0,
+            ProviderTick(EventCounts(at, 11)),
+            ProviderTick(EventCounts(1, 37)),
+            EventCounts(1, 37),
+        )
         before = observe(before, given, SETTING)
-    tick = Tick(60.0, Side(Seen(17, 31)), Side(Seen(1, 70)), Seen(1, 70), account_fault="x")
-    return Inputs(AT, before, tick, SETTING, (Topic.ACCOUNT,), Window(1, 2, 3.0), Measures(4))
+    tick = Tick(
+        60.0,
+        ProviderTick(EventCounts(17, 31)),
+        ProviderTick(EventCounts(1, 70)),
+        EventCounts(1, 70),
+        account_fault="x",
+    )
+    return Inputs(AT, before, tick, SETTING, (HoldReason.ACCOUNT,), Window(1, 2, 3.0), Measures(4))
 
 
 def test_a_decision_comes_back_as_it_was_made() -> None:
     made = inputs()
     found, known = judged(made, snapshot(25))
     again = replay(recorded(made, known), snapshot(25))
-    assert again == (ruled(found, known, made, snapshot(25)), known)
+    assert again == (decision_about(found, known, made, snapshot(25)), known)
 
 
 def test_evidence_comes_back_as_it_was() -> None:
@@ -62,7 +77,7 @@ def test_a_decision_with_fields_of_another_version_is_replayed() -> None:
     for part in ("tick", "setting", "before", "window", "measures"):
         stored[part] = {**stored[part], "invented": 1}
     stored["tick"]["target"] = {**stored["tick"]["target"], "invented": 1}
-    assert replay(stored, snapshot(25)) == (ruled(found, known, made, snapshot(25)), known)
+    assert replay(stored, snapshot(25)) == (decision_about(found, known, made, snapshot(25)), known)
 
 
 def test_a_stored_state_without_a_number_of_its_evidence_has_never_begun_anew() -> None:
@@ -80,7 +95,7 @@ def test_what_was_told_of_replicas_comes_back_and_an_older_version_did_not_recor
     found, after = judged(made, snapshot(25))
     assert after.sick_replica
     stored = recorded(made, after)
-    assert replay(stored, snapshot(25)) == (ruled(found, after, made, snapshot(25)), after)
+    assert replay(stored, snapshot(25)) == (decision_about(found, after, made, snapshot(25)), after)
     del stored["before"]["sick_replica"], stored["tick"]["cohorts"][0]["replicas"]
     del stored["window"]["since"]
     assert replay(stored, snapshot(25))[1].sick_replica is None

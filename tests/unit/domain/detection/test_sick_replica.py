@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.seeded_replicas import USUAL, Replicas, judgements, moved_at, without_replicas
 from worker.domain.detection.cohorts import SETTLED_AFTER_S, Cohort, ReplicaCalls
-from worker.domain.detection.judgement import Topic
+from worker.domain.detection.judgement import HoldReason
 from worker.domain.detection.sick_replica import SickReplica, is_over, sick_replica
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def test_one_of_three_replicas_moves_no_traffic_and_is_named() -> None:
     for seed in range(RUNS):
         found = [made for made, _ in judgements(traffic(seed, 1).ticks(CALM + TROUBLE), SHARE)]
         assert not any(made.action.down for made in found)
-        assert found[-1].topic is Topic.SICK_REPLICA
+        assert found[-1].hold_reason is HoldReason.SICK_REPLICA
         assert "replica 1 fails" in found[-1].reason
 
 

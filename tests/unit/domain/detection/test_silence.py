@@ -14,9 +14,12 @@ import pytest
 
 from tests.support.changes import change
 from tests.support.seeded import DAY, tick
-from worker.domain.detection.evidence import TICK_S, Evidence, Side, Tick, observe
-from worker.domain.detection.judgement import judge, setting_of
-from worker.domain.detection.silence import Judged
+from worker.domain.detection.criteria import criteria_of
+from worker.domain.detection.evidence import Evidence
+from worker.domain.detection.judgement import judge
+from worker.domain.detection.observing import observe
+from worker.domain.detection.silence import DeliveryCounts
+from worker.domain.detection.tick import TICK_S, ProviderTick, Tick
 from worker.domain.migration.decide import decide
 from worker.domain.migration.flags import Flags, MigrationSettings
 from worker.domain.migration.gates import Measures
@@ -42,12 +45,14 @@ FEW, LOOK = 4, 360
 
 
 def silent(_rng: random.Random, at: float) -> Tick:
-    return Tick(at, Side(), Side())
+    return Tick(at, ProviderTick(), ProviderTick())
 
 
 def without_receipts(rng: random.Random, at: float) -> Tick:
     seen = tick(rng, 0, SPLIT, 0.0, 0.0)
-    ours, theirs = (Judged(s.failed.total, s.failed.total, 0) for s in (seen.target, seen.legacy))
+    ours, theirs = (
+        DeliveryCounts(s.failed.total, s.failed.total, 0) for s in (seen.target, seen.legacy)
+    )
     return replace(
         seen,
         at=at,
@@ -72,7 +77,7 @@ def test_a_day_of_it_neither_advances_nor_goes_down(
     then: Callable[[random.Random, float], Tick],
 ) -> None:
     rng, known = random.Random(1), Evidence()
-    setting = setting_of(STATE, dict.fromkeys(Role, True), 600.0)
+    setting = criteria_of(STATE, dict.fromkeys(Role, True), 600.0)
     for number in range(DAY):
         at = BEGAN.timestamp() + number * TICK_S
         made = replace(tick(rng, 0, SPLIT, 0.02, 0.02), at=at) if number < FEW else then(rng, at)
@@ -84,7 +89,7 @@ def test_a_day_of_it_neither_advances_nor_goes_down(
 def test_a_store_cut_for_a_day_neither_advances_nor_goes_down() -> None:
     """No tick is made meanwhile; the first one after it holds what the last minutes brought."""
     rng, known = random.Random(1), Evidence()
-    setting = setting_of(STATE, dict.fromkeys(Role, True), 600.0)
+    setting = criteria_of(STATE, dict.fromkeys(Role, True), 600.0)
     for number in (*range(FEW), DAY):
         rate = 600.0 if number == DAY else 10.0  # ten minutes of it at once
         seen = tick(rng, 0, SPLIT, 0.02, 0.02, rate)
@@ -95,11 +100,11 @@ def test_a_store_cut_for_a_day_neither_advances_nor_goes_down() -> None:
 
 def test_what_was_proved_before_the_silence_still_counts() -> None:
     rng, known = random.Random(1), Evidence()
-    setting = setting_of(STATE, dict.fromkeys(Role, True), 600.0)
+    setting = criteria_of(STATE, dict.fromkeys(Role, True), 600.0)
     for number in range(360):
         seen = tick(rng, 0, SPLIT, 0.0, 0.0)
         ours, theirs = (
-            Judged(0, s.failed.total, s.failed.total) for s in (seen.target, seen.legacy)
+            DeliveryCounts(0, s.failed.total, s.failed.total) for s in (seen.target, seen.legacy)
         )
         sides = replace(seen.target, judged=ours), replace(seen.legacy, judged=theirs)
         known = observe(known, Tick(BEGAN.timestamp() + number * TICK_S, *sides), setting)

@@ -13,20 +13,16 @@ import pytest
 
 from tests.support.changes import change
 from tests.support.seeded import state_at
-from worker.domain.detection import evidence
-from worker.domain.detection.evidence import Evidence, Side, Tick, observe
-from worker.domain.detection.judgement import (
-    Action,
-    Judgement,
-    Topic,
-    judge,
-    permitted,
-    setting_of,
-    went_down,
-)
-from worker.domain.detection.likelihood import Seen
+from worker.domain.detection import readings, tick
+from worker.domain.detection.criteria import criteria_of
+from worker.domain.detection.evidence import Evidence
+from worker.domain.detection.judgement import Action, HoldReason, Judgement, judge, permitted
+from worker.domain.detection.likelihood import EventCounts
+from worker.domain.detection.observing import observe
 from worker.domain.detection.signals import Signal
-from worker.domain.detection.silence import NONE_JUDGED, Judged
+from worker.domain.detection.silence import NONE_JUDGED, DeliveryCounts
+from worker.domain.detection.step_down import went_down
+from worker.domain.detection.tick import ProviderTick, Tick
 from worker.domain.migration.decide import decide
 from worker.domain.migration.direction import begins_anew
 from worker.domain.migration.flags import Flags, RollbackPolicy, Thresholds
@@ -59,21 +55,21 @@ class Migration:
         target: tuple[int, int] = (0, 0),
         legacy: tuple[int, int] = (0, 0),
         *,
-        judged: tuple[Judged, Judged] = (NONE_JUDGED, NONE_JUDGED),
-        legacy_all: Seen | None = None,
+        judged: tuple[DeliveryCounts, DeliveryCounts] = (NONE_JUDGED, NONE_JUDGED),
+        legacy_all: EventCounts | None = None,
         times: int = 1,
     ) -> Judgement:
         """So many ticks of 10 s alike (failed, all); the last judgement."""
-        ours, theirs = Seen(*target), Seen(*legacy)
+        ours, theirs = EventCounts(*target), EventCounts(*legacy)
         for _ in range(times):
-            self.now += timedelta(seconds=evidence.TICK_S)
+            self.now += timedelta(seconds=tick.TICK_S)
             made = Tick(
                 self.now.timestamp(),
-                Side(ours, judged=judged[0]),
-                Side(theirs, judged=judged[1]),
+                ProviderTick(ours, judged=judged[0]),
+                ProviderTick(theirs, judged=judged[1]),
                 theirs if legacy_all is None else legacy_all,
             )
-            setting = setting_of(self.state, BOTH_REPORT, 600.0, self.providers)
+            setting = criteria_of(self.state, BOTH_REPORT, 600.0, self.providers)
             self.known = observe(self.known, made, setting)
         return permitted(judge(self.known, self.state), self.state)
 
@@ -81,9 +77,9 @@ class Migration:
         """A person's order, by a clock that may be behind."""
         given = change(name, **fields)
         fine = Measures(account_ok=True)
-        ruling = decide(given, self.state, fine, self.now - timedelta(seconds=behind_s))
-        assert ruling.after is not None, ruling.text
-        self.state = ruling.after
+        decision = decide(given, self.state, fine, self.now - timedelta(seconds=behind_s))
+        assert decision.after is not None, decision.text
+        self.state = decision.after
         return self.state
 
     def dead(self, ticks: int = 2) -> None:
@@ -132,14 +128,16 @@ def test_what_was_judged_without_a_report_before_a_rollback_is_not_held_against_
     None
 ):
     made = Migration(25)
-    reported = (Judged(0, 25, 25), Judged(1, 75, 75))
+    reported = (DeliveryCounts(0, 25, 25), DeliveryCounts(1, 75, 75))
     made.tick((0, 25), (2, 75), judged=reported, times=60)
-    made.tick((0, 25), (2, 75), judged=(Judged(25, 25, 0), Judged(1, 75, 75)))
+    made.tick((0, 25), (2, 75), judged=(DeliveryCounts(25, 25, 0), DeliveryCounts(1, 75, 75)))
     made.order("emergency-rollback")
-    made.tick((0, 0), (2, 100), judged=(NONE_JUDGED, Judged(1, 100, 100)), times=60)
+    made.tick((0, 0), (2, 100), judged=(NONE_JUDGED, DeliveryCounts(1, 100, 100)), times=60)
     made.now += timedelta(days=3)
     made.order("advance")
-    found = made.tick((0, 1), (2, 99), judged=(Judged(0, 1, 1), Judged(1, 99, 99)), times=68)
+    found = made.tick(
+        (0, 1), (2, 99), judged=(DeliveryCounts(0, 1, 1), DeliveryCounts(1, 99, 99)), times=68
+    )
     assert made.known.counted[Signal.UNDELIVERED][:2] == (0, 6)
     assert found.action is Action.GO_ON
 
@@ -147,22 +145,22 @@ def test_what_was_judged_without_a_report_before_a_rollback_is_not_held_against_
 def test_a_legacy_that_was_bad_months_ago_is_not_said_to_be_bad_now() -> None:
     made = Migration(98)
     made.tick((2, 98), (2, 2), times=6)
-    assert evidence.legacy_is_bad(made.known)
+    assert readings.legacy_is_bad(made.known)
     made.order("advance", override=SURE)
     made.now += timedelta(days=90)
     made.tick((0, 100))
     found = made.tick((100, 100), times=6)
-    assert not evidence.legacy_is_bad(made.known)
+    assert not readings.legacy_is_bad(made.known)
     assert "how legacy does is not known" in found.reason
 
 
 def test_a_legacy_that_was_proved_good_a_day_ago_is_no_place_to_go_back_to() -> None:
     made = Migration(100, OFF)
-    made.tick((100, 100), legacy_all=Seen(0, 10), times=40)
-    assert evidence.legacy_is_good(made.known)
+    made.tick((100, 100), legacy_all=EventCounts(0, 10), times=40)
+    assert readings.legacy_is_good(made.known)
     found = made.tick((100, 100), times=61)
-    assert not evidence.legacy_is_good(made.known)
-    assert found.topic is Topic.UNDECIDED
+    assert not readings.legacy_is_good(made.known)
+    assert found.hold_reason is HoldReason.UNDECIDED
     made.order("set-flags", flags=Flags())
     assert made.tick((100, 100)).action is Action.GO_ON
 
@@ -170,21 +168,21 @@ def test_a_legacy_that_was_proved_good_a_day_ago_is_no_place_to_go_back_to() -> 
 def test_legacy_is_not_bad_by_a_bound_that_is_not_in_force() -> None:
     made = Migration(25)
     made.tick((4, 25), (12, 75), times=30)
-    assert evidence.legacy_is_bad(made.known)
+    assert readings.legacy_is_bad(made.known)
     wide = Flags(thresholds=Thresholds(max_error_rate=25.0, min_success_rate=70.0))
     made.order("set-flags", flags=wide)
     made.tick((4, 25), (12, 75))
-    assert not evidence.legacy_is_bad(made.known)
+    assert not readings.legacy_is_bad(made.known)
 
 
 def test_legacy_is_not_proved_good_by_a_bound_that_is_not_in_force() -> None:
     made = Migration(25)
     made.tick((10, 25), (0, 75), times=2)
-    assert evidence.legacy_is_good(made.known)
+    assert readings.legacy_is_good(made.known)
     strict = Flags(thresholds=Thresholds(max_error_rate=0.5, min_success_rate=90.0))
     made.order("set-flags", flags=strict)
     made.tick()
-    assert not evidence.legacy_is_good(made.known)
+    assert not readings.legacy_is_good(made.known)
 
 
 def test_a_person_who_passed_the_gates_over_is_not_overruled_by_what_stood_then() -> None:
@@ -223,15 +221,17 @@ def test_another_policy_does_not_act_on_what_was_before(
 
 def test_a_share_is_proved_by_nothing_accepted_at_the_one_before() -> None:
     made = Migration(5)
-    made.tick((0, 50), (8, 950), judged=(Judged(0, 50, 50), Judged(2, 950, 950)), times=70)
+    made.tick(
+        (0, 50), (8, 950), judged=(DeliveryCounts(0, 50, 50), DeliveryCounts(2, 950, 950)), times=70
+    )
     made.state = replace(made.state, percentage=25, since=made.now + timedelta(seconds=1))
-    judged = (Judged(0, 50, 50), Judged(2, 950, 950))
+    judged = (DeliveryCounts(0, 50, 50), DeliveryCounts(2, 950, 950))
     made.tick((2, 250), (8, 750), judged=judged, times=60)
-    assert evidence.low_proof(made.known, Signal.UNDELIVERED) == 0.0
+    assert readings.low_proof(made.known, Signal.UNDELIVERED) == 0.0
     assert made.known.counted[Signal.UNDELIVERED] == (0, 0, 0, 0)
-    later = (Judged(0, 250, 250), Judged(2, 750, 750))
+    later = (DeliveryCounts(0, 250, 250), DeliveryCounts(2, 750, 750))
     made.tick((2, 250), (8, 750), judged=later, times=10)
-    assert evidence.low_proof(made.known, Signal.UNDELIVERED) > evidence.PROOF
+    assert readings.low_proof(made.known, Signal.UNDELIVERED) > readings.PROOF
 
 
 @pytest.mark.parametrize("behind_s", [0.0, 30.0, 3_600.0, -30.0])
@@ -277,7 +277,7 @@ def test_what_is_known_of_legacy_s_trouble_survives_a_move_of_the_target() -> No
     made.tick((0, 25), (30, 75), times=6)
     made.order("set-percentage", percentage=5)
     made.tick((0, 5), (40, 95))
-    assert evidence.legacy_is_bad(made.known)
+    assert readings.legacy_is_bad(made.known)
 
 
 def test_calls_counted_in_the_tick_that_sees_the_move_are_not_held_against_the_new_share() -> None:
@@ -290,7 +290,7 @@ def test_calls_counted_in_the_tick_that_sees_the_move_are_not_held_against_the_n
 
 def test_after_a_move_down_what_is_judged_within_the_delivery_age_was_accepted_before() -> None:
     made = Migration(25)
-    lost = (Judged(20, 25, 25), Judged(0, 75, 75))
+    lost = (DeliveryCounts(20, 25, 25), DeliveryCounts(0, 75, 75))
     made.tick((0, 25), (0, 75))
     made.order("set-percentage", percentage=5)
     # The last two learn of what was accepted right before the move was seen, or is judged late.
@@ -300,7 +300,9 @@ def test_after_a_move_down_what_is_judged_within_the_delivery_age_was_accepted_b
 
 def test_missing_reports_of_another_state_are_not_told_of_this_one() -> None:
     made = Migration(25)
-    made.tick((0, 25), (0, 75), judged=(Judged(25, 25, 0), Judged(0, 75, 75)), times=3)
+    made.tick(
+        (0, 25), (0, 75), judged=(DeliveryCounts(25, 25, 0), DeliveryCounts(0, 75, 75)), times=3
+    )
     assert made.known.unreported == (True, False)
     made.order("set-percentage", percentage=5)
     assert made.tick((0, 5), (0, 95)).action is Action.GO_ON
@@ -324,21 +326,21 @@ def test_another_legacy_is_not_bad_because_the_one_before_was() -> None:
     made.tick((0, 25), (40, 75), times=6)
     made.providers = ("", "other")
     made.tick((0, 25), (0, 75))
-    assert not evidence.legacy_is_bad(made.known)
+    assert not readings.legacy_is_bad(made.known)
     assert made.known.legacy_bad_at is None
 
 
 def test_a_legacy_that_is_enabled_again_begins_anew() -> None:
     made = Migration(100)
-    missing = (NONE_JUDGED, Judged(40, 40, 0))
-    made.tick((0, 100), legacy_all=Seen(30, 40), judged=missing, times=6)
-    assert evidence.legacy_is_bad(made.known)
+    missing = (NONE_JUDGED, DeliveryCounts(40, 40, 0))
+    made.tick((0, 100), legacy_all=EventCounts(30, 40), judged=missing, times=6)
+    assert readings.legacy_is_bad(made.known)
     assert made.known.unreported == (False, True)
     made.order("disable-provider", provider=Role.LEGACY, override=SURE)
     made.tick((0, 100))
     made.order("enable-provider", provider=Role.LEGACY)
     made.tick((0, 100))
-    assert not evidence.legacy_is_bad(made.known)
+    assert not readings.legacy_is_bad(made.known)
     assert made.known.unreported == (False, False)
     assert made.known.silences == Evidence().silences
 
@@ -348,8 +350,8 @@ def test_a_way_back_that_is_there_again_is_not_taken_for_what_was_before() -> No
     made.order("disable-provider", provider=Role.LEGACY, override=SURE)
     assert made.tick((100, 100), times=3).action is Action.HOLD
     made.order("enable-provider", provider=Role.LEGACY)
-    assert made.tick(legacy_all=Seen(0, 100), times=6).action is Action.GO_ON
-    assert made.tick((100, 100), legacy_all=Seen(0, 100), times=2).action is Action.ROLL_BACK
+    assert made.tick(legacy_all=EventCounts(0, 100), times=6).action is Action.GO_ON
+    assert made.tick((100, 100), legacy_all=EventCounts(0, 100), times=2).action is Action.ROLL_BACK
 
 
 def test_a_comparison_lapses_at_the_whole_share() -> None:
@@ -387,7 +389,10 @@ def test_an_alarm_without_news_says_so_and_acts_on_the_next_event() -> None:
     made = Migration(25)
     made.tick((25, 25), (0, 75))
     held = made.tick(times=10)
-    assert (held.topic, "for over 60 s: not acted on" in held.reason) == (Topic.UNDECIDED, True)
+    assert (held.hold_reason, "for over 60 s: not acted on" in held.reason) == (
+        HoldReason.UNDECIDED,
+        True,
+    )
     assert made.tick((1, 1), (0, 3)).action.down
 
 
@@ -395,17 +400,17 @@ def test_an_event_of_another_signal_is_no_news() -> None:
     made = Migration(25)
     made.tick((25, 25), (0, 75))
     made.tick(times=10)
-    slow = Side(slow=Seen(1, 1))
+    slow = ProviderTick(slow=EventCounts(1, 1))
     made.now += timedelta(seconds=10)
-    setting = setting_of(made.state, BOTH_REPORT, 600.0)
-    made.known = observe(made.known, Tick(made.now.timestamp(), slow, Side()), setting)
+    setting = criteria_of(made.state, BOTH_REPORT, 600.0)
+    made.known = observe(made.known, Tick(made.now.timestamp(), slow, ProviderTick()), setting)
     assert judge(made.known, made.state).action is Action.HOLD
 
 
 def test_an_alarm_that_may_not_act_is_asked_for_however_long_it_stands() -> None:
     made = Migration(25, OFF)
     made.tick((25, 25), (0, 75))
-    assert made.tick(times=30).topic is Topic.ROLLBACK_WANTED
+    assert made.tick(times=30).hold_reason is HoldReason.ROLLBACK_WANTED
 
 
 # --- the number in the state --------------------------------------------------------------------

@@ -121,9 +121,9 @@ def asked(name: str, role: AccessRole, state: Snapshot) -> Change:
     return change(name, role=role, **fields)
 
 
-def told_how_to_go_on(ruling: Decision, name: str) -> bool:
+def told_how_to_go_on(decision: Decision, name: str) -> bool:
     ways = ("expected", "possible", "first", "advance", "ask", "wait", "override", "look")
-    return name in ruling.text and any(word in ruling.text for word in ways)
+    return name in decision.text and any(word in decision.text for word in ways)
 
 
 def may(name: str, role: AccessRole, phase: Phase) -> bool:
@@ -138,21 +138,21 @@ def may(name: str, role: AccessRole, phase: Phase) -> bool:
 @pytest.mark.parametrize("phase", Phase)
 def test_a_cell(phase: Phase, name: str, role: AccessRole) -> None:
     state = standing(phase)
-    ruling = decide(asked(name, role, state), state, FINE, NOW)
+    decision = decide(asked(name, role, state), state, FINE, NOW)
     impossible = name in WAYS and phase not in WAYS[name]
     if impossible or not may(name, role, phase):
-        assert not ruling.accepted
-        assert ruling.after is None
-        assert ruling.code in (("phase", "last step") if impossible else ("forbidden",))
-        assert told_how_to_go_on(ruling, name), ruling.text
+        assert not decision.accepted
+        assert decision.after is None
+        assert decision.code in (("phase", "last step") if impossible else ("forbidden",))
+        assert told_how_to_go_on(decision, name), decision.text
         return
-    assert ruling.accepted, ruling.text
-    assert name in ruling.text or ruling.code == "unchanged"
-    after = ruling.after or state
+    assert decision.accepted, decision.text
+    assert name in decision.text or decision.code == "unchanged"
+    after = decision.after or state
     wanted = WAYS.get(name, {}).get(phase, f"{phase} {STANDS[phase]}")
     assert f"{after.phase} {after.percentage}" == wanted
-    assert after.version == (9 if ruling.after else 8)
-    assert (ruling.after is None) == (ruling.code == "unchanged" or name in STATELESS)
+    assert after.version == (9 if decision.after else 8)
+    assert (decision.after is None) == (decision.code == "unchanged" or name in STATELESS)
 
 
 def test_the_table_is_of_every_order_there_is() -> None:

@@ -14,7 +14,8 @@ from tests.support.control_fakes import PROVEN
 from tests.support.fakes import EPOCH, snapshot
 from worker.domain.detection.automation import wants_up
 from worker.domain.detection.evidence import Evidence
-from worker.domain.detection.judgement import Action, Judgement, judge, went_down
+from worker.domain.detection.judgement import Action, Judgement, judge
+from worker.domain.detection.step_down import went_down
 from worker.domain.migration.access import AccessRole
 from worker.domain.migration.decide import Decision, decide
 from worker.domain.migration.flags import Flags, MigrationSettings
@@ -44,13 +45,13 @@ def standing(
     return replace(made, **changes)
 
 
-def ruled(name: str, state: Snapshot, **fields: Any) -> Decision:
+def decided(name: str, state: Snapshot, **fields: Any) -> Decision:
     given = {"reason": "complaints"} | fields
     return decide(change(name, **given), state, FINE, NOW)
 
 
 def after(name: str, state: Snapshot, **fields: Any) -> Snapshot:
-    found = ruled(name, state, **fields).after
+    found = decided(name, state, **fields).after
     assert found is not None
     return found
 
@@ -112,9 +113,9 @@ def test_whatever_a_person_takes_back_stays(way: str) -> None:
 @pytest.mark.parametrize("way", WAYS_DOWN)
 def test_who_took_back_what_and_why_is_on_record_and_in_the_answer(way: str) -> None:
     name, state, fields = WAYS_DOWN[way]
-    ruling = ruled(name, state, **fields)
-    assert ruling.text.endswith("; automation is held until resume")
-    found = ruling.after
+    decision = decided(name, state, **fields)
+    assert decision.text.endswith("; automation is held until resume")
+    found = decision.after
     assert found is not None
     where = f"{state.phase} at {state.percentage} %"
     assert found.held_reason == f"ann ({name} at {where}): complaints"
@@ -144,7 +145,7 @@ def test_a_person_s_own_way_up_or_other_order_does_not_release_it(
 ) -> None:
     taken = replace(after("set-percentage", standing(), percentage=10), since=EPOCH)
     state = replace(taken, lock=None)
-    found = ruled(name, state, **fields)
+    found = decided(name, state, **fields)
     assert found.accepted
     assert (found.after or state).held
     assert not goes_up(found.after or state)
@@ -153,7 +154,7 @@ def test_a_person_s_own_way_up_or_other_order_does_not_release_it(
 def test_automation_switched_on_later_does_not_undo_a_person_either() -> None:
     off = standing(flags=Flags())
     taken = after("set-percentage", off, percentage=10)
-    switched_on = ruled("set-flags", taken, flags=ON)
+    switched_on = decided("set-flags", taken, flags=ON)
     assert switched_on.text.endswith("automation is held until resume")
     assert switched_on.after is not None
     assert not goes_up(switched_on.after)

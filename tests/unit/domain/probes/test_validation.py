@@ -12,9 +12,12 @@ from hypothesis import strategies as st
 
 from tests.support.fakes import EPOCH, KEY, snapshot
 from worker.domain.detection.contrast import Contrast, Proofs
-from worker.domain.detection.evidence import Evidence, Setting, Side, Tick, observe
+from worker.domain.detection.criteria import Criteria
+from worker.domain.detection.evidence import Evidence
 from worker.domain.detection.judgement import Action, judge
-from worker.domain.detection.likelihood import Seen
+from worker.domain.detection.likelihood import EventCounts
+from worker.domain.detection.observing import observe
+from worker.domain.detection.tick import ProviderTick, Tick
 from worker.domain.messages import phone
 from worker.domain.messages.message import Attempt, Delivery, Lane, OnUnknown, Record, Result, State
 from worker.domain.messages.segments import Encoding, count
@@ -199,12 +202,14 @@ def test_legacy_is_probed_often_where_only_that_can_decide(
     assert validation.interval_s(T, ASKED, known) == 60.0
 
 
-def judged_at_100(probes: Seen, ticks: int) -> tuple[Action, int]:
+def judged_at_100(probes: EventCounts, ticks: int) -> tuple[Action, int]:
     """What is done, and probes of legacy until then, while the target fails half its messages."""
     state = snapshot(100, Phase.COMPLETE_MIGRATION)
-    known, setting, sent = Evidence(), Setting(100, None), 0
+    known, setting, sent = Evidence(), Criteria(100, None), 0
     for at in range(1, ticks + 1):
-        tick = Tick(at * 10.0, Side(failed=Seen(10, 20)), Side(), legacy_all=probes)
+        tick = Tick(
+            at * 10.0, ProviderTick(failed=EventCounts(10, 20)), ProviderTick(), legacy_all=probes
+        )
         known = observe(known, tick, setting)
         sent += int(probes.total)
         if judge(known, state).action.down:
@@ -213,12 +218,12 @@ def judged_at_100(probes: Seen, ticks: int) -> tuple[Action, int]:
 
 
 def test_at_100_per_cent_probes_that_legacy_takes_bring_a_rollback_after_73() -> None:
-    assert judged_at_100(Seen(0, 1), 100) == (Action.ROLL_BACK, 73)
+    assert judged_at_100(EventCounts(0, 1), 100) == (Action.ROLL_BACK, 73)
 
 
 def test_at_100_per_cent_without_probes_it_holds() -> None:
-    assert judged_at_100(Seen(), 500) == (Action.HOLD, 0)
+    assert judged_at_100(EventCounts(), 500) == (Action.HOLD, 0)
 
 
 def test_at_100_per_cent_with_probes_that_fail_it_holds() -> None:
-    assert judged_at_100(Seen(1, 2), 500)[0] is Action.HOLD
+    assert judged_at_100(EventCounts(1, 2), 500)[0] is Action.HOLD

@@ -23,7 +23,8 @@ from worker.domain.detection.likelihood import EventCounts
 from worker.domain.detection.silence import DeliveryCounts
 from worker.domain.detection.tick import TICK_S, ProviderTick, Tick
 from worker.domain.figures.periods import SLOT_S
-from worker.settings.model import BreakerSettings, ProviderSettings, Settings
+from worker.settings.model import Settings
+from worker.settings.providers import BreakerSettings, ProviderSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

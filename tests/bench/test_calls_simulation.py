@@ -25,7 +25,7 @@ from worker.domain.detection.cohorts import KEPT, Calls
 from worker.domain.figures.periods import SLOT_S
 from worker.ports.providers import BreakerState
 from worker.providers.breaker import Breaker, Mark
-from worker.settings.model import BreakerSettings
+from worker.settings.providers import BreakerSettings
 from worker.telemetry.cohorts import Cohorts
 
 SLOW_S = 5.0

@@ -30,7 +30,8 @@ from worker.domain.migration.flags import Flags
 from worker.domain.migration.phases import Role
 from worker.domain.migration.replicas import Heartbeat
 from worker.service import Background
-from worker.settings.model import ProviderKind, ProviderSettings, Settings
+from worker.settings.model import Settings
+from worker.settings.providers import ProviderKind, ProviderSettings
 from worker.store import control_log, indexes, replicas
 from worker.store.client import Database
 from worker.store.control_log import ControlLogStore

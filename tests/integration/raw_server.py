@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from worker.domain.messages.sms import Sms
-from worker.settings.model import ProviderSettings
+from worker.settings.providers import ProviderSettings
 
 if TYPE_CHECKING:
     import ssl

@@ -20,7 +20,7 @@ from worker.app import alerting as alerting_services
 from worker.cli.client import ControlClient, NotAllowed
 from worker.domain.migration.flags import Flags, MigrationSettings
 from worker.domain.migration.phases import Phase
-from worker.settings.model import MailSecurity, NotifySettings, SmtpSettings
+from worker.settings.alerting import MailSecurity, NotifySettings, SmtpSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -20,7 +20,7 @@ from worker.alerting.webhook import Webhook, is_public
 from worker.domain.alerts.notice_text import notice
 from worker.domain.alerts.notices import Alert, Kind
 from worker.ports.alerts import NotDelivered
-from worker.settings.model import MailSecurity, SmtpSettings
+from worker.settings.alerting import MailSecurity, SmtpSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

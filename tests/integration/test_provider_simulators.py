@@ -23,7 +23,7 @@ from worker.domain.messages.receipts import DeliveryReport, OptOut
 from worker.domain.messages.sms import Sms
 from worker.lab.simulator.server import Simulator
 from worker.providers.registry import build
-from worker.settings.model import ProviderSettings
+from worker.settings.providers import ProviderSettings
 from worker.web import fields
 
 if TYPE_CHECKING:

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 import aiosmtplib
 
 from worker.ports.alerts import NotDelivered
-from worker.settings.model import MailSecurity
+from worker.settings.alerting import MailSecurity
 
 if TYPE_CHECKING:
     import ssl
 
     from worker.domain.alerts.notice_text import Notice
-    from worker.settings.model import SmtpSettings
+    from worker.settings.alerting import SmtpSettings
 
 
 class Mail:

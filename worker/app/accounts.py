@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from worker.app.runtime import Runtime
     from worker.ports.providers import Provider
     from worker.providers.guard import ProviderGuard
-    from worker.settings.model import ProviderSettings
+    from worker.settings.providers import ProviderSettings
 
 
 @dataclass(frozen=True, slots=True)

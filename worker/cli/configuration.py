@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-    from worker.settings.model import ProviderSettings
+    from worker.settings.providers import ProviderSettings
 
 Read = TypeVar("Read", bound=FromEnvironment)
 

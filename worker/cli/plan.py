@@ -11,17 +11,16 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass
-from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Final
 
 import typer
 
 from worker.cli.ctl.ask import USAGE, fail
-from worker.cli.ctl.options import Asking, options
+from worker.cli.options import options
 from worker.cli.planner.data import Climb, Plan, as_data
 from worker.cli.planner.flags import document_of, parsed, write_flags
 from worker.cli.planner.history import history
+from worker.cli.planner.options import Planning
 from worker.cli.planner.views import lines
 from worker.domain.detection.forecast import NINE_OF_TEN, forecast, quantile, total
 from worker.domain.detection.ladder import harm_of, recommend
@@ -31,8 +30,6 @@ from worker.domain.detection.planning import Traffic
 from worker.domain.detection.signals import Signal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from worker.cli.planner.history import History
     from worker.domain.migration.flags import Flags
 
@@ -45,82 +42,16 @@ _REFUSED: Final = 1
 _ALL_AT_ONCE: Final = (100,)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Planning(Asking):
-    """How the worker is asked, where it is; and how the answer looks."""
-
-    as_json: Annotated[bool, typer.Option("--json", help="All of it as one JSON object.")] = False
-
-
 @options(Planning)
-def plan(
-    given: Planning,
-    *,
-    per_day: Annotated[
-        float | None, typer.Option(min=1, help="Messages a day, both providers.")
-    ] = None,
-    within: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="Time for all of it in 9 of 10 cases: 36h, 14d, 4w."),
-    ] = None,
-    failure_rate: Annotated[
-        float | None,
-        typer.Option(min=0, max=99, help="Failures of both, per cent.", show_default="2"),
-    ] = None,
-    slow_rate: Annotated[
-        float | None,
-        typer.Option(
-            min=0, max=99, help="Slower than MaxResponseTimeMs, per cent.", show_default="1"
-        ),
-    ] = None,
-    undelivered_rate: Annotated[
-        float | None,
-        typer.Option(
-            min=0, max=99, help="Accepted and never delivered, per cent.", show_default="0.2"
-        ),
-    ] = None,
-    no_reports: Annotated[
-        bool, typer.Option("--no-reports", help="The target gives no delivery reports.")
-    ] = False,
-    bound: Annotated[
-        float | None,
-        typer.Option(min=0.1, max=50, help="MaxErrorRate, per cent; default: of the flags."),
-    ] = None,
-    ladder: Annotated[
-        str | None,
-        typer.Option(metavar="LIST", help="Forecast these shares alone, e.g. 1,5,25,50,100."),
-    ] = None,
-    flags: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Plan by these flags."),
-    ] = None,
-    from_history: Annotated[
-        bool,
-        typer.Option(
-            "--from-history", help="Volume, rates and flags of the last days, from the worker."
-        ),
-    ] = False,
-    write: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", dir_okay=False, help="Write flags that lead through the ladder."
-        ),
-    ] = None,
-) -> None:
+def plan(given: Planning) -> None:
     """Recommend a ladder for a volume, and forecast what each share takes to be proved."""
-    _require_numbers({
-        "--per-day": per_day, "--failure-rate": failure_rate, "--slow-rate": slow_rate,
-        "--undelivered-rate": undelivered_rate, "--bound": bound,
-    })  # fmt: skip
-    asked = _shares(ladder)
-    days = None if within is None else _days(within)
-    past = history(given) if from_history else None
-    document = document_of(flags, past, bound)
-    read = parsed(document)
-    percent = (failure_rate, slow_rate, undelivered_rate)
-    traffic = _traffic(per_day, percent, past, reports=not no_reports)
-    made = _made(traffic, read, asked, days, past)
-    written = write if made.found else None
+    _require_numbers(given)
+    asked = _shares(given.ladder)
+    days = None if given.within is None else _days(given.within)
+    past = history(given) if given.from_history else None
+    document = document_of(given.flags, past, given.bound)
+    made = _made(_traffic(given, past), parsed(document), asked, days, past)
+    written = given.write if made.found else None
     if written is not None:
         write_flags(written, document, made.climbs[0])
     if given.as_json:
@@ -175,33 +106,31 @@ def _in_time(climb: Climb, days: float | None) -> bool:
 # --- what is given -------------------------------------------------------------------------
 
 
-def _traffic(
-    per_day: float | None,
-    percent: tuple[float | None, ...],
-    past: History | None,
-    *,
-    reports: bool,
-) -> Traffic:
-    volume = per_day if per_day is not None or past is None else past.per_day
+def _traffic(given: Planning, past: History | None) -> Traffic:
+    measured_a_day = past.per_day if past else None
+    volume = given.per_day if given.per_day is not None else measured_a_day
     if volume is None:
         fail("--per-day: expected messages a day of both, or --from-history; got neither", USAGE)
     measured = past.rates if past else {}
+    percent = (given.failure_rate, given.slow_rate, given.undelivered_rate)
     rates = {
         signal: rate / 100.0 if rate is not None else measured.get(signal, USUAL[signal])
         for signal, rate in zip(Signal, percent, strict=True)
     }
-    if not reports or (past and not past.reports[0]):
+    if given.no_reports or (past and not past.reports[0]):
         del rates[Signal.UNDELIVERED]
     if past is None:
         return Traffic(volume, rates)
     return Traffic(volume, rates, past.reports[1], past.p95_ms)
 
 
-def _require_numbers(given: Mapping[str, float | None]) -> None:
+def _require_numbers(given: Planning) -> None:
     """What is no number passes every bound."""
-    for name, value in given.items():
+    for name in ("per_day", "failure_rate", "slow_rate", "undelivered_rate", "bound"):
+        value = getattr(given, name)
         if value is not None and not math.isfinite(value):
-            raise typer.BadParameter(f"{name}: expected a number, got {value}")
+            option = f"--{name.replace('_', '-')}"
+            raise typer.BadParameter(f"{option}: expected a number, got {value}")
 
 
 def _shares(ladder: str | None) -> tuple[int, ...] | None:

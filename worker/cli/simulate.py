@@ -11,125 +11,61 @@ import asyncio
 import json
 import signal
 import sys
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
 from typing import Annotated
 
 import typer
 
+from worker.cli.options import options
 from worker.lab.simulator.server import Name, Simulator
 
 app = typer.Typer(help="Simulated providers, for tests and demonstrations.", no_args_is_help=True)
 
 _GRACE_S = 1.0
 
-Host = Annotated[str, typer.Option(help="Address to listen on.")]
-Port = Annotated[int, typer.Option(min=0, max=65_535, help="0 takes a free port.")]
-ControlPort = Annotated[
-    int, typer.Option(min=0, max=65_535, help="Port of the control endpoints that no fault shuts.")
-]
-Journal = Annotated[Path | None, typer.Option(help="JSON-lines file of every SMS taken.")]
-ReportUrl = Annotated[str | None, typer.Option(help="Where delivery reports go.")]
-OptoutUrl = Annotated[str | None, typer.Option(help="Where opt-outs go.")]
-Username = Annotated[str | None, typer.Option(help="Default: anybody is let in.")]
-Secret = Annotated[
-    str | None,
-    typer.Option(envvar="SIMULATE_SECRET", help="API key or password. Default: any is good."),
-]
-LatencyMs = Annotated[float, typer.Option(min=0, help="Wait before each answer, milliseconds.")]
-Seed = Annotated[int, typer.Option(help="Of all chance.")]
+
+@dataclass(frozen=True, kw_only=True)
+class Simulated:
+    """What a simulator is given, by the names that it knows."""
+
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="0 takes a free port.")] = 0
+    control_port: Annotated[
+        int,
+        typer.Option(min=0, max=65_535, help="Port of the control endpoints that no fault shuts."),
+    ] = 0
+    journal: Annotated[Path | None, typer.Option(help="JSON-lines file of every SMS taken.")] = None
+    report_url: Annotated[str | None, typer.Option(help="Where delivery reports go.")] = None
+    optout_url: Annotated[str | None, typer.Option(help="Where opt-outs go.")] = None
+    username: Annotated[str | None, typer.Option(help="Default: anybody is let in.")] = None
+    secret: Annotated[
+        str | None,
+        typer.Option(envvar="SIMULATE_SECRET", help="API key or password. Default: any is good."),
+    ] = None
+    latency_ms: Annotated[
+        float, typer.Option(min=0, help="Wait before each answer, milliseconds.")
+    ] = 0.0
+    seed: Annotated[int, typer.Option(help="Of all chance.")] = 0
 
 
 @app.command()
-def africastalking(
-    *,
-    host: Host = "127.0.0.1",
-    port: Port = 0,
-    control_port: ControlPort = 0,
-    journal: Journal = None,
-    report_url: ReportUrl = None,
-    optout_url: OptoutUrl = None,
-    username: Username = None,
-    secret: Secret = None,
-    latency_ms: LatencyMs = 0.0,
-    seed: Seed = 0,
-) -> None:
+@options(Simulated)
+def africastalking(given: Simulated) -> None:
     """Africa's Talking: POST /version1/messaging, GET /version1/user."""
-    _serve(
-        "africastalking",
-        host=host,
-        port=port,
-        control_port=control_port,
-        journal=journal,
-        report_url=report_url,
-        optout_url=optout_url,
-        username=username,
-        secret=secret,
-        latency_ms=latency_ms,
-        seed=seed,
-    )
+    _serve("africastalking", given)
 
 
 @app.command()
-def legacy(
-    *,
-    host: Host = "127.0.0.1",
-    port: Port = 0,
-    control_port: ControlPort = 0,
-    journal: Journal = None,
-    report_url: ReportUrl = None,
-    optout_url: OptoutUrl = None,
-    username: Username = None,
-    secret: Secret = None,
-    latency_ms: LatencyMs = 0.0,
-    seed: Seed = 0,
-) -> None:
+@options(Simulated)
+def legacy(given: Simulated) -> None:
     """The legacy gateway: JSON at POST /messages, Kannel at /cgi-bin/sendsms."""
-    _serve(
-        "legacy",
-        host=host,
-        port=port,
-        control_port=control_port,
-        journal=journal,
-        report_url=report_url,
-        optout_url=optout_url,
-        username=username,
-        secret=secret,
-        latency_ms=latency_ms,
-        seed=seed,
-    )
+    _serve("legacy", given)
 
 
-def _serve(
-    dialect: Name,
-    *,
-    host: str,
-    port: int,
-    control_port: int,
-    journal: Path | None,
-    report_url: str | None,
-    optout_url: str | None,
-    username: str | None,
-    secret: str | None,
-    latency_ms: float,
-    seed: int,
-) -> None:
+def _serve(dialect: Name, given: Simulated) -> None:
     async def serve() -> None:
-        await _run(
-            Simulator(
-                dialect,
-                host=host,
-                port=port,
-                control_port=control_port,
-                journal=journal,
-                report_url=report_url,
-                optout_url=optout_url,
-                username=username,
-                secret=secret,
-                latency_ms=latency_ms,
-                seed=seed,
-            ),
-            dialect,
-        )
+        await _run(Simulator(dialect, **vars(given)), dialect)
 
     try:
         asyncio.run(serve())

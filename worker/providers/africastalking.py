@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from worker.domain.messages.outcome import Outcome
     from worker.domain.messages.receipts import DeliveryReport, OptOut
     from worker.domain.messages.sms import Sms
-    from worker.settings.model import ProviderSettings
+    from worker.settings.providers import ProviderSettings
 
 LIVE: Final = "https://api.africastalking.com/version1"
 SANDBOX: Final = "https://api.sandbox.africastalking.com/version1"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from worker.ports.clock import Clock
-    from worker.settings.model import BreakerSettings
+    from worker.settings.providers import BreakerSettings
 
     OnChange = Callable[[str, BreakerState, BreakerState, str], None]
     """`on_change(provider_id, old, new, reason)`; synchronous, must not block."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from worker.providers.preset import Preset
     from worker.providers.preset_call import Call
-    from worker.settings.model import ProviderSettings
+    from worker.settings.providers import ProviderSettings
 
 _NEEDED_BY_AUTH: Final[Mapping[str, frozenset[str]]] = {
     "none": frozenset(),

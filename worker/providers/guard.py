@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from worker.ports.providers import Provider
     from worker.providers.breaker import OnChange
     from worker.providers.refusals import OnRefusals
-    from worker.settings.model import ProviderSettings
+    from worker.settings.providers import ProviderSettings
 
     OnFault = Callable[[str, str | None], None]
     """`on_fault(provider_id, fault)`; synchronous, must not block."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from worker.domain.messages.receipts import DeliveryReport, OptIn, OptOut
     from worker.domain.messages.sms import Sms
-    from worker.settings.model import ProviderSettings
+    from worker.settings.providers import ProviderSettings
 
 
 class HttpGateway:

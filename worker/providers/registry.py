@@ -12,7 +12,7 @@ from worker.providers.africastalking import AfricasTalking
 from worker.providers.guard import ProviderGuard
 from worker.providers.http_gateway import HttpGateway
 from worker.providers.transport import check_request
-from worker.settings.model import ProviderKind
+from worker.settings.providers import ProviderKind
 from worker.settings.types import without
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from worker.providers.breaker import OnChange
     from worker.providers.guard import OnFault
     from worker.providers.refusals import OnRefusals
-    from worker.settings.model import ProviderSettings
+    from worker.settings.providers import ProviderSettings
 
 ADAPTERS: Final[Mapping[ProviderKind, Callable[[ProviderSettings], Provider]]] = {
     ProviderKind.AFRICASTALKING: AfricasTalking,

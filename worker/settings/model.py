@@ -10,21 +10,19 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import (
     AliasChoices,
-    BaseModel,
-    ConfigDict,
     Field,
-    StringConstraints,
     field_validator,
 )
 
 from worker.domain.messages.message import Lane
 from worker.domain.migration.access import AccessRole
+from worker.settings.alerting import NotifySettings, SmtpSettings
 from worker.settings.environment import FromEnvironment
+from worker.settings.providers import ProviderSettings
 from worker.settings.types import (
     AmqpUrl,
     BrokerUser,
@@ -32,19 +30,14 @@ from worker.settings.types import (
     Credential,
     DatabaseName,
     Host,
-    HttpUrl,
-    HttpUrlOrEmpty,
-    Line,
     LogLevel,
     MongoUrl,
     Port,
     Prefetch,
     ProviderId,
     RankName,
-    Rate,
     Region,
     Seconds,
-    Sender,
     Token,
     WebhookAnswer,
 )
@@ -52,199 +45,9 @@ from worker.settings.types import (
 if TYPE_CHECKING:
     from pydantic import ValidationInfo
 
-_LIVE: Final = "api.africastalking.com"
-_SANDBOX: Final = "api.sandbox.africastalking.com"
-_VERSION: Final = "version1"
-
 
 def _default_roles() -> dict[str, AccessRole]:
     return {"administrator": AccessRole.ADMINISTRATOR, "observer": AccessRole.OBSERVER}
-
-
-class ProviderKind(StrEnum):
-    """Which adapter speaks to a provider."""
-
-    AFRICASTALKING = "africastalking"
-    HTTP = "http"
-    """The generic HTTP gateway, described by a preset file."""
-
-
-class _Group(BaseModel):
-    """Settings that belong together, below one name."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
-    )
-
-
-class BreakerSettings(_Group):
-    """When a provider's circuit breaker opens and how it closes again."""
-
-    consecutive_failures: Count = 5
-    """So many failures in a row open the breaker."""
-    failure_rate: Rate = 0.5
-    """This share of failures within the window opens the breaker."""
-    slow_call_rate: Rate = 0.8
-    """This share of slow calls within the window opens the breaker."""
-    slow_call_s: Seconds = 5.0
-    """A call that takes longer than this is slow."""
-    window: Count = 50
-    """How many of the last calls the two rates look at."""
-    minimum_calls: Count = 20
-    """How many calls the window must hold before a rate opens the breaker."""
-    open_s: Seconds = 15.0
-    """How long an open breaker waits before it lets one call through."""
-
-    @field_validator("minimum_calls")
-    @classmethod
-    def _reached(cls, value: int, info: ValidationInfo) -> int:
-        window = info.data.get("window", value)
-        if value > window:
-            raise ValueError(f"expected at most window ({window}), got {value}")
-        return value
-
-
-class ProviderSettings(_Group):
-    """One provider account."""
-
-    id: ProviderId
-    """Name of the provider in events, metrics and commands; the two providers have two names."""
-    kind: ProviderKind
-    """Which adapter speaks to the provider: its own one, or the generic HTTP gateway."""
-    preset: Line | None = Field(default=None, validate_default=True)
-    """For kind `http`: name of a shipped preset or path of a YAML file."""
-    base_url: HttpUrlOrEmpty = Field(default="", validate_default=True)
-    """Address of the provider's API. Kind `africastalking` may leave it out: then it is the live
-    address, or the sandbox where the user name is `sandbox`."""
-    username: Line | None = Field(default=None, validate_default=True)
-    """User name of the account; kind `africastalking` needs one."""
-    secret: Credential | None = Field(default=None, validate_default=True)
-    """API key or password."""
-    sender_id: Sender | None = None
-    """The account's registered sender id, used where a message names none."""
-    parameters: dict[str, Line] = Field(default_factory=dict)
-    """Further values a preset's templates may name."""
-    connect_timeout_s: Seconds = 3.0
-    """Longest time for opening a connection; after it, the message was not sent."""
-    deadline_s: Seconds = 30.0
-    """Longest time from the first byte sent to the last byte read; after it: unknown."""
-    keep_alive_s: float = Field(default=4.0, ge=0, le=3_600, allow_inf_nan=False)
-    """Longest time that a connection may be idle and still be used; 0: none is kept. Below the 5 s
-    after which many servers close it; a server that names a shorter time is heeded."""
-    max_in_flight: Count = 64
-    """Calls under way at once, over all replicas."""
-    rate_per_s: float = Field(default=500.0, gt=0, le=1_000_000, allow_inf_nan=False)
-    """Calls begun a second, over all replicas."""
-    low_balance: float | None = Field(default=None, allow_inf_nan=False)
-    """Alert when the account's balance falls below, in the account's currency."""
-    report_token: Token | None = None
-    """Secret path segment of the delivery-report webhook."""
-    report_base_url: HttpUrl | None = None
-    """Public address of the webhook, for gateways that are told it with each message."""
-    breaker: BreakerSettings = BreakerSettings()
-    """When the circuit breaker opens and closes."""
-
-    @field_validator("preset")
-    @classmethod
-    def _preset_of_a_gateway(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if info.data.get("kind") is ProviderKind.HTTP and not value:
-            raise ValueError("expected a preset name or file for kind 'http', got nothing")
-        return value
-
-    @field_validator("base_url")
-    @classmethod
-    def _address_of_its_kind(cls, value: str, info: ValidationInfo) -> str:
-        kind = info.data.get("kind")
-        if kind is ProviderKind.HTTP and not value:
-            raise ValueError("expected the gateway's address, got nothing")
-        steps = urlsplit(value).path.lower().strip("/").split("/")
-        if kind is ProviderKind.AFRICASTALKING and steps[-1] not in ("", _VERSION):
-            raise ValueError(f"expected the address without the API's path, or with /{_VERSION}")
-        return value
-
-    @field_validator("username")
-    @classmethod
-    def _user_of_that_address(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if info.data.get("kind") is not ProviderKind.AFRICASTALKING:
-            return value
-        if not value:
-            raise ValueError("expected for kind 'africastalking', got nothing")
-        wrong = {_LIVE: value == "sandbox", _SANDBOX: value != "sandbox"}
-        host = urlsplit(info.data.get("base_url", "")).hostname or ""
-        if wrong.get(host, False):
-            raise ValueError(f"expected 'sandbox' for base_url {_SANDBOX} alone")
-        return value
-
-    @field_validator("secret")
-    @classmethod
-    def _key_in_a_header(cls, value: Credential | None, info: ValidationInfo) -> Credential | None:
-        if info.data.get("kind") is not ProviderKind.AFRICASTALKING:
-            return value
-        if not value:
-            raise ValueError("expected for kind 'africastalking', got nothing")
-        if not value.get_secret_value().isascii():
-            raise ValueError("expected ASCII characters: a header carries it")
-        return value
-
-
-class MailSecurity(StrEnum):
-    """How the way to the mail server is protected."""
-
-    STARTTLS = "starttls"
-    """Plain at first, encrypted before anything is said."""
-    TLS = "tls"
-    NONE = "none"
-    """For a relay on the same machine; with a login it is refused."""
-
-
-class SmtpSettings(_Group):
-    """The server that takes our mails."""
-
-    host: Host
-    """Host of the mail server; without one no mails are sent."""
-    port: int | None = Field(default=None, ge=1, le=65_535)
-    """Default: 587 with `starttls`, 465 with `tls`, 25 with `none`."""
-    username: Line | None = None
-    """Login at the mail server; none: mails go out without a login."""
-    password: Credential | None = Field(default=None, validate_default=True)
-    """Password of the login; it needs the user name, and the user name needs it."""
-    security: MailSecurity = MailSecurity.STARTTLS
-    """How the connection is encrypted; `none` is refused together with a login."""
-    sender: Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$")]
-    """Address the mails come from."""
-
-    @field_validator("password")
-    @classmethod
-    def _both_or_neither(cls, value: Credential | None, info: ValidationInfo) -> Credential | None:
-        if "username" in info.data and (info.data["username"] is None) is not (value is None):
-            raise ValueError("expected with username, and only with it")
-        return value
-
-    @field_validator("security")
-    @classmethod
-    def _login_protected(cls, value: MailSecurity, info: ValidationInfo) -> MailSecurity:
-        if value is MailSecurity.NONE and info.data.get("username") is not None:
-            raise ValueError("expected starttls or tls with a login, got none")
-        return value
-
-    @property
-    def port_used(self) -> int:
-        """The port, or what is usual."""
-        usual = {MailSecurity.STARTTLS: 587, MailSecurity.TLS: 465, MailSecurity.NONE: 25}
-        return self.port or usual[self.security]
-
-
-class NotifySettings(_Group):
-    """How people are told of alerts. Who is told: `NotificationRecipients` in the flags."""
-
-    repeat_s: Seconds = 900.0
-    """Time until a critical alert that nobody acknowledged is told again."""
-    settle_s: float = Field(default=30.0, ge=0, le=86_400, allow_inf_nan=False)
-    """How long a trouble must be over before people are told so."""
-    timeout_s: float = Field(default=15.0, gt=0, le=30, allow_inf_nan=False)
-    """Longest time for one mail or one POST."""
-    allow_private: bool = False
-    """Whether a webhook may lead to a private or loopback address."""
 
 
 class RuleBy(StrEnum):

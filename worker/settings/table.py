@@ -13,15 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 from pydantic import AliasChoices, BaseModel
 
+from worker.settings.alerting import NotifySettings, SmtpSettings
 from worker.settings.environment import PREFIX
-from worker.settings.model import (
-    BreakerSettings,
-    NotifySettings,
-    ProviderSettings,
-    Settings,
-    SmtpSettings,
-    WebhookSettings,
-)
+from worker.settings.model import Settings, WebhookSettings
+from worker.settings.providers import BreakerSettings, ProviderSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

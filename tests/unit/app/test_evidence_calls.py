@@ -10,7 +10,7 @@ import pytest
 from tests.support.fakes import Harness, snapshot
 from worker.app.accounts import fingerprint
 from worker.domain.messages.outcome import Blame, NotSent
-from worker.settings.model import ProviderSettings
+from worker.settings.providers import ProviderSettings
 
 
 @pytest.mark.parametrize(("anew", "counts"), [(0, True), (1, False)])

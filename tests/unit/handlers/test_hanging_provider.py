@@ -44,7 +44,7 @@ from worker.handlers.send import SendHandler
 from worker.handlers.settle import Settler
 from worker.numbers import normaliser
 from worker.providers.guard import ProviderGuard
-from worker.settings.model import ProviderSettings
+from worker.settings.providers import ProviderSettings
 from worker.store.memory import MemoryMessages, Shelf
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pytest
 
 from worker.domain.messages.sms import Sms
 from worker.providers.africastalking import LIVE, SANDBOX, AfricasTalking
-from worker.settings.model import ProviderSettings
+from worker.settings.providers import ProviderSettings
 
 SECRET = "atsk_do_not_show"
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from worker.ports.providers import BreakerState
 from worker.providers.breaker import Breaker, Call, Mark
-from worker.settings.model import BreakerSettings
+from worker.settings.providers import BreakerSettings
 
 
 class HandClock:

@@ -43,7 +43,7 @@ from worker.providers.preset import ConsentFields, Preset, load, shipped
 from worker.providers.registry import build
 from worker.providers.template import Template
 from worker.providers.transport import AiohttpTransport, http_client
-from worker.settings.model import ProviderSettings
+from worker.settings.providers import ProviderSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

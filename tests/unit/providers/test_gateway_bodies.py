@@ -22,7 +22,7 @@ from worker.providers.gateway_answers import classify
 from worker.providers.gateway_request import Prepared, send_request
 from worker.providers.http_gateway import HttpGateway
 from worker.providers.preset import Preset
-from worker.settings.model import ProviderKind, ProviderSettings
+from worker.settings.providers import ProviderKind, ProviderSettings
 
 TO = "+260977123456"
 ACCOUNT = ProviderSettings(

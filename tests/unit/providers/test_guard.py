@@ -25,7 +25,7 @@ from worker.ports.providers import BreakerState
 from worker.providers.breaker import Mark
 from worker.providers.guard import ASK_AGAIN_S, ProviderGuard, ProviderPermit, mark_of
 from worker.providers.refusals import PERIOD_S
-from worker.settings.model import ProviderSettings
+from worker.settings.providers import ProviderSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping

@@ -14,7 +14,7 @@ from worker.domain.messages.sms import Sms
 from worker.providers.gateway_answers import read_delivery
 from worker.providers.gateway_request import send_request
 from worker.providers.preset import Reports, load
-from worker.settings.model import ProviderSettings
+from worker.settings.providers import ProviderSettings
 from worker.web import fields
 
 TO = "+260977123456"

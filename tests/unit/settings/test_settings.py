@@ -8,7 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from worker.domain.migration.access import AccessRole
-from worker.settings.model import ProviderKind, ProviderSettings, RuleBy, Settings, WebhookSettings
+from worker.settings.model import RuleBy, Settings, WebhookSettings
+from worker.settings.providers import ProviderKind, ProviderSettings
 
 ENVIRONMENT = {
     "AMQP_URL": "amqp://worker:hidden@localhost/",

@@ -14,8 +14,8 @@ from rich.text import Text
 
 from contracts.control import Ack, Alerts
 from worker.cli.ctl.ask import carry_out, query
-from worker.cli.ctl.options import Asking, Changing, options
 from worker.cli.ctl.views import line, plain, print_json, show
+from worker.cli.options import Asking, Changing, options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -21,16 +21,16 @@ from pydantic import ValidationError
 from contracts.control import ControlCommand, Status
 from worker.cli.addresses import amqp_url
 from worker.cli.client import ControlClient, NoAnswer, NotAllowed
-from worker.cli.ctl.options import Moving, Raising
 from worker.cli.ctl.views import clean, print_reply
 from worker.cli.ctl.wait import applied_by_all
+from worker.cli.options import Moving, Raising
 from worker.domain.migration.reply_codes import ReplyCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from contracts.control import ControlQuery, ControlReply, StateView
-    from worker.cli.ctl.options import Asking, Changing
+    from worker.cli.options import Asking, Changing
 
 ACCEPTED: Final = 0
 REFUSED: Final = 1

@@ -26,8 +26,8 @@ from contracts.control import (
     SetUserOverride,
 )
 from worker.cli.ctl.ask import ACCEPTED, USAGE, carry_out, fail, in_force
-from worker.cli.ctl.options import Asking, Changing, Raising, options
 from worker.cli.ctl.views import clean, differences
+from worker.cli.options import Asking, Changing, Raising, options
 from worker.control import flags_file
 from worker.domain.migration.flags_document import FlagsError
 

@@ -24,7 +24,7 @@ from contracts.control import (
     Unlock,
 )
 from worker.cli.ctl.ask import carry_out, in_force
-from worker.cli.ctl.options import Changing, Moving, Raising, options
+from worker.cli.options import Changing, Moving, Raising, options
 
 Percent = Annotated[int, typer.Argument(min=0, max=100, metavar="PERCENT")]
 Proposal = Annotated[int, typer.Argument(min=0, metavar="N", help="As `status` names it.")]

@@ -12,8 +12,8 @@ import typer
 
 from contracts.control import AddSuppression, RemoveSuppression, Suppressions
 from worker.cli.ctl.ask import carry_out, query
-from worker.cli.ctl.options import Asking, Changing, options
 from worker.cli.ctl.views import line, print_json, show, table
+from worker.cli.options import Asking, Changing, options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

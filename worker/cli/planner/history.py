@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from contracts.health import ProviderHealth, Rate
-    from worker.cli.ctl.options import Asking
+    from worker.cli.options import Asking
     from worker.domain.migration.flags import Flags
 
 DAYS: Final = 7

@@ -7,10 +7,10 @@ in blocks (`blocks`) and both ways of counting. Nothing is compared while legacy
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from worker.domain.detection import margin
-from worker.domain.detection.blocks import Step, detecting
+from worker.domain.detection.blocks import Detected, Step, detecting
 from worker.domain.detection.cohorts import WORST_S, Cohort, Outcomes, outcomes
 from worker.domain.detection.counting import Pairs, delivery_age_over
 from worker.domain.detection.evidence import AFTERMATH_S, NO_BLOCKS, UNSUSPECTED, Evidence
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from worker.domain.detection.criteria import Criteria
     from worker.domain.detection.tick import Tick
 
+_OTHER_WAYS: Final = (Signal.FAILED, Signal.UNDELIVERED)
+"""Signals that providers tell apart differently: see `Evidence.other_way`."""
+
 
 def comparisons(evidence: Evidence, pairs: Pairs, tick: Tick, criteria: Criteria) -> dict[str, Any]:
     """What comparing and proving come to after one tick more, by the name of their field."""
@@ -51,26 +54,14 @@ def comparisons(evidence: Evidence, pairs: Pairs, tick: Tick, criteria: Criteria
     )
     steps = (failed, slow, [late])
     found = [detecting(evidence.settled[s], evidence.block[s], steps[s], s) for s in SIGNALS]
-    ways = (Signal.FAILED, refused), (Signal.UNDELIVERED, [lost])
-    others = [
-        found[s]
-        if taken == steps[s]
-        and evidence.other_way[n] == evidence.settled[s]
-        and evidence.other_block[n] == evidence.block[s]
-        else detecting(evidence.other_way[n], evidence.other_block[n], taken, s)
-        for n, (s, taken) in enumerate(ways)
-    ]
-    shown = [each.shown for each in found]
-    for (signal, _), other in zip(ways, others, strict=True):
-        if max(shown[signal]) > 0.0:  # blame must stand both ways
-            shown[signal] = min(shown[signal], other.shown, key=strength)
+    others = _other_ways(evidence, found, steps, (refused, [lost]))
     proofs = [_proofs(evidence, s, steps[s], found[s].closed, criteria) for s in SIGNALS]
     return {
         "unsettled": unsettled,
         "compare_from": evidence.compare_from,
         "counted": tuple([evidence.counted[s].plus(_block(*counts[s])) for s in SIGNALS]),
         "not_accepted": not_accepted,
-        "relative": tuple(shown),
+        "relative": _both_ways(found, others),
         "settled": tuple([each.settled for each in found]),
         "block": tuple([each.block for each in found]),
         "other_way": tuple([each.settled for each in others]),
@@ -79,6 +70,32 @@ def comparisons(evidence: Evidence, pairs: Pairs, tick: Tick, criteria: Criteria
         "no_worse": tuple([no_worse for _, no_worse, _ in proofs]),
         "low": tuple([low for _, _, low in proofs]),
     }  # fmt: skip
+
+
+def _other_ways(
+    evidence: Evidence,
+    found: list[Detected],
+    steps: tuple[list[Step], ...],
+    otherwise: tuple[list[Step], ...],
+) -> list[Detected]:
+    """The detectors of the other way of counting; those found where both ways are the same."""
+    return [
+        found[s]
+        if taken == steps[s]
+        and evidence.other_way[n] == evidence.settled[s]
+        and evidence.other_block[n] == evidence.block[s]
+        else detecting(evidence.other_way[n], evidence.other_block[n], taken, s)
+        for n, (s, taken) in enumerate(zip(_OTHER_WAYS, otherwise, strict=True))
+    ]
+
+
+def _both_ways(found: list[Detected], others: list[Detected]) -> tuple[Logs, ...]:
+    """What the alarms see: blame must stand under both ways of counting."""
+    shown = [each.shown for each in found]
+    for signal, other in zip(_OTHER_WAYS, others, strict=True):
+        if max(shown[signal]) > 0.0:
+            shown[signal] = min(shown[signal], other.shown, key=strength)
+    return tuple(shown)
 
 
 def _not_accepted(

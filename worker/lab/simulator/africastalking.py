@@ -21,6 +21,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from worker.lab.simulator.script import Ending
 from worker.lab.simulator.wire import Account, Callback, Code, Reply, Sms, Verdict, text_reply
+from worker.providers.africastalking_recipient import NAMES, SUCCESS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,22 +29,7 @@ if TYPE_CHECKING:
     from worker.lab.simulator.script import ReportPlan
     from worker.lab.simulator.wire import HttpRequest
 
-STATUSES: Final = {
-    100: "Success",
-    101: "Success",
-    102: "Success",
-    401: "RiskHold",
-    402: "InvalidSenderId",
-    403: "InvalidPhoneNumber",
-    404: "UnsupportedNumberType",
-    405: "InsufficientBalance",
-    406: "UserInBlacklist",
-    407: "CouldNotRoute",
-    409: "DoNotDisturbRejection",
-    500: "InternalServerError",
-    501: "GatewayError",
-    502: "RejectedByGateway",
-}
+STATUSES: Final = {**dict.fromkeys(sorted(SUCCESS), "Success"), **NAMES}
 """Recipient status code -> status."""
 
 _ENDINGS: Final = {

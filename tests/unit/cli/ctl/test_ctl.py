@@ -18,10 +18,10 @@ from contracts.control import COMMANDS, QUERIES, ControlReply, GateView, StateVi
 from contracts.events import SmsSent
 from worker.cli import addresses, app, send
 from worker.cli.ctl.alerts import alerts_parts
-from worker.cli.ctl.options import Asking, Changing, Raising, options
 from worker.cli.ctl.screen import answer_parts, history_parts, status_parts
 from worker.cli.ctl.views import differences, gate_table, plain, print_reply, words
 from worker.cli.ctl.wait import behind
+from worker.cli.options import Asking, Changing, Raising, options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Options that many `ctl` commands share, written once.
+"""Options that many commands share, written once.
 
 Rules: a command function takes one of the option groups first and its own parameters after it; the
 command line shows its own first. Groups widen: whoever changes something also asks.

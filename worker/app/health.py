@@ -48,7 +48,7 @@ class StoreHealth:
             self._away = reason
             self._lanes.hold("store")
             self._alerts.raise_alert(
-                AlertCode.STORE, f"the store is away ({reason}): nothing is sent"
+                AlertCode.STORE, f"the store is unavailable ({reason}): nothing is sent"
             )
         elif reason is None and self._away is not None:
             self._away = None

@@ -142,68 +142,68 @@ class _Table:
     def __init__(self, octets: bytes) -> None:
         self._octets = octets
 
-    def read(self, at: int, depth: int) -> tuple[int, FieldTable]:
-        """Read the table that begins with its length at offset `at`; return its end too."""
-        at, end = self._span(at, depth)
+    def read(self, offset: int, depth: int) -> tuple[int, FieldTable]:
+        """Read the table that begins with its length; return the offset after it too."""
+        offset, end = self._span(offset, depth)
         table: FieldTable = {}
-        while at < end:
-            begins = at + 1
-            at = begins + self._octets[at]
-            name = _text(self._octets[begins:at])
-            at, table[name] = self._value(at, depth)
-        return _closed(at, end), table
+        while offset < end:
+            begins = offset + 1
+            offset = begins + self._octets[offset]
+            name = _text(self._octets[begins:offset])
+            offset, table[name] = self._value(offset, depth)
+        return _closed(offset, end), table
 
-    def _array(self, at: int, depth: int) -> tuple[int, list[FieldValue]]:
-        at, end = self._span(at, depth)
+    def _array(self, offset: int, depth: int) -> tuple[int, list[FieldValue]]:
+        offset, end = self._span(offset, depth)
         values: list[FieldValue] = []
-        while at < end:
-            at, value = self._value(at, depth)
+        while offset < end:
+            offset, value = self._value(offset, depth)
             values.append(value)
-        return _closed(at, end), values
+        return _closed(offset, end), values
 
-    def _span(self, at: int, depth: int) -> tuple[int, int]:
+    def _span(self, offset: int, depth: int) -> tuple[int, int]:
         """Return where the content of a table or array begins and ends."""
         if depth > MAX_DEPTH:
             raise ValueError("nested too deep")
-        begins = at + 4
-        end = begins + int.from_bytes(self._octets[at:begins], "big")
+        begins = offset + 4
+        end = begins + int.from_bytes(self._octets[offset:begins], "big")
         if begins > len(self._octets) or end > len(self._octets):
             raise ValueError("longer than what holds it")
         return begins, end
 
-    def _value(self, at: int, depth: int) -> _Read:
-        tag, at = self._octets[at : at + 1], at + 1
+    def _value(self, offset: int, depth: int) -> _Read:
+        tag, offset = self._octets[offset : offset + 1], offset + 1
         if (form := _FIXED.get(tag)) is not None:
-            return at + form.size, form.unpack_from(self._octets, at)[0]
+            return offset + form.size, form.unpack_from(self._octets, offset)[0]
         match tag:
             case b"F":
-                return self.read(at, depth + 1)
+                return self.read(offset, depth + 1)
             case b"A":
-                return self._array(at, depth + 1)
+                return self._array(offset, depth + 1)
             case b"V" | b"\x00":
-                return at, None
-        return self._variable(tag, at)
+                return offset, None
+        return self._variable(tag, offset)
 
-    def _variable(self, tag: bytes, at: int) -> _Read:
+    def _variable(self, tag: bytes, offset: int) -> _Read:
         if tag == b"T":
-            return at + 8, _timestamp(self._exactly(at, 8))[1]
+            return offset + 8, _timestamp(self._exactly(offset, 8))[1]
         if tag == b"D":
-            places, amount = struct.unpack(">Bi", self._exactly(at, 5))
-            return at + 5, Decimal(amount).scaleb(-places)
-        begins, end = self._span(at, 0)
+            places, amount = struct.unpack(">Bi", self._exactly(offset, 5))
+            return offset + 5, Decimal(amount).scaleb(-places)
+        begins, end = self._span(offset, 0)
         return end, _STRINGS[tag](self._octets[begins:end])
 
-    def _exactly(self, at: int, size: int) -> bytes:
-        octets = self._octets[at : at + size]
+    def _exactly(self, offset: int, size: int) -> bytes:
+        octets = self._octets[offset : offset + size]
         if len(octets) < size:
             raise ValueError("cut off")
         return octets
 
 
-def _closed(at: int, end: int) -> int:
-    if at != end:
+def _closed(offset: int, end: int) -> int:
+    if offset != end:
         raise ValueError("a value goes beyond the end of what holds it")
-    return at
+    return offset
 
 
 def _long_string(octets: bytes) -> str | bytearray:

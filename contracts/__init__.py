@@ -1,1 +1,1 @@
-"""What crosses the wire: models, names and the codec. Installable alone (pydantic only)."""
+"""The wire contract: models, names and codec. It can be installed alone (needs only pydantic)."""

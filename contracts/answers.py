@@ -1,9 +1,9 @@
-"""What queries answer: the `data` of a `ControlReply`, one model a query.
+"""The answers to queries: the `data` of a `ControlReply`, one model for each query.
 
 Rules: `health` and `comparison` answer with the metric of that name, without its `event`. A field
-that is not known in this answer is absent; `null` is a value of its own (nobody acknowledged it).
-A reader of another version meets fields it does not know and misses some that it does: `data` in
-the reply stays an object, and whoever wants a model reads it with `model_validate`.
+that is unknown in this answer is absent; `null` is a value of its own (nobody acknowledged it). A
+reader of another version may find unknown fields and miss known ones. So `data` in the reply stays
+an object, and a reader that wants a model uses `model_validate`.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ Time = Annotated[AwareDatetime, PlainSerializer(lambda moment: moment.isoformat(
 
 
 class Answer(Wire):
-    """What one query answers, or a part of it."""
+    """The answer to one query, or a part of it."""
 
     @classmethod
     def known(cls, **fields: Any) -> Self:
-        """Make one of what is known: a field that is None is left out."""
+        """Build an answer from what is known: a field that is None is left out."""
         return cls(**{name: value for name, value in fields.items() if value is not None})
 
     def document(self) -> dict[str, Any]:
@@ -51,22 +51,22 @@ class ReplicaStatus(Answer):
 
     replica: str
     applied: int | None
-    """Version it goes by; null: none yet."""
+    """Version that it uses; null: none yet."""
     oldest_unsent: int | None
     """Version of its oldest decision that is not sent yet."""
     breakers: dict[str, str]
     """State by provider id."""
     faults: dict[str, str]
-    """What a provider told of our account, by provider id."""
+    """Fault of our account that a provider reports, by provider id."""
     in_hand: int
     """Deliveries not settled yet."""
     consuming: bool
     age_s: float
-    """Seconds since it was written."""
+    """Seconds since the heartbeat was written."""
 
 
 class MonitorStatus(Answer):
-    """The last look at the outcomes."""
+    """The monitor's last look at the outcomes."""
 
     looked_at: Time
     holding: str | None
@@ -86,7 +86,7 @@ class NextMove(Answer):
 
 
 class ProviderFigures(Answer):
-    """What a provider did in the last hour. What cannot be said is absent."""
+    """Figures of a provider over the last hour. An unknown figure is absent."""
 
     accepted: Count
     errors: Count
@@ -98,30 +98,30 @@ class ProviderFigures(Answer):
     skipped: Count
     fallback: Count
     success_rate: float | None = None
-    """Per cent of accepted and errors; so is `errorRate`."""
+    """Accepted, in per cent of accepted and errors; `errorRate` has the same base."""
     error_rate: float | None = None
     p50_ms: float | None = None
-    """Milliseconds of accepted calls; so are the other two."""
+    """Milliseconds of accepted calls, like `p95Ms` and `meanMs`."""
     p95_ms: float | None = None
     mean_ms: float | None = None
     delivery_rate: float | None = None
-    """Per cent of `judged`."""
+    """Delivered, in per cent of `judged`."""
     judged: Count
     """Accepted messages that have reached the delivery age."""
     segments: Count
     cost: dict[str, str]
-    """By currency, digits kept."""
+    """By currency, with all digits."""
 
 
 class StatusAnswer(Answer):
-    """Answers `status`. With the store away only `alerts` is there."""
+    """Answers `status`. While the store is unavailable, only `alerts` is there."""
 
     next: NextMove | None = None
     """Null: there is no move upwards from here."""
     monitor: MonitorStatus | None = None
-    """Null: it has not looked yet."""
+    """Null: the monitor has not looked yet."""
     replicas: list[ReplicaStatus] | None = None
-    """The live ones."""
+    """The live replicas."""
     providers: dict[str, ProviderFigures] | None = None
     """By provider id."""
     alerts: list[str]
@@ -135,7 +135,7 @@ class LogEntryView(Answer):
     at: Time | None
     user: str
     command: dict[str, Any]
-    """As it came, without what nobody may read there."""
+    """As it came, without phone numbers and flags documents."""
     verdict: str
     code: str | None
     text: str | None
@@ -143,11 +143,11 @@ class LogEntryView(Answer):
     """Phase and percentage before; null: this is the first entry."""
     to: str
     version: int
-    """In force after it."""
+    """Version in force after the entry."""
     gates: list[dict[str, Any]]
-    """What the gates said, as decided."""
+    """What the gates said at the decision."""
     evidence: dict[str, Any]
-    """What an automatic decision was made on, for people."""
+    """Evidence behind an automatic decision, for people."""
 
 
 class HistoryAnswer(Answer):
@@ -171,7 +171,7 @@ class ExplainAnswer(Answer):
 
 
 class Acknowledgement(Answer):
-    """Who has taken an alert on."""
+    """Who acknowledged an alert."""
 
     by: str
     at: Time
@@ -179,14 +179,14 @@ class Acknowledgement(Answer):
 
 
 class LastNotice(Answer):
-    """What people were told last."""
+    """The last notice that people got."""
 
     what: str
     at: Time
 
 
 class AlertView(Answer):
-    """A trouble or an event, on whichever replica."""
+    """A trouble or an event, on any replica."""
 
     id: str
     code: str
@@ -215,7 +215,7 @@ class AlertsAnswer(Answer):
 
 
 class WishView(Answer):
-    """What a recipient wants of one sender."""
+    """Whether a recipient wants messages of a sender."""
 
     recipient: str
     """Masked, or the beginning of its hash."""
@@ -224,7 +224,7 @@ class WishView(Answer):
     stopped: bool
     at: Time
     source: str
-    """Who told us."""
+    """Where we know it from."""
 
 
 class SuppressionsAnswer(Answer):

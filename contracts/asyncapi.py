@@ -1,9 +1,9 @@
-"""The AsyncAPI 3.0.0 document, made from the catalogue.
+"""Builds the AsyncAPI 3.0.0 document from the catalogue.
 
-Rules: written from the worker's point of view: it receives commands and reports and sends the rest.
-A channel is one exchange with one routing key; its AMQP binding (0.3.0) declares the exchange. The
-worker's queues are channels too, because topology is part of the contract. No message is described
-twice: payloads refer to the schema files beside the document.
+Rules: the document takes the worker's point of view: the worker receives commands and reports and
+sends the rest. A channel is one exchange with one routing key; its AMQP binding (0.3.0) declares
+the exchange. The worker's queues are channels too, because topology is part of the contract. No
+message is described twice: payloads refer to the schema files beside the document.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _QUEUES: Final = {
     Queue.BULK: "Lane of campaigns.",
     Queue.REPORTS: "Delivery reports as the providers sent them.",
     Queue.CONTROL_COMMAND: "Commands of administrators; every replica competes for them.",
-    Queue.CONTROL_QUERY: "Questions of administrators and observers, apart from the commands.",
-    Queue.DEAD: "What nobody will process any more, body untouched, the reason in `sms-reason`.",
+    Queue.CONTROL_QUERY: "Queries of administrators and observers, apart from the commands.",
+    Queue.DEAD: "Messages that nobody will process any more, unchanged; `sms-reason` says why.",
 }
 _READ_BY_QUEUE: Final = {
     "SendSms": (Queue.TRANSACTIONAL, Queue.BULK),
@@ -38,7 +38,7 @@ _PARAMETERS: Final = {
     "id": "The asker's correlation id, else the command id.",
 }
 _MAY_DIE: Final = ("SendSms", "RawReport")
-"""What `sms.dead` can hold."""
+"""Messages that `sms.dead` can hold."""
 
 
 def document() -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""Which message travels where: the one list that schemas and AsyncAPI document are made from.
+"""Lists which message travels where; schemas and AsyncAPI document are made from this list.
 
-Rules: every message on the broker that others may read or write is here once.
+Rules: every message on the broker that others may read or write stands here once.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A kind of message and its way."""
+    """A kind of message and its route."""
 
     model: type[Wire]
     exchange: Exchange
     keys: tuple[str, ...]
-    """Routing keys; a name in braces stands for a word."""
+    """Routing keys; a name in braces stands for one word."""
     type: str
     """AMQP `type`."""
     inbound: bool = False
@@ -53,7 +53,7 @@ def _named(model: type[Wire]) -> str:
 
 
 def _asked(kind: str, model: type[Wire]) -> Published:
-    """A command or query: key and AMQP type come from its `name`."""
+    """Describe a command or query: key and AMQP type come from its `name`."""
     name = str(model.model_fields["name"].default)
     key = f"control.{kind}.{name}"
     return Published(model, Exchange.CONTROL, (key,), f"{name}.v1", inbound=True)

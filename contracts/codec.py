@@ -1,9 +1,9 @@
-"""Bytes to models and back, and the ids of events.
+"""Converts bytes to models and back, and computes the ids of events.
 
-Rules: JSON in UTF-8, camelCase, absent instead of null. A byte order mark before it is ignored, as
-RFC 8259 (section 8.1) allows: serialisers of .NET write one. What is read is bounded in length and
-depth (`MAX_BODY_BYTES`, `MAX_DEPTH`) and is either a model or a `DecodeError`, never another
-exception. A `DecodeError` carries no input: it may be logged, stored and published.
+Rules: JSON in UTF-8, camelCase, absent instead of null. A byte order mark at the start is ignored,
+as RFC 8259 (section 8.1) allows, because serialisers of .NET write one. Input is bounded in length
+and depth (`MAX_BODY_BYTES`, `MAX_DEPTH`). It gives a model or a `DecodeError`, never another
+exception. A `DecodeError` carries no input, so it may be logged, stored and published.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _OTHER_MARKS: Final = {
 
 
 class DecodeError(ValueError):
-    """A body that is no valid message.
+    """A body is not a valid message.
 
     Attributes:
         reason: one line, for a header or a log.
-        message_id: id of the message where one could be recovered, else None.
+        message_id: id of the message if it can be read, else None.
         problems: one line each, by the field's name on the wire: what was expected, what came.
     """
 
@@ -55,10 +55,10 @@ class DecodeError(ValueError):
 
 
 def encode(model: Wire) -> bytes:
-    """JSON in UTF-8, camelCase, without nulls.
+    """Write JSON in UTF-8, camelCase, without nulls.
 
-    Never fails on a string: a lone surrogate (a provider's broken reply in a `reason`) becomes `?`,
-    for an event that cannot be written would be a fact that is never told.
+    It never fails on a string: a lone surrogate (a provider's broken reply in a `reason`) becomes
+    `?`. Otherwise the event could not be written, and nobody would learn of the fact.
     """
     try:
         return model.model_dump_json(by_alias=True, exclude_none=True).encode()
@@ -69,7 +69,7 @@ def encode(model: Wire) -> bytes:
 
 
 def event_id(message_id: str, event: str, ordinal: int) -> uuid.UUID:
-    r"""Id of an event: the same fact published twice has the same one.
+    r"""Compute the id of an event: the same fact published twice has the same id.
 
     UUIDv5 (RFC 9562, section 5.5) in `NAMESPACE` over the UTF-8 bytes of message id, event name
     and ordinal in decimal, joined by line feeds: `"m-1\nsms.sent\n1"`.
@@ -102,22 +102,22 @@ def read_object(body: bytes) -> dict[str, Any]:
 
 
 def _depth(value: object) -> int:
-    """Levels of objects and arrays, counted as far as they matter."""
-    level, found = [value], 0
-    while found <= MAX_DEPTH:
+    """Count the levels of objects and arrays, up to one more than allowed."""
+    level, depth = [value], 0
+    while depth <= MAX_DEPTH:
         inner = [each for each in level if isinstance(each, dict | list)]
         if not inner:
             break
-        found += 1
+        depth += 1
         level = [x for each in inner for x in (each.values() if isinstance(each, dict) else each)]
-    return found
+    return depth
 
 
 def _parse(body: bytes) -> object:
-    """Parse JSON; the fast reader first, then one that lets escaped lone surrogates through.
+    """Parse JSON with the fast reader, then with one that accepts escaped lone surrogates.
 
-    The models refuse them by the name of their field, which a parse error could not say: an emoji
-    cut in half is a common mistake of publishers that count UTF-16 units.
+    The models refuse lone surrogates by the name of the field, which a parse error does not know.
+    An emoji cut in half is a common mistake of publishers that count UTF-16 units.
     """
     try:
         return from_json(body, allow_inf_nan=False)
@@ -133,14 +133,14 @@ def _parse(body: bytes) -> object:
 
 
 def other_encoding(body: bytes) -> str | None:
-    """The encoding that a byte order mark names, where it is not UTF-8."""
+    """Return the encoding that a byte order mark names, if it is not UTF-8."""
     return next((name for mark, name in _OTHER_MARKS.items() if body.startswith(mark)), None)
 
 
 def _got(body: bytes) -> str:
-    """What a byte order mark says of a body; empty where there is none."""
-    found = other_encoding(body)
-    return f", got a byte order mark of {found}" if found else ""
+    """Return the end of the error text: the byte order mark of another encoding, if any."""
+    encoding = other_encoding(body)
+    return f", got a byte order mark of {encoding}" if encoding else ""
 
 
 def _too_deep() -> DecodeError:
@@ -153,7 +153,7 @@ def _refuse_constant(name: str) -> object:
 
 
 def type_name(value: object) -> str:
-    """JSON's name for the type of a parsed value, with an article."""
+    """Return JSON's name for the type of a parsed value, with an article."""
     return _TYPE_NAMES.get(type(value), "something else")
 
 

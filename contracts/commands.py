@@ -1,12 +1,11 @@
-"""What upstream services ask of the worker: `SendSms`.
+"""The command that upstream services send to the worker: `SendSms`.
 
-Rules: a command is understood whole or refused by the name of each wrong field, with what was
-expected and what came; a refusal never echoes the text, the number or anything else that may hold
-one. `null` counts as absent, and so do an empty or blank string in an optional field and an empty
-array for `metadata`: serialisers of .NET, Java and PHP write them for what is not there. Where a
-field is given in both spellings the camelCase one counts.
-Limits keep every command storable (no NUL, no lone surrogate) and every id within an AMQP short
-string.
+Rules: a command is accepted as a whole or refused. A refusal names each wrong field, what was
+expected and what came. It never repeats the text, the number or anything else that may hold one.
+`null` counts as absent. So do an empty or blank string in an optional field and an empty array for
+`metadata`, because serialisers of .NET, Java and PHP write them for an absent value. If a field is
+given in both spellings, the camelCase one counts. Limits keep every command storable (no NUL, no
+lone surrogate) and every id within an AMQP short string.
 """
 
 from __future__ import annotations
@@ -29,23 +28,23 @@ SEND_TYPE: Final = "SendSms.v1"
 """AMQP `type` of a `SendSms`; absent means the same."""
 
 MAX_TEXT: Final = 1600
-"""Characters (code points) of a text: ten parts of GSM 03.38, and what gateways commonly take."""
+"""Most characters (code points) of a text: ten parts of GSM 03.38, the usual limit of gateways."""
 MAX_METADATA: Final = 32
-"""Entries of `metadata`."""
+"""Most entries of `metadata`."""
 VALIDATION: Final = "Validation"
-"""Reserved `messageType`: to one of the phones configured for it, a validation message."""
+"""Reserved `messageType` of a validation message, which goes to a phone configured for it."""
 VALIDATION_PROVIDER: Final = "ValidationProvider"
-"""Entry of `metadata` of a validation message: whom it is to go through, `target` or `legacy`."""
+"""Entry of `metadata` of a validation message: the provider to use, `target` or `legacy`."""
 
 _NO_NUL: Final = r"^[^\x00]*$"
 _INTEGER: Final = re.compile(r"\s*[+-]?[0-9]{1,19}\s*", re.ASCII)
 _VALID_ID: Final = re.compile(r"[!-~]([ -~]{0,126}[!-~])?", re.ASCII)
 
 _METADATA_KEYS: Final = {"userId": "UserId", "branchId": "BranchId", "messageType": "MessageType"}
-"""Fields that an entry of `metadata` serves where they are absent."""
+"""Fields that are read from an entry of `metadata` if they are absent."""
 _SNAKE: Final = {"userId": "user_id", "branchId": "branch_id", "messageType": "message_type"}
 _REQUIRED: Final = frozenset({"to", "text"})
-"""Fields whose emptiness is an error; an empty `messageId` leaves it to the AMQP property."""
+"""Fields that must not be empty; for an empty `messageId`, the AMQP property is used."""
 
 Metadata = Annotated[
     dict[
@@ -58,17 +57,17 @@ Metadata = Annotated[
 
 
 def _optional_id(schema: dict[str, Any]) -> None:
-    """Say in the JSON Schema that the AMQP property serves where `messageId` is absent."""
+    """Make `messageId` optional in the JSON Schema, because the AMQP property can replace it."""
     schema["required"] = [name for name in schema["required"] if name != "messageId"]
 
 
 class SendSms(Wire):
-    """Send one SMS. The id makes it happen once, however often it is published."""
+    """Send one SMS. It is sent once, however often it is published with the same id."""
 
     model_config = ConfigDict(json_schema_extra=_optional_id)
 
     message_id: MessageId
-    """Idempotency key. Required here or as AMQP `message_id`; given twice, they are equal."""
+    """Idempotency key. Required here or as AMQP `message_id`; if both are given, they are equal."""
     to: Annotated[
         str,
         Field(strict=True),
@@ -84,20 +83,20 @@ class SendSms(Wire):
     sender_id: Annotated[Line, StringConstraints(max_length=20)] | None = None
     """Registered sender id; absent: the one configured for the provider."""
     user_id: Line | None = None
-    """User on whose behalf it is sent; `metadata.UserId` serves where it is absent."""
+    """User on whose behalf it is sent; if absent, `metadata.UserId` is used."""
     branch_id: Int64 | None = None
-    """Branch; `metadata.BranchId`, an integer in a string, serves where it is absent."""
+    """Branch; if absent, `metadata.BranchId` (an integer in a string) is used."""
     message_type: Line = "Standard"
-    """Kind of message, for policy and reports; `metadata.MessageType` serves where it is absent."""
+    """Kind of message, for policy and reports; if absent, `metadata.MessageType` is used."""
     expires_at: Moment | None = None
     """Not sent after this moment (ISO 8601 with an offset); absent: the lane's default life."""
     metadata: Metadata | None = None
-    """Free strings of the publisher's."""
+    """Free strings of the publisher."""
 
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, data: Any) -> Any:
-        """Drop what stands for nothing, then let `metadata` serve for absent fields."""
+        """Drop values that count as absent, then fill absent fields from `metadata`."""
         if not isinstance(data, dict):
             return data
         given = {n: value for n, value in data.items() if n in _REQUIRED or not _is_nothing(value)}
@@ -111,12 +110,12 @@ class SendSms(Wire):
 
 
 def _is_nothing(value: object) -> bool:
-    """Whether a value stands for an absent one."""
+    """Whether a value counts as absent."""
     return value is None or value == [] or (isinstance(value, str) and not value.strip())
 
 
 def _serve(given: dict[str, Any], name: str, value: str) -> None:
-    """Fill `name` from metadata; an empty entry there means none."""
+    """Fill `name` from `metadata`; an empty entry counts as absent."""
     if name == "branchId" and _INTEGER.fullmatch(value):
         given[name] = int(value)
     elif not _is_nothing(value):
@@ -136,11 +135,11 @@ def decode_send(
         body: as it came from the broker.
         message_id: AMQP property; empty counts as absent.
         type_: AMQP property; absent means `SendSms.v1`.
-        content_type: AMQP property; a hint for people, the body decides.
+        content_type: AMQP property; only a hint in a refusal, because the body decides.
 
     Raises:
-        DecodeError: anything else than a valid command, and never another exception. It carries
-            the message id where one can be recovered: the body's before the property's.
+        DecodeError: not a valid command; never another exception. It carries the message id if
+            one can be read: the body's, else the property's.
     """
     try:
         data = read_object(body)
@@ -157,12 +156,12 @@ def decode_send(
     try:
         return SendSms.model_validate(data)
     except ValidationError as error:
-        found = [_problem(each, data) for each in error.errors(include_url=False)]
-        raise problems.refusal(found, valid_id(own) or valid_id(message_id)) from None
+        lines = [_problem(each, data) for each in error.errors(include_url=False)]
+        raise problems.refusal(lines, valid_id(own) or valid_id(message_id)) from None
 
 
 def own_message_id(body: bytes) -> str | None:
-    """The message id a body itself gives; None where it gives no valid one."""
+    """Return the message id in a body; None if it has no valid one."""
     try:
         data = read_object(body)
     except DecodeError:
@@ -171,13 +170,13 @@ def own_message_id(body: bytes) -> str | None:
 
 
 def _own_id(data: dict[str, Any]) -> object:
-    """The id a body gives, valid or not; None where it gives none."""
+    """Return the id in a body, valid or not; None if it has none."""
     spelled = (data.get(name) for name in ("messageId", "message_id"))
     return next((each for each in spelled if not _is_nothing(each)), None)
 
 
 def valid_id(candidate: object) -> str | None:
-    """A message id if it is one; None for whatever else stands in its place."""
+    """Return the candidate if it is a valid message id, else None."""
     if isinstance(candidate, str) and _VALID_ID.fullmatch(candidate):
         return candidate
     return None
@@ -221,7 +220,7 @@ _GOT: Final = {"branchId": problems.integer, "expiresAt": problems.moment}
 
 
 def _problem(detail: ErrorDetails, data: dict[str, Any]) -> str:
-    """Tell one error of the model in our words."""
+    """Describe one error of the model in our words."""
     given, *rest = (str(part) for part in detail["loc"])
     field = to_camel(given)
     if rest:
@@ -236,7 +235,7 @@ def _problem(detail: ErrorDetails, data: dict[str, Any]) -> str:
 
 
 def _source(field: str, data: dict[str, Any]) -> str:
-    """Where a field's value came from: itself, or the entry of `metadata` that served for it."""
+    """Return where a field's value came from: the field, or an entry of `metadata`."""
     key = _METADATA_KEYS.get(field)
     if key is None or data.get(field) is not None or data.get(_SNAKE[field]) is not None:
         return field

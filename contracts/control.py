@@ -1,10 +1,10 @@
-"""Steering the migration: commands, queries, replies, and the wake-up.
+"""The messages that steer the migration: commands, queries, replies, and the wake-up.
 
 Rules: commands refuse unknown fields and fields given twice, because a typo must not widen a
 command (`control_decoding` reads them). The name in the body must equal the last words of the
-routing key. Who asks is what the broker vouches for, never what a body says. A command id makes a
-command once-only: the same id again gets the stored reply.
-`control.state` is a wake-up and carries the version only: the store is the truth.
+routing key. The asker is the user that the broker vouches for, never a name in a body. A command id
+makes a command once-only: the same id again gets the stored reply. `control.state` is a wake-up and
+carries the version only, because the store is the truth.
 """
 
 from __future__ import annotations
@@ -36,22 +36,22 @@ class StateAnnouncement(Wire):
 
     version: Version
     lineage: UUID
-    """Of the control log: a restored or replaced store has another, whatever its version."""
+    """Id of the control log; a restored or replaced store has another, whatever its version."""
     at: Moment
 
 
 class ControlCommand(Strict):
-    """What every command carries."""
+    """The fields of every command."""
 
     name: str
     command_id: MessageId
-    """Makes it once-only; a client without an answer within 2 s sends the same id again."""
+    """Makes the command once-only; a client without a reply within 2 s sends the same id again."""
     issued_at: Moment
     """Upward commands expire 30 s later."""
     reason: Reason
-    """For the history; required, for every command changes something."""
+    """For the history; required, because every command changes something."""
     expected_version: Version | None = None
-    """Refused where another version is in force. Absent: the version the worker reads."""
+    """Refused if another version is in force. Absent: any version may be in force."""
 
 
 class _Upward(ControlCommand):
@@ -60,45 +60,45 @@ class _Upward(ControlCommand):
     dry_run: bool = False
     """Answer with the gates and change nothing."""
     override_gates: Reason | None = None
-    """Pass in spite of the gates, for that reason, on record."""
+    """Ignore the gates for this reason, which is recorded."""
 
 
 class Advance(_Upward):
-    """To the next phase, at its entry percentage or lower."""
+    """Go to the next phase, at its entry percentage or lower."""
 
     name: Literal["advance"] = "advance"
     at: Percentage | None = None
 
 
 class Step(_Upward):
-    """To the next percentage of the phase."""
+    """Go to the next percentage of the phase."""
 
     name: Literal["step"] = "step"
 
 
 class SetPercentage(_Upward):
-    """To a percentage within the phase's range."""
+    """Set a percentage within the phase's range."""
 
     name: Literal["set-percentage"] = "set-percentage"
     percentage: Percentage
 
 
 class Rollback(ControlCommand):
-    """To the phase before, at the lower of its last percentage and the present one."""
+    """Go back to the previous phase, at the lower of its last percentage and the present one."""
 
     name: Literal["rollback"] = "rollback"
     leaving: str | None = None
-    """The phase to leave: nothing is done where it is left already."""
+    """The phase to leave; nothing is done if it is left already."""
 
 
 class EmergencyRollback(ControlCommand):
-    """All traffic to legacy, from anywhere, at once."""
+    """Send all traffic to legacy, from any phase, at once."""
 
     name: Literal["emergency-rollback"] = "emergency-rollback"
 
 
 class Approve(ControlCommand):
-    """Carry out a proposal. Its proposer cannot."""
+    """Carry out a proposal that another user made."""
 
     name: Literal["approve"] = "approve"
     proposal: Version
@@ -112,13 +112,13 @@ class Reject(ControlCommand):
 
 
 class Hold(ControlCommand):
-    """Stop automatic moves upwards. So does every command that takes traffic from the target."""
+    """Stop automatic moves upwards, as every command that takes traffic from the target does."""
 
     name: Literal["hold"] = "hold"
 
 
 class Resume(ControlCommand):
-    """Let automation go on, after `hold` or after something was taken back by hand."""
+    """Let automation go on after `hold`, or after traffic was taken back by hand."""
 
     name: Literal["resume"] = "resume"
 
@@ -130,7 +130,7 @@ class Unlock(ControlCommand):
 
 
 class SetFlags(_Upward):
-    """Replace the flags by a whole document (`deploy/flags.json`)."""
+    """Replace all flags with a document (`deploy/flags.json`)."""
 
     name: Literal["set-flags"] = "set-flags"
     flags: Annotated[dict[str, Any], AfterValidator(_fit)]
@@ -145,7 +145,7 @@ class SetUserOverride(_Upward):
 
 
 class ClearUserOverride(_Upward):
-    """Let the percentage decide on a user again."""
+    """Remove a user's override, so that the percentage decides again."""
 
     name: Literal["clear-user-override"] = "clear-user-override"
     user: Line
@@ -160,14 +160,14 @@ class SetBranchOverride(_Upward):
 
 
 class ClearBranchOverride(_Upward):
-    """Let the percentage decide on a branch again."""
+    """Remove a branch's override, so that the percentage decides again."""
 
     name: Literal["clear-branch-override"] = "clear-branch-override"
     branch: Int64
 
 
 class EnableProvider(_Upward):
-    """Let a provider be chosen."""
+    """Allow a provider to be chosen."""
 
     name: Literal["enable-provider"] = "enable-provider"
     provider: Provider
@@ -181,7 +181,7 @@ class DisableProvider(_Upward):
 
 
 class RetireLegacy(_Upward):
-    """End the fallback; rollback is unavailable until legacy is enabled again."""
+    """End the fallback to legacy; rollback is unavailable until legacy is enabled again."""
 
     name: Literal["retire-legacy"] = "retire-legacy"
 
@@ -209,13 +209,13 @@ class Restore(_Upward):
 
 
 class Ack(ControlCommand):
-    """Take on an alert: it is not told again until it is over."""
+    """Acknowledge an alert: people are not notified of it again until it is over."""
 
     name: Literal["ack"] = "ack"
     alert: Line
     """Its code, or the beginning of its id (at least 6 characters)."""
     provider: Provider | None = None
-    """Which one, where several of that code are open."""
+    """Its provider, if several alerts of that code are open."""
 
 
 class AddSuppression(ControlCommand):
@@ -225,17 +225,17 @@ class AddSuppression(ControlCommand):
     number: Line
     """As people write it. It is kept as hash and mask."""
     sender_id: SenderId | None = None
-    """Of which sender; absent: of every one."""
+    """Sender whose messages stop; absent: every sender."""
 
 
 class RemoveSuppression(ControlCommand):
-    """Let a recipient have messages again."""
+    """Allow messages to a recipient again."""
 
     name: Literal["remove-suppression"] = "remove-suppression"
     number: Line
     """As people write it. It is kept as hash and mask."""
     sender_id: SenderId | None = None
-    """Of which sender; absent: of every one, whatever the list says."""
+    """Sender whose messages are allowed; absent: every sender, whatever the list says."""
 
 
 Command = (
@@ -249,7 +249,7 @@ COMMANDS: Final[tuple[type[ControlCommand], ...]] = Command.__args__
 
 
 class ControlQuery(Strict):
-    """What every query carries."""
+    """The fields of every query."""
 
     name: str
     command_id: MessageId
@@ -285,7 +285,7 @@ class History(ControlQuery):
 
 
 class Explain(ControlQuery):
-    """Which way a message would go, and why."""
+    """Which provider a message would go to, and why."""
 
     name: Literal["explain"] = "explain"
     to: Line
@@ -294,17 +294,17 @@ class Explain(ControlQuery):
 
 
 class Alerts(ControlQuery):
-    """What is wrong, on any replica, and what was within the last day."""
+    """Open alerts of all replicas, and those of the last day."""
 
     name: Literal["alerts"] = "alerts"
 
 
 class Suppressions(ControlQuery):
-    """Who wants no messages, and of which sender; the newest first."""
+    """Who wants no messages, and from which sender; the newest first."""
 
     name: Literal["suppressions"] = "suppressions"
     number: Line | None = None
-    """One recipient, as people write the number: everything on record, a way back too."""
+    """One recipient, as people write the number; then all recorded wishes are listed."""
     limit: Annotated[int, Field(strict=True, ge=1, le=200)] = 50
 
 
@@ -335,7 +335,7 @@ class StateView(Wire):
     initiated_by: str | None = None
     is_rollback_available: bool
     held: bool = False
-    """Automation does not move up, until `resume`."""
+    """Automation makes no upward moves until `resume`."""
     held_reason: str | None = None
     """Who held it, by which command, and why."""
     locked: str | None = None
@@ -355,7 +355,7 @@ class ControlReply(Wire):
     """For people: what was asked, what is allowed, how to go on."""
     problems: tuple[str, ...] = ()
     version: Version | None = None
-    """In force after the command."""
+    """Version in force after the command."""
     state: StateView | None = None
     gates: tuple[GateView, ...] = ()
     data: dict[str, Any] | None = None

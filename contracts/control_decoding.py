@@ -1,7 +1,7 @@
-"""From the bytes of a command or query to its model, or the reason why not.
+"""Decodes the bytes of a command or query into its model, or says why that is impossible.
 
-Rules: a field that is unknown or given twice is refused, and so is a name that is not the one of
-the routing key. The error carries the command id where one can be recovered.
+Rules: a field that is unknown or given twice is refused, and so is a name that differs from the
+routing key. The error carries the command id if it can be read.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def decode_command(body: bytes, name: str) -> Command:
     """Read a command that was published as `control.command.<name>`.
 
     Raises:
-        DecodeError: anything else; it carries the command id where one can be recovered.
+        DecodeError: not such a command; it carries the command id if it can be read.
     """
     command: Command = _decode(_COMMAND, body, name)
     return command
@@ -48,14 +48,14 @@ def _decode(adapter: TypeAdapter[Any], body: bytes, name: str) -> Any:
     try:
         return adapter.validate_python(data)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-        refused = problems.refusal(map(_problem, found), known)
+        errors = error.errors(include_url=False, include_context=False, include_input=False)
+        refused = problems.refusal(map(_problem, errors), known)
         reason = f"not understood: {refused.reason}"
         raise DecodeError(reason, known, refused.problems) from None
 
 
 def _problem(detail: ErrorDetails) -> str:
-    """Tell one error by its field; the first part of its place is the name of the command."""
+    """Describe one error by its field; the first part of its location is the command's name."""
     where = ".".join(problems.key(str(part)) for part in detail["loc"][1:])
     return f"{where or 'name'}: {detail['msg']}"
 

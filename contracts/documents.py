@@ -1,9 +1,9 @@
-"""JSON documents that a person writes: the flags, as a file and within `set-flags`.
+"""Checks JSON documents that a person writes: the flags, as a file and in `set-flags`.
 
-Rules: told, never guessed. A key given twice is a problem at any depth, because readers keep one of
-them without a word. What no store and no other language can hold is a problem too: too deep, an
-integer beyond 64 bit, a number that is none, half a surrogate pair. Nothing here recurses with what
-came, and no problem repeats a value.
+Rules: mistakes are reported, never guessed away. A key given twice is a problem at any depth,
+because readers silently keep only one of its values. Values that stores or other languages cannot
+hold are problems too: too many levels, an integer beyond 64 bit, NaN or infinity, half a surrogate
+pair. The check does not recurse into the input, and no problem repeats a value.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 MAX_DEPTH: Final = 16
-"""Objects and arrays within each other; the flags need five."""
+"""Most levels of objects and arrays; the flags need five."""
 _LONGEST_KEY: Final = 64
 MAX_PROBLEMS: Final = 20
-"""Told at once; a file that is wrong everywhere is wrong in one way."""
+"""Most problems reported at once; a file with more usually has one mistake everywhere."""
 
 
 def repeated(text: str) -> tuple[str, ...]:
-    """Keys given more than once in one object, at any depth.
+    """Return the keys given more than once in one object, at any depth.
 
     Raises:
-        ValueError: the text is no JSON.
-        RecursionError: it is too deep to be read at all.
+        ValueError: the text is not JSON.
+        RecursionError: it has too many levels to be read at all.
     """
     twice: dict[str, None] = {}
 
@@ -47,7 +47,7 @@ def repeated(text: str) -> tuple[str, ...]:
 
 
 def unfit(document: Any) -> tuple[str, ...]:
-    """What of a document cannot be held everywhere, by the key it is under; at most some of it."""
+    """Return problems of values that cannot be held everywhere, at most `MAX_PROBLEMS` of them."""
     problems: dict[str, None] = {}
     left = [("", document, 1)]
     while left and len(problems) < MAX_PROBLEMS:
@@ -64,7 +64,7 @@ def unfit(document: Any) -> tuple[str, ...]:
 
 
 def _entry(name: str, value: Any, depth: int) -> Iterable[tuple[str, Any, int]]:
-    """What is within an object under a key, and the key itself."""
+    """Return what to check of an entry of an object: its value and its key."""
     return (name, value, depth + 1), (name, name, depth + 1)
 
 
@@ -86,10 +86,10 @@ def _is_text(value: str) -> bool:
 
 
 def told(name: str, problem: str) -> str:
-    """A problem by the key it is under."""
+    """Return a problem with the name of its key."""
     return f"{key(name, _LONGEST_KEY) or 'document'}: {problem}"
 
 
 def given_twice(name: str) -> str:
-    """The problem of a key that `repeated` found."""
+    """Return the problem of a key that `repeated` found."""
     return told(name, "given more than once")

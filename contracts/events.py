@@ -1,9 +1,9 @@
-"""What the worker says about messages, on `sms.events`.
+"""The events about messages that the worker publishes on `sms.events`.
 
 Rules: `event` is the routing key, and AMQP `type` says the same. The same fact published twice has
-the same `eventId`: consumers that act on events remember ids. Numbers are masked; the text is never
-here. Consumers ignore unknown fields, and unknown values of the open strings (`code`, `status`,
-`reason`, `matchedBy`, `messageType`).
+the same `eventId`, so consumers that act on events remember the ids. Numbers are masked; the text
+is never here. Consumers ignore unknown fields, and unknown values of the open strings (`code`,
+`status`, `reason`, `matchedBy`, `messageType`).
 
 | event | means | what comes after it |
 |---|---|---|
@@ -31,7 +31,7 @@ Lane = Literal["transactional", "bulk"]
 """The queue a message first came through."""
 
 Epoch = Annotated[int, Field(strict=True, ge=1)]
-"""Number of an attempt of its message, from 1."""
+"""Number of an attempt within its message, from 1."""
 
 
 class Cost(Wire):
@@ -42,7 +42,7 @@ class Cost(Wire):
 
 
 class DeliveryEvent(Wire):
-    """What every event says."""
+    """The fields of every event."""
 
     event_id: UUID
     """UUIDv5 of message id, event and ordinal (`contracts.codec.event_id`)."""
@@ -51,16 +51,16 @@ class DeliveryEvent(Wire):
     occurred_at: Moment
     message_id: str
     lane: Lane | None = None
-    """Absent where the command could not be read."""
+    """Absent if the command could not be read."""
     recipient: str | None = None
-    """Masked, e.g. `+260******456`; absent where the command could not be read."""
+    """Masked, e.g. `+260******456`; absent if the command could not be read."""
     message_type: str | None = None
-    """Absent where the command could not be read."""
+    """Absent if the command could not be read."""
     user_id: str | None = None
     branch_id: Int64 | None = None
     validation: Literal[True] | None = None
-    """True: a validation message of the worker's own, nobody's business but its operators'. Absent
-    on everything else."""
+    """True: a validation message of the worker, which concerns only its operators. Absent on all
+    other messages."""
 
 
 class SmsSent(DeliveryEvent):
@@ -70,20 +70,20 @@ class SmsSent(DeliveryEvent):
     provider: str
     attempt: Epoch
     provider_message_id: str | None = None
-    """The provider's own id; absent where it gives none."""
+    """The provider's own id; absent if it gives none."""
     segments: Count
-    """By the provider's count where it gives one, else by ours."""
+    """The provider's count if it gives one, else ours."""
     cost: Cost | None = None
     possible_duplicate: bool = False
     """An earlier attempt may have left too: the recipient may read it twice."""
     reason: str
     """Why this provider."""
     duration_ms: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    """Of the provider call, milliseconds."""
+    """Duration of the provider call, milliseconds."""
 
 
 class _Reported(DeliveryEvent):
-    """What a delivery report says of an attempt."""
+    """What a delivery report says about an attempt."""
 
     provider: str
     attempt: Epoch
@@ -92,10 +92,10 @@ class _Reported(DeliveryEvent):
     """As the provider spelled it."""
     reason: str | None = None
     network_code: str | None = None
-    """Of the recipient's network, opaque."""
+    """Code of the recipient's network, passed on without interpretation."""
     matched_by: str
-    """`reference`: the report named the provider's or our own id. `recipient`: it named the number
-    only, and one single unknown attempt went there."""
+    """`reference`: the report named the provider's or our own id. `recipient`: it named only the
+    number, and exactly one unknown attempt went to that number."""
 
 
 class SmsDelivered(_Reported):
@@ -111,7 +111,7 @@ class SmsUndelivered(_Reported):
 
 
 class SmsFailed(DeliveryEvent):
-    """Given up after an attempt or after errors of ours; surely not taken by any provider."""
+    """Given up after an attempt or after our own errors; no provider has taken it."""
 
     event: Literal["sms.failed"] = "sms.failed"
     code: str
@@ -119,12 +119,12 @@ class SmsFailed(DeliveryEvent):
     reason: str
     """For people."""
     provider: str | None = None
-    """The last one asked."""
+    """The last provider asked."""
     attempts: Count
 
 
 class SmsExpired(DeliveryEvent):
-    """Proved unsent at the end of its life."""
+    """The life of the message ended, and it is proved that it was not sent."""
 
     event: Literal["sms.expired"] = "sms.expired"
     reason: str
@@ -141,7 +141,7 @@ class SmsRejected(DeliveryEvent):
 
 
 class SmsUnknown(DeliveryEvent):
-    """It may have left. Held until a delivery report proves it."""
+    """The message may have left. It waits until a delivery report proves it."""
 
     event: Literal["sms.unknown"] = "sms.unknown"
     provider: str
@@ -168,7 +168,7 @@ Event = (
     | SmsUnknown
     | SmsUnreported
 )
-"""Every event, told apart by `event`."""
+"""Every event; the field `event` distinguishes them."""
 
 EVENTS: Final[tuple[type[DeliveryEvent], ...]] = (
     SmsSent,
@@ -188,7 +188,7 @@ def decode_event(body: bytes) -> Event:
     """Read an event, for consumers.
 
     Raises:
-        DecodeError: no event that this version knows; `message_id` is set where the body names one.
+        DecodeError: not an event that this version knows; it carries the message id in the body.
     """
     data = read_object(body)
     try:

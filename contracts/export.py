@@ -1,4 +1,4 @@
-"""The contract for those who do not read Python: JSON Schemas and an AsyncAPI document.
+"""Writes the contract for readers of any language: JSON Schemas and an AsyncAPI document.
 
 Rules: `contracts/schemas/` is generated from the models and `contracts.names`, and a test fails
 when it is stale. There is one schema for each message and for each answer to a query, named after
@@ -29,7 +29,7 @@ _NULL: Final = {"type": "null"}
 
 
 def render() -> dict[str, str]:
-    """Every generated file: name -> content."""
+    """Return every generated file: name -> content."""
     schemas, whole = {each.name: schema(each) for each in MESSAGES}, document()
     answers = {model.__name__: answer_schema(model) for model in ANSWERS.values()}
     return {
@@ -40,21 +40,21 @@ def render() -> dict[str, str]:
 
 
 def schema(message: Published) -> dict[str, Any]:
-    """JSON Schema of a message as it is on the wire (camelCase)."""
+    """Return the JSON Schema of a message as it is on the wire (camelCase)."""
     if message.inbound:
-        found: Any = message.model.model_json_schema(mode="validation")
+        generated: Any = message.model.model_json_schema(mode="validation")
     else:
-        found = _as_written(message.model.model_json_schema(mode="serialization"))
-    return {"$schema": DIALECT, **_untitled(found)}
+        generated = _as_written(message.model.model_json_schema(mode="serialization"))
+    return {"$schema": DIALECT, **_untitled(generated)}
 
 
 def answer_schema(model: type[Wire]) -> dict[str, Any]:
-    """JSON Schema of what a query answers: `data` in a `ControlReply`."""
+    """Return the JSON Schema of the answer to a query: `data` in a `ControlReply`."""
     return {"$schema": DIALECT, **_untitled(model.model_json_schema(mode="serialization"))}
 
 
 def _as_written(node: Any) -> Any:
-    """Say what `encode` does: what is None is left out, everything else is always there."""
+    """Describe what `encode` writes: fields that are None are absent, all others are there."""
     if isinstance(node, list):
         return [_as_written(each) for each in node]
     if not isinstance(node, dict):
@@ -75,12 +75,12 @@ def _without_null(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def _choices(node: Any) -> list[Any]:
-    found = node.get("anyOf") if isinstance(node, dict) else None
-    return found if isinstance(found, list) else []
+    choices = node.get("anyOf") if isinstance(node, dict) else None
+    return choices if isinstance(choices, list) else []
 
 
 def _untitled(node: Any) -> Any:
-    """Drop generated titles (`Messageid`); a property of that name is no string and stays."""
+    """Drop generated titles (`Messageid`); a property called `title` is no string and stays."""
     if isinstance(node, list):
         return [_untitled(each) for each in node]
     if not isinstance(node, dict):
@@ -93,10 +93,10 @@ def _untitled(node: Any) -> Any:
 
 
 def stale(directory: Path) -> list[str]:
-    """Names of files in `directory` that are missing, differ, or should not be there."""
+    """Return the names of files in `directory` that are missing, differ, or should not be there."""
     expected = render()
-    found = {path.name: path.read_text(encoding="utf-8") for path in directory.glob("*.json")}
-    return sorted(name for name in expected | found if expected.get(name) != found.get(name))
+    present = {path.name: path.read_text(encoding="utf-8") for path in directory.glob("*.json")}
+    return sorted(name for name in expected | present if expected.get(name) != present.get(name))
 
 
 def write(directory: Path) -> list[str]:

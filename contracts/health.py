@@ -1,7 +1,7 @@
-"""Reports over all replicas and a period, on `sms.metrics` and in the answers to queries.
+"""Health reports over all replicas and a period, on `sms.metrics` and in answers to queries.
 
-Rules: what is not known is absent, never a zero. Rates are in per cent, times in milliseconds,
-money in strings. Differences are target minus legacy.
+Rules: an unknown value is absent, never zero. Rates are in per cent, times in milliseconds, money
+in strings. Differences are target minus legacy.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ class Rate(Wire):
 
 
 class ErrorsByClass(Wire):
-    """Errors by whose fault they are."""
+    """Errors by the party at fault."""
 
     provider: Count = 0
     """Proved not taken, the provider's fault."""
     account: Count = 0
     """Proved not taken, the fault of our account there."""
     unknown: Count = 0
-    """It may have left."""
+    """The message may have left."""
     skipped: Count = 0
     """Passed over without a call because the breaker was open."""
 
@@ -45,13 +45,13 @@ class MessageCost(Wire):
 
     total: Amount
     per_message: Amount
-    """Over accepted messages whose price is known."""
+    """Mean over accepted messages whose price is known."""
     per_delivered: Amount | None = None
-    """Per message over the delivery rate; absent where that is not known."""
+    """`perMessage` divided by the delivery rate; absent if that is unknown."""
 
 
 class ValidationHealth(Wire):
-    """Validation messages, which are in no other figure."""
+    """Rates of validation messages, which no other figure includes."""
 
     success_rate: Rate
     delivery_rate: Rate | None = None
@@ -62,44 +62,44 @@ class ProviderHealth(Wire):
 
     role: Literal["target", "legacy"]
     attempts: Count
-    """Messages that came to it, once for each attempt, those passed over too."""
+    """Attempts at this provider, including those that were passed over."""
     accepted: Count
     refused: Count
-    """What no provider may do, such as after an opt-out; neither success nor error."""
+    """Messages that no provider may send, such as after an opt-out; neither success nor error."""
     wrong_recipient: Count
     """Proved not taken because of the number; neither success nor error."""
     wrong_message: Count | None = None
-    """Proved not taken because of what the message asks for there, such as its own sender id;
-    neither success nor error. Absent in messages of older workers."""
+    """Proved not taken because of what the message asks of this provider, such as its own sender
+    id; neither success nor error. Absent in messages of older workers."""
     success_rate: Rate
-    """Accepted of accepted and errors."""
+    """Share of accepted in accepted and errors."""
     error_rate: Rate
     errors_by_class: ErrorsByClass
     fallback_rate: Rate
-    """Calls made because another provider came first, of all calls."""
+    """Share of all calls that were made because another provider came first and did not take it."""
     p50_ms: Milliseconds | None = None
-    """Percentiles of accepted calls: what so many took at most, by the bounds of the histogram
-    (`x-bounds-ms` of `metric.provider`) and by what all took together; never less than the true
-    one. Absent with accepted calls: beyond the last bound."""
+    """Percentiles of accepted calls, as upper limits. They come from the bounds of the histogram
+    (`x-bounds-ms` of `metric.provider`) and the sum of all durations, and are never below the true
+    value. If one is absent although calls were accepted, it is beyond the last bound."""
     p95_ms: Milliseconds | None = None
     p99_ms: Milliseconds | None = None
     mean_ms: Milliseconds | None = None
     delivery_rate: Rate | None = None
-    """Delivered of accepted messages judged at the delivery age. Absent: not applicable, the
-    provider gives no reports."""
+    """Share of delivered in accepted messages that were judged at the delivery age. Absent if the
+    provider gives no delivery reports."""
     segments: Count
-    """Of accepted messages."""
+    """Segments of accepted messages."""
     cost: dict[Currency, MessageCost] = Field(default_factory=dict)
     """By ISO 4217 currency."""
     validation: ValidationHealth
     issues: tuple[str, ...] = ()
     """What is out of bounds: measured value, bound and sample, for people."""
     missing: tuple[str, ...] = ()
-    """What cannot be said, and why, for people."""
+    """What is unknown, and why, for people."""
 
 
 class HealthMetric(Wire):
-    """Both providers over a period, summed over all replicas. Every health interval."""
+    """Both providers over a period, summed over all replicas. Published every health interval."""
 
     event: Literal["metric.health"] = "metric.health"
     at: Moment
@@ -107,13 +107,13 @@ class HealthMetric(Wire):
     until: Moment
     """The period is [since, until)."""
     hours: Annotated[float, Field(gt=0)]
-    """Its length."""
+    """Length of the period."""
     providers: dict[str, ProviderHealth]
     """By provider id."""
 
 
 class RateDifference(Wire):
-    """Target minus legacy in points of per cent; `low` to `high` is Newcombe's 95 % interval."""
+    """Target minus legacy in percentage points; `low` to `high` is Newcombe's 95 % interval."""
 
     points: Difference
     low: Difference
@@ -128,7 +128,7 @@ class CostDifference(Wire):
 
 
 class Differences(Wire):
-    """Target minus legacy; absent where one side is not known."""
+    """Target minus legacy; absent if one side is unknown."""
 
     success_rate: RateDifference | None = None
     error_rate: RateDifference | None = None
@@ -138,7 +138,7 @@ class Differences(Wire):
     p99_ms: Difference | None = None
     mean_ms: Difference | None = None
     cost: dict[Currency, CostDifference] = Field(default_factory=dict)
-    """By the currencies in which both are paid."""
+    """By each currency in which both providers are paid."""
 
 
 class CostSavings(Wire):
@@ -150,13 +150,13 @@ class CostSavings(Wire):
     per_message: Amount
     """Legacy minus target."""
     actual: Amount
-    """For the messages the target took."""
+    """Savings for the messages that the target took."""
     projected: Amount
-    """For all of them: had the target taken 100 %."""
+    """Savings for all messages, if the target had taken 100 %."""
 
 
 class ComparisonMetric(Wire):
-    """Target and legacy side by side over a period. Every health interval."""
+    """Target and legacy side by side over a period. Published every health interval."""
 
     event: Literal["metric.comparison"] = "metric.comparison"
     at: Moment
@@ -164,13 +164,13 @@ class ComparisonMetric(Wire):
     until: Moment
     """The period is [since, until)."""
     hours: Annotated[float, Field(gt=0)]
-    """Its length."""
+    """Length of the period."""
     target: str
-    """Provider id; so is `legacy`."""
+    """Provider id, like `legacy`."""
     legacy: str
     providers: dict[str, ProviderHealth]
     """By provider id."""
     difference: Differences
     savings: CostSavings | None = None
     savings_unknown: str | None = None
-    """Why nothing can be said about savings, for people."""
+    """Why the savings are unknown, for people."""

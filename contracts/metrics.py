@@ -1,9 +1,9 @@
-"""What the worker says about itself, on `sms.metrics`.
+"""The metric events that the worker publishes on `sms.metrics`.
 
-Rules: figures are sums, so that any number of replicas add up; every message carries both what was
-added since the last one and the sum since the process started, so a lost message costs nothing. A
-new `since` means that the sums began anew. Reports over all replicas: `contracts.health`. Best
-effort: published without confirm.
+Rules: figures are sums, so those of any number of replicas add up. Every message carries both what
+was added since the last one and the sum since the process started, so a lost message loses no
+figure. A new `since` means that the sums began anew. Reports over all replicas: `contracts.health`.
+Best effort: published without confirm.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ DURATION_BOUNDS_MS: Final = (
     10, 25, 50, 75, 100, 150, 200, 300, 400, 500, 750,
     1000, 1500, 2000, 2500, 3000, 4000, 5000, 7500, 10_000, 15_000, 30_000,
 )  # fmt: skip
-"""Upper bounds of the histogram's buckets, milliseconds, inclusive; one more bucket takes what is
-longer. The response times that phases ask for (2 s, 3 s) are bounds. Never changes."""
+"""Upper bounds of the histogram's buckets, milliseconds, inclusive; one more bucket takes longer
+calls. The response times that phases ask for (2 s, 3 s) are bounds. Never changes."""
 
 BUCKETS: Final = len(DURATION_BOUNDS_MS) + 1
 
@@ -31,32 +31,32 @@ def _no_calls() -> tuple[int, ...]:
 
 
 class Counts(Wire):
-    """Attempts of one provider by outcome, and what they cost."""
+    """Attempts of one provider by outcome, and their cost."""
 
     accepted: Count = 0
     refused: Count = 0
-    """What no provider may do, such as after an opt-out; neither success nor error."""
+    """Messages that no provider may send, such as after an opt-out; neither success nor error."""
     not_sent_provider: Count = 0
     """Proved not taken, the provider's fault. An error."""
     not_sent_account: Count = 0
     """Proved not taken, the fault of our account there. An error."""
     not_sent_recipient: Count = 0
-    """Proved not taken because of the number; counts against nobody."""
+    """Proved not taken because of the number; neither success nor error."""
     not_sent_message: Count | None = None
-    """Proved not taken because of what the message asks for there, such as its own sender id;
-    counts against nobody. Absent in messages of older workers."""
+    """Proved not taken because of what the message asks of this provider, such as its own sender
+    id; neither success nor error. Absent in messages of older workers."""
     unknown: Count = 0
-    """It may have left. An error."""
+    """The message may have left. An error."""
     skipped: Count = 0
     """Passed over without a call because the breaker was open. An error."""
     fallback: Count = 0
     """Attempts made here because another provider came first and did not take the message."""
     segments: Count = 0
-    """Of accepted messages."""
+    """Segments of accepted messages."""
     cost: dict[Currency, Amount] = Field(default_factory=dict)
-    """Of accepted messages, by ISO 4217 currency."""
+    """Cost of accepted messages, by ISO 4217 currency."""
     duration_ms_sum: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    """Over accepted calls, milliseconds."""
+    """Sum over accepted calls, milliseconds."""
     histogram: Annotated[tuple[Count, ...], Field(min_length=BUCKETS, max_length=BUCKETS)] = Field(
         default_factory=_no_calls, json_schema_extra={"x-bounds-ms": list(DURATION_BOUNDS_MS)}
     )
@@ -68,7 +68,7 @@ class Counts(Wire):
 
 
 class ProviderMetric(Wire):
-    """One provider as one replica saw it. Every second while there is something to say."""
+    """One provider as one replica saw it. Published every second while figures change."""
 
     event: Literal["metric.provider"] = "metric.provider"
     provider: str
@@ -77,9 +77,9 @@ class ProviderMetric(Wire):
     since: Moment
     """When `total` began: the start of the process."""
     delta: Counts
-    """Since the message before."""
+    """Added since the message before."""
     total: Counts
-    """Since `since`."""
+    """Sum since `since`."""
 
 
 BreakerName = Literal["closed", "open", "half_open"]
@@ -102,7 +102,7 @@ class AlertMetric(Wire):
 
     event: Literal["metric.alert"] = "metric.alert"
     alert_id: UUID
-    """The same alert told twice has the same id."""
+    """The same alert published twice has the same id."""
     at: Moment
     severity: Literal["info", "warning", "critical"]
     code: str
@@ -118,16 +118,17 @@ class AlertMetric(Wire):
 
 
 class AlertNotice(AlertMetric):
-    """What a webhook recipient is sent: an alert with what is said of it. Not on the broker."""
+    """The notice of an alert that a webhook recipient gets. Not on the broker."""
 
     notice: Literal["new", "again", "repeat", "recovered"]
-    """It began; came back after it was said to be over; nobody acknowledged it yet; is over."""
+    """`new`: it began. `again`: it came back after a notice that it was over. `repeat`: nobody has
+    acknowledged it yet. `recovered`: it is over."""
     since: Moment
     over_at: Moment | None = None
     count: Count
-    """How often a replica saw it begin, or happen."""
+    """How often a replica saw it begin or happen."""
     text: str
-    """All of it for people, in lines."""
+    """The whole notice for people, in lines."""
 
 
 METRICS: Final[tuple[type[Wire], ...]] = (

@@ -1,4 +1,4 @@
-"""The base of everything that crosses the wire.
+"""The base of all models on the wire.
 
 Rules: camelCase on the wire, snake_case in Python, both spellings read; where one object carries
 both spellings of a field, the camelCase one counts and the other is an unknown field. Models are
@@ -28,7 +28,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 INT64: Final = 2**63
-"""Integers on the wire are signed and of 64 bit: what the stores of most languages can hold."""
+"""Bound of integers on the wire: signed 64 bit, which most stores and languages can hold."""
 
 _LINE: Final = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$"
 _DECIMAL: Final = re.compile(r"-?[0-9]{1,32}(\.[0-9]{1,32})?([Ee][+-]?[0-9]{1,2})?", re.ASCII)
@@ -50,7 +50,7 @@ class Wire(BaseModel):
 
 
 class Strict(Wire):
-    """As `Wire`, but an unknown field is an error."""
+    """Like `Wire`, but an unknown field is an error."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -63,9 +63,9 @@ def _in_utc(moment: datetime) -> datetime:
 
 
 def _spelled_out(value: object) -> object:
-    """Refuse what pydantic would read as seconds since 1970: nobody means an `expiresAt` of 5.
+    """Refuse numbers, which pydantic would read as seconds since 1970; nobody means that.
 
-    An offset of hours alone (`+02`), which ISO 8601 allows and PostgreSQL writes, is completed.
+    An offset of hours only (`+02`), which ISO 8601 allows and PostgreSQL writes, is completed.
     """
     if isinstance(value, datetime):
         return value
@@ -106,9 +106,9 @@ MessageId = Annotated[
     Field(strict=True),
     StringConstraints(min_length=1, max_length=128, pattern=r"^[!-~]([ -~]*[!-~])?$"),
 ]
-"""1 to 128 printable ASCII characters: fits every AMQP short string, and the bytes that event ids
-are computed from are the same in every language. No blank at either end: gateways that give the id
-back in a report strip it, and then it is the id of another message."""
+"""1 to 128 printable ASCII characters: it fits every AMQP short string, and event ids are computed
+from the same bytes in every language. No blank at either end, because gateways that return the id
+in a report strip blanks, and then it would be the id of another message."""
 
 Line = Annotated[
     str, Field(strict=True), StringConstraints(min_length=1, max_length=128, pattern=_LINE)
@@ -119,4 +119,4 @@ Count = Annotated[int, Field(strict=True, ge=0)]
 """How many."""
 
 Int64 = Annotated[int, Field(strict=True, ge=-INT64, lt=INT64)]
-"""A signed 64-bit integer; `1.0`, `"1"` and `true` are none."""
+"""A signed 64-bit integer; `1.0`, `"1"` and `true` are refused."""

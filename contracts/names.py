@@ -1,7 +1,7 @@
 """Every name on the broker, in one place.
 
-Rules: exchanges, queues, routing keys and header names are spelled here and nowhere else; a name
-never changes its meaning, because publishers and consumers in other languages hold it by heart.
+Rules: exchanges, queues, routing keys and header names are spelled here and nowhere else. A name
+never changes its meaning, because publishers and consumers in other languages use it.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class Exchange(StrEnum):
     REQUEUE = "sms.requeue"
     """The broker: copies whose wait is over."""
     LOST = "sms.lost"
-    """The broker: what it dead-lettered from a lane by itself."""
+    """The broker: messages that it dead-lettered from a lane by itself."""
     DEAD = "sms.dead"
-    """The worker: what nobody will process any more."""
+    """The worker: messages that nobody will process any more."""
     UNROUTED_COMMANDS = "sms.unrouted.commands"
     """The broker: commands published with a key that no queue is bound to."""
     UNROUTED_EVENTS = "sms.unrouted.events"
@@ -42,7 +42,7 @@ class Exchange(StrEnum):
 
 
 class Queue(StrEnum):
-    """Durable queues of the worker. Consumers own theirs (`sms.own.<user>.*`)."""
+    """Durable queues of the worker. Consumers have their own queues (`sms.own.<user>.*`)."""
 
     TRANSACTIONAL = "sms.send.transactional"
     BULK = "sms.send.bulk"
@@ -59,7 +59,7 @@ RETRY_TIERS: Final[dict[str, int]] = {"5s": 5, "30s": 30, "2m": 120, "10m": 600}
 """Tier name -> wait in seconds. The queue of tier `5s` is `sms.retry.5s`, bound `5s.#`."""
 
 RETRYABLE: Final = (Queue.TRANSACTIONAL, Queue.BULK, Queue.REPORTS)
-"""Queues a tier can return to; each is bound `*.<queue>` on `sms.requeue`."""
+"""Queues that a tier can return copies to; each is bound `*.<queue>` on `sms.requeue`."""
 
 
 def retry_queue(tier: str) -> str:
@@ -94,15 +94,15 @@ class Header(StrEnum):
     ROUND = "sms-round"
     """Retry round the copy belongs to; absent = 0, the first delivery."""
     SEAL = "sms-seal"
-    """Keyed hash that proves the round to have been given by a worker."""
+    """Keyed hash that proves that a worker set the round."""
     ERRORS = "sms-errors"
     """How often our own code failed on this message."""
     REPORT_TRIES = "sms-report-tries"
-    """How often a delivery report came back because its message was not there yet."""
+    """How often a delivery report was retried because its message was not stored yet."""
     REPLAY = "sms-replay"
     """Set by `dead replay`: who asked for it."""
     NAMELESS = "sms-nameless"
-    """On copies of what came without a message id: the AMQP property is a stand-in, ignore it."""
+    """On copies of messages without a message id: the AMQP property is a stand-in, ignore it."""
     REASON = "sms-reason"
     """On `sms.dead`: why the message is there, for a person."""
     SOURCE = "sms-source-queue"

@@ -1,8 +1,9 @@
-"""How a refusal says what was expected and what came, without echoing what came.
+"""Writes refusals that say what was expected and what came, without repeating the value.
 
-Rules: an upstream service may have put the text or a number into any field, so a value is shown
-only where its form rules that out; of everything else the kind and the size are told. Problems are
-ASCII but for field names, short and bounded in number: they go into headers, events and logs.
+Rules: an upstream service may have put the text or a phone number into any field. So a value is
+shown only if its form rules that out; of all other values, only the kind and the size are shown.
+Problems are ASCII except for field names, short and bounded in number, because they go into
+headers, events and logs.
 """
 
 from __future__ import annotations
@@ -17,33 +18,33 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _MOST: Final = 20
-"""Problems listed of one message."""
+"""Most problems listed for one message."""
 _SHOWN: Final = 20
-"""Characters shown of a value."""
+"""Most characters shown of a value."""
 _NUMBERLIKE: Final = 7
-"""Digits from which on a value may be somebody's number."""
+"""A value with at least so many digits may be a phone number."""
 
 _DATE_FIRST: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[0-9TtZz:., +-]{0,30}", re.ASCII)
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 def problem(name: str, expected: str, got: str) -> str:
-    """One line: the name on the wire, what was expected, what came."""
+    """Return one line: the name on the wire, what was expected, what came."""
     return f"{name}: expected {expected}, got {got}"
 
 
 def refusal(problems: Iterable[str], message_id: str | None) -> DecodeError:
-    """A `DecodeError` for at least one problem; the reason is the first and the number of more."""
-    found = tuple(dict.fromkeys(problems))
-    more = len(found) - 1
-    reason = f"{found[0]} (and {more} more)" if more else found[0]
-    if len(found) > _MOST:
-        found = (*found[:_MOST], f"and {len(found) - _MOST} more")
-    return DecodeError(reason, message_id, found)
+    """Build a `DecodeError`; its reason is the first problem and the number of further ones."""
+    lines = tuple(dict.fromkeys(problems))
+    more = len(lines) - 1
+    reason = f"{lines[0]} (and {more} more)" if more else lines[0]
+    if len(lines) > _MOST:
+        lines = (*lines[:_MOST], f"and {len(lines) - _MOST} more")
+    return DecodeError(reason, message_id, lines)
 
 
 def kind(value: object) -> str:
-    """Type and size of a parsed JSON value, never its content."""
+    """Return type and size of a parsed JSON value, never its content."""
     if isinstance(value, dict | list):
         return f"{type_name(value)} with {_many(len(value), 'entry', 'entries')}"
     if isinstance(value, str):
@@ -52,7 +53,7 @@ def kind(value: object) -> str:
 
 
 def integer(value: object) -> str:
-    """What came where an integer of 64 bits was expected."""
+    """Describe a value that came instead of an integer of 64 bits."""
     if type(value) is int:
         return "one of more than 64 bits"
     if isinstance(value, str) and len(value) <= _SHOWN and _few_digits(value):
@@ -61,14 +62,14 @@ def integer(value: object) -> str:
 
 
 def moment(value: object) -> str:
-    """What came where a time was expected: shown when it is made like one."""
+    """Describe a value that came instead of a time; it is shown if it looks like a time."""
     if isinstance(value, str) and _DATE_FIRST.fullmatch(value):
         return json.dumps(value)
     return kind(value)
 
 
 def key(name: str, most: int = _SHOWN) -> str:
-    """The name of a free entry: escaped, shortened, hidden when it may be a number."""
+    """Return the name of a free entry: escaped, shortened, hidden if it may be a phone number."""
     return json.dumps(name[:most])[1:-1] if _few_digits(name) else "(many digits)"
 
 

@@ -1,9 +1,9 @@
-"""What providers report, as it came: published by the webhook on `sms.reports`.
+"""Raw reports of providers, which the webhook publishes on `sms.reports`.
 
-Rules: nothing is interpreted here, so nothing can be lost to a wrong interpretation; the adapter of
-the provider reads the fields later. It is bounded all the same, and holds whole characters only:
-what a worker reads it can store. Fields hold full numbers: this exchange is read by the worker
-alone.
+Rules: nothing is interpreted here, so a wrong interpretation cannot lose anything; the provider's
+adapter reads the fields later. A report is still bounded and holds whole characters only, so that
+a worker can store what it reads. Fields hold full phone numbers, so only the worker reads this
+exchange.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ ReportKind = Literal["delivery", "optout", "optin"]
 
 
 class RawReport(Wire):
-    """One report of a provider's callback, its fields as they came."""
+    """One report of a provider's callback, with its fields as they came."""
 
     provider: Line
-    """Configured id."""
+    """Configured provider id."""
     kind: ReportKind
     received_at: Moment
     """When the webhook had read it."""
     fields: Annotated[dict[Name, Value], Field(max_length=MAX_FIELDS)]
-    """One report; the name of a nested field is its path, e.g. `data.to.0.status`."""
+    """Fields of the report; the name of a nested field is its path, e.g. `data.to.0.status`."""
 
 
 def decode_report(body: bytes) -> RawReport:

@@ -1,1 +1,1 @@
-"""Who is told of trouble, how, and how often."""
+"""Alerts: records them, and notifies people of them."""

@@ -1,10 +1,10 @@
-"""Alerts and breaker changes, as metric events and log lines.
+"""Publishes alerts and breaker changes as metric events and log lines.
 
-Rules: an alert names what happened, to whom, and what a person can do. `metric.alert` goes out at
-once, from the replica that sees it, best effort like every metric event. The same trouble told
-again has the same id until it is over, whichever replica tells it
-(`domain.alerts.notices.identity`). What was told waits here for whoever records it
-(`alerting.recorder`): nobody waits for that, and the oldest gives way where nobody fetches it.
+Rules: an alert says what happened, at which provider, and what a person can do. The replica that
+sees it publishes `metric.alert` at once, best effort like every metric event. A trouble has the
+same id on every replica until it is over (`domain.alerts.notices.identity`). Each observation waits
+here until the recorder stores it (`alerting.recorder`). Nothing waits for the recorder: if it is
+too slow, the oldest observation is dropped.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from worker.ports.providers import BreakerState
 
 _WAITING: Final = 256
-"""Sightings that wait to be recorded."""
+"""Most observations that wait to be recorded."""
 _log = structlog.get_logger(__name__)
 
 
 class Alerts:
-    """Publishes alerts; remembers which are open, so that one trouble is told once.
+    """Publishes alerts; remembers which are open, so that each trouble is reported once.
 
     Args:
         broadcast: takes metric events.
@@ -52,7 +52,7 @@ class Alerts:
         self._waiting: deque[AlertObservation] = deque(maxlen=_WAITING)
 
     def standing(self) -> list[str]:
-        """What was raised and is not over, one line each."""
+        """Return the open troubles of this replica, one line each."""
         return [
             f"{each.code}{f' ({each.provider})' if each.provider else ''}: {each.reason}"
             for each in self._open.values()
@@ -68,9 +68,9 @@ class Alerts:
         evidence: dict[str, str] | None = None,
         ident: str | None = None,
     ) -> None:
-        """Something happened that has no end: each time is told.
+        """Report something that happened and has no end; each time is reported.
 
-        With an id (a UUID), every replica tells it, and it is one alert.
+        With `ident` (a UUID), the reports of several replicas are one alert.
         """
         now = self._clock.now()
         if ident is None:
@@ -99,7 +99,7 @@ class Alerts:
         suggested_command: str | None = None,
         evidence: dict[str, str] | None = None,
     ) -> None:
-        """Something began; told once until `over`."""
+        """Report that a trouble began; it is reported once until `resolve`."""
         trouble = key(code, provider)
         if trouble in self._open:
             return
@@ -118,34 +118,34 @@ class Alerts:
         self._tell(self._open[trouble])
 
     def resolve(self, code: AlertCode, reason: str, *, provider: str | None = None) -> None:
-        """It ended; told only where it was raised."""
+        """Report that a trouble ended; does nothing if this replica did not raise it."""
         began = self._open.pop(key(code, provider), None)
         if began is not None:
             self._tell(replace(began, reason=reason, at=self._clock.now(), over=True))
 
-    # --- for whoever records them ----------------------------------------------------------
+    # --- for the recorder --------------------------------------------------------------------
 
     def unrecorded(self) -> list[AlertObservation]:
-        """What nobody has put down yet, oldest first."""
+        """Return the observations that are not recorded yet, oldest first."""
         return list(self._waiting)
 
-    def recorded(self, sighting: AlertObservation) -> None:
-        """It need not wait any more."""
-        if self._waiting and self._waiting[0] is sighting:
+    def recorded(self, observation: AlertObservation) -> None:
+        """Remove an observation that is recorded now."""
+        if self._waiting and self._waiting[0] is observation:
             self._waiting.popleft()
 
     def seen(self) -> list[AlertObservation]:
-        """The troubles this replica sees now."""
+        """Return the troubles that this replica sees now."""
         return list(self._open.values())
 
     def known(self, ids: Mapping[str, str]) -> None:
-        """Ids by key that a trouble which begins now has, since other replicas see it too."""
+        """Set the ids, by key, of troubles that other replicas see: ours get the same ids."""
         self._known = ids
 
     def breaker_changed(
         self, provider: str, old: BreakerState, new: BreakerState, reason: str
     ) -> None:
-        """A breaker changed its state."""
+        """Report that a breaker changed its state."""
         _log.warning("breaker", provider=provider, old=str(old), new=str(new), reason=reason)
         metric = BreakerMetric(
             provider=provider,
@@ -158,19 +158,21 @@ class Alerts:
         self._broadcast.metric(metric.event, encode(metric))
 
     def account_fault(self, provider: str, fault: str | None) -> None:
-        """A provider refuses our account for every message; None: it takes messages again."""
+        """Raise an alert if a provider refuses our account for every message; None resolves it."""
         if fault is None:
-            self.resolve(AlertCode.ACCOUNT_FAULT, "messages are taken again", provider=provider)
+            self.resolve(
+                AlertCode.ACCOUNT_FAULT, "the provider takes messages again", provider=provider
+            )
             return
         self.raise_alert(
             AlertCode.ACCOUNT_FAULT,
-            f"{fault}: every message would fare the same, the breaker is open",
+            f"{fault}: the provider would refuse every message, so the breaker is open",
             provider=provider,
             suggested_command=f"sms-worker ctl reset-breaker {provider} -r 'put right'",
         )
 
     def refusals(self, provider: str, code: str, what: str) -> None:
-        """A provider refuses many messages that another one may take."""
+        """Report that a provider refuses many messages that another provider may take."""
         self.event(
             AlertCode.REFUSALS,
             f"{provider}: {what}; the other provider is asked, where there is one",
@@ -180,7 +182,7 @@ class Alerts:
         )
 
     def _tell(self, what: AlertObservation) -> None:
-        """Out at once; then to whoever records it."""
+        """Publish and log an observation at once, then queue it for the recorder."""
         reason = f"over: {what.reason}" if what.over else what.reason
         severity = "info" if what.over else what.severity
         _log.warning(

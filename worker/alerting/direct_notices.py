@@ -1,14 +1,15 @@
-"""What this replica told people of by itself, because the store was away.
+"""Remembers the alerts that this replica sent to people while the store was unavailable.
 
-Rules: it is noted before it is sent, for it may be recorded while it is being sent; what reached
-nobody is taken back. The recorder says so in the book of alerts, and then forgets it.
+Rules: an id is noted before the notice is sent, because the alert may be recorded meanwhile. If
+the notice reaches nobody, the id is taken back. The recorder marks these alerts as sent in the book
+of alerts, then forgets the ids.
 """
 
 from __future__ import annotations
 
 
 class DirectNotices:
-    """Ids of alerts that people were told of without the book."""
+    """Ids of alerts that were sent to people without the book."""
 
     def __init__(self) -> None:
         self._ids: set[str] = set()
@@ -17,13 +18,13 @@ class DirectNotices:
         return ident in self._ids
 
     def note(self, ident: str) -> None:
-        """People are being told."""
+        """Note that a notice is about to be sent."""
         self._ids.add(ident)
 
     def take_back(self, ident: str) -> None:
-        """Nobody could be reached."""
+        """Remove an id, because the notice reached nobody."""
         self._ids.discard(ident)
 
     def forget(self) -> None:
-        """The book has all of them."""
+        """Forget all ids, because the book has them now."""
         self._ids.clear()

@@ -1,11 +1,11 @@
-"""A notice in the format of each chat service, and what its answer says.
+"""Writes a notice in the format of each chat service, and reads the service's answer.
 
-Rules: pure. Reasons and evidence are data: nothing in them becomes a link, a mention or markup, by
-what the service documents for that, or where it documents nothing by a zero-width space within the
-sign. A text beyond the service's limit loses the ends of its long lines first, then its last lines;
-it is cut before it is escaped. Nothing is sent that the service does not know.
+Rules: pure. Reasons and evidence are data: nothing in them becomes a link, a mention or markup.
+They are escaped as the service documents it; where it documents nothing, a zero-width space breaks
+the markup. A text over the service's limit first loses the ends of its long lines, then its last
+lines. It is cut before it is escaped. Only fields that the service knows are sent.
 
-| service | takes | at most | has it when it answers |
+| service | accepts | at most | has taken it if it answers |
 |---|---|---|---|
 | json | the fields of `metric.alert` and more, see `contracts` | | 2xx |
 | slack | `text`, in which & < > are escaped; markup switched off | 4,000 characters | 200 |
@@ -13,8 +13,8 @@ it is cut before it is escaped. Nothing is sent that the service does not know.
 | teams | a message with an adaptive card, whose text runs know no markup | 28 KB | 200, 202 |
 | discord | `content` as markdown; mentions switched off | 2,000 UTF-16 units | 200, 204 |
 
-Teams' 202 and Discord's 204 say that it was taken, not that it is shown: neither says more. (Of
-Discord one may ask more: `?wait=true` in the address.)
+Teams' 202 and Discord's 204 say that the notice was taken, not that it is shown. Discord says more
+if the address contains `?wait=true`.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
     from worker.domain.alerts.notice_text import Notice
 
 HEAD_BYTES: Final = 1_024
-"""How much of an answer is looked at."""
+"""Bytes of an answer that are read."""
 _DISCORD_MOST: Final = 2_000
 _MOST: Final = 4_000
 _LINE: Final = 400
-"""Characters that are left of each line where the whole is too long."""
+"""Characters that are kept of each line if the whole text is too long."""
 _LINES: Final = 80
-"""Lines of a card: each is an element with some 80 bytes of its own."""
+"""Most lines of a card: each line is an element that adds about 80 bytes."""
 _GAP: Final = "\u200b"
 _CUT: Final = "..."
 
@@ -52,7 +52,7 @@ _DENIED: Final[Mapping[Service, re.Pattern[bytes]]] = {
     Service.SLACK: re.compile(rb'"(ok|success)"\s*:\s*false'),
     Service.TEAMS: re.compile(rb"HTTP error"),
 }
-"""What is said with a 200 by services that did not take it after all."""
+"""What the body of a 200 contains if the service did not take the notice after all."""
 _TOLD: Final = {
     Service.JSON: range(200, 300),
     Service.SLACK: (200,),
@@ -63,7 +63,7 @@ _TOLD: Final = {
 
 
 def body(service: Service, notice: Notice) -> bytes:
-    """The notice as this service takes it."""
+    """Return the notice as this service accepts it."""
     if service is Service.JSON:
         return _alert(notice)
     made = _CHATS[service](f"{notice.subject}\n{notice.text}")
@@ -81,14 +81,14 @@ def told(service: Service, status: int, head: bytes) -> bool:
     Args:
         service: who answered.
         status: of the answer.
-        head: the beginning of its body, where the service `denies`.
+        head: the beginning of its body; needed only if `denies(service)`.
     """
     denied = _DENIED.get(service)
     return status in _TOLD[service] and not (denied and denied.search(head))
 
 
 def _alert(notice: Notice) -> bytes:
-    """The alert as `metric.alert` has it, with the notice in words."""
+    """Return the fields of `metric.alert` and the notice as text."""
     alert = notice.alert
     return encode(
         AlertNotice(
@@ -147,7 +147,7 @@ _CHATS: Final[Mapping[Service, Callable[[str], dict[str, Any]]]] = {
 
 
 def _fitted(text: str, most: int, escaped: Callable[[str], str]) -> str:
-    """The text escaped, with as much of it as fits. Escaping makes no text shorter."""
+    """Escape as much of the text as fits. Escaping never makes a text shorter."""
     lines = (line if len(line) <= _LINE else line[:_LINE] + _CUT for line in text.split("\n"))
     shorter = "\n".join(lines)
     for whole in (text, shorter):
@@ -160,5 +160,5 @@ def _fitted(text: str, most: int, escaped: Callable[[str], str]) -> str:
 
 
 def _units(text: str) -> int:
-    """Length as the services count it: an emoji is two."""
+    """Length in UTF-16 units, as the services count it: an emoji is two."""
     return len(text.encode("utf-16-le", errors="replace")) // 2

@@ -1,9 +1,9 @@
-"""Notices by mail.
+"""Sends notices by mail.
 
-Rules: one mail a recipient, who sees no other. Headers are made by the standard library, from one
-line each. With `starttls` nothing, a password least of all, is sent before the connection is
-encrypted and the server's certificate is verified. Errors name the server's answer, never what was
-sent to it.
+Rules: each recipient gets a separate mail and sees no other recipient. The standard library writes
+the headers, each from a single line. With `starttls`, nothing is sent (above all no password)
+before the connection is encrypted and the server's certificate is verified. Errors give the
+server's answer, never what we sent.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 
 class Mail:
-    """Hands mails to one server.
+    """Sends mails through one server.
 
     Args:
         cfg: the server.
-        timeout_s: longest time for one mail, from the name lookup to the server's yes.
-        tls: trust other than the system's.
+        timeout_s: longest time for one mail, from the name lookup until the server accepts it.
+        tls: certificates to trust instead of the system's.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Mail:
 
 
 def message(sender: str, recipient: str, notice: Notice) -> EmailMessage:
-    """The mail. All notices of one alert are one thread."""
+    """Build the mail. All notices of one alert form one thread."""
     made = EmailMessage()
     made["From"] = sender
     made["To"] = recipient
@@ -80,6 +80,6 @@ def message(sender: str, recipient: str, notice: Notice) -> EmailMessage:
 
 
 def _plain(error: Exception) -> str:
-    """The kind of error and the server's code; its text may repeat what it was sent."""
+    """Return the kind of error and the server's code; its text may repeat what we sent."""
     code = getattr(error, "code", None)
     return f"{type(error).__name__} {code}" if isinstance(code, int) else type(error).__name__

@@ -1,11 +1,12 @@
-"""Tells people of alerts: new ones, those nobody acknowledged, those that are over.
+"""Notifies people of alerts: new ones, unacknowledged ones, and those that are over.
 
-Rules: no leader. Every replica looks, and tells what it could claim by compare-and-set; a claim
-that is not settled in time is anybody's again, so a notice may come twice and is never lost by a
-death. Each recipient is tried a bounded number of times, the others do not wait for it. With the
-store away there is no book to look at: then a replica tells by itself of the critical trouble it
-could not record, once; when the store is back the book says that it is over. All of it in a task of
-its own, within its own timeouts: no message ever waits for it.
+Rules: there is no leader. Every replica looks for due notices and sends those that it claims by
+compare-and-set. A claim that is not settled in time is free again: a notice may arrive twice, but
+it is not lost when a replica dies. Each recipient is tried a limited number of times, and no
+recipient waits for another. While the store is unavailable there is no book of alerts. Then a
+replica sends, once, each critical trouble that it could not record. When the store is back, the
+notice that it is over comes from the book again. All this runs in its own task with its own
+timeouts: no message ever waits for it.
 """
 
 from __future__ import annotations
@@ -39,9 +40,9 @@ if TYPE_CHECKING:
 
 EVERY_S: Final = 2.0
 DIRECTLY_AFTER_S: Final = 15.0
-"""How long the store must be away before a replica tells by itself: an election takes less."""
+"""Seconds without the store before a replica sends notices itself; an election takes less."""
 RETURNED_S: Final = 5.0
-"""After the store was away: first every replica puts down what it saw and told meanwhile."""
+"""Seconds to wait when the store is back: first each replica records what it saw and sent."""
 _DIRECTLY_AGAIN_S: Final = 60.0
 _log = structlog.get_logger(__name__)
 
@@ -50,11 +51,11 @@ class Source(Alerts, Protocol):
     """The alerts of this process."""
 
     def unrecorded(self) -> list[AlertObservation]:
-        """What is not in the book yet."""
+        """Return the observations that are not in the book yet."""
         ...
 
     def seen(self) -> list[AlertObservation]:
-        """The troubles this replica sees now."""
+        """Return the troubles that this replica sees now."""
         ...
 
 
@@ -63,14 +64,14 @@ class Notifier(Loop):
 
     Args:
         source: alerts of this process.
-        book: alerts of all.
-        snapshots: whom to tell.
-        post: how.
-        direct: noted here what is told while the store is away.
+        book: alerts of all replicas.
+        snapshots: name the recipients.
+        post: sends a notice.
+        direct: remembers what is sent while the store is unavailable.
         clock: time.
         background: runs the loop.
-        repeat_s: seconds until an unacknowledged critical alert is told again.
-        settle_s: seconds a trouble must be over before that is told.
+        repeat_s: seconds until an unacknowledged critical alert is sent again.
+        settle_s: seconds a trouble must be over before people are notified of that.
         directly_after_s: see `DIRECTLY_AFTER_S`.
     """
 
@@ -108,24 +109,24 @@ class Notifier(Loop):
             await asyncio.sleep(EVERY_S)
 
     async def turn(self) -> None:
-        """Tell all that is due."""
+        """Send all notices that are due."""
         try:
             while await self.look():
-                pass  # one at a time: each claim is made on what was read just before it
+                pass  # one at a time: each claim needs what was read just before it
         except StoreUnavailable:
             self._quiet_until = self._clock.monotonic() + RETURNED_S
             await self._directly()
 
     async def look(self) -> bool:
-        """End what nobody sees any more, tell one thing that is due.
+        """Close alerts that no replica sees any more, and send one notice that is due.
 
         Returns:
-            Whether anything was told, so that there may be more. Raises `StoreUnavailable`.
+            Whether a notice was sent; then more may be due. Raises `StoreUnavailable`.
         """
-        recipients, found = self._recipients(), await self._book.recent()
+        recipients, alerts = self._recipients(), await self._book.recent()
         if self._clock.monotonic() < self._quiet_until:
             return False
-        for alert, now in found:
+        for alert, now in alerts:
             if unseen(alert, now):
                 await self._book.close(alert, now)
                 continue
@@ -136,7 +137,7 @@ class Notifier(Loop):
         return False
 
     def _recipients(self) -> list[str]:
-        """Whom the flags name, as far as the settings let us reach them."""
+        """Return the recipients that the flags name and that the settings let us reach."""
         state = self._snapshots.current
         named = state.flags.migration.notify if state else ()
         problems = [problem for each in named if (problem := self._post.problem(each))]
@@ -163,7 +164,7 @@ class Notifier(Loop):
             self._source.event(AlertCode.NOTIFICATION_FAILED, given_up, severity="warning")
 
     async def _send(self, recipients: Sequence[str], said: Notice) -> dict[str, str]:
-        """To all at once; why not, by those who could not be reached."""
+        """Send to all at the same time; return the reason for each recipient not reached."""
         results = await asyncio.gather(
             *(self._post.send(each, said) for each in recipients), return_exceptions=True
         )
@@ -189,30 +190,30 @@ class Notifier(Loop):
         return failed
 
     async def _directly(self) -> None:
-        """Without the book: what this replica sees, and could not put down."""
+        """Send notices of the critical troubles that this replica sees but cannot record."""
         now, recipients = self._clock.now(), self._recipients()
         standing = {each.id for each in self._source.seen()}
-        for sighting in self._source.unrecorded():
-            stands = sighting.id in standing and not sighting.over
-            old_enough = now - sighting.at >= self._directly_after
-            if stands and old_enough and sighting.severity == "critical" and recipients:
-                await self._tell_directly(sighting, now, recipients)
+        for observation in self._source.unrecorded():
+            stands = observation.id in standing and not observation.over
+            old_enough = now - observation.at >= self._directly_after
+            if stands and old_enough and observation.severity == "critical" and recipients:
+                await self._tell_directly(observation, now, recipients)
 
     async def _tell_directly(
-        self, sighting: AlertObservation, now: datetime, recipients: Sequence[str]
+        self, observation: AlertObservation, now: datetime, recipients: Sequence[str]
     ) -> None:
-        """Once; again only where nobody at all could be reached."""
-        at = self._clock.monotonic()
-        waiting = at < self._tried.get(sighting.id, at)
-        if sighting.id in self._direct or waiting:
+        """Send a notice once; again only if nobody at all was reached."""
+        moment = self._clock.monotonic()
+        waiting = moment < self._tried.get(observation.id, moment)
+        if observation.id in self._direct or waiting:
             return
-        self._tried[sighting.id] = at + _DIRECTLY_AGAIN_S
-        self._direct.note(sighting.id)  # before: it may be recorded while we send
-        failed = await self._send(recipients, notice(alone(sighting), Kind.NEW, now))
+        self._tried[observation.id] = moment + _DIRECTLY_AGAIN_S
+        self._direct.note(observation.id)  # before: it may be recorded while we send
+        failed = await self._send(recipients, notice(alone(observation), Kind.NEW, now))
         if len(failed) == len(recipients):
-            self._direct.take_back(sighting.id)
+            self._direct.take_back(observation.id)
 
 
 def _mark(kind: Kind, recipient: str) -> str:
-    """Stands for a recipient who has a notice."""
+    """Return the mark of a recipient who has this notice."""
     return f"{kind} {hashlib.sha256(recipient.encode()).hexdigest()[:16]}"

@@ -1,8 +1,8 @@
-"""Puts what this replica tells into the book of alerts that all replicas share.
+"""Records this replica's alerts in the book of alerts that all replicas share.
 
-Rules: nothing waits for it; what happened while the store was away is put down when it is back, in
-order. What this replica still sees it confirms every few seconds, so that a trouble ends with the
-last replica that sees it, be it by its end.
+Rules: nothing waits for it. What happened while the store was unavailable is recorded in order when
+the store is back. Every few seconds a replica confirms the troubles that it still sees. So a
+trouble is over when no replica sees it any more, even if the last one died.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 EVERY_S: Final = 1.0
 CONFIRM_EVERY: Final = 5
-"""Rounds between confirmations; several of them fit into `notices.UNSEEN_S`."""
+"""Rounds between confirmations; several confirmations fit into `notices.UNSEEN_S`."""
 _log = structlog.get_logger(__name__)
 
 
@@ -34,29 +34,29 @@ class Source(Protocol):
     """The alerts of this process."""
 
     def unrecorded(self) -> list[AlertObservation]:
-        """What nobody has put down yet, oldest first."""
+        """Return the observations that are not recorded yet, oldest first."""
         ...
 
-    def recorded(self, sighting: AlertObservation) -> None:
-        """It need not wait any more."""
+    def recorded(self, observation: AlertObservation) -> None:
+        """Remove an observation that is recorded now."""
         ...
 
     def seen(self) -> list[AlertObservation]:
-        """The troubles this replica sees now."""
+        """Return the troubles that this replica sees now."""
         ...
 
     def known(self, ids: Mapping[str, str]) -> None:
-        """Ids by key that what begins now has."""
+        """Set the ids, by key, of troubles that other replicas see."""
         ...
 
 
 class Recorder(Loop):
-    """A service that records alerts.
+    """Records alerts in the background.
 
     Args:
         source: alerts of this process.
-        book: alerts of all.
-        direct: what people were told of while the store was away.
+        book: alerts of all replicas.
+        direct: the alerts that were sent to people while the store was unavailable.
         background: runs the loop.
     """
 
@@ -75,25 +75,25 @@ class Recorder(Loop):
             try:
                 await self.round()
             except StoreUnavailable as away:
-                _log.warning("alerts not recorded: the store is away", error=str(away))
+                _log.warning("alerts not recorded: the store is unavailable", error=str(away))
             await asyncio.sleep(EVERY_S)
 
     async def round(self) -> None:
-        """Record what waits, confirm what stands, learn what others see.
+        """Record new observations, confirm open troubles, learn what other replicas see.
 
         Raises `StoreUnavailable`.
         """
-        for sighting in self._source.unrecorded():
-            await self._book.record(sighting, told=sighting.id in self._direct)
-            self._source.recorded(sighting)
+        for observation in self._source.unrecorded():
+            await self._book.record(observation, told=observation.id in self._direct)
+            self._source.recorded(observation)
         if self._rounds % CONFIRM_EVERY == 0:
             await self._confirm()
         self._rounds += 1
 
     async def _confirm(self) -> None:
-        for sighting in self._source.seen():
-            await self._book.confirm(sighting, told=sighting.id in self._direct)
+        for observation in self._source.seen():
+            await self._book.confirm(observation, told=observation.id in self._direct)
         self._direct.forget()
-        found = reversed(await self._book.recent())  # of one key the newest counts
-        shared = [alert for alert, now in found if same(alert, now)]
+        oldest_first = reversed(await self._book.recent())  # the newest alert of a key counts
+        shared = [alert for alert, now in oldest_first if same(alert, now)]
         self._source.known({key(each.code, each.provider): each.id for each in shared})

@@ -1,6 +1,6 @@
-"""Which way a recipient is reached: an address on the web by webhook, any other by mail.
+"""Sends a notice to a recipient: to a web address by webhook, to any other by mail.
 
-Rules: nothing but `NotDelivered` comes out of it: a notice that cannot be sent costs no worker.
+Rules: it raises `NotDelivered` only, so a notice that cannot be sent never ends a worker.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Notices:
 
     Args:
         mail: the mail server; None: none is set.
-        webhook: the way to addresses on the web.
+        webhook: posts to web addresses.
     """
 
     def __init__(self, mail: Mail | None, webhook: Webhook) -> None:
@@ -28,18 +28,18 @@ class Notices:
         self._webhook = webhook
 
     def problem(self, recipient: str) -> str | None:
-        """See `Post.problem`."""
+        """See `NoticeSender.problem`."""
         if "://" in recipient or self._mail is not None:
             return None
         return f"{recipient}: no mail server is set (SMS_SMTP__HOST)"
 
     async def send(self, recipient: str, notice: Notice) -> None:
-        """See `Post.send`."""
+        """See `NoticeSender.send`."""
         try:
             await self._send(recipient, notice)
         except NotDelivered:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever a library raises ends no worker
+        except Exception as error:  # noqa: BLE001 - no error of a library may end a worker
             raise NotDelivered(f"our own error: {type(error).__name__}") from None
 
     async def _send(self, recipient: str, notice: Notice) -> None:

@@ -1,11 +1,11 @@
-"""Notices to an address on the web: one POST of JSON, in the format the service there takes.
+"""Sends a notice to a web address: one POST of JSON, in the format of the service there.
 
-Rules: https only; no redirects, no proxies from the environment, no cookies. The address goes out
-as it was given, octet for octet: a signature holds for one spelling. The name is resolved once, and
-the connection goes to the very addresses that were judged: none may be private, loopback,
-link-local, multicast, reserved or shared, or an IPv6 form of such a one, unless the settings allow
-it. What counts as a delivery is said in `formats`. The path of an address may be a secret: errors
-name the host alone.
+Rules: https only; no redirects, no proxies from the environment, no cookies. The address is used
+byte for byte as it was given, because a signature holds for one spelling only. The name is resolved
+once, and the connection goes to exactly the addresses that were checked. None of them may be
+private, loopback, link-local, multicast, reserved or shared, nor an IPv6 form of such an address,
+unless the settings allow it. `formats` says which answers count as a delivery. The path of an
+address may be a secret, so errors name the host only.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ _HEADERS: Final = {"Content-Type": "application/json", "User-Agent": "sms-migrat
 
 
 class NotPublic(OSError):  # noqa: N818 - a finding about an address
-    """A name leads to an address that nobody outside may reach."""
+    """A name leads to an address that is not public."""
 
 
 class Webhook:
     """Posts notices.
 
     Args:
-        timeout_s: longest time for one, from the name lookup to the head of the answer.
-        allow_private: whether addresses inside are allowed too.
-        tls: trust other than the system's.
+        timeout_s: longest time for one notice, from the name lookup to the head of the answer.
+        allow_private: whether private addresses are allowed too.
+        tls: certificates to trust instead of the system's.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Webhook:
         )
 
     def _judge_literal(self, host: str) -> None:
-        """An address in place of a name meets no resolver."""
+        """Check an IP address that stands in place of a name: the resolver never sees it."""
         try:
             ipaddress.ip_address(host)
         except ValueError:
@@ -99,7 +99,7 @@ class Webhook:
 
 
 class PublicOnly(AbstractResolver):
-    """Resolves a name to public addresses, or refuses it whole."""
+    """Resolves a name if all its addresses are public, else refuses it."""
 
     def __init__(self) -> None:
         self._resolver = ThreadedResolver()
@@ -107,35 +107,35 @@ class PublicOnly(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: AddressFamily | int = 0
     ) -> list[ResolveResult]:
-        """Addresses of a name. Raises `NotPublic` where any of them is none for us."""
-        found = await self._resolver.resolve(host, port, family)  # type: ignore[arg-type] # 0 is AF_UNSPEC
-        if not all(is_public(each["host"]) for each in found):
+        """Return the addresses of a name. Raises `NotPublic` if one of them is not public."""
+        addresses = await self._resolver.resolve(host, port, family)  # type: ignore[arg-type] # 0 is AF_UNSPEC
+        if not all(is_public(each["host"]) for each in addresses):
             raise NotPublic("leads to an address that is not public")
-        return found
+        return addresses
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to close."""
 
 
 def is_public(address: str) -> bool:
-    """Whether an address belongs to the internet at large."""
-    found = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(found, ipaddress.IPv6Address):
-        inner = found.ipv4_mapped or found.sixtofour or (found.teredo or (None, None))[1]
+    """Whether an address is reachable on the public internet."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo or (None, None))[1]
         if inner is not None:
             return is_public(str(inner))
-        if found.is_site_local:
+        if ip.is_site_local:
             return False
-    return found.is_global and not (found.is_multicast or found.is_reserved)
+    return ip.is_global and not (ip.is_multicast or ip.is_reserved)
 
 
 def body(notice: Notice, recipient: str = "") -> bytes:
-    """The notice as the service at this address takes it; without one, in the general format."""
+    """Return the notice in the format of the service at this address (default: `json`)."""
     return formats.body(web(recipient)[0], notice)
 
 
 async def _judge(service: Service, host: str, response: aiohttp.ClientResponse) -> None:
-    """Raises `NotDelivered` unless the service has taken the notice."""
+    """Raise `NotDelivered` unless the service has taken the notice."""
     head = b""
     if formats.denies(service):
         head = await response.content.read(formats.HEAD_BYTES)
@@ -144,7 +144,7 @@ async def _judge(service: Service, host: str, response: aiohttp.ClientResponse) 
 
 
 def _plain(error: BaseException) -> str:
-    """The kind of error, and of the system's the word for it; never an address."""
+    """Return a short description of an error that never contains an address."""
     inner = error.__cause__ if isinstance(error.__cause__, NotPublic) else error
     if isinstance(inner, NotPublic):
         return str(inner)

@@ -1,1 +1,1 @@
-"""The one room where everything is built: settings in, services in start order out."""
+"""Builds everything from the settings and puts the services in start order."""

@@ -1,4 +1,4 @@
-"""The provider accounts: adapters, the guards in front of them, and the watch over them."""
+"""Builds the provider accounts: an adapter for each, with its guard in front."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
-    """The providers by role: settings, adapter, and what stands in front of it."""
+    """The settings, the adapter and the guard of each provider, by role."""
 
     settings: Mapping[Role, ProviderSettings]
     providers: Mapping[Role, Provider]
@@ -32,7 +32,7 @@ class Accounts:
         return frozenset(p.id for p in self.providers.values() if p.gives_reports)
 
     async def close(self) -> None:
-        """End account checks, close connections."""
+        """End the account checks and close the connections."""
         for guard in self.guards.values():
             await guard.close()
         for provider in self.providers.values():
@@ -40,7 +40,7 @@ class Accounts:
 
 
 def accounts_of(runtime: Runtime) -> Accounts:
-    """Both providers, each behind its guard."""
+    """Build both providers, each behind its guard."""
     settings = {Role.TARGET: runtime.cfg.target, Role.LEGACY: runtime.cfg.legacy}
     providers = {role: _provider(runtime, account) for role, account in settings.items()}
     alerts = runtime.alerts
@@ -65,9 +65,9 @@ def _provider(runtime: Runtime, account: ProviderSettings) -> Provider:
 
 
 def fingerprint(account: ProviderSettings) -> str:
-    """Tell a provider's account from another, without showing anything of it.
+    """Return a hash that identifies a provider's account and reveals nothing about it.
 
-    With another id, user or address, what was counted of the account before is no evidence.
+    When the id, user or address changes, counts of the old account are no longer evidence.
     """
     fields = (account.id, account.kind, account.preset, account.base_url, account.username)
     return hashlib.sha256("\n".join(map(str, fields)).encode()).hexdigest()[:16]

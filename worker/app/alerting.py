@@ -1,4 +1,4 @@
-"""What records alerts, and what tells people of them."""
+"""Builds the services that record alerts and notify people."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def alerting_services(
     runtime: Runtime, book: AlertBook, snapshots: Snapshots
 ) -> tuple[Service, ...]:
-    """The recorder, which puts alerts down, and the notifier, which tells people."""
+    """Build the recorder, which stores alerts, and the notifier, which notifies people."""
     cfg, alerts = runtime.cfg.notify, runtime.alerts
     direct = DirectNotices()
     recorder = Recorder(alerts, book, direct, runtime.background)
@@ -42,10 +42,10 @@ def alerting_services(
 
 
 def alert_unpublishable(runtime: Runtime) -> None:
-    """Alert of each message that cannot be published at all."""
+    """Raise an alert for each message that cannot be published at all."""
 
     def broken(message_id: str) -> None:
-        text = f"the broker closes the connection for {message_id}: it is not published"
+        text = f"the broker closes the connection because of {message_id}: it is not published"
         runtime.alerts.event(AlertCode.UNPUBLISHABLE, text, severity="critical")
 
     runtime.publisher.on_broken(broken)

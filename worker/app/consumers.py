@@ -1,8 +1,9 @@
-"""Each queue with its handler: the one place that composes wrappers around handlers.
+"""Connects each queue with its handler. Only this file puts wrappers around handlers.
 
-Rules: the outermost wrapper stands first in its list. A queue of messages has retry tiers behind
-it; a queue the broker itself fills has none, so there the broker repeats what fails. A control
-queue takes one delivery at a time and has a connection of its own.
+Rules: the outermost wrapper stands first in its list. What fails on a lane or on the report queue
+goes to the retry tiers. A queue that the broker itself fills has no retry tiers, so there the
+broker delivers again what fails. A control queue takes one delivery at a time and has its own
+connection.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def wrap(handler: Handler, wrappers: Sequence[Wrapper]) -> Handler:
 
 
 def lane_consumers(runtime: Runtime, send: SendHandler) -> dict[Lane, Consumer]:
-    """One consumer a lane."""
+    """Build one consumer for each lane."""
     return {
         lane: _retried(runtime, queue, runtime.cfg.prefetch[lane], send, send.settler.give_up)
         for queue, lane in LANE_OF_QUEUE.items()
@@ -52,24 +53,24 @@ def lane_consumers(runtime: Runtime, send: SendHandler) -> dict[Lane, Consumer]:
 
 
 def report_consumer(runtime: Runtime, handler: ReportHandler) -> Consumer:
-    """Delivery reports."""
+    """Build the consumer of delivery reports."""
     return _retried(runtime, Queue.REPORTS, REPORT_PREFETCH, handler, handler.give_up)
 
 
 def lost_consumer(runtime: Runtime, send: SendHandler) -> Consumer:
-    """What the broker itself took out of a lane."""
+    """Build the consumer of messages that the broker itself took out of a lane."""
     return _repeated_by_broker(runtime, Queue.LOST, LostHandler(send.settler))
 
 
 def unrouted_consumer(runtime: Runtime, send: SendHandler) -> Consumer:
-    """Commands published under a key that no lane is bound to."""
+    """Build the consumer of commands with a routing key that no lane is bound to."""
     return _repeated_by_broker(runtime, Queue.UNROUTED_COMMANDS, UnroutedHandler(send.settler))
 
 
 def _retried(
     runtime: Runtime, queue: Queue, prefetch: int, handler: Handler, give_up: GiveUp
 ) -> Consumer:
-    """A queue whose failures go round the retry tiers before they are given up."""
+    """Build a consumer whose failed deliveries go to the retry tiers before they are given up."""
     bounded_by_tiers = partial(
         bounded_errors, give_up=give_up, publisher=runtime.publisher, clock=runtime.clock
     )
@@ -80,7 +81,7 @@ def _retried(
 
 
 def _repeated_by_broker(runtime: Runtime, queue: Queue, handler: Handler) -> Consumer:
-    """A queue that no retry tier leads back to: the broker repeats what fails, a bounded time."""
+    """Build a consumer without retry tiers: the broker repeats what fails, up to its limit."""
     wrappers: list[Wrapper] = [partial(traced, tracer=runtime.tracing), logged]
     return _consumer(runtime, queue, REPORT_PREFETCH, wrap(handler, wrappers))
 
@@ -99,7 +100,7 @@ def _consumer(runtime: Runtime, queue: Queue, prefetch: int, handler: Handler) -
 def control_consumer(
     runtime: Runtime, connection: BrokerConnection, queue: Queue, handler: Handler
 ) -> Consumer:
-    """A control queue: what fails again and again is given up, with an alert."""
+    """Build the consumer of a control queue: what keeps failing is given up with an alert."""
 
     def gave_up(text: str) -> None:
         runtime.alerts.event(AlertCode.CONTROL_FAILED, text, severity="critical")

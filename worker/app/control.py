@@ -1,8 +1,8 @@
-"""The services that take commands and queries: composed apart from the sending of messages.
+"""Builds the services that take commands and queries, apart from those that send messages.
 
-Rules: a connection of its own with a short heartbeat, and a store client of its own with a short
-deadline: neither a busy lane nor a slow store stands before an emergency. One delivery at a time.
-Never held back with the lanes: a rollback must come through while nothing else may.
+Rules: control has its own connection with a short heartbeat and its own store client with a short
+timeout, so neither a busy lane nor a slow store delays an emergency. It takes one delivery at a
+time. It is never held back with the lanes: a rollback must get through even when nothing is sent.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ STORE_TIMEOUT_S: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class ControlStores:
-    """The collections that steering needs, on a store client of its own."""
+    """The collections that steering needs, on their own store client."""
 
     log: ControlLogStore
     alerts: AlertStore
@@ -66,7 +66,7 @@ class ControlStores:
 def control_services(
     runtime: Runtime, accounts: Accounts, follower: SnapshotFollower, decoder: CommandDecoder
 ) -> tuple[Service, ...]:
-    """Connection, store client, both consumers, the monitor and what alerts people, in order."""
+    """Build, in start order: connection, store client, both consumers, monitor, alerting."""
     connection = BrokerConnection(
         runtime.cfg.amqp_url.get_secret_value(),
         f"sms-worker control {runtime.replica[:8]}",

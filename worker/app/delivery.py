@@ -1,4 +1,4 @@
-"""What comes back about a message: delivery reports, opt-outs, and what the sweeper finds due."""
+"""Builds what handles a message after sending: delivery reports, opt-outs and the sweeper."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def wishes_of(runtime: Runtime, stores: Stores, decoder: CommandDecoder) -> Wishes:
-    """Record what providers tell of opt-outs."""
+    """Build what records the opt-outs that providers report."""
     return Wishes(
         suppressions=stores.suppressions,
         normalise=decoder.normalise,
@@ -34,14 +34,14 @@ def wishes_of(runtime: Runtime, stores: Stores, decoder: CommandDecoder) -> Wish
 def report_matcher(
     runtime: Runtime, stores: Stores, announcer: Announcer, wishes: Wishes
 ) -> Matcher:
-    """Find the attempt a delivery report is about."""
+    """Build the matcher, which finds the attempt that a delivery report is about."""
     return Matcher(stores.due, stores.reports, announcer, wishes, runtime.clock)
 
 
 def report_handler(
     runtime: Runtime, accounts: Accounts, stores: Stores, matcher: Matcher, wishes: Wishes
 ) -> ReportHandler:
-    """Handle delivery reports as the webhook handed them over."""
+    """Build the handler of the delivery reports that the webhook hands over."""
     return ReportHandler(
         providers={provider.id: provider for provider in accounts.providers.values()},
         reports=stores.reports,
@@ -61,7 +61,7 @@ def sweeper_of(
     announcer: Announcer,
     matcher: Matcher,
 ) -> Sweeper:
-    """Sweep what no delivery will come for any more."""
+    """Build the sweeper, which handles records that no delivery will come for any more."""
     return Sweeper(
         due=stores.due,
         messages=stores.records,

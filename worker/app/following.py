@@ -1,4 +1,4 @@
-"""The snapshot in force on this replica, and the heartbeat that says so."""
+"""Builds what keeps this replica on the snapshot in force and reports it in a heartbeat."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def snapshot_follower(
     metrics: AttemptMetrics,
     pending: PendingIntents,
 ) -> SnapshotFollower:
-    """Follow the control log; a fault of an account wakes it, so that other replicas learn soon."""
+    """Build the follower of the control log; an account fault wakes it, to tell other replicas."""
 
     def heartbeat(applied: int | None) -> Heartbeat:
         guards = accounts.guards.values()
@@ -60,5 +60,5 @@ def snapshot_follower(
 
 
 def wakeups(runtime: Runtime, follower: SnapshotFollower) -> Wakeups:
-    """Have the follower look at once where a new state is announced."""
+    """Build the listener that makes the follower read a newly announced state at once."""
     return Wakeups(runtime.consuming, runtime.background, Exchange.STATE, Key.STATE, follower.wake)

@@ -1,8 +1,8 @@
-"""What holds the lanes back, and what `/ready` says of it.
+"""Holds the lanes back while the store or the broker is unavailable, and reports it on `/ready`.
 
-Rules: the lanes stand still while the store is away, and every part that talks to the store reports
-here what it met. They stand still too while the broker takes no events: what was sent could not be
-told to anybody.
+Rules: the lanes stop while the store is unavailable. Every part that uses the store reports here
+whether it answered. The lanes also stop while the broker takes no events, because nobody would
+learn what was sent.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 
 class StoreHealth:
-    """Whether the store answers, as every part that uses it reports.
+    """Knows whether the store answers: every part that uses it reports here.
 
     Args:
-        lanes: held back while it is away.
-        alerts: told when it goes and comes.
+        lanes: held back while the store is unavailable.
+        alerts: get one alert when the store fails, resolved when it answers again.
     """
 
     def __init__(self, lanes: Lanes, alerts: Alerts) -> None:
@@ -39,16 +39,16 @@ class StoreHealth:
         self._away: str | None = None
 
     def on_return(self, call: Callable[[], None]) -> None:
-        """Have `call` called whenever the store is back."""
+        """Register `call`, which is called each time the store is back."""
         self._on_return.append(call)
 
     def report(self, reason: str | None) -> None:
-        """Take note that the store answered (None), or why it did not."""
+        """Record that the store answered (None), or why it did not."""
         if reason is not None and self._away is None:
             self._away = reason
             self._lanes.hold("store")
             self._alerts.raise_alert(
-                AlertCode.STORE, f"the store is away ({reason}): nothing is sent"
+                AlertCode.STORE, f"the store is unavailable ({reason}): nothing is sent"
             )
         elif reason is None and self._away is not None:
             self._away = None
@@ -58,18 +58,18 @@ class StoreHealth:
                 call()
 
     def check(self) -> tuple[bool, str]:
-        """Readiness."""
+        """Return whether the store answers, and why not."""
         return self._away is None, self._away or "reachable"
 
 
 class BrokerHealth:
-    """Whether the broker takes what we publish.
+    """Knows whether the broker takes what we publish.
 
     Args:
-        consuming: the connection deliveries come on.
-        publishing: the connection that a broker in memory or disk alarm blocks.
-        lanes: held back while it does: what was sent could not be told.
-        alerts: told when it begins and when it is over.
+        consuming: the connection that deliveries come on.
+        publishing: the connection that the broker blocks in a memory or disk alarm.
+        lanes: held back while it is blocked, because nobody would learn what was sent.
+        alerts: get one alert when the block begins, resolved when it ends.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class BrokerHealth:
             self._alerts.resolve(AlertCode.BROKER_BLOCKED, "the broker takes messages again")
 
     def check(self) -> tuple[bool, str]:
-        """Readiness."""
+        """Return whether both connections work, and why not."""
         if self._publishing.is_blocked:
             return False, "blocked by the broker: memory or disk alarm"
         return self._consuming.is_up and self._publishing.is_up, "both connections"
@@ -110,14 +110,14 @@ def health_server(
     store: StoreHealth,
     broker: BrokerHealth,
 ) -> WebServer:
-    """The private server for `/live`, `/ready` and what else an orchestrator asks."""
+    """Build the private server for `/live` and `/ready`, which an orchestrator calls."""
     checks = {
         "store": store.check,
         "state": lambda: (
             follower.is_fresh(),
-            "verified within its age" if follower.is_fresh() else "old",
+            "verified recently" if follower.is_fresh() else "not verified for too long",
         ),
-        "suppressions": lambda: (stores.suppressions.loaded, "loaded once at start"),
+        "suppressions": lambda: (stores.suppressions.loaded, "must be loaded once"),
         "broker": broker.check,
         **runtime.lanes.checks(),
     }

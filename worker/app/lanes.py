@@ -44,7 +44,7 @@ class Lanes:
         return all(consumer.consuming for consumer in self.consumers.values())
 
     def checks(self) -> Mapping[str, Callable[[], tuple[bool, str]]]:
-        """Readiness by lane."""
+        """Return the readiness check of each lane."""
         return {str(lane): _check(consumer) for lane, consumer in self.consumers.items()}
 
     async def start(self) -> None:
@@ -53,12 +53,12 @@ class Lanes:
             await consumer.start()
 
     async def drain(self) -> None:
-        """Begin nothing new; both lanes drain at once."""
+        """Take nothing new; both lanes drain at the same time."""
         self.draining = True
         await asyncio.gather(*(consumer.drain() for consumer in self.consumers.values()))
 
     async def stop(self) -> None:
-        """Let go of both."""
+        """Stop both consumers."""
         for consumer in self.consumers.values():
             await consumer.stop()
 

@@ -1,4 +1,4 @@
-"""What looks at the figures: the monitor, the reports, the probes, the watches."""
+"""Builds what watches both providers: measures, health reports, monitor, prober and watches."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def measuring_of(runtime: Runtime, accounts: Accounts, stores: ControlStores) -> Measuring:
-    """Measure the target for gates and queries."""
+    """Build what measures the target for gates and queries."""
     return Measuring(
         stores.slots,
         accounts.providers[Role.TARGET],
@@ -40,7 +40,7 @@ def measuring_of(runtime: Runtime, accounts: Accounts, stores: ControlStores) ->
 def health_reports(
     runtime: Runtime, accounts: Accounts, follower: SnapshotFollower, measuring: Measuring
 ) -> Reporting:
-    """Report on both providers, as a metric and as an answer."""
+    """Build the health reports on both providers, published as metrics and given as answers."""
     subjects = {
         role: Subject(provider.id, role, provider.gives_reports)
         for role, provider in accounts.providers.items()
@@ -64,7 +64,7 @@ def monitor_of(
     measuring: Measuring,
     reports: Reporting,
 ) -> Monitor:
-    """Look at the outcomes and act on the evidence."""
+    """Build the monitor, which looks at the outcomes and acts on the evidence."""
     cfg = runtime.cfg
     return Monitor(
         log=stores.log,
@@ -89,7 +89,7 @@ def monitor_of(
 
 
 def account_watch(runtime: Runtime, accounts: Accounts, follower: SnapshotFollower) -> AccountWatch:
-    """Ask the account calls at the health interval in force."""
+    """Build the watch on our accounts, which asks at the health interval in force."""
 
     def interval_s() -> float:
         state = follower.current
@@ -108,7 +108,7 @@ def account_watch(runtime: Runtime, accounts: Accounts, follower: SnapshotFollow
 def prober_of(
     runtime: Runtime, accounts: Accounts, stores: Stores, follower: SnapshotFollower
 ) -> Prober:
-    """Send validation traffic."""
+    """Build the prober, which sends validation traffic."""
     return Prober(
         snapshots=follower,
         records=stores.due,
@@ -124,18 +124,18 @@ def prober_of(
 
 
 def unrouted_watch(runtime: Runtime) -> UnroutedWatch:
-    """Count the events nobody takes; alert once while there are any."""
+    """Build the watch that counts events nobody receives, and alerts once while there are any."""
     alerts = runtime.alerts
 
     def counted(count: int) -> None:
         if count:
             alerts.raise_alert(
                 AlertCode.EVENTS_UNROUTED,
-                f"{count} events of the last hour were taken by nobody: no queue is bound to them",
+                f"nobody received {count} events of the last hour: no queue is bound to them",
                 severity="warning",
                 suggested_command="sms-worker unrouted",
             )
         else:
-            alerts.resolve(AlertCode.EVENTS_UNROUTED, "every event of the last hour was taken")
+            alerts.resolve(AlertCode.EVENTS_UNROUTED, "every event of the last hour was received")
 
     return UnroutedWatch(runtime.consuming, runtime.background, counted)

@@ -1,7 +1,7 @@
-"""How a process runs: what starts first, and what ends it.
+"""Runs a process: starts its services, waits for its end, drains and stops them.
 
-Rules: services start in the order given, drain and stop in the reverse. A background task that dies
-stops the process. So does SIGTERM or SIGINT, in good order.
+Rules: services start in the given order and drain and stop in the reverse order. The end is
+SIGTERM, SIGINT or the death of a background task.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Process:
     async def run(self, stop: asyncio.Event) -> None:
         """Start, wait for `stop` or the death of a background task, drain, stop.
 
-        Whatever fails, every service that began to start is drained and stopped; the first failure
-        is raised at the end.
+        If anything fails, every service that began to start is still drained and stopped. The
+        first failure is raised at the end.
         """
         failures: list[BaseException] = []
         begun: list[Service] = []
@@ -42,7 +42,7 @@ class Process:
                 _spare_the_collector()
                 _log.info("ready")
                 await self._ended(stop)
-        except Exception as error:  # noqa: BLE001 - raised below, once everything is put away
+        except Exception as error:  # noqa: BLE001 - raised below, after everything is stopped
             failures.append(error)
         _log.info("draining")
         for verb in ("drain", "stop"):
@@ -65,7 +65,10 @@ class Process:
         await self.run(stop)
 
     async def _start(self, stop: asyncio.Event, begun: list[Service]) -> bool:
-        """Start in order; `stop` (False) and a dying background task interrupt it."""
+        """Start in order; returns False if `stop` interrupted it.
+
+        Raises what a service or a background task died of.
+        """
         for service in self.services:
             begun.append(service)
             starting = asyncio.ensure_future(service.start())
@@ -94,7 +97,7 @@ class Process:
 
 
 class DrainTogether:
-    """Services that start in order and drain at once: their grace does not add up."""
+    """Services that start in order and drain together, so their grace times do not add up."""
 
     def __init__(self, *services: Service) -> None:
         self._services = services
@@ -105,7 +108,7 @@ class DrainTogether:
             await service.start()
 
     async def drain(self) -> None:
-        """Drain all at once."""
+        """Drain all at the same time."""
         await asyncio.gather(*(service.drain() for service in self._services))
 
     async def stop(self) -> None:
@@ -115,10 +118,10 @@ class DrainTogether:
 
 
 def _spare_the_collector() -> None:
-    """What stands now lives until the end: the garbage collector need not look at it again.
+    """Make the garbage collector skip all present objects, because they live until the end.
 
-    Records in flight are many and short-lived; with the default thresholds the collector would
-    look through all of them several times a second and find next to nothing.
+    It also runs less often than by default: it would scan the many short-lived records in flight
+    several times a second and free almost nothing.
     """
     gc.collect()
     gc.freeze()

@@ -1,6 +1,6 @@
-"""What every part of one worker process shares: settings, time, connections, alerts.
+"""Builds what every part of one worker process shares: settings, time, connections, alerts.
 
-Rules: made once, first of all, from the settings alone; nothing here is started.
+Rules: it is built first and once, from the settings alone. Building it starts nothing.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """One worker process, before anything is built for a purpose."""
+    """The parts that a worker process shares."""
 
     cfg: Settings
     clock: SystemClock
     background: Background
     replica: str
-    """Fresh at each start: names this process to the others."""
+    """Id of this process, new at each start; other replicas know it by this id."""
     consuming: BrokerConnection
     publishing: BrokerConnection
     publisher: AmqpPublisher
@@ -45,7 +45,7 @@ class Runtime:
 
 
 def runtime_of(cfg: Settings) -> Runtime:
-    """Make it; connects to nothing."""
+    """Build the runtime; connects to nothing."""
     clock, replica, amqp = SystemClock(), uuid4().hex, cfg.amqp_url.get_secret_value()
     background = Background()
     publishing = BrokerConnection(amqp, f"sms-worker publish {replica[:8]}", background)
@@ -74,6 +74,6 @@ def _database(cfg: Settings) -> Database:
 
 
 def naming_database(cfg: Settings) -> AbstractContextManager[None]:
-    """Report what fails within as a problem of `MONGO_URL`."""
+    """Report an error inside the block as a problem of `MONGO_URL`."""
     hosts = where(cfg.mongo_url.get_secret_value())
     return naming("MONGO_URL", f"database at {hosts}", address_check.why)

@@ -1,4 +1,4 @@
-"""The life of a message: what it takes to understand a command and to send it."""
+"""Builds what decodes a command and sends its message."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def command_decoder(cfg: MessageSettings) -> CommandDecoder:
-    """Understand commands by these settings."""
+    """Build the decoder of commands from these settings."""
     return CommandDecoder(
         normalise=normaliser(cfg.default_region, cfg.allowed_regions, strict=cfg.strict_numbers),
         key=cfg.hash_key.get_secret_value().encode(),
@@ -42,7 +42,7 @@ def command_decoder(cfg: MessageSettings) -> CommandDecoder:
 
 
 def attempt_metrics(runtime: Runtime, accounts: Accounts) -> AttemptMetrics:
-    """Count the attempts of this process."""
+    """Build the counters of this process's attempts."""
     providers = [settings.id for settings in accounts.settings.values()]
     return AttemptMetrics(runtime.clock, providers, slow_ms=flags.Thresholds().max_response_ms)
 
@@ -50,7 +50,7 @@ def attempt_metrics(runtime: Runtime, accounts: Accounts) -> AttemptMetrics:
 def metrics_publisher(
     runtime: Runtime, stores: Stores, metrics: AttemptMetrics
 ) -> MetricsPublisher:
-    """Publish and store what was counted."""
+    """Build what publishes and stores these counts."""
     return MetricsPublisher(
         metrics,
         runtime.publisher,
@@ -73,7 +73,7 @@ def send_handler(
     announcer: Announcer,
     pending: PendingIntents,
 ) -> SendHandler:
-    """Handle `SendSms`: decode, choose a provider, try it, announce what came of it."""
+    """Build the handler of `SendSms`: decode, choose a provider, try it, announce the result."""
 
     def own_numbers() -> tuple[str, ...]:
         state = follower.current

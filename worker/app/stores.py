@@ -1,4 +1,4 @@
-"""The collections behind their ports, and what must be there before anything starts."""
+"""Puts the collections behind their ports and sets up what must exist before the first message."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from worker.settings.model import Settings
 
 RETENTION_DAYS: Final = flags.MigrationSettings().metrics_retention_days
-"""Until the first snapshot says otherwise."""
+"""Days that metrics are kept, until the first snapshot sets them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def stores_of(runtime: Runtime, report_health: Callable[[str | None], None]) -> 
 
     Args:
         runtime: the process.
-        report_health: told why the store is away, and with None that it answers.
+        report_health: called with the reason when the store fails, with None when it answers.
     """
     cfg, database, clock = runtime.cfg, runtime.database, runtime.clock
     references = AcceptedReferences()
@@ -118,8 +118,8 @@ def _records(
 async def set_up(runtime: Runtime, stores: Stores) -> None:
     """Check the servers, declare the topology, create indexes, seed the control log.
 
-    Each step is idempotent. Raises `StartError` for what cannot be used, a server that is too old
-    among it.
+    Each step is idempotent. Raises `StartError` if a server or the flags file cannot be used, for
+    instance because the server is too old.
     """
     cfg = runtime.cfg
     with naming_database(cfg):

@@ -1,4 +1,4 @@
-"""The webhook as a process of its own: no store, no worker's rights, one exchange."""
+"""Builds the webhook as its own process, without a store and with rights to one exchange only."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""One worker: settings in, services in start order out.
+"""Builds one worker from its settings and puts its services in start order.
 
-Rules: the parts are built from the outside in: connections, providers, stores, what is in force,
-handlers. `services` reads as the start-up does: consumers start last and drain first. What each
-part is made of stands in the module of its subject beside this one.
+Rules: the parts are built from the outside in: connections, providers, stores, the snapshot in
+force, handlers. `services` lists them in start order: consumers start last and drain first. The
+other modules of this folder build the single parts.
 """
 
 from __future__ import annotations

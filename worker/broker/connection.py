@@ -1,11 +1,14 @@
-"""One AMQP connection that comes back by itself.
+"""Keeps one AMQP connection open and reconnects when it is lost.
 
-Rules: we reconnect ourselves (the library's robust connection restores state that is better built
-anew); consuming and publishing use separate links, because a broker in memory or disk alarm stops
-reading from whoever publishes, acknowledgements included. Such a blocked connection is a state of
-its own: nothing is lost and nothing fails, so nobody's time runs while it lasts. A connection is
-used until it fails; everybody who waits for the next one is woken by it. Jittered backoff, so that
-replicas do not return at once. What an address says of heartbeats and the like does not count.
+Rules:
+- We reconnect ourselves: the library's robust connection restores state that is better built anew.
+- Consuming and publishing use separate connections. A broker in memory or disk alarm stops reading
+  from a connection that publishes, so it would not see acknowledgements on it either.
+- A blocked connection is a state of its own: nothing is lost and nothing fails, so no timeout runs
+  while it lasts.
+- A connection is used until it fails. The next one wakes every task that waits for it.
+- The backoff has jitter, so that the replicas do not all return at the same moment.
+- Options of an address that set heartbeats and the like are ignored.
 """
 
 from __future__ import annotations
@@ -36,17 +39,17 @@ HEARTBEAT_S: Final = 10
 CONNECT_TIMEOUT_S: Final = 10.0
 CLOSE_TIMEOUT_S: Final = 3.0
 LOOK_EVERY_S: Final = 0.25
-"""How often a link looks whether the broker blocks it: the library tells nobody."""
+"""Seconds between looks at whether the broker blocks a connection: the library does not say."""
 _BACKOFF_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
 LOST: Final = (AMQPError, ConnectionError, OSError, TimeoutError, RuntimeError)
-"""What a dead connection or channel raises, as seen by whoever used it."""
+"""What the use of a dead connection or channel raises."""
 BROKEN: Final = (*LOST, asyncio.CancelledError)
-"""The same for our own long-lived tasks: the library cancels the futures of a dead channel, which
-looks like a cancellation of whoever waits for them."""
+"""The same in our long-lived tasks: the library cancels the futures of a dead channel, which looks
+like a cancellation of the task that waits for them."""
 _OF_LOGIN: Final = frozenset(
     {"auth", "cafile", "capath", "cadata", "keyfile", "certfile", "no_verify_ssl"}
 )
-"""Options an address may carry: how we log in. Every other one is ours to choose."""
+"""Options of an address that are used: those for the login. We set all others ourselves."""
 _log = structlog.get_logger(__name__)
 
 
@@ -66,7 +69,7 @@ async def connect(
         heartbeat_s: a dead peer is noticed after twice that.
 
     Raises:
-        Exception: it cannot be made (see `LOST`); nothing of it is left open.
+        Exception: it cannot be opened (see `LOST`); nothing is left open.
     """
     tolerant_decoding.install()
     address = URL(url)
@@ -78,16 +81,16 @@ async def connect(
     try:
         await connection.connect(timeout=timeout_s)
     except BaseException:
-        await connection.close()  # else it closes itself when it is collected, at any time
+        await connection.close()  # else it closes itself when the garbage collector finds it
         raise
     return connection
 
 
 async def close(connection: AbstractConnection) -> BaseException | None:
-    """Close a connection, dead or alive, within `CLOSE_TIMEOUT_S`; returns what stood in the way.
+    """Close a connection, dead or alive, within `CLOSE_TIMEOUT_S`; return the error, if any.
 
     Raises:
-        CancelledError: the task itself was cancelled, and not a future of the library.
+        CancelledError: our own task was cancelled, not only a future of the library.
     """
     try:
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
@@ -131,11 +134,11 @@ class BrokerConnection:
 
     @property
     def is_blocked(self) -> bool:
-        """Whether the broker takes nothing from this connection: a memory or disk alarm there."""
+        """Whether the broker reads nothing from this connection (memory or disk alarm)."""
         return not self._unblocked.is_set()
 
     def on_blocked(self, call: Callable[[bool], None]) -> None:
-        """Have `call` called with True when the broker blocks us, with False when that is over."""
+        """Register `call`: called with True when the broker blocks us, with False afterwards."""
         self._told.append(call)
 
     async def start(self) -> None:
@@ -180,7 +183,7 @@ class BrokerConnection:
 
     @asynccontextmanager
     async def patience(self, seconds: float) -> AsyncIterator[None]:
-        """As `asyncio.timeout`; time while the broker blocks us does not count."""
+        """Like `asyncio.timeout`, but time while the broker blocks us does not count."""
         async with asyncio.timeout(None if self.is_blocked else seconds) as limit:
             self._limits[limit] = seconds
             try:
@@ -189,7 +192,7 @@ class BrokerConnection:
                 del self._limits[limit]
 
     async def unblocked(self) -> None:
-        """Wait until the broker does not block us, or the connection is gone."""
+        """Wait until the broker does not block us or the connection is lost."""
         await self._unblocked.wait()
 
     async def _watch_blocking(self) -> None:
@@ -199,7 +202,7 @@ class BrokerConnection:
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def _look_whether_blocked(self) -> None:
-        """Tell when the broker blocks the present connection, and wait for the end of that."""
+        """Report it if the broker blocks the present connection, and wait until that is over."""
         connection = self._connection
         if connection is None or connection.transport is None:
             return
@@ -238,7 +241,7 @@ class BrokerConnection:
         self._up.set()
 
     def _lost(self, connection: AbstractConnection) -> None:
-        if connection is self._connection:  # not one that was replaced already
+        if connection is self._connection:  # else it was replaced already
             self._up.clear()
             self._closed.set()
 
@@ -251,7 +254,7 @@ class BrokerConnection:
             _log.info("connection restored", link=self._name)
 
     async def _part(self) -> None:
-        """Close the connection, dead or alive: one left open closes itself when collected."""
+        """Close the connection, dead or alive, before the garbage collector does it."""
         connection, self._connection = self._connection, None
         if connection is None:
             return
@@ -275,10 +278,10 @@ class BrokerConnection:
 
 @contextmanager
 def naming_losses() -> Iterator[None]:
-    """Around calls of the library: has what it raises bare belong to `LOST`.
+    """Turn a bare `Exception` of the library into one of `LOST`.
 
-    aiormq raises `Exception` itself, of no class of its own, in whoever waits on a channel that was
-    closed without a reason.
+    aiormq raises plain `Exception` in a task that waits on a channel which was closed without a
+    reason.
     """
     try:
         yield
@@ -289,7 +292,7 @@ def naming_losses() -> Iterator[None]:
 
 
 def reraise_own_cancel() -> None:
-    """Within `except BROKEN`: end the task after all where it was really cancelled."""
+    """Inside `except BROKEN`: end the task if the task itself was cancelled."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError

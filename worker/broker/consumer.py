@@ -1,15 +1,15 @@
-"""Consuming one queue.
+"""Consumes one queue.
 
 Rules:
-- A delivery is handled in a task of ours, in a plain set, never cancelled: the library cancels its
-  own callbacks when a channel dies, and a cancelled POST would be an unknown of our own making.
-- An acknowledgement that finds its channel gone is nothing to repair: the delivery comes again and
-  finds the record.
-- What is handed back (drain) is `nack`ed; what our own code failed on is `reject`ed: RabbitMQ 4.3
-  and later count only that, and only the broker's count ends a delivery that fails for ever.
-- Consuming stops while anybody holds it (store away, breakers open) and goes on when nobody does.
-- Drain: take nothing new, hand back what was not begun, finish what was, keep the channel for its
-  acknowledgements, report what was left.
+- Each delivery is handled in our own task, which is never cancelled. The library cancels its own
+  callbacks when a channel dies, and a cancelled POST would have an unknown outcome.
+- If the channel is gone, a lost acknowledgement needs no repair: the delivery comes again, and the
+  record shows that it is done.
+- Deliveries handed back in a drain are `nack`ed; those that our own code fails on are `reject`ed.
+  RabbitMQ 4.3 and later count only rejects, and only that count ends a delivery that always fails.
+- Consuming stops while something holds it (store unavailable, breakers open) and then goes on.
+- Drain: take nothing new, hand back what is not begun, finish what is in hand, keep the channel for
+  its acknowledgements, report what is left.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 OPERATION_TIMEOUT_S: Final = 10.0
 RETRY_S: Final = 0.5
 _OURS: Final = frozenset({Exchange.REQUEUE, Exchange.LOST, Exchange.DEAD})
-"""Exchanges that nobody but us, or the broker on our behalf, can write to. What the broker moved to
-`sms.lost` may carry headers of its publisher; the handler proves them (`handlers.copies`)."""
+"""Exchanges that only we, or the broker for us, can write to. A message that the broker moved to
+`sms.lost` may carry headers of its publisher; the handler checks them (`handlers.copies`)."""
 _PREFIX: Final = "sms-"
 _log = structlog.get_logger(__name__)
 
@@ -48,10 +48,10 @@ class Consumer:
     Args:
         link: connection for consuming only.
         background: runs the keeper; its death ends the process.
-        queue: declared already.
+        queue: name of a queue that exists.
         prefetch: deliveries in hand at once.
         handler: settles a delivery; must not raise.
-        grace_s: longest `drain` waits for what is in hand.
+        grace_s: longest time that `drain` waits for deliveries in hand.
     """
 
     def __init__(
@@ -91,11 +91,11 @@ class Consumer:
 
     @property
     def held_by(self) -> frozenset[str]:
-        """Who holds consuming back."""
+        """Names of the parts that hold consuming back."""
         return frozenset(self._held)
 
     async def start(self) -> None:
-        """Consume, or wait for whoever holds it back."""
+        """Start to consume; returns at once if consuming is held back."""
         self._keeper = self._background.spawn(self._keep(), f"consume {self._queue}")
         if not self._held:
             async with asyncio.timeout(2 * OPERATION_TIMEOUT_S):
@@ -114,7 +114,7 @@ class Consumer:
             self._changed.set()
 
     def pause(self, who: str, seconds: float) -> None:
-        """Hold for a time; a second call for the same `who` starts the time anew."""
+        """Hold for a time; a second call with the same `who` restarts the time."""
         self.hold(who)
         timer = self._timers.pop(who, None)
         if timer is not None:
@@ -123,13 +123,13 @@ class Consumer:
         self._timers[who] = loop.call_later(max(seconds, RETRY_S), self.free, who)
 
     async def drain(self) -> None:
-        """Take nothing new; wait for what is in hand, at most the grace, once."""
+        """Take nothing new and wait for deliveries in hand, at most `grace_s`. Idempotent."""
         if self._drained:
             return
         self._draining = True
         self._changed.set()
         if self._keeper is not None:
-            await asyncio.wait({self._keeper})  # one that died has told `Background` already
+            await asyncio.wait({self._keeper})  # if it died, `Background` knows already
         if self._in_hand:
             await asyncio.wait(self._in_hand, timeout=self._grace_s)
         self._drained = True
@@ -137,14 +137,14 @@ class Consumer:
             _log.warning("drain left deliveries", queue=self._queue, left=len(self._in_hand))
 
     async def stop(self) -> None:
-        """Let go of everything; what is unsettled comes again."""
+        """Drain if needed, and stop the timers; unsettled deliveries come again."""
         if not self._draining:
             await self.drain()
         for timer in self._timers.values():
             timer.cancel()
 
     async def _keep(self) -> None:
-        """Consume whenever nobody holds it back, on whatever channel is alive."""
+        """Consume while nothing holds it back, on a new channel when the old one is lost."""
         while not self._draining:
             self._changed.clear()
             if self._held:
@@ -165,7 +165,7 @@ class Consumer:
                 self._consuming.clear()
 
     async def _link_channel(self) -> AbstractChannel | None:
-        """A channel, or None when something changed while waiting for one."""
+        """Open a channel; None if something changed meanwhile."""
         opening = asyncio.ensure_future(self._link.channel())
         changed = asyncio.ensure_future(self._changed.wait())
         await asyncio.wait({opening, changed}, return_when=asyncio.FIRST_COMPLETED)
@@ -182,7 +182,7 @@ class Consumer:
         async with asyncio.timeout(OPERATION_TIMEOUT_S):
             await channel.set_qos(prefetch_count=self._prefetch)
             inner = await channel.get_underlay_channel()
-            # The broker cancels a consumer whose queue is deleted, or moves: consume anew.
+            # The broker cancels a consumer if its queue is deleted or moves: then consume anew.
             inner.on_consumer_cancel_callbacks.add(lambda *_: gone.set())
             queue = await channel.get_queue(self._queue, ensure=False)
         while not self._draining and not gone.is_set() and not channel.is_closed:
@@ -200,7 +200,7 @@ class Consumer:
         if not gone.is_set():
             async with asyncio.timeout(OPERATION_TIMEOUT_S):
                 await queue.cancel(tag)
-        self._consuming.clear()  # only now: until the broker confirms it may still deliver
+        self._consuming.clear()  # only now: the broker may deliver until it confirms
 
     async def _take(self, message: AbstractIncomingMessage) -> None:
         task = asyncio.get_running_loop().create_task(self._handle(message))
@@ -222,7 +222,7 @@ class Consumer:
 
 
 async def _let_go(channel: AbstractChannel | None) -> None:
-    """Close a channel that failed: a consumer left on it would go on taking deliveries."""
+    """Close a channel that failed, because a consumer left on it would take more deliveries."""
     if channel is None or channel.is_closed:
         return
     try:
@@ -241,10 +241,11 @@ async def _first(*waits: Awaitable[object]) -> None:
 
 
 def to_incoming(message: AbstractIncomingMessage, queue: str) -> Incoming:
-    """A delivery from `queue` as the handlers see it.
+    """Convert a delivery from `queue` into what the handlers take.
 
-    Our own headers (`contracts.names.Header`) count on what only we can have published: a publisher
-    that sends a dead letter again with its headers must not end its life by them.
+    Our own headers (`contracts.names.Header`) are kept only if we alone can have published the
+    message. Otherwise a publisher that sends a dead letter again, headers included, would end the
+    life of the new message.
     """
     headers = message.headers if message.exchange in _OURS else _foreign(message.headers)
     return Incoming(

@@ -1,10 +1,11 @@
-"""Reading `sms.dead`, and publishing what is replayed.
+"""Reads `sms.dead`, and publishes the letters that are replayed.
 
-Rules: a letter is taken and neither acknowledged nor rejected; closing the channel gives back all
-that is left, which is what the broker does for us as well when this process is killed. (A quorum
-queue puts what comes back behind what came back before: who looks at the first few finds those last
-the next time. Nothing here relies on the order.) While a reader holds letters, others do not see
-them. Only so many are taken as were there at the start: what dies again meanwhile is for next time.
+Rules: reading a letter neither acknowledges nor rejects it. When the channel closes, the broker
+puts all unacknowledged letters back, also if this process is killed. (A quorum queue puts returned
+letters behind those that returned before, so the letters read first come last the next time.
+Nothing here relies on the order.) While one reader holds letters, other readers do not see them. A
+reader takes only as many letters as were there at its start; a letter that dies again meanwhile is
+left for the next time.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ if TYPE_CHECKING:
 
 TIMEOUT_S: Final = 10.0
 _TIER: Final = "replay"
-"""First word of the key on `sms.requeue`, where a tier's name stands otherwise."""
+"""First word of the key on `sms.requeue`; for other copies it is the name of a tier."""
 _DROPPED: Final = frozenset(
     {"CC", "BCC", Header.ROUND, Header.SEAL, Header.ERRORS, Header.REPORT_TRIES, Header.REASON}
     | {Header.SOURCE, Header.ATTEMPTS, Header.LAST_AT}
 )
-"""Headers of the life that is over, and those that would lead a copy astray."""
+"""Headers that belong to the life that is over, or that would misroute a copy."""
 
 
 @dataclass(slots=True)
@@ -46,18 +47,18 @@ class DeadQueue:
     channel: AbstractChannel
 
     async def count(self) -> int:
-        """Letters nobody holds."""
+        """Count the letters that no reader holds."""
         return await ready(self.channel, Queue.DEAD)
 
     async def letters(self, most: int | None = None) -> AsyncIterator[tuple[DeadLetter, Ack]]:
-        """Take the oldest letters, each with what acknowledges it.
+        """Take the oldest letters, each with the call that acknowledges it.
 
         Args:
-            most: at most so many; None: all that are there now.
+            most: largest number of letters; None: all that are there now.
         """
         queue = await self.channel.get_queue(Queue.DEAD, ensure=False)
-        there = await self.count()
-        for _ in range(there if most is None else min(there, most)):
+        total = await self.count()
+        for _ in range(total if most is None else min(total, most)):
             message = await queue.get(fail=False, timeout=TIMEOUT_S)
             if message is None:
                 return
@@ -83,13 +84,13 @@ class Ack:
 
 @asynccontextmanager
 async def dead_queue(url: str) -> AsyncIterator[DeadQueue]:
-    """Connect and read; what was not acknowledged goes back at the end."""
+    """Connect and read; unacknowledged letters go back to the queue at the end."""
     async with await connect(url, timeout_s=TIMEOUT_S) as connection:
         yield DeadQueue(await connection.channel(on_return_raises=True))
 
 
 async def ready(channel: AbstractChannel, queue: str) -> int:
-    """Messages in `queue` that nobody holds."""
+    """Count the messages in `queue` that no consumer holds."""
     declared = await channel.declare_queue(queue, passive=True, timeout=TIMEOUT_S)
     return declared.declaration_result.message_count or 0
 

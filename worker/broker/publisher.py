@@ -1,22 +1,22 @@
-"""Publishing: confirmed, repeated until confirmed, recognisable by id.
+"""Publishes messages and repeats each one until the broker confirms it.
 
 Rules:
-- A publish that timed out or whose connection died is ambiguous: it is repeated. Every body we
-  publish carries an id its consumer can recognise, so a repeat is harmless.
-- Two publishes with one message id are never in flight together on a channel: the client library
-  matches returns by that id.
+- If a publish times out or its connection dies, we do not know whether it arrived, so we repeat
+  it. Every body carries an id that its consumer can recognise, so a repeat is harmless.
+- Two publishes with the same message id are never in flight together on a channel: the client
+  library matches returned messages by that id.
 - Copies are mandatory and keep body, message id, type, correlation id and headers; they drop
   `user_id` (the broker would refuse it), `expiration` (it overrides the tier), CC and BCC.
-- A copy always bears a message id, because the client library makes one up where there is none, and
-  a made-up one would contradict the body's: the body's own, else one marked as a stand-in.
-- Events are not mandatory: a consumer that is not there must not block a command. The alternate
-  exchange counts what nobody took.
-- While the broker blocks the connection (memory or disk alarm) nothing more is published, and what
-  is under way waits without a second copy. What is tried once fails at once.
-- One message must not stop every other one: what the broker is proved not to take is published
-  without the headers of others, and given up when that does not help either (`suspects`).
-- Published on the client library's inner channel: its message object costs a fifth of a publish
-  and gives nothing here.
+- A copy always has a message id, because the client library invents one if it is missing, and that
+  one would contradict the body's. We use the id in the body, else a stand-in that is marked so.
+- Events are not mandatory: a missing consumer must not block a command. The alternate exchange
+  counts the events that no queue takes.
+- While the broker blocks the connection (memory or disk alarm), nothing more is published, and a
+  publish in flight waits without a second copy. What is tried only once fails at once.
+- One message must not stop all others. If the broker provably refuses a message, it is published
+  without its publisher's headers; if that does not help, it is given up (`suspects`).
+- We publish on the client library's inner channel: the message object of the outer one costs a
+  fifth of a publish and is of no use here.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _log = structlog.get_logger(__name__)
 
 
 class AmqpPublisher:
-    """The `Publisher` and `Broadcast` ports on one link."""
+    """The `Publisher`, `Replier` and `Broadcast` ports on one connection."""
 
     def __init__(self, link: BrokerConnection) -> None:
         self._link = link
@@ -69,7 +69,7 @@ class AmqpPublisher:
         self.dropped_metrics = 0
 
     def on_broken(self, call: Callable[[str], None]) -> None:
-        """Have `call` told of each message that is given up, by its id."""
+        """Register `call`, which gets the id of each message that is given up."""
         self._on_broken = call
 
     async def start(self) -> None:
@@ -77,7 +77,7 @@ class AmqpPublisher:
         await self._open()
 
     async def drain(self) -> None:
-        """Return when the metric events handed over are out."""
+        """Wait until all metric events that were handed over are published."""
         await asyncio.gather(*self._broadcasts, return_exceptions=True)
 
     async def stop(self) -> None:
@@ -115,7 +115,7 @@ class AmqpPublisher:
         await self._publish(exchange, key, incoming.body, _copied(incoming, ours), ours=ours)
 
     async def reply(self, user: str, ident: str, body: bytes) -> None:
-        """See `Replier.reply`. Tried once: who misses it sends the same command id again."""
+        """See `Replier.reply`. Tried once: an asker without a reply repeats its command id."""
         properties = Basic.Properties(
             content_type="application/json",
             message_type="ControlReply.v1",
@@ -124,12 +124,12 @@ class AmqpPublisher:
         key = f"reply.{user}.{ident}"
         try:
             await self._once(Exchange.REPLIES, key, body, properties, mandatory=True)
-        except BROKEN as error:  # an unroutable one too
+        except BROKEN as error:  # also if the reply cannot be routed
             reraise_own_cancel()
             _log.warning("reply not taken", key=key, error=type(error).__name__)
 
     async def announce_state(self, body: bytes) -> None:
-        """See `Replier.announce_state`. Tried once: replicas re-read every second anyway."""
+        """See `Replier.announce_state`. Tried once: replicas read the state every second anyway."""
         properties = Basic.Properties(content_type="application/json", message_type=Key.STATE)
         try:
             await self._once(Exchange.STATE, Key.STATE, body, properties)
@@ -162,7 +162,7 @@ class AmqpPublisher:
         *,
         mandatory: bool = False,
     ) -> None:
-        """Publish, the opening of a channel included in the time it may take. Raises `BROKEN`."""
+        """Publish once; the time limit includes the opening of a channel. Raises `BROKEN`."""
         if self._link.is_blocked:
             raise ConnectionRefusedError("blocked by the broker")
         async with asyncio.timeout(CONFIRM_TIMEOUT_S):
@@ -199,18 +199,18 @@ class AmqpPublisher:
         ours: FieldTable | None = None,
         mandatory: bool = True,
     ) -> None:
-        """Publish until confirmed, alone with its message id.
+        """Publish until confirmed; publishes with the same message id wait for each other.
 
         Args:
-            exchange: where to.
+            exchange: the exchange to publish to.
             key: routing key.
-            body: as it is.
-            properties: as they are; the headers may be replaced.
-            ours: headers that remain where those of others may be what the broker does not take.
-            mandatory: whether it must reach a queue.
+            body: published unchanged.
+            properties: published unchanged, but for the headers, which may be replaced by `ours`.
+            ours: our own headers, used alone if the broker may refuse those of the publisher.
+            mandatory: whether the message must reach a queue.
 
         Raises:
-            Unpublishable: it is given up; see the rules of this file.
+            Unpublishable: the message is given up; see the rules of this file.
         """
         ident = properties.message_id or ""
         if ident in self._given_up:
@@ -235,7 +235,7 @@ class AmqpPublisher:
         properties: Basic.Properties,
         ours: FieldTable | None,
     ) -> None:
-        """Try until it is confirmed. Raises `Unpublishable`."""
+        """Try until the publish is confirmed. Raises `Unpublishable`."""
         while (error := await attempt()) is not None:
             trial.failed(error)
             if trial.proofs:
@@ -260,7 +260,7 @@ class AmqpPublisher:
         *,
         mandatory: bool,
     ) -> BaseException | None:
-        """Publish once; returns why it is not confirmed."""
+        """Publish once; returns the error if it is not confirmed."""
         try:
             await self._link.unblocked()
             async with self._turns.alone() if trial.accused else self._turns.shared():
@@ -277,7 +277,7 @@ class AmqpPublisher:
         return None
 
     async def _open(self) -> InnerChannel:
-        """The channel, opened anew where it is gone."""
+        """Return the channel; open a new one if it is gone."""
         if self._channel is not None and not self._channel.is_closed:
             return await self._channel.get_underlay_channel()
         async with self._opening:
@@ -287,18 +287,18 @@ class AmqpPublisher:
 
 
 def _nobody(_message_id: str) -> None:
-    """Told where nobody else is."""
+    """Do nothing: the default of `on_broken`."""
 
 
 def _ours(incoming: Incoming, headers: Mapping[str, object]) -> FieldTable:
-    """The headers a copy bears of us."""
+    """Return the headers that we put on a copy."""
     named = incoming.message_id or own_message_id(incoming.body)
     stand_in: dict[str, object] = {} if named else {Header.NAMELESS: True}
     return portable({**stand_in, **{str(name): value for name, value in headers.items()}})
 
 
 def _copied(incoming: Incoming, ours: FieldTable) -> Basic.Properties:
-    """Properties of a copy."""
+    """Return the properties of a copy."""
     kept = {
         name: value
         for name, value in incoming.headers.items()

@@ -1,4 +1,4 @@
-"""Why a connection to the broker cannot be made, in words for whoever set its address."""
+"""Explains why the broker cannot be reached, for the person who set its address."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _REASONS: Final[tuple[tuple[tuple[type[BaseException], ...], str], ...]] = (
     ((ConnectionRefusedError,), "nothing listens there"),
     ((TimeoutError,), "no answer in time"),
 )
-"""The first row that fits counts. What the broker says holds names, never a password."""
+"""The first matching row counts. The broker's own text holds names, never a password."""
 
 
 def why(error: Exception) -> str:
-    """The reason; total, and without a part of the address."""
+    """Return the reason for any error, without any part of the address."""
     root = error.__cause__ or error
     for kinds, text in _REASONS:
         if isinstance(root, kinds):

@@ -1,7 +1,7 @@
-"""What the broker must be, by what it says of itself when a connection opens.
+"""Checks the broker's product and version, which it names when a connection opens.
 
-Rules: RabbitMQ 3.10 or later: earlier ones have no time to live in quorum queues, so what waits in
-a retry tier would never come back.
+Rules: it must be RabbitMQ 3.10 or later. Earlier versions have no time to live in quorum queues, so
+a copy in a retry tier would never come back.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ OLDEST: Final = (3, 10)
 
 
 def check(properties: Mapping[str, object]) -> None:
-    """Raise `UnfitServerError` unless the broker is one to rely on.
+    """Raise `UnfitServerError` unless the broker is RabbitMQ and new enough.
 
     Args:
         properties: `server_properties` of an open connection.

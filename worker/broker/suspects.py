@@ -1,12 +1,12 @@
-"""Which message the broker does not take, where it closes the connection because of one.
+"""Finds the message that makes the broker close the connection.
 
 Rules:
-- A closing accuses all that was under way, and proves nothing against any of it. From then on each
-  of the accused is published alone: nothing else is under way beside it.
-- What closes the connection while it is alone is proved. The first proof takes the headers of
-  others off it; `GIVEN_UP_AFTER` proofs, and it is given up for `GIVEN_UP_S`.
-- An internal error of the broker accuses, and proves nothing: it may be the broker's own trouble.
-  Such a message is tried for ever, more and more seldom.
+- When the broker closes the connection, every message in flight is a suspect, but none is proved
+  guilty. From then on each suspect is published alone, with nothing else in flight.
+- A message that closes the connection while it is alone is proved guilty. After the first proof it
+  loses its publisher's headers; after `GIVEN_UP_AFTER` proofs it is given up for `GIVEN_UP_S`.
+- An internal error of the broker makes a suspect but proves nothing, because the fault may be the
+  broker's. Such a message is tried for ever, less and less often.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 GIVEN_UP_AFTER: Final = 3
 GIVEN_UP_S: Final = 3600.0
-"""After that it may be tried again: what was not to be published then may be now."""
+"""Seconds until a message that was given up may be tried again; it may work by then."""
 _BACKOFF_S: Final = 0.2
 _LONGEST_BACKOFF_S: Final = 30.0
 _KEPT: Final = 1000
@@ -34,7 +34,7 @@ _ACCUSES: Final = (*_PROVES, ConnectionInternalError)
 
 
 class Turns:
-    """Many publish at the same time, or one alone."""
+    """Lets many publishes run at the same time, or one alone."""
 
     def __init__(self) -> None:
         self._under_way = 0
@@ -44,7 +44,7 @@ class Turns:
 
     @asynccontextmanager
     async def shared(self) -> AsyncIterator[None]:
-        """A turn beside others."""
+        """Take a turn together with others."""
         if self._alone:
             async with self._all:
                 await self._all.wait_for(lambda: not self._alone)
@@ -58,7 +58,7 @@ class Turns:
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:
-        """A turn with nothing beside it."""
+        """Take a turn while no other publish runs."""
         async with self._one:
             self._alone = True
             try:
@@ -76,14 +76,14 @@ class Turns:
 
 @dataclass(slots=True)
 class Trial:
-    """What the broker's closings say about one message."""
+    """What is known against one message."""
 
     failures: int = 0
     accused: bool = False
     proofs: int = 0
 
     def failed(self, error: BaseException) -> None:
-        """It was not confirmed because of that error."""
+        """Count an error because of which the message was not confirmed."""
         self.failures += 1
         if isinstance(error, _PROVES) and self.accused:
             self.proofs += 1
@@ -91,26 +91,26 @@ class Trial:
 
     @property
     def backoff_s(self) -> float:
-        """Seconds until it is tried again."""
+        """Seconds until the next try."""
         if not self.accused:
             return _BACKOFF_S
         return min(_BACKOFF_S * 2.0 ** min(self.failures, 10), _LONGEST_BACKOFF_S)
 
 
 class GivenUp:
-    """Ids of the messages given up of late, the newest `_KEPT`."""
+    """The ids of the last `_KEPT` messages that were given up."""
 
     def __init__(self) -> None:
         self._until: dict[str, float] = {}
 
     def add(self, ident: str) -> None:
-        """It is given up now."""
+        """Add a message that is given up now."""
         self._until[ident] = asyncio.get_running_loop().time() + GIVEN_UP_S
         if len(self._until) > _KEPT:
             del self._until[next(iter(self._until))]
 
     def __contains__(self, ident: str) -> bool:
-        """Whether it was given up within `GIVEN_UP_S`."""
+        """Whether the message was given up within the last `GIVEN_UP_S` seconds."""
         until = self._until.get(ident)
         if until is None:
             return False

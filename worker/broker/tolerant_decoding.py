@@ -1,17 +1,17 @@
-"""Decoding of AMQP properties that lets no publisher end our connection.
+"""Decodes any AMQP properties, so that no publisher can make us lose the connection.
 
 Rules:
-- Total: what the client library cannot decode would close the connection, and the broker would
-  deliver the same message again at once. So what has no meaning is decoded to something that has
-  none either, and the message is judged like any other.
-- Bounded: a header table of more than `MAX_TABLE_BYTES`, or nested deeper than `MAX_DEPTH`, is read
-  as no headers at all. Decoding takes time in proportion to the size, not to its square.
-- Whatever was decoded can be encoded again for a copy, in at most four times the bytes.
-- What the library itself would refuse (a delivery mode that does not exist, an expiration that is
-  no number) is decoded as the default.
+- Decoding never fails. A property that the client library cannot decode would close the connection,
+  and the broker would at once deliver the same message again. So a meaningless value is decoded to
+  a substitute without meaning, and the message is handled like any other.
+- Decoding is bounded: a header table of more than `MAX_TABLE_BYTES`, or nested deeper than
+  `MAX_DEPTH`, is read as no headers at all. The time grows with the size, not with its square.
+- Every decoded value can be encoded again for a copy, in at most four times the bytes.
+- Values that the library itself refuses (an unknown delivery mode, an expiration that is not a
+  number) are decoded as the default.
 
-The library offers no hook for this, so its decoders are exchanged before the first connection is
-made. Wire format: AMQP 0-9-1, section 4.2.5, with the tags that RabbitMQ uses.
+The library offers no hook for this, so we replace its decoders before the first connection is
+opened. Wire format: AMQP 0-9-1, section 4.2.5, with the tags that RabbitMQ uses.
 """
 
 from __future__ import annotations
@@ -36,52 +36,53 @@ MAX_TABLE_BYTES: Final = 16 * 1024
 MAX_DEPTH: Final = 16
 """Deepest nesting of tables and arrays that is read."""
 MAX_COPIED_BYTES: Final = 8 * 1024
-"""Headers of others that a copy keeps; with ours and the broker's it stays readable."""
+"""Most bytes of a publisher's headers on a copy. Together with ours and the broker's headers, the
+copy can still be read."""
 NO_TIME: Final = datetime(9999, 12, 31, tzinfo=UTC)
-"""Stands for a time no calendar holds."""
+"""Stands for a time that no calendar holds."""
 _SUBSTITUTE: Final = "\x1a"
-"""Stands for a byte that is no text: not printable, so what holds one is no valid id."""
+"""Stands for a byte that is not text. It is not printable, so an id with it is not valid."""
 _MAX_KEY_BYTES: Final = 128
 _TRANSIENT: Final = 1
 _DELIVERY_MODES: Final = (_TRANSIENT, 2)
 
 
 def install() -> None:
-    """Exchange the decoders. Idempotent."""
+    """Replace the library's decoders. Idempotent."""
     decode.METHODS.update(timestamp=_timestamp, shortstr=_short_string, table=_table)
     commands.Basic.Properties.unmarshal = _properties  # type: ignore[assignment,method-assign]
 
 
 def portable(headers: Mapping[str, object]) -> FieldTable:
-    """Headers that can be encoded; a value that cannot is told in words instead."""
+    """Return headers that can be encoded; a value that cannot becomes its description."""
     return {_key(name): _encodable(value) for name, value in headers.items()}
 
 
 def for_copy(headers: Mapping[str, object]) -> FieldTable:
-    """Headers of others as a copy keeps them: all, or none where they are too long."""
-    found = portable(headers)
-    return found if len(encode.field_table(found)) <= MAX_COPIED_BYTES else {}
+    """Return the publisher's headers for a copy: all of them, or none if they are too long."""
+    kept = portable(headers)
+    return kept if len(encode.field_table(kept)) <= MAX_COPIED_BYTES else {}
 
 
 def _key(name: str) -> str:
-    """A name as long as the library encodes it; it would log what it cuts off itself."""
+    """Cut a name to the length that the library encodes; else the library would log the cut."""
     if len(name) * 4 <= _MAX_KEY_BYTES:
         return name
     return name.encode()[:_MAX_KEY_BYTES].decode(errors="ignore")
 
 
 def _encodable(value: object) -> FieldValue:
-    if isinstance(value, bytes):  # text of another encoding: keeps its octets as a byte array
+    if isinstance(value, bytes):  # text of another encoding: its bytes are kept as a byte array
         return bytearray(value)
     if isinstance(value, dict):
         return portable(value)
     if isinstance(value, list):
         return [_encodable(each) for each in value]
     try:
-        encode.encode_table_value(value)  # type: ignore[arg-type] # whether it fits is the question
+        encode.encode_table_value(value)  # type: ignore[arg-type] # this call checks the type
     except (TypeError, ValueError, ArithmeticError, struct.error):
         return repr(value)
-    return value  # type: ignore[return-value] # it does
+    return value  # type: ignore[return-value] # checked above
 
 
 # --- properties ----------------------------------------------------------------------------------
@@ -112,7 +113,7 @@ def _short_string(value: bytes) -> tuple[int, str]:
 
 
 def _text(octets: bytes) -> str:
-    """UTF-8; else one character for one octet: it must fit into a short string again."""
+    """Decode UTF-8, else one character for each byte, so that it fits into a short string again."""
     try:
         return octets.decode()
     except UnicodeDecodeError:
@@ -133,76 +134,76 @@ def _table(value: bytes) -> tuple[int, FieldTable]:
 
 
 class _Table:
-    """Reads one table from its octets, value by value, without copying what follows.
+    """Reads one table from its bytes, value by value, without copying the rest.
 
-    Raises of its methods: KeyError (a tag nobody knows), IndexError, ValueError, struct.error.
+    Its methods raise KeyError (an unknown tag), IndexError, ValueError and struct.error.
     """
 
     def __init__(self, octets: bytes) -> None:
         self._octets = octets
 
-    def read(self, at: int, depth: int) -> tuple[int, FieldTable]:
-        """The table whose length stands at `at`."""
-        at, end = self._span(at, depth)
-        found: FieldTable = {}
-        while at < end:
-            begins = at + 1
-            at = begins + self._octets[at]
-            name = _text(self._octets[begins:at])
-            at, found[name] = self._value(at, depth)
-        return _closed(at, end), found
+    def read(self, offset: int, depth: int) -> tuple[int, FieldTable]:
+        """Read the table that begins with its length; return the offset after it too."""
+        offset, end = self._span(offset, depth)
+        table: FieldTable = {}
+        while offset < end:
+            begins = offset + 1
+            offset = begins + self._octets[offset]
+            name = _text(self._octets[begins:offset])
+            offset, table[name] = self._value(offset, depth)
+        return _closed(offset, end), table
 
-    def _array(self, at: int, depth: int) -> tuple[int, list[FieldValue]]:
-        at, end = self._span(at, depth)
-        found: list[FieldValue] = []
-        while at < end:
-            at, value = self._value(at, depth)
-            found.append(value)
-        return _closed(at, end), found
+    def _array(self, offset: int, depth: int) -> tuple[int, list[FieldValue]]:
+        offset, end = self._span(offset, depth)
+        values: list[FieldValue] = []
+        while offset < end:
+            offset, value = self._value(offset, depth)
+            values.append(value)
+        return _closed(offset, end), values
 
-    def _span(self, at: int, depth: int) -> tuple[int, int]:
-        """Where the content of a table or array begins and ends."""
+    def _span(self, offset: int, depth: int) -> tuple[int, int]:
+        """Return where the content of a table or array begins and ends."""
         if depth > MAX_DEPTH:
             raise ValueError("nested too deep")
-        begins = at + 4
-        end = begins + int.from_bytes(self._octets[at:begins], "big")
+        begins = offset + 4
+        end = begins + int.from_bytes(self._octets[offset:begins], "big")
         if begins > len(self._octets) or end > len(self._octets):
             raise ValueError("longer than what holds it")
         return begins, end
 
-    def _value(self, at: int, depth: int) -> _Read:
-        tag, at = self._octets[at : at + 1], at + 1
+    def _value(self, offset: int, depth: int) -> _Read:
+        tag, offset = self._octets[offset : offset + 1], offset + 1
         if (form := _FIXED.get(tag)) is not None:
-            return at + form.size, form.unpack_from(self._octets, at)[0]
+            return offset + form.size, form.unpack_from(self._octets, offset)[0]
         match tag:
             case b"F":
-                return self.read(at, depth + 1)
+                return self.read(offset, depth + 1)
             case b"A":
-                return self._array(at, depth + 1)
+                return self._array(offset, depth + 1)
             case b"V" | b"\x00":
-                return at, None
-        return self._variable(tag, at)
+                return offset, None
+        return self._variable(tag, offset)
 
-    def _variable(self, tag: bytes, at: int) -> _Read:
+    def _variable(self, tag: bytes, offset: int) -> _Read:
         if tag == b"T":
-            return at + 8, _timestamp(self._exactly(at, 8))[1]
+            return offset + 8, _timestamp(self._exactly(offset, 8))[1]
         if tag == b"D":
-            places, amount = struct.unpack(">Bi", self._exactly(at, 5))
-            return at + 5, Decimal(amount).scaleb(-places)
-        begins, end = self._span(at, 0)
+            places, amount = struct.unpack(">Bi", self._exactly(offset, 5))
+            return offset + 5, Decimal(amount).scaleb(-places)
+        begins, end = self._span(offset, 0)
         return end, _STRINGS[tag](self._octets[begins:end])
 
-    def _exactly(self, at: int, size: int) -> bytes:
-        octets = self._octets[at : at + size]
+    def _exactly(self, offset: int, size: int) -> bytes:
+        octets = self._octets[offset : offset + size]
         if len(octets) < size:
             raise ValueError("cut off")
         return octets
 
 
-def _closed(at: int, end: int) -> int:
-    if at != end:
+def _closed(offset: int, end: int) -> int:
+    if offset != end:
         raise ValueError("a value goes beyond the end of what holds it")
-    return at
+    return offset
 
 
 def _long_string(octets: bytes) -> str | bytearray:

@@ -1,10 +1,11 @@
-"""The topology on the broker, as data, and how it is declared.
+"""Describes the topology on the broker as data, and declares it.
 
-Rules: one topology for RabbitMQ 3.10 and 4.x; declaring it twice changes nothing. A queue carries
-as arguments only what must be there when it is declared (its type) or what no client can otherwise
-be sure of (the dead-lettering of the retry queues: without it an unroutable expired copy is gone).
-The rest is policy (`deploy/rabbitmq/definitions.json`), because a changed argument would refuse
-every later declaration. Nobody's own queues (`sms.own.<user>.*`) are declared here.
+Rules: one topology serves RabbitMQ 3.10 and 4.x; declaring it twice changes nothing. A queue has as
+arguments only its type, which must be set at the declaration, and what no client could otherwise
+rely on: the dead-lettering of the retry queues, without which an unroutable expired copy is lost.
+Everything else is policy (`deploy/rabbitmq/definitions.json`), because the broker refuses every
+later declaration if an argument has changed. Consumers declare their own queues
+(`sms.own.<user>.*`) themselves.
 """
 
 from __future__ import annotations
@@ -39,10 +40,10 @@ class QueueSpec:
 
     name: str
     arguments: Mapping[str, str | int] = field(default_factory=dict)
-    """Besides `x-queue-type`."""
+    """Arguments other than `x-queue-type`."""
 
     def all_arguments(self) -> FieldTable:
-        """Arguments as declared."""
+        """Return all arguments of the declaration."""
         return {"x-queue-type": "quorum", **self.arguments}
 
 
@@ -57,7 +58,7 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """What must exist before anybody publishes or consumes."""
+    """What must exist on the broker before anything is published or consumed."""
 
     exchanges: tuple[Exchange, ...]
     """All durable, of type topic."""
@@ -65,7 +66,7 @@ class Topology:
     bindings: tuple[Binding, ...]
 
     def describe(self) -> str:
-        """The whole topology as text for a person, one line a thing."""
+        """Return the whole topology as text for a person, one line for each thing."""
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
@@ -80,7 +81,7 @@ class Topology:
 
 
 def _retry_spec(tier: str, seconds: int) -> QueueSpec:
-    """A queue that hands each copy to `sms.requeue` after its time, and never drops one."""
+    """Describe a queue that hands each copy to `sms.requeue` after its time and never drops one."""
     return QueueSpec(
         retry_queue(tier),
         {
@@ -116,21 +117,21 @@ TOPOLOGY: Final = Topology(
     ),
     bindings=tuple(_bindings()),
 )
-"""The topology of this system. Everything is built from `contracts.names`."""
+"""The topology of this system, built from `contracts.names`."""
 
 
 async def apply(channel: AbstractChannel, topology: Topology = TOPOLOGY) -> None:
     """Declare everything. Idempotent.
 
-    Policies, users and permissions are no part of AMQP: import `DEFINITIONS_FILE` for them.
+    AMQP cannot declare policies, users and permissions: import `DEFINITIONS_FILE` for them.
 
     Args:
         channel: of a user that may configure, write and read `sms.*`.
         topology: what to declare.
 
     Raises:
-        aio_pika.exceptions.ChannelPreconditionFailed: something of that name exists with other
-            properties; the message names it.
+        aio_pika.exceptions.ChannelPreconditionFailed: a thing of that name exists with other
+            properties; the error names it.
     """
     for exchange in topology.exchanges:
         await channel.declare_exchange(exchange.value, ExchangeType.TOPIC, durable=True)

@@ -1,9 +1,10 @@
-"""Events nobody was bound to take, counted where the broker keeps them.
+"""Counts the events that no queue was bound to take.
 
-Rules: `sms.unrouted.events` is the counter. Nobody consumes it: its policy (`sms-events-unrouted`)
-lets a message expire after an hour and keeps the newest 10,000, so its length says how many events
-of the last hour nobody took. That figure is the same for every replica, survives all of them, and
-counts nothing twice; at 10,000 it means "at least". Without the policies there is no such count.
+Rules: the broker puts such events into `sms.unrouted.events`, which nothing consumes. Its policy
+(`sms-events-unrouted`) lets a message expire after an hour and keeps the newest 10,000. So the
+length of the queue is the number of unrouted events of the last hour; at 10,000 it means "at
+least". Every replica sees the same figure, it survives all replicas, and it counts nothing twice.
+Without the policies there is no such count.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class UnroutedWatch:
     Args:
         link: where to ask; the channel is opened for each look.
         background: runs the loop.
-        counted: told each count.
+        counted: called with each count.
         every_s: seconds between looks.
     """
 
@@ -57,14 +58,14 @@ class UnroutedWatch:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin to look."""
+        """Start to count."""
         self._task = self._background.spawn(self._look_on(), "unrouted events")
 
     async def drain(self) -> None:
         """Nothing is in flight."""
 
     async def stop(self) -> None:
-        """End after the look under way: the client library may swallow a cancellation."""
+        """Stop after the current look: the client library may swallow a cancellation."""
         self._stopping.set()
         if self._task is not None:
             await asyncio.wait({self._task}, timeout=STOP_WITHIN_S)
@@ -95,7 +96,7 @@ class UnroutedWatch:
 
 
 async def sample(channel: AbstractChannel, most: int) -> list[str]:
-    """Names of the oldest events nobody took; closing the channel gives them back."""
+    """Return the names of the oldest unrouted events; they go back when the channel closes."""
     queue = await channel.get_queue(Queue.UNROUTED_EVENTS, ensure=False)
     names: list[str] = []
     while len(names) < most:

@@ -1,8 +1,8 @@
-"""The broadcast that wakes every replica.
+"""Listens to the broadcast that wakes every replica.
 
-Rules: a wake-up carries no state. The queue is exclusive, named afresh at each connect (a fixed
-name would be refused as locked after a half-open loss), and bound before the wake that follows a
-connect, so that nothing published in between is missed.
+Rules: a wake-up carries no state. The queue is exclusive and has a new name after each connect,
+because the broker may still hold the old name for a dead connection and refuse it as locked. The
+queue is bound before the wake that follows each connect, so that no wake-up is missed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Wakeups(Loop):
         background: runs the listener; its death ends the process.
         exchange: where wake-ups are published.
         key: their routing key.
-        wake: synchronous, cheap.
+        wake: the call; it must be synchronous and cheap.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
-"""Command line: one module a group of commands.
+"""The command line: one module for each group of commands.
 
-Rules: a command is thin; what it does lives below. Exit codes: 0 done, 1 failed, 2 wrong
-usage; of `ctl` also 3, no answer.
+Rules: a command is thin; other packages do the work. Exit codes: 0 done, 1 failed, 2 wrong usage;
+`ctl` has also 3, no answer.
 """
 
 from __future__ import annotations

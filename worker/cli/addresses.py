@@ -1,8 +1,9 @@
-"""Where a command finds the broker and the database.
+"""Finds the addresses of the broker and the database for a command.
 
-Rules: the environment first (`AMQP_URL_<USER>`, then `AMQP_URL`; `MONGO_URL`), else the stack that
-runs on this machine (`.local/stack.json`), else a clear refusal. What is in the environment is
-judged as `check-config` judges it. Addresses are never printed: they hold passwords.
+Rules: the environment comes first (`AMQP_URL_<USER>`, then `AMQP_URL`; `MONGO_URL`), then the stack
+that runs on this machine (`.local/stack.json`). Without both, the command ends with a clear text.
+Values in the environment are checked as `check-config` checks them. Addresses are never printed,
+because they hold passwords.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ DIRECTORY = Path(".local")
 
 
 def amqp_url(user: str) -> str:
-    """Address of the broker with the login of `user`."""
+    """Return the broker's address with the login of `user`."""
     own = "AMQP_URL_" + user.upper().replace("-", "_")
     for name in (own, "AMQP_URL"):
         if address := os.environ.get(name):
@@ -35,7 +36,7 @@ def amqp_url(user: str) -> str:
 
 
 def mongo_url() -> str:
-    """Address of the database."""
+    """Return the address of the database."""
     if address := os.environ.get("MONGO_URL"):
         problems = mongo_problems(address) or address_check.problems(address)
         return _judged("MONGO_URL", address, problems)
@@ -46,7 +47,7 @@ def mongo_url() -> str:
 
 
 def message_settings() -> MessageSettings:
-    """What it takes to understand commands as the workers do."""
+    """Return the settings that decode commands as the workers do."""
     if os.environ.get("SMS_HASH_KEY"):
         return _from_environment()
     record = read_record(DIRECTORY)

@@ -1,9 +1,9 @@
-"""An asker on the control topic: commands and queries out, replies in.
+"""A client of the control topic: sends commands and queries, and receives replies.
 
-Rules: speaks the wire contract alone, with the asker's own broker login; needs neither the store
-nor a worker on this machine. Replies come to a queue of its own, bound to its own key, so nobody
-else can read them. Without a reply within 2 s the same command id goes out again, over a new
-connection if the old one died: the worker does a command once, however often it comes.
+Rules: it uses only the wire contract and the asker's own broker login. It needs neither the store
+nor a worker on this machine. Replies come to its own queue, bound to its own key, so nobody else
+can read them. If no reply comes within 2 s, it sends the same command id again, over a new
+connection if the old one died. The worker carries out a command once, however often it comes.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ _REFUSED: Final = (AuthenticationError, ProbableAuthenticationError, ChannelAcce
 
 
 class NoAnswer(Exception):  # noqa: N818 - a fact about the other side, not a failure of ours
-    """Nobody answered in time; whether the command was carried out is not known."""
+    """No worker answered in time; it is not known whether the command was carried out."""
 
 
 class NotAllowed(Exception):  # noqa: N818 - the broker's refusal
-    """The broker refuses the login, or what it wants to publish."""
+    """The broker refuses the login, or refuses to let it publish."""
 
 
 class ControlClient:
-    """Asks over one connection, made when it is needed. An async context manager.
+    """Asks over one connection, which it opens when needed. An async context manager.
 
     Args:
         url: address of the broker with the asker's own login.
@@ -59,7 +59,7 @@ class ControlClient:
     def __init__(self, url: str) -> None:
         self._url = url
         self.user = unquote(urlsplit(url).username or "guest")
-        """Name of the login: what the broker vouches for."""
+        """Name of the login; the broker vouches for it."""
         self._session = uuid4().hex
         self._connection: AbstractConnection | None = None
         self._channel: AbstractChannel | None = None
@@ -77,11 +77,11 @@ class ControlClient:
         await self._disconnect()
 
     async def ask(self, asked: ControlCommand | ControlQuery, within_s: float) -> ControlReply:
-        """Publish and wait for the reply, again and again with the same id.
+        """Publish and wait for the reply; repeat with the same id until it comes.
 
         Raises:
-            NoAnswer: within so many seconds none came; the text says what stood in the way.
-            NotAllowed: the broker refuses.
+            NoAnswer: no reply came within `within_s` seconds; the text says why.
+            NotAllowed: the broker refuses the login or the message.
         """
         answer: asyncio.Future[ControlReply] = asyncio.get_running_loop().create_future()
         self._waiting[asked.command_id] = answer
@@ -98,7 +98,7 @@ class ControlClient:
             del self._waiting[asked.command_id]
 
     async def _publish(self, asked: ControlCommand | ControlQuery, within_s: float) -> bool:
-        """Whether the broker has it; what hinders is noted and tried again."""
+        """Publish once; return whether the broker took it. If not, `ask` tries again."""
         try:
             with naming_losses():
                 channel = await self._connected()
@@ -130,7 +130,7 @@ class ControlClient:
             content_type="application/json",
             timestamp=datetime.now(UTC),
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-            # A question nobody waits for any more is not worth an answer; a command is done.
+            # A query expires when nobody waits for its answer; a command is always carried out.
             expiration=None if is_command else within_s,
         )
 
@@ -140,7 +140,7 @@ class ControlClient:
         await self._disconnect()
         self._connection = await connect(self._url, "sms-worker ctl", timeout_s=_CONNECT_WITHIN_S)
         self._channel = await self._connection.channel(on_return_raises=True)
-        # A fresh name each time: the broker may still hold the old one for a dead connection.
+        # A new name each time: the broker may still hold the old one for a dead connection.
         name = f"sms.reply.{self.user}.{uuid4()}"
         queue = await self._channel.declare_queue(name, exclusive=True, auto_delete=True)
         await queue.bind(Exchange.REPLIES, f"reply.{self.user}.{self._session}")
@@ -156,7 +156,7 @@ class ControlClient:
         try:
             reply = ControlReply.model_validate_json(delivery.body)
         except ValidationError:
-            return  # no reply of a version we know; the one we wait for may still come
+            return  # a reply of an unknown version; the one we wait for may still come
         waiting = self._waiting.get(reply.command_id)
         if waiting is not None and not waiting.done():
             waiting.set_result(reply)
@@ -168,6 +168,6 @@ def _key(asked: ControlCommand | ControlQuery) -> str:
 
 
 def _plain(error: BaseException) -> str:
-    """In one line, without what may hold a password: the address."""
+    """Return the error in one line, without any address, because it may hold a password."""
     text = str(error).splitlines()
     return text[0] if text and "://" not in text[0] else type(error).__name__

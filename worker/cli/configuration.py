@@ -1,8 +1,8 @@
-"""What is wrong with the environment of a worker or a webhook: all of it, by variable.
+"""Reads the settings of a worker or a webhook, and reports every problem by its variable.
 
-Rules: every problem is told at once. What stands in files, or is known to a library alone, is also
-judged where the settings that lead there can be read, whatever else is wrong. A problem never
-quotes a credential, and of what is not our own text only what is known to hold none.
+Rules: all problems are reported at once. Files that a setting names, and values that only a library
+can check, are checked as soon as that setting can be read, whatever else is wrong. A problem never
+quotes a credential. It quotes text that is not ours only if that text cannot hold a credential.
 """
 
 from __future__ import annotations
@@ -39,29 +39,29 @@ Read = TypeVar("Read", bound=FromEnvironment)
 
 NAMES: Final = Names(Settings, WebhookSettings)
 _JSON: Final = frozenset({"dict_type", "frozen_set_type", "model_type"})
-"""Errors of values that must be JSON in the environment."""
+"""Types of errors in values that must be JSON in the environment."""
 
 
 def worker_settings() -> Settings:
-    """The settings of a worker; ends the command where there is a problem.
+    """Return the settings of a worker; end the command if there is a problem.
 
-    The flags file is not judged: only the very first start of all reads it.
+    The flags file is not checked, because only the very first start reads it.
     """
     return _read(Settings, list(_behind_settings()))
 
 
 def checked_settings() -> Settings:
-    """The same, and the flags file is judged too."""
+    """Return the settings of a worker after a check that includes the flags file."""
     return _read(Settings, [*_behind_settings(), *_in_flags()])
 
 
 def webhook_settings() -> WebhookSettings:
-    """The settings of a webhook; ends the command where there is a problem."""
+    """Return the settings of a webhook; end the command if there is a problem."""
     return _read(WebhookSettings, list(_of_broker()))
 
 
 def refused(problems: list[str]) -> typer.Exit:
-    """Print the problems; what to raise then."""
+    """Print the problems; return the exit to raise."""
     typer.echo("configuration refused:", err=True)
     for problem in problems:
         typer.echo(f"  {problem}", err=True)
@@ -69,7 +69,7 @@ def refused(problems: list[str]) -> typer.Exit:
 
 
 def named(error: ValidationError) -> list[str]:
-    """The problems of a validation, by the name of their variable."""
+    """Return the problems of a validation, each with the name of its variable."""
     return [
         problem
         for each in error.errors(include_input=False, include_url=False)
@@ -108,7 +108,7 @@ def _given(name: str) -> str:
 
 
 def _at_field(name: str, text: str) -> str:
-    """A problem of a group of settings that names one of them itself: `username: expected ...`."""
+    """Add the variable's name to a problem of a group, such as `username: expected ...`."""
     field, colon, rest = text.partition(":")
     field, _, key = field.partition(".")  # `parameters.route: expected ...`
     below = f"{name}__{field.upper()}"
@@ -118,7 +118,7 @@ def _at_field(name: str, text: str) -> str:
 
 
 def _one(field: str) -> Any:
-    """One setting by itself; None where it has a problem, which is told with all the others."""
+    """Return one setting; None if it has a problem, which is reported with all the others."""
     try:
         return getattr(_alone(field)(), field)
     except ValidationError:
@@ -133,11 +133,11 @@ def _alone(field: str) -> type[FromEnvironment]:
 
 
 def _behind_settings() -> Iterator[str]:
-    """Problems of addresses, accounts and prices that the settings alone do not show."""
+    """Yield problems of addresses, accounts and prices that the settings alone do not show."""
     yield from _of_broker()
     if database := _one("mongo_url"):
-        found = address_check.problems(database.get_secret_value())
-        yield from (f"MONGO_URL: {problem}" for problem in found)
+        problems = address_check.problems(database.get_secret_value())
+        yield from (f"MONGO_URL: {problem}" for problem in problems)
     yield from _of_account("SMS_TARGET", _one("target"))
     yield from _of_account("SMS_LEGACY", _one("legacy"))
     yield from _in_tariffs(_one("tariffs_file"))
@@ -192,7 +192,7 @@ def _in_flags() -> Iterator[str]:
 
 
 def _unreachable(file: Path, recipients: tuple[str, ...]) -> Iterator[str]:
-    """Recipients these settings cannot reach; `run` says it by an alert."""
+    """Yield a problem if these settings cannot reach a recipient; `run` raises an alert for it."""
     unset = not any(name.upper().startswith("SMS_SMTP") for name in os.environ)
     if unset and any(map(is_mail, recipients)):
         yield f"SMS_SMTP__HOST: expected a mail server, {file} names mail addresses"

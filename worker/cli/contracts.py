@@ -1,4 +1,4 @@
-"""`sms-worker contracts`: the wire contract as files, for those who do not read Python."""
+"""`sms-worker contracts`: writes the wire contract as files, for readers of any language."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""`sms-worker dead`: look at what nobody will process any more, give it another life, or let it go.
+"""`sms-worker dead`: lists, shows, replays or drops dead letters.
 
-Rules: looking takes nothing away; only `replay` (after the copy is confirmed) and `drop` (after a
-yes) acknowledge. Text and number are shown only with `--with-body`. `replay` needs what a worker
-needs to understand a command: run it where a worker's environment is, or beside a local stack.
+Rules: looking removes nothing; only `replay` (after the copy is confirmed) and `drop` (after a yes)
+acknowledge a letter. Text and number are shown only with `--with-body`. `replay` needs the settings
+with which a worker decodes commands: run it in a worker's environment, or beside a local stack.
 """
 
 from __future__ import annotations
@@ -35,13 +35,15 @@ from worker.telemetry.logs import scrub
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
 
-app = typer.Typer(help="Dead letters: what nobody will process any more.", no_args_is_help=True)
+app = typer.Typer(
+    help="Dead letters: messages that nobody will process any more.", no_args_is_help=True
+)
 
-Ids = Annotated[list[str] | None, typer.Argument(metavar="ID...", help="As `list` names them.")]
-All = Annotated[bool, typer.Option("--all", help="Every dead letter there is now.")]
+Ids = Annotated[list[str] | None, typer.Argument(metavar="ID...", help="Ids that `list` shows.")]
+All = Annotated[bool, typer.Option("--all", help="All dead letters in the queue now.")]
 Reason = Annotated[
     str | None,
-    typer.Option(metavar="PATTERN", help="By reason: a part of it, or a pattern with * and ?."),
+    typer.Option(metavar="PATTERN", help="Reason: a part of it, or a pattern with * and ?."),
 ]
 _SPAN: Final = re.compile(r"\+(\d{1,6})([smhd])")
 _UNIT_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -49,8 +51,10 @@ _UNIT_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 @app.command("list")
 def list_(
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
-    limit: Annotated[int, typer.Option(min=1, help="The oldest so many.")] = 200,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object per line.")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1, help="How many to show, oldest first.")] = 200,
 ) -> None:
     """List dead letters, oldest first; numbers are masked."""
     with _failures():
@@ -59,15 +63,15 @@ def list_(
 
 @app.command()
 def show(
-    ident: Annotated[str, typer.Argument(metavar="ID", help="As `list` names it.")],
+    ident: Annotated[str, typer.Argument(metavar="ID", help="An id that `list` shows.")],
     with_body: Annotated[
-        bool, typer.Option("--with-body", help="Show text and number as they came.")
+        bool, typer.Option("--with-body", help="Show text and number in full.")
     ] = False,
 ) -> None:
-    """Print a dead letter whole."""
+    """Print everything about one dead letter."""
     with _failures():
-        found = asyncio.run(_show(Selection(frozenset({ident})), with_body=with_body))
-    if not found:
+        exists = asyncio.run(_show(Selection(frozenset({ident})), with_body=with_body))
+    if not exists:
         raise _refused(f"no dead letter is called {ident}")
 
 
@@ -90,16 +94,18 @@ def replay(
     reason: Reason = None,
     expires_at: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="End of the new life: ISO 8601 with offset, or +15m."),
+        typer.Option(metavar="TIME", help="When the new life ends: ISO 8601 with offset, or +15m."),
     ] = None,
-    lane: Annotated[Lane | None, typer.Option(help="For what came through no lane.")] = None,
+    lane: Annotated[
+        Lane | None, typer.Option(help="Lane of letters that came through none.")
+    ] = None,
     accept_duplicate: Annotated[
-        bool, typer.Option("--accept-duplicate", help="Also what a provider may have taken.")
+        bool, typer.Option("--accept-duplicate", help="Also messages a provider may have taken.")
     ] = False,
 ) -> None:
-    """Send dead letters to their lanes once more, each with a new budget of attempts.
+    """Send dead letters to their lanes again, each with a new budget of attempts.
 
-    Exit code 1: at least one was left where it is; the reason is printed.
+    Exit code 1: at least one letter stays in the queue; the reason is printed.
     """
     selection = _selection(ids, everything, reason)
     wish = Wish(_moment(expires_at), lane, accept_duplicate)
@@ -115,7 +121,7 @@ def replay(
 async def _list(*, as_json: bool, limit: int) -> None:
     rows: list[Sequence[str]] = [COLUMNS]
     async with dead_queue(amqp_url("worker")) as dead:
-        there = await dead.count()
+        total = await dead.count()
         async for letter, _ in dead.letters(limit):
             if as_json:
                 typer.echo(json.dumps(letter.summary()))
@@ -123,26 +129,26 @@ async def _list(*, as_json: bool, limit: int) -> None:
     if not as_json:
         print_rows(rows)
         shown = len(rows) - 1
-        typer.echo(f"{shown} dead letters" + (f", {there - shown} more" if there > shown else ""))
+        typer.echo(f"{shown} dead letters" + (f", {total - shown} more" if total > shown else ""))
 
 
 async def _show(selection: Selection, *, with_body: bool) -> bool:
-    found = False
+    exists = False
     async with dead_queue(amqp_url("worker")) as dead:
         async for letter, _ in _wanted(dead, selection):
-            found = True
+            exists = True
             typer.echo(json.dumps(whole(letter, with_body=with_body), indent=2, default=str))
-    return found
+    return exists
 
 
 async def _drop(selection: Selection, *, yes: bool) -> None:
     async with dead_queue(amqp_url("worker")) as dead:
         meant = [(letter, ack) async for letter, ack in _wanted(dead, selection)]
         if not meant:
-            raise _refused("no dead letter is meant by that")
+            raise _refused("no dead letter matches")
         for letter, _ in meant:
             typer.echo(f"{letter.name}  {letter.source}  {letter.reason}")
-        # In a thread: the connection's heartbeats go on while somebody thinks.
+        # In a thread, so that the connection's heartbeats go on while the person decides.
         question = f"drop {len(meant)} for good?"
         if not yes and not await asyncio.to_thread(typer.confirm, question):
             typer.echo("nothing dropped")
@@ -177,7 +183,7 @@ async def _replay(selection: Selection, wish: Wish) -> int:
     finally:
         await database.close()
     if not done + left:
-        raise _refused("no dead letter is meant by that")
+        raise _refused("no dead letter matches")
     typer.echo(f"replayed {done}, left {left}")
     return left
 
@@ -212,19 +218,19 @@ def _moment(given: str | None) -> datetime | None:
             f"--expires-at: expected ISO 8601 with an offset or +15m, got {given!r}"
         )
     if moment <= now:
-        raise typer.BadParameter(f"--expires-at: expected a time to come, got {given}")
+        raise typer.BadParameter(f"--expires-at: expected a time in the future, got {given}")
     return moment.astimezone(UTC)
 
 
 @contextmanager
 def _failures() -> Iterator[None]:
-    """What the broker or the store refuses, in one line; what was taken is given back."""
+    """Report an error of the broker or the store in one line; unacknowledged letters go back."""
     try:
         yield
     except BrokenPipeError:
-        raise  # of our own output: `| head`
+        raise  # the reader of our output ended, such as `| head`
     except StoreUnavailable as error:
-        raise _refused(f"the store is away ({error})") from None
+        raise _refused(f"the store is unavailable ({error})") from None
     except (AMQPError, OSError, TimeoutError) as error:
         raise _refused(f"the broker: {scrub(str(error)) or type(error).__name__}") from None
 

@@ -1,4 +1,4 @@
-"""`sms-worker local demo`: the whole migration on this machine, with a verdict.
+"""`sms-worker local demo`: runs the whole migration on this machine and prints a verdict.
 
 Rules: exit code 0 only if every promise held. Ctrl-C and SIGTERM stop everything in order.
 """

@@ -1,7 +1,7 @@
-"""`sms-worker evidence`: make recorded automatic decisions again, and compare bit for bit.
+"""`sms-worker evidence`: re-runs recorded automatic decisions and compares them bit for bit.
 
-Rules: reads the control log and changes nothing. A decision of another method version cannot be
-replayed and is counted as differing: silence would be a claim.
+Rules: it reads the control log and changes nothing. A decision of another method version cannot be
+re-run. It counts as differing, because silence would claim that it is the same.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from worker.store.control_log import ControlLogStore
 if TYPE_CHECKING:
     from worker.domain.migration.control_log import LogEntry
 
-app = typer.Typer(help="What automation decided, and on what.", no_args_is_help=True)
+app = typer.Typer(help="What automation decided, and on which evidence.", no_args_is_help=True)
 _TIMEOUT_S: Final = 10.0
 
 
 @app.command("replay")
 def replay_all(
-    limit: Annotated[int, typer.Option(min=1, help="The newest so many entries of the log.")] = (
-        10_000
-    ),
+    limit: Annotated[
+        int, typer.Option(min=1, help="How many entries of the log to read, newest first.")
+    ] = (10_000),
     database: Annotated[str, typer.Option(help="Name of the database.")] = "sms",
 ) -> None:
-    """Replay every automatic decision in the control log; exit code 1 if any differs."""
+    """Re-run every automatic decision in the control log; exit code 1 if any differs."""
     try:
         entries = asyncio.run(_entries(database, limit))
     except StoreUnavailable as away:
@@ -51,10 +51,10 @@ def replay_all(
 
 
 def differs(entry: LogEntry) -> str | None:
-    """What comes out otherwise than recorded; None: nothing."""
+    """Return how a re-run differs from the recorded decision; None if it does not."""
     state = entry.before
     if state is None:
-        return "made in no state"
+        return "no state before it is recorded"
     try:
         decision, known = replay(entry.evidence, state)
     except ValueError as error:
@@ -73,7 +73,7 @@ async def _entries(name: str, limit: int) -> list[LogEntry]:
     database = Database(mongo_url(), name, timeout_s=_TIMEOUT_S)
     try:
         log = ControlLogStore(database[control_log.COLLECTION], SystemClock())
-        found = await log.history(limit, None)
+        entries = await log.history(limit, None)
     finally:
         await database.close()
-    return [e for e in reversed(found) if e.user == AUTOMATIC and "method" in e.evidence]
+    return [e for e in reversed(entries) if e.user == AUTOMATIC and "method" in e.evidence]

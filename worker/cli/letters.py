@@ -1,7 +1,7 @@
-"""How dead letters look on a terminal.
+"""Shows dead letters on a terminal.
 
-Rules: text and number are hidden unless the body is asked for; ids are never cut, they are there to
-be copied. Times are UTC.
+Rules: text and number are hidden unless the body is asked for. Ids are never cut, because people
+copy them. Times are UTC.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ COLUMNS: Final = ("id", "source", "attempts", "first", "last", "recipient", "rea
 
 
 def print_rows(rows: Sequence[Sequence[str]]) -> None:
-    """Aligned and never cut: ids are there to be copied. Times are UTC."""
+    """Print rows in aligned columns, without cutting anything."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows if len(rows) > 1 else ():
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
@@ -31,7 +31,7 @@ def print_rows(rows: Sequence[Sequence[str]]) -> None:
 
 
 def row(letter: DeadLetter) -> tuple[str, ...]:
-    """One line of the list."""
+    """Return one row of the list."""
     recipient = letter.summary()["recipient"]
     return (
         letter.name,
@@ -49,7 +49,7 @@ def _short(moment: datetime | None) -> str:
 
 
 def whole(letter: DeadLetter, *, with_body: bool) -> dict[str, Any]:
-    """Everything about one; the body as it came only `with_body`."""
+    """Return everything about one letter; its body in full only if `with_body`."""
     dead = letter.incoming
     properties = {
         "messageId": dead.message_id,

@@ -1,7 +1,7 @@
-"""`sms-worker local`: the whole system on this machine.
+"""`sms-worker local`: runs the whole system on this machine.
 
-Rules: `up` stays in the foreground; Ctrl-C and SIGTERM stop everything in order, a second one only
-makes haste. What runs is known from `.local/stack.json` alone.
+Rules: `up` stays in the foreground. Ctrl-C and SIGTERM stop everything in order; a second one only
+speeds this up. Only `.local/stack.json` says what runs.
 """
 
 from __future__ import annotations

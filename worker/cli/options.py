@@ -1,7 +1,8 @@
-"""Options that many commands share, written once.
+"""Declares once the options that many commands share.
 
-Rules: a command function takes one of the option groups first and its own parameters after it; the
-command line shows its own first. Groups widen: whoever changes something also asks.
+Rules: the first parameter of a command function is an option group; its own parameters follow. The
+command line shows the own ones first. Each group extends the one before: a command that changes
+something has all options of a command that asks.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Asking:
-    """Of everything that is asked."""
+    """Options of every command that asks the worker."""
 
     as_json: Annotated[
-        bool, typer.Option("--json", help="The reply as it came, one JSON object a line.")
+        bool, typer.Option("--json", help="Print the reply as one JSON object per line.")
     ] = False
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to try before exit code 3.")] = (
         10.0
@@ -46,20 +47,22 @@ class Asking:
 
 @dataclass(frozen=True, kw_only=True)
 class Changing(Asking):
-    """Of what changes something."""
+    """Options of commands that change something."""
 
-    reason: Annotated[str | None, typer.Option("--reason", "-r", help="For the history.")] = None
+    reason: Annotated[
+        str | None, typer.Option("--reason", "-r", help="Why; kept in the history.")
+    ] = None
     ident: Annotated[
         str | None, typer.Option("--id", help="Command id, to repeat a command; default: new.")
     ] = None
     expect: Annotated[
-        int | None, typer.Option(min=0, help="Refuse if another version is in force.")
+        int | None, typer.Option(min=0, help="Refuse unless this version is in force.")
     ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Moving(Changing):
-    """Of what moves traffic."""
+    """Options of commands that move traffic."""
 
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False
     wait: Annotated[
@@ -69,19 +72,19 @@ class Moving(Changing):
 
 @dataclass(frozen=True, kw_only=True)
 class Raising(Moving):
-    """Of what may raise the target's share."""
+    """Options of commands that may raise the target's share."""
 
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the gates; change nothing.")] = (
         False
     )
     override_gates: Annotated[
         str | None,
-        typer.Option(metavar="REASON", help="Pass in spite of the gates, on record."),
+        typer.Option(metavar="REASON", help="Ignore the gates for this reason, which is recorded."),
     ] = None
 
 
 def options(group: type[T]) -> Callable[[Callable[Concatenate[T, P], None]], Callable[..., None]]:
-    """Turn a function whose first parameter is a `group` into one typer can read."""
+    """Turn a function whose first parameter is a `group` into one that typer can read."""
     taken = {field.name for field in fields(group)}  # type: ignore[arg-type] # groups are dataclasses
 
     def wrap(function: Callable[Concatenate[T, P], None]) -> Callable[..., None]:
@@ -100,10 +103,10 @@ def options(group: type[T]) -> Callable[[Callable[Concatenate[T, P], None]], Cal
     return wrap
 
 
-def _parameters(of: Callable[..., Any]) -> list[inspect.Parameter]:
-    """Parameters by keyword, with annotations evaluated."""
-    hints = get_type_hints(of, include_extras=True)
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """Return the parameters as keyword-only ones, with evaluated annotations."""
+    hints = get_type_hints(function, include_extras=True)
     return [
         each.replace(annotation=hints[each.name], kind=inspect.Parameter.KEYWORD_ONLY)
-        for each in inspect.signature(of).parameters.values()
+        for each in inspect.signature(function).parameters.values()
     ]

@@ -1,9 +1,9 @@
-"""`sms-worker plan`: which ladder of shares to climb, what it takes, and what refuses it.
+"""`sms-worker plan`: recommends a ladder of shares, says how long it takes and what refuses it.
 
-Rules: needs nothing but its arguments, and with `--from-history` the broker alone. Given rates
-stand before measured ones, measured before usual ones. Exit codes: 0 a ladder that can be climbed
-in time, 1 a flag refuses it or there is no time for it, 2 wrong usage; with `--from-history` as
-`ctl`.
+Rules: it needs only its arguments, and with `--from-history` the broker. Given rates come before
+measured ones, and measured rates before usual ones. Exit codes: 0 the ladder can be climbed in
+time, 1 a flag refuses it or the time is too short, 2 wrong usage; with `--from-history` also those
+of `ctl`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _ALL_AT_ONCE: Final = (100,)
 
 @options(Planning)
 def plan(given: Planning) -> None:
-    """Recommend a ladder for a volume, and forecast what each share takes to be proved."""
+    """Recommend a ladder for a volume, and forecast how long the proof of each share takes."""
     _require_numbers(given)
     asked = _shares(given.ladder)
     days = None if given.within is None else _days(given.within)
@@ -74,28 +74,28 @@ def _made(
         climbs = [_climb("asked for", asked, traffic, with_ladder(flags, asked))]
         return Plan(traffic, tuple(climbs), days, _in_time(climbs[0], days), past=past)
     usual = _climb("default", ladder_of(flags.phases), traffic, flags)
-    found, within = _recommended(traffic, flags, days)
-    if found is None:
+    best, within = _recommended(traffic, flags, days)
+    if best is None:
         return Plan(traffic, (usual,), within, in_time=False, past=past, found=False)
     at_once = harm_of(_ALL_AT_ONCE, traffic, flags)
-    return Plan(traffic, (found, usual), within, _in_time(found, within), at_once, past)
+    return Plan(traffic, (best, usual), within, _in_time(best, within), at_once, past)
 
 
 def _recommended(traffic: Traffic, flags: Flags, days: float | None) -> tuple[Climb | None, float]:
-    """With the time it was chosen for: the usual one doubled until there is a ladder, or given."""
+    """Return the best ladder and its time: the given one, or the usual one doubled to fit."""
     within = days or _USUAL_DAYS
-    while (found := recommend(traffic, flags, within)) is not None:
-        if found.in_time or days is not None or within > _LONGEST_DAYS:
-            shares = tuple(rung.share for rung in found.rungs)
-            return _climb("recommended", shares, traffic, found.flags), within
+    while (best := recommend(traffic, flags, within)) is not None:
+        if best.in_time or days is not None or within > _LONGEST_DAYS:
+            shares = tuple(rung.share for rung in best.rungs)
+            return _climb("recommended", shares, traffic, best.flags), within
         within *= 2.0
     return None, within
 
 
 def _climb(name: str, shares: tuple[int, ...], traffic: Traffic, flags: Flags) -> Climb:
     rungs = forecast(shares, traffic, flags)
-    found = obstacles(rungs, traffic, flags)
-    return Climb(name, rungs, flags, harm_of(shares, traffic, flags), found)
+    harm = harm_of(shares, traffic, flags)
+    return Climb(name, rungs, flags, harm, obstacles(rungs, traffic, flags))
 
 
 def _in_time(climb: Climb, days: float | None) -> bool:
@@ -110,7 +110,10 @@ def _traffic(given: Planning, past: History | None) -> Traffic:
     measured_a_day = past.per_day if past else None
     volume = given.per_day if given.per_day is not None else measured_a_day
     if volume is None:
-        fail("--per-day: expected messages a day of both, or --from-history; got neither", USAGE)
+        fail(
+            "--per-day: expected messages a day of both providers, or --from-history; got neither",
+            USAGE,
+        )
     measured = past.rates if past else {}
     percent = (given.failure_rate, given.slow_rate, given.undelivered_rate)
     rates = {
@@ -125,7 +128,7 @@ def _traffic(given: Planning, past: History | None) -> Traffic:
 
 
 def _require_numbers(given: Planning) -> None:
-    """What is no number passes every bound."""
+    """Refuse NaN and infinity, which the bounds of the options let through."""
     for name in ("per_day", "failure_rate", "slow_rate", "undelivered_rate", "bound"):
         value = getattr(given, name)
         if value is not None and not math.isfinite(value):
@@ -147,8 +150,8 @@ def _shares(ladder: str | None) -> tuple[int, ...] | None:
 
 
 def _days(within: str) -> float:
-    found = _WITHIN.fullmatch(within)
-    days = float(found[1]) * _DAYS[found[2]] if found else 0.0
+    parts = _WITHIN.fullmatch(within)
+    days = float(parts[1]) * _DAYS[parts[2]] if parts else 0.0
     if not days:
         raise typer.BadParameter(f"--within: expected e.g. 36h, 14d or 4w, got {within!r}")
     return days

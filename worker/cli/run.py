@@ -1,7 +1,7 @@
 """`sms-worker run`, `webhook`, `check-config`: the deployed processes and their check.
 
-Rules: configuration is validated whole before anything starts; every problem is printed with the
-name of its variable, never with a secret's value.
+Rules: the whole configuration is validated before anything starts. Every problem is printed with
+the name of its variable, never with a secret's value.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ def webhook() -> None:
 
 
 def _run(process: Coroutine[Any, Any, None]) -> None:
-    """Run to the end; what ends it otherwise is logged by the rules of the log, not printed."""
+    """Run a process to its end; an error that ends it is logged, not printed."""
     try:
         asyncio.run(process)
     except StartError as error:
         structlog.get_logger(__name__).error("cannot start", problem=str(error))
         raise typer.Exit(1) from None
-    except Exception:  # noqa: BLE001 - whatever it is, the process ends here
+    except Exception:  # noqa: BLE001 - any error ends the process here
         structlog.get_logger(__name__).exception("the process died")
         raise typer.Exit(1) from None
 

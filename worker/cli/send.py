@@ -1,7 +1,7 @@
 """`sms-worker send`: publish one message and watch its events.
 
-Rules: speaks the wire contract alone, as any upstream service would: a login that may write
-`sms.commands` and read `sms.events`, a queue of its own, nothing of the worker's.
+Rules: it uses only the wire contract, like any upstream service: a login that may write
+`sms.commands` and read `sms.events`, and its own queue. It uses no part of the worker.
 """
 
 from __future__ import annotations
@@ -30,25 +30,29 @@ if TYPE_CHECKING:
     from contracts.events import DeliveryEvent
 
 ENDS: Final = frozenset({"sms.failed", "sms.expired", "sms.rejected", "sms.delivered"})
-"""After these nothing more comes."""
+"""Events after which `send` waits for no more."""
 _ABOUT: Final = {"event_id", "event", "message_id", "occurred_at", "lane", "message_type"}
-"""The same in every event of a message, or shown already."""
+"""Fields that are the same in every event of a message, or are shown already."""
 _KEYS: Final = {Lane.TRANSACTIONAL: Key.SEND_TRANSACTIONAL, Lane.BULK: Key.SEND_BULK}
 
 
 def send(
     to: Annotated[str, typer.Argument(help="Recipient, as people write it.")],
-    text: Annotated[str, typer.Argument(help="The message.")],
+    text: Annotated[str, typer.Argument(help="Text of the message.")],
     lane: Annotated[Lane, typer.Option(help="Queue to publish to.")] = Lane.TRANSACTIONAL,
     message_id: Annotated[str, typer.Option("--id", help="Idempotency key; default: new.")] = "",
-    user: Annotated[str | None, typer.Option(help="userId, for overrides.")] = None,
-    branch: Annotated[int | None, typer.Option(help="branchId, for overrides.")] = None,
+    user: Annotated[
+        str | None, typer.Option(help="userId of the message; overrides use it.")
+    ] = None,
+    branch: Annotated[
+        int | None, typer.Option(help="branchId of the message; overrides use it.")
+    ] = None,
     wait: Annotated[float, typer.Option(help="Seconds to wait for events.")] = 30.0,
 ) -> None:
     """Publish one SMS and print its events until it is delivered or given up.
 
-    Exit code 0: a provider took it; 1: it was not sent, or no event came in time; 2: it is no
-    message.
+    Exit code 0: a provider took it; 1: it was not sent, or no event came in time; 2: the message
+    is not valid.
     """
     ident = message_id or str(uuid4())
     command = _command(messageId=ident, to=to, text=text, userId=user, branchId=branch)
@@ -57,7 +61,7 @@ def send(
 
 
 def _command(**fields: str | int | None) -> SendSms:
-    """The command as a worker reads it. Raises `BadParameter`, naming the fields."""
+    """Return the command as a worker reads it. Raises `BadParameter` with the wrong fields."""
     try:
         return decode_send(json.dumps(fields).encode(), message_id=None, type_=None)
     except DecodeError as error:
@@ -90,7 +94,7 @@ async def _own_queue(channel: AbstractChannel, user: str) -> AbstractQueue:
 
 
 async def _watch(queue: AbstractQueue, message_id: str, wait: float) -> bool:
-    """Print events of one message; whether a provider took it."""
+    """Print the events of one message; return whether a provider took it."""
     taken = False
     try:
         async with asyncio.timeout(wait), queue.iterator(no_ack=True) as deliveries:

@@ -1,8 +1,7 @@
-"""`sms-worker simulate`: a simulated provider on a port of this machine.
+"""`sms-worker simulate`: runs a simulated provider on a port of this machine.
 
-Rules: when it listens, one JSON line on standard output says where; nothing else is printed.
-SIGTERM and SIGINT end it cleanly: what is being answered gets a second, the journal is complete
-at any time.
+Rules: when it listens, it prints one JSON line with its addresses, and nothing else. SIGTERM and
+SIGINT stop it cleanly: requests in progress get one second. The journal is complete at any time.
 """
 
 from __future__ import annotations
@@ -27,26 +26,32 @@ _GRACE_S = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class Simulated:
-    """What a simulator is given, by the names that it knows."""
+    """Options of a simulator, named like its parameters."""
 
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1"
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="0 takes a free port.")] = 0
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0 takes a free one.")] = 0
     control_port: Annotated[
         int,
-        typer.Option(min=0, max=65_535, help="Port of the control endpoints that no fault shuts."),
+        typer.Option(min=0, max=65_535, help="Port of the control endpoints; no fault closes it."),
     ] = 0
-    journal: Annotated[Path | None, typer.Option(help="JSON-lines file of every SMS taken.")] = None
+    journal: Annotated[
+        Path | None, typer.Option(help="File for every SMS taken, one JSON line each.")
+    ] = None
     report_url: Annotated[str | None, typer.Option(help="Where delivery reports go.")] = None
     optout_url: Annotated[str | None, typer.Option(help="Where opt-outs go.")] = None
-    username: Annotated[str | None, typer.Option(help="Default: anybody is let in.")] = None
+    username: Annotated[str | None, typer.Option(help="User name; default: any is accepted.")] = (
+        None
+    )
     secret: Annotated[
         str | None,
-        typer.Option(envvar="SIMULATE_SECRET", help="API key or password. Default: any is good."),
+        typer.Option(
+            envvar="SIMULATE_SECRET", help="API key or password; default: any is accepted."
+        ),
     ] = None
     latency_ms: Annotated[
         float, typer.Option(min=0, help="Wait before each answer, milliseconds.")
     ] = 0.0
-    seed: Annotated[int, typer.Option(help="Of all chance.")] = 0
+    seed: Annotated[int, typer.Option(help="Seed of all random choices.")] = 0
 
 
 @app.command()

@@ -1,6 +1,6 @@
-"""`sms-worker topology`: show and declare what must exist on the broker.
+"""`sms-worker topology`: shows and declares what must exist on the broker.
 
-Rules: reads `AMQP_URL`; declares only what AMQP can declare, and says what it cannot.
+Rules: it reads `AMQP_URL`. It declares what AMQP can declare, and says what it cannot.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ _POLICIES = f"""\
 AMQP can neither set nor read users, permissions and policies. Unless they are there already, import
 them as the broker's administrator:
     rabbitmqctl import_definitions {DEFINITIONS_FILE}
-Without its policies commands with an unknown key and events nobody takes are dropped silently, and
-a lane's delivery limit is the broker's default (4.x: 20 deliveries, then the message is lost)."""
+Without these policies the broker silently drops commands with an unknown key and events that no
+queue takes, and a lane has the broker's default delivery limit (4.x: 20 deliveries, then the
+message is lost)."""
 
 
 @app.command()

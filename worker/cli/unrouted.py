@@ -1,7 +1,8 @@
-"""`sms-worker unrouted`: what the broker could route to nobody.
+"""`sms-worker unrouted`: counts the messages that the broker could route to no queue.
 
-Rules: looking takes nothing away. The count is the length of a queue whose policy keeps an hour and
-10,000 events, so it says how many events of the last hour nobody took; at 10,000: at least.
+Rules: looking removes nothing. The count is the length of a queue whose policy keeps one hour and
+10,000 events. So it is the number of events of the last hour that nobody took; at 10,000 it means
+"at least".
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _KEPT: Final = 10_000
 
 def unrouted(
     most: Annotated[
-        int, typer.Option("--sample", min=1, max=_KEPT, help="Events looked at.")
+        int, typer.Option("--sample", min=1, max=_KEPT, help="How many events to look at.")
     ] = 500,
 ) -> None:
     """Count the events of the last hour that no consumer was bound to take."""
@@ -43,8 +44,8 @@ async def _count(most: int) -> None:
     at_least = "at least " if events >= _KEPT else ""
     typer.echo(f"events of the last hour that nobody took: {at_least}{events}")
     seen = sum(names.values())
-    of = "" if seen >= events else f"  (of the oldest {seen})"
+    note = "" if seen >= events else f"  (of the oldest {seen})"
     for name, count in names.most_common():
-        typer.echo(f"  {name:<16} {count}{of}")
+        typer.echo(f"  {name:<16} {count}{note}")
     if commands:
-        typer.echo(f"commands with an unknown key, not looked at yet: {commands}")
+        typer.echo(f"commands with an unknown key, not processed yet: {commands}")

@@ -1,1 +1,1 @@
-"""Steering: the snapshot in force and who follows it."""
+"""Steering: commands, queries, and the snapshot in force."""

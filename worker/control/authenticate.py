@@ -1,8 +1,9 @@
-"""Who asks and how it came: what commands and queries share before and after they are understood.
+"""Checks who sent a command or query and by which route, and sends the reply.
 
-Rules: the user is the one the broker vouches for; nothing in a body or a header changes that. A
-delivery that travelled is not trusted, because topic permissions judge the first routing key only.
-Answers go to the vouched user alone; `reply_to` is ignored (it would be a confused deputy).
+Rules: the user is the one that the broker vouches for; nothing in a body or a header changes that.
+A delivery that was forwarded (dead-lettered or copied) is not trusted, because topic permissions
+check the first routing key only. Replies go to the vouched user only. `reply_to` is ignored:
+otherwise a sender could make us publish to a queue that it may not write to.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
     from worker.ports.broker import Handler, Incoming, Replier
 
 TRIES: Final = 4
-"""Deliveries of one command our own code may fail on."""
+"""How often our own code may fail on one delivery before it is given up."""
 UNVERIFIED: Final = "(unverified)"
-"""Stands in the history for whoever the broker does not vouch for; no login is called so."""
+"""Stands in the history for a user that the broker does not vouch for; no login has this name."""
 _USER: Final = re.compile(r"[a-z0-9_-]+")
 _WORD: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _TRAVELLED: Final = ("x-death", "x-first-death-queue", "CC", "BCC")
@@ -34,12 +35,12 @@ _log = structlog.get_logger(__name__)
 
 
 def user(incoming: Incoming) -> str:
-    """The vouched user, or `UNVERIFIED`."""
+    """Return the user that the broker vouches for, or `UNVERIFIED`."""
     return incoming.user_id or UNVERIFIED
 
 
 def name(incoming: Incoming, prefix: str) -> str:
-    """Name of what is asked: the key's last words, or the body's where the key is a foreign one."""
+    """Return the name of the command or query: from the routing key, else from the body."""
     if incoming.routing_key.startswith(prefix):
         return incoming.routing_key.removeprefix(prefix)
     try:
@@ -49,37 +50,37 @@ def name(incoming: Incoming, prefix: str) -> str:
 
 
 def problem(incoming: Incoming, prefix: str) -> str | None:
-    """Why neither user nor way can be trusted; None: both can."""
+    """Return why the user or the route cannot be trusted; None if both can."""
     if not _USER.fullmatch(incoming.user_id or ""):
         return (
-            "expected a user the broker vouches for: publish with the property user_id set to "
-            f"the login, of a-z, 0-9, _ and -; got {incoming.user_id!r:.40}"
+            "expected a user that the broker vouches for: set the property user_id to the login "
+            f"(of a-z, 0-9, _ and -); got {incoming.user_id!r:.40}"
         )
     travelled = [header for header in _TRAVELLED if header in incoming.headers]
     if travelled:
-        return f"expected it published directly, got one with {travelled[0]}; send it without"
+        return f"expected a message published directly, got the header {travelled[0]}"
     if not incoming.routing_key.startswith(prefix):
         return f"expected the routing key {prefix}<name>, got {incoming.routing_key!r:.80}"
     return None
 
 
 def not_understood(asked: str, error: DecodeError, at: datetime) -> ControlReply:
-    """The answer to what is no command or query."""
+    """Return the reply to a body that is not a valid command or query."""
     return ControlReply(
         command_id=error.message_id or "",
         name=asked,
         verdict="refused",
         code=str(ReplyCode.INVALID),
-        text=f"{asked}: {error.reason}; mend it and send it with a fresh command id",
+        text=f"{asked}: {error.reason}; correct it and send it with a new command id",
         problems=error.problems,
         at=at,
     )
 
 
 def bounded(handler: Handler, gave_up: Callable[[str], None]) -> Handler:
-    """Let the broker repeat what our own code fails on, but not for ever.
+    """Let the broker deliver again what our own code fails on, at most `TRIES` times.
 
-    One delivery is handled at a time: what fails again and again would stand before an emergency.
+    One delivery is handled at a time, so one that always fails would block an emergency.
     """
 
     async def handle(incoming: Incoming) -> Settlement:
@@ -97,7 +98,7 @@ def bounded(handler: Handler, gave_up: Callable[[str], None]) -> Handler:
 
 
 async def answer(replier: Replier, incoming: Incoming, reply: ControlReply) -> None:
-    """To the vouched user alone; without one, to nobody."""
+    """Send a reply to the user that the broker vouches for; without one, send nothing."""
     who = incoming.user_id or ""
     if not _USER.fullmatch(who):
         return

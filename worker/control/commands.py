@@ -1,15 +1,16 @@
-"""Control commands: authorise, decide, append, announce, answer.
+"""Handles control commands: authorise, decide, append, announce, reply.
 
 Rules:
-- Who asks is the user the broker vouches for. A command that travelled (dead-lettered, copied by CC
-  or BCC) is refused: topic permissions do not see those ways.
-- One insert into the control log decides, records and makes the command once-only. A redelivered
-  command gets the stored answer; the same id with other content is refused.
-- A clash of places alone is tried again; a changed version refuses relative commands, while
-  downward ones are decided again.
-- Store away: upward commands are answered so, unrecorded, and may come again with the same id;
-  downward ones stay unacknowledged until they are applied. A state that this version does not
-  understand is answered so in either case: a newer replica may take the next try.
+- The asker is the user that the broker vouches for. A command that was forwarded (dead-lettered,
+  copied by CC or BCC) is refused, because topic permissions do not see those routes.
+- One insert into the control log decides and records the command, and makes it once-only. A
+  redelivered command gets the stored reply; the same id with other content is refused.
+- If another entry takes our number in the log, the command is decided again. If that entry changed
+  the version, relative commands are refused, except downward ones.
+- While the store is unavailable, an upward command gets that reply and is not recorded; it may come
+  again with the same id. A downward command stays unacknowledged until it is applied.
+- If this worker's code cannot read the stored state, any command gets that reply: a newer replica
+  may take the next try.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 PREFIX: Final = "control.command."
 RETRY_S: Final = 0.2
 _SUSPICIOUS: Final = frozenset({ReplyCode.FORBIDDEN, ReplyCode.STALE})
-"""Refusals of who asked, how it came, or when it was issued: a person must know."""
+"""Refusals because of the user, the route or the time of issue: people are alerted."""
 _log = structlog.get_logger(__name__)
 
 
@@ -62,13 +63,13 @@ class CommandHandler:
     Args:
         log: the control log.
         book: alerts, which a command may acknowledge.
-        replier: answers, and the wake-up.
-        measures: what the gates are asked of, given the state in force.
+        replier: sends replies and announces a new state.
+        measures: reads the figures for the gates, given the state in force.
         roles: access role by broker user.
         translator: from commands to changes.
-        consents: who wants no messages, which a command may change.
-        changed: told of each change of state (before, after, user), e.g. for an alert.
-        suspicious: told of each refusal of who or how, for an alert.
+        consents: the list of who wants no messages, which a command may change.
+        changed: called with each change of state (before, after, user), e.g. for an alert.
+        suspicious: called with the text of each suspicious refusal, for an alert.
         clock: time.
     """
 
@@ -84,7 +85,7 @@ class CommandHandler:
     clock: Clock
 
     async def __call__(self, incoming: Incoming) -> Settlement:
-        """Handle one command to its settlement."""
+        """Handle one command completely."""
         user, name = authenticate.user(incoming), authenticate.name(incoming, PREFIX)
         refusal = self._refused_who(incoming, user, name)
         try:
@@ -100,10 +101,10 @@ class CommandHandler:
         return Settlement.ACK
 
     def _refused_who(self, incoming: Incoming, user: str, name: str) -> Decision | None:
-        """Refuse by who asks or by the way it came; None: both are in order."""
+        """Return a refusal because of the user or the route; None if both are in order."""
         problem = authenticate.problem(incoming, PREFIX)
         if problem is None and user not in self.roles:
-            problem = f"{user} has no role; whoever runs the worker gives one in SMS_ROLES"
+            problem = f"{user} has no role; the operator of the worker gives one in SMS_ROLES"
         if problem is None:
             return None
         return refused(ReplyCode.FORBIDDEN, f"{name}: {problem}")
@@ -144,7 +145,7 @@ class CommandHandler:
         expected = command.expected_version
         stale = expected is not None and expected != state.version
         if command.name not in DOWNWARD and (stale or (moved and command.name in RELATIVE)):
-            was = expected if stale else "the one it was decided on"
+            was = expected if stale else "the one that it was decided on"
             text = (
                 f"{command.name}: expected version {was}, {state.version} is in force; "
                 "look at the status and ask again"
@@ -156,7 +157,7 @@ class CommandHandler:
         except ChangeRefused as refusal:
             return refused(refusal.code, str(refusal))
         considered = consider(change, state, now)
-        if isinstance(considered, UpwardMove):  # alone needs figures
+        if isinstance(considered, UpwardMove):  # only these need figures
             return considered.decide(await self.measures(state))
         return considered
 
@@ -202,11 +203,11 @@ class CommandHandler:
         await self.replier.announce_state(encode(announcement))
 
     async def _again(self, command: Command, stored: LogEntry) -> ControlReply:
-        """The stored answer, and what may have died with whoever appended it: its follow-ups."""
+        """Return the stored reply; repeat its follow-ups, in case that replica died too early."""
         if stored.command.get("fingerprint") != self._fingerprint(command):
             text = (
                 f"{command.name}: command id {command.command_id} was used for another command; "
-                "choose a fresh one"
+                "choose a new one"
             )
             return views.unrecorded(command, ReplyCode.ID_CONFLICT, text, self.clock.now())
         if stored.before is None or stored.after.version != stored.before.version:
@@ -225,7 +226,7 @@ class CommandHandler:
         return views.unrecorded(command, ReplyCode.STORE_UNAVAILABLE, text, self.clock.now())
 
     def _fingerprint(self, command: Command) -> str:
-        """What two deliveries of one command share, its time of issue apart."""
+        """Hash the content of a command without its time of issue, to recognise a redelivery."""
         content = command.model_dump_json(exclude={"issued_at"})
         if isinstance(command, AddSuppression | RemoveSuppression):
             return self.consents.seal(content)

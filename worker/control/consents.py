@@ -1,8 +1,8 @@
-"""The list of who wants no messages, as commands and queries see it.
+"""Reads and changes the list of who wants no messages, for commands and queries.
 
-Rules: a number comes in as people write it and leaves as hash and mask: neither the control log nor
-an answer has it. What a person puts on record counts from the moment it was decided, so carrying
-out an old command once more never undoes what was told after it.
+Rules: a number comes in as people write it and leaves as hash and mask, so neither the control log
+nor a reply contains it. A change by a person counts from the moment it was decided, so repeating an
+old command never undoes a later change.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class Consents:
 
     Args:
         book: the list.
-        normalise: input -> E.164 or why not.
-        key: of recipient hashes.
-        sender: a sender id as wishes name it.
+        normalise: turns input into E.164, or says why it cannot.
+        key: for the hashes of recipients.
+        sender: turns a sender id into its form in wishes.
     """
 
     book: SuppressionBook
@@ -47,7 +47,7 @@ class Consents:
     async def change(
         self, command: AddSuppression | RemoveSuppression, user: str, at: datetime
     ) -> WishChange:
-        """What a command changes. Raises `ChangeRefused`."""
+        """Return what a command changes. Raises `ChangeRefused`."""
         to = self._recipient(command.name, command.number)
         wish = Wish(
             self.sender(command.sender_id),
@@ -58,11 +58,11 @@ class Consents:
         return WishChange(to, wish, await self.book.read(to.hash))
 
     async def carry_out(self, change: WishChange) -> None:
-        """Put a change on record. Raises `StoreUnavailable`."""
+        """Record a change. Raises `StoreUnavailable`."""
         await self.book.put(change.recipient, change.wish)
 
     async def listed(self, query: Suppressions) -> list[WishView]:
-        """One line a wish: of one number all that is on record, else what stops messages."""
+        """List wishes: all of one number if the query names one, else those that stop messages."""
         if query.number is not None:
             to = self._recipient(query.name, query.number)
             return _lines(to, await self.book.read(to.hash))
@@ -74,7 +74,7 @@ class Consents:
         ]
 
     def seal(self, content: str) -> str:
-        """Fingerprint of a command that names a number: keyed, so that nobody can guess it."""
+        """Hash a command that names a number; with our key, so that nobody can guess the number."""
         return hmac.digest(self.key, content.encode(), "sha256").hex()
 
     def _recipient(self, name: str, number: str) -> Recipient:
@@ -85,7 +85,7 @@ class Consents:
 
 
 def stored(change: WishChange) -> dict[str, Any]:
-    """A change as its entry in the control log keeps it."""
+    """Return a change as its entry in the control log stores it."""
     to, wish = change.recipient, change.wish
     return {
         "hash": to.hash,
@@ -98,7 +98,7 @@ def stored(change: WishChange) -> dict[str, Any]:
 
 
 def read(document: Any) -> WishChange:
-    """The change that an entry keeps."""
+    """Return the change that an entry stores."""
     wish = Wish(
         document["sender"],
         stopped=document["stopped"],

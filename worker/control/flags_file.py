@@ -1,8 +1,8 @@
-"""The flags file: bytes to a document, or every problem of it by name.
+"""Reads the flags file into a document, or reports every problem in it.
 
-Rules: one function reads it wherever it is read (first start, `check-config`, `ctl flags apply`),
-as strictly as `set-flags` is read from the wire. UTF-8 without a byte order mark, one JSON object,
-each key once. What its fields mean is for `flags_document` to say.
+Rules: the first start, `check-config` and `ctl flags apply` all use this function. It is as strict
+as the reading of `set-flags` from the wire: UTF-8 without a byte order mark, one JSON object, each
+key once. `flags_document` knows what the fields mean.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ MAX_BYTES: Final = 1_048_576
 
 
 def read(data: bytes) -> dict[str, Any]:
-    """The document.
+    """Return the document.
 
     Raises:
-        FlagsError: it is none; every problem is listed.
+        FlagsError: the file is not a valid document; every problem is listed.
     """
     text = _text(data)
     try:
@@ -51,8 +51,8 @@ def _text(data: bytes) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        raise FlagsError((f"expected UTF-8, got octet {error.start} that is none",)) from None
+        raise FlagsError((f"expected UTF-8, got another byte at position {error.start}",)) from None
 
 
 def _refuse(name: str) -> NoReturn:
-    raise ValueError(f"{name}, which is no number of JSON")
+    raise ValueError(f"{name}, which is not a JSON number")

@@ -1,8 +1,9 @@
-"""Control queries: what is in force, how both providers do, what was decided, which way one goes.
+"""Answers control queries, such as `status`, `health`, `history` and `explain`.
 
-Rules: a query changes nothing and is not recorded; its own queue, so that a slow one never stands
-before an emergency. Any role may ask. With the store away, status still says what this replica goes
-by and that the rest is missing; what needs the store is refused in so many words.
+Rules: a query changes nothing and is not recorded. Queries have their own queue, so that a slow one
+never delays an emergency. Any role may ask. While the store is unavailable, `status` still gives
+the snapshot of this replica and says that the rest is missing; queries that need the store are
+refused with that reason.
 """
 
 from __future__ import annotations
@@ -65,10 +66,10 @@ if TYPE_CHECKING:
     from worker.ports.steering import ControlLog, Replicas, Snapshots
 
     class Reporting(Protocol):
-        """Figures over a period, as they cross the wire."""
+        """Figures over a period, in the form of the wire."""
 
         async def health(self, hours: float) -> HealthMetric:
-            """Both providers over the last hours. Raises `StoreUnavailable`."""
+            """Figures of both providers over the last hours. Raises `StoreUnavailable`."""
             ...
 
         async def comparison(self, hours: float) -> ComparisonMetric:
@@ -89,16 +90,16 @@ class QueryHandler:
         log: the control log.
         book: alerts of all replicas.
         replicas: heartbeats.
-        snapshots: what this replica goes by, for when the store is away and for `explain`.
-        figures: of providers over the last so many hours, by id. Raises `StoreUnavailable`.
-        reporting: health and comparison.
-        measures: what the next gates are asked of. Raises `StoreUnavailable`.
+        snapshots: the snapshot of this replica, for `explain` and while the store is unavailable.
+        figures: figures by provider id, for ids and a number of hours. Raises `StoreUnavailable`.
+        reporting: makes the health and comparison reports.
+        measures: reads the figures for the gates. Raises `StoreUnavailable`.
         checkpoint: the monitor's last tick, by lineage. Raises `StoreUnavailable`.
-        alerts: what is wrong at present as this replica sees it, for when the store is away.
+        alerts: the open troubles that this replica sees, for while the store is unavailable.
         guards: breakers by role.
-        normalise: a number as people write it -> E.164, or why not.
-        consents: who wants no messages.
-        replier: answers.
+        normalise: turns a number as people write it into E.164, or says why it cannot.
+        consents: the list of who wants no messages.
+        replier: sends replies.
         roles: access role by broker user.
         clock: time.
     """
@@ -133,7 +134,7 @@ class QueryHandler:
         user = authenticate.user(incoming)
         problem = authenticate.problem(incoming, PREFIX)
         if problem is None and user not in self.roles:
-            problem = f"{user} has no role; whoever runs the worker gives one in SMS_ROLES"
+            problem = f"{user} has no role; the operator of the worker gives one in SMS_ROLES"
         if problem is not None:
             _log.warning("query refused", user=user, problem=problem)
             return self._refuse(query, ReplyCode.FORBIDDEN, problem)
@@ -171,7 +172,7 @@ class QueryHandler:
     # --- status ----------------------------------------------------------------------------
 
     async def _status(self, query: Status) -> ControlReply:
-        """The log's last state is the truth; where it cannot be read, this replica's."""
+        """Answer from the last state in the log, or this replica's if the log is unreadable."""
         try:
             last = await self.log.last()
             state = last[1] if last else None
@@ -194,7 +195,7 @@ class QueryHandler:
         return [alert for alert, _ in await self.book.recent() if alert.open]
 
     async def _next(self, state: Snapshot | None) -> tuple[NextMove | None, tuple[Gate, ...]]:
-        """The next move upwards, and its gates as they stand."""
+        """Return the next move upwards, and its gates with their present verdicts."""
         now = self.clock.now()
         following = next_up(state, now) if state else None
         if state is None or following is None:
@@ -210,7 +211,7 @@ class QueryHandler:
     # --- health and comparison -------------------------------------------------------------
 
     async def _report(self, query: Health | Comparison) -> ControlReply:
-        """What is published as a metric, as the answer."""
+        """Answer with the same report that is published as a metric."""
         state = self.snapshots.current
         if state is not None and query.hours > 24 * state.flags.migration.metrics_retention_days:
             kept = state.flags.migration.metrics_retention_days
@@ -232,13 +233,13 @@ class QueryHandler:
                 query, ReplyCode.INVALID, f"to: {to.problem} ({phone.mask(query.to)})"
             )
         blocked = frozenset(role for role, guard in self.guards.items() if not guard.passable())
-        found = routing.decide(to, query.user_id, query.branch_id, state, blocked)
+        route = routing.decide(to, query.user_id, query.branch_id, state, blocked)
         data = ExplainAnswer(
             number=to,
             bucket=routing.bucket(to),
-            way=[self.guards[role].provider_id for role in found.candidates],
-            passed_over=[self.guards[role].provider_id for role in found.skipped],
-            reason=found.reason,
+            way=[self.guards[role].provider_id for role in route.candidates],
+            passed_over=[self.guards[role].provider_id for role in route.skipped],
+            reason=route.reason,
         )
         return views.answer(query, data, state, self.clock.now())
 

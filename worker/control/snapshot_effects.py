@@ -1,7 +1,7 @@
-"""What follows from a new snapshot besides routing: breaker resets, slow calls, retention.
+"""Applies the parts of a new snapshot other than routing: breaker resets, slow calls, retention.
 
-Rules: called with each swap; a replica that starts resets nothing, for its breakers are new. What
-takes the store's time runs beside the heartbeat, never before it.
+Rules: it is called with each new snapshot. A replica that starts resets nothing, because its
+breakers are new. Work in the store runs beside the heartbeat and never delays it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Resettable(Protocol):
-    """A breaker an administrator may close."""
+    """A breaker that an administrator may close."""
 
     def reset(self, reason: str) -> None:
         """Close it."""
@@ -33,29 +33,29 @@ class Resettable(Protocol):
 
 
 class Slowness(Protocol):
-    """Counts slow calls."""
+    """What counts slow calls."""
 
     slow_ms: float
 
 
 class Retaining(Protocol):
-    """Keeps metrics for a time."""
+    """What keeps metrics for a time."""
 
     retention_days: int
 
     async def retain(self, days: int) -> None:
-        """Keep old documents that long too. Raises `StoreUnavailable`."""
+        """Keep old documents for this time too. Raises `StoreUnavailable`."""
         ...
 
 
 class SnapshotEffects:
-    """Applies to this process what a snapshot says.
+    """Applies a snapshot to this process.
 
     Args:
         breakers: by role.
-        metrics: told from which duration on a call is slow.
-        slots: told how long metrics are kept.
-        background: runs what takes time.
+        metrics: gets the duration from which a call is slow.
+        slots: gets the time for which metrics are kept.
+        background: runs the work in the store.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class SnapshotEffects:
         self._retaining: asyncio.Task[None] | None = None
 
     def __call__(self, before: Snapshot | None, after: Snapshot) -> None:
-        """Follow a swap."""
+        """Apply the new snapshot."""
         self._metrics.slow_ms = after.flags.thresholds.max_response_ms
         self._slots.retention_days = after.flags.migration.metrics_retention_days
         if before is None or before.lineage != after.lineage:
@@ -85,7 +85,7 @@ class SnapshotEffects:
             self._retain(days)
 
     def _retain(self, days: int) -> None:
-        """Have old documents follow, the newest wish alone."""
+        """Apply the new time to old documents too; only the newest time counts."""
         if self._retaining is not None:
             self._retaining.cancel()
         self._retaining = self._background.spawn(self._keep_retaining(days), "metrics retention")

@@ -1,10 +1,10 @@
-"""What is in force, on this replica: an immutable snapshot, swapped whole.
+"""Keeps the snapshot in force on this replica: immutable, and replaced as a whole.
 
 Rules:
-- The store is the truth, re-read every second; `control.state` is a wake-up and carries no state.
-- Never back to an older version of the same lineage.
-- A snapshot that was not verified for `max_age_s` is no ground to send by: no new intents.
-- A heartbeat a second says what this replica goes by; limits are shared by the live ones.
+- The store is the truth and is read every second; `control.state` is a wake-up without a state.
+- The replica never goes back to an older version of the same lineage.
+- While a snapshot was not verified for `max_age_s`, no new intents are made.
+- A heartbeat every second says which version this replica uses. The live replicas share the limits.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Followed(Protocol):
-    """Something else that is re-read with the snapshot."""
+    """Something else that is read together with the snapshot."""
 
     async def follow(self) -> None:
         """Read what is new. Raises `StoreUnavailable`."""
@@ -47,17 +47,17 @@ class Followed(Protocol):
 async def seed(
     log: ControlLog, flags: Flags, percentage: int, *, user: str, now: datetime
 ) -> Snapshot:
-    """State in force; on the very first start, entry 1 is appended from the flags file.
+    """Return the state in force; on the very first start, append entry 1 from the flags file.
 
-    A seed percentage above 0 starts in the first phase whose configured range holds it; later
-    starts ignore the file: what is in force lives in the log.
+    A seed percentage above 0 starts in the first phase whose configured range holds it. Later
+    starts ignore the file, because the log holds the state in force.
 
     Raises:
         ValueError: no phase holds the percentage.
     """
     phase = phase_holding(flags.phases, percentage)
     if phase is None:
-        raise ValueError(f"seed: expected a percentage some phase's range holds, got {percentage}")
+        raise ValueError(f"seed: expected a percentage in the range of a phase, got {percentage}")
     while True:
         standing = await log.last()
         if standing is not None:
@@ -77,7 +77,7 @@ async def seed(
         try:
             await log.append(entry)
         except WriteConflict:
-            continue  # another replica was first: its entry stands
+            continue  # another replica was first: its entry counts
         return entry.after
 
 
@@ -101,14 +101,14 @@ class SnapshotFollower(Loop):
     Args:
         log: the control log.
         replicas: heartbeats.
-        followed: re-read in the same round (the suppression list).
-        guards: told how many replicas share the limits.
+        followed: read in the same round (the suppression list).
+        guards: get the number of replicas that share the limits.
         clock: time.
         background: runs the loop; its death ends the process.
         max_age_s: age of the last verification after which nothing is sent.
-        heartbeat: ours, given the applied version.
-        stale: told when the snapshot goes stale (True) and is fresh again (False).
-        swapped: told of each swap (the one before, if any, and the new one).
+        heartbeat: makes our heartbeat, given the applied version.
+        stale: called with True when the snapshot becomes stale, with False when it is fresh again.
+        swapped: called with each new snapshot: the one before, if any, and the new one.
     """
 
     def __init__(
@@ -158,7 +158,7 @@ class SnapshotFollower(Loop):
         return self._current
 
     async def start(self) -> None:
-        """Read the state, write the first heartbeat, follow from then on.
+        """Read the state, write the first heartbeat, then follow.
 
         Raises `StoreUnavailable`.
         """
@@ -166,7 +166,7 @@ class SnapshotFollower(Loop):
         await super().start()
 
     async def stop(self) -> None:
-        """Stop following and take our heartbeat away. Idempotent."""
+        """Stop following and remove our heartbeat. Idempotent."""
         if self._task is None:
             return
         if self._expiry is not None:
@@ -175,21 +175,21 @@ class SnapshotFollower(Loop):
         try:
             await self._replicas.leave(self._heartbeat(None).replica)
         except StoreUnavailable:
-            _log.warning("heartbeat not removed; it dies by age")
+            _log.warning("heartbeat not removed; it expires")
 
     def wake(self) -> None:
-        """Re-read now: a `control.state` message came."""
+        """Read the state now, because a `control.state` message came."""
         self._wake.set()
 
     async def run(self) -> None:
-        """Follow until it is cancelled: what finishes during a drain still needs the state."""
+        """Follow until cancelled: messages that finish during a drain still need the state."""
         while True:
             try:
                 async with asyncio.timeout(EVERY_S):
                     await self._wake.wait()
             except TimeoutError:
-                pass  # the second is over: the ordinary case
-            self._wake.clear()  # before the read: a wake-up that comes after it begins another
+                pass  # no wake-up within the second: the usual case
+            self._wake.clear()  # before the read: a later wake-up starts another read
             try:
                 await self._round()
             except StoreUnavailable as error:
@@ -206,7 +206,7 @@ class SnapshotFollower(Loop):
             self._swap(last[1])
         for followed in self._followed:
             await followed.follow()
-        if last is not None:  # by an old list of opt-outs nothing is sent either
+        if last is not None:  # only now: an old list of opt-outs must stop sending too
             self._verified = began
             self._refreshed.set()
             self._watch_age()
@@ -216,7 +216,7 @@ class SnapshotFollower(Loop):
             guard.share_between(live)
 
     def _watch_age(self) -> None:
-        """Say that the snapshot went stale when it does, not when a hanging store times out."""
+        """Report a stale snapshot at once, not only when a hanging store times out."""
         if self._expiry is not None:
             self._expiry.cancel()
         loop = asyncio.get_running_loop()

@@ -1,7 +1,7 @@
-"""From a command as it crossed the wire to a change that the core can decide on.
+"""Translates a command from the wire into a change that the core can decide on.
 
 Rules: names become roles, documents become values, versions become states, numbers become
-recipients; what cannot is `ChangeRefused`, with every problem listed.
+recipients. If one cannot, `ChangeRefused` lists every problem.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     )  # fmt: skip
 
 _VERSION: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
-"""A number that the store can be asked for."""
+"""A version number that the store can look up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Providers:
     legacy: str
 
     def role(self, name: str) -> Role:
-        """The role people mean by `name`."""
+        """Return the role that people mean by `name`."""
         role = role_named(name, self.target, self.legacy)
         if role is None:
             text = f"provider: expected {self.target} or {self.legacy}, got {name!r}"
@@ -64,19 +64,19 @@ class Providers:
         return role
 
     def id(self, name: str) -> str:
-        """Id of the provider people mean by `name`."""
+        """Return the id of the provider that people mean by `name`."""
         return self.target if self.role(name) is Role.TARGET else self.legacy
 
 
 @dataclass(frozen=True, slots=True)
 class Translator:
-    """Makes changes of commands.
+    """Turns commands into changes.
 
     Args:
-        providers: ids, for names people use.
+        providers: ids of the providers.
         roles: access role by broker user.
-        log: for versions that are to be restored.
-        book: for alerts that are to be acknowledged.
+        log: for versions to restore.
+        book: for alerts to acknowledge.
         consents: for recipients.
     """
 
@@ -87,7 +87,7 @@ class Translator:
     consents: Consents
 
     async def change(self, command: wire.Command, user: str, now: datetime) -> Change:
-        """Translate. Raises `ChangeRefused`, and `StoreUnavailable` where more must be read."""
+        """Translate a command. Raises `ChangeRefused`, and `StoreUnavailable` if it must read."""
         request = Request(
             by=user,
             role=self.roles[user],

@@ -1,6 +1,6 @@
-"""State, gates and decisions in the form that crosses the wire.
+"""Converts state, gates and decisions into the form of the wire.
 
-Rules: one function a shape, no decisions.
+Rules: one function for each model; nothing is decided here.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 def reply(command: Command, decision: Decision, after: Snapshot, at: datetime) -> ControlReply:
-    """The answer to a command."""
+    """Build the reply to a command."""
     said = decision.text.removeprefix(f"{command.name}: ")
     problems = tuple(said.split("; ")) if decision.code is ReplyCode.INVALID else ()
     return ControlReply(
@@ -56,7 +56,7 @@ def reply(command: Command, decision: Decision, after: Snapshot, at: datetime) -
 def unrecorded(
     asked: Command | ControlQuery, code: ReplyCode, text: str, at: datetime
 ) -> ControlReply:
-    """A refusal that is not in the log."""
+    """Build a refusal that is not in the log."""
     return ControlReply(
         command_id=asked.command_id,
         name=asked.name,
@@ -74,7 +74,7 @@ def answer(
     at: datetime,
     gates: tuple[Gate, ...] = (),
 ) -> ControlReply:
-    """The answer to a query."""
+    """Build the reply to a query."""
     return ControlReply(
         command_id=query.command_id,
         name=query.name,
@@ -90,7 +90,7 @@ def answer(
 
 
 def gate(asked: Gate) -> GateView:
-    """A gate."""
+    """Convert a gate."""
     return GateView(
         gate=asked.name,
         required=asked.required,
@@ -102,7 +102,7 @@ def gate(asked: Gate) -> GateView:
 
 
 def replica(live: LiveReplica) -> ReplicaStatus:
-    """A replica's heartbeat."""
+    """Convert a replica's heartbeat."""
     heartbeat = live.heartbeat
     return ReplicaStatus(
         replica=heartbeat.replica,
@@ -117,12 +117,12 @@ def replica(live: LiveReplica) -> ReplicaStatus:
 
 
 def monitor(last: Checkpoint) -> MonitorStatus:
-    """The monitor's last tick."""
+    """Convert the monitor's last tick."""
     return MonitorStatus(looked_at=last.at, holding=last.holding, evidence=shown(last.evidence))
 
 
 def state(snapshot: Snapshot) -> StateView:
-    """Flags and state."""
+    """Convert flags and state."""
     proposal = snapshot.proposal
     return StateView(
         version=snapshot.version,
@@ -145,7 +145,7 @@ def state(snapshot: Snapshot) -> StateView:
 
 
 def alert(shared: Alert) -> AlertView:
-    """A trouble or an event, on whichever replica."""
+    """Convert a trouble or an event of any replica."""
     taken, told = shared.acknowledged, shared.told
     return AlertView(
         id=shared.id,
@@ -170,23 +170,23 @@ def alert(shared: Alert) -> AlertView:
 
 
 def report(metric: HealthMetric | ComparisonMetric) -> dict[str, Any]:
-    """A metric as the answer to a query: the same fields, but for its name."""
+    """Convert a metric into the answer to a query: the same fields without its name."""
     return metric.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"event"})
 
 
 def recorded(command: Command) -> dict[str, Any]:
-    """A command as the history shows it; a number is nobody's to read there."""
+    """Convert a command for the history, which must not show numbers."""
     hidden = {"flags", "number"}
     return command.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=hidden)
 
 
 def stored(answered: ControlReply) -> dict[str, Any]:
-    """A reply as the log keeps it: without the state, which the entry has."""
+    """Convert a reply for the log, without the state, which the entry has."""
     return answered.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"state"})
 
 
 def entry(logged: LogEntry) -> LogEntryView:
-    """An entry of the control log."""
+    """Convert an entry of the control log."""
     before = logged.before
     return LogEntryView(
         number=logged.number,

@@ -83,7 +83,7 @@ def test_where_nothing_can_be_proved_that_is_said_and_nothing_is_written(tmp_pat
     code, lines = planned("--failure-rate", "6", "--write", str(tmp_path / "f.json"))
     assert code == 1
     assert not list(tmp_path.iterdir())
-    assert "no ladder can be recommended: what follows refuses every one" in lines
+    assert "no ladder can be recommended: these flags refuse every one" in lines
 
 
 def test_a_time_that_is_too_short_is_refused_and_the_fastest_ladder_shown() -> None:
@@ -111,7 +111,7 @@ def test_where_no_reports_come_delivery_is_not_asked_for() -> None:
     options = ("--ladder", "50,100", "--undelivered-rate", "50", "--no-reports", *WELL)
     code, lines = planned(*options)
     assert code == 0, lines
-    assert "(no report tells; somebody is to complain within 24 h)" in lines
+    assert "(no delivery reports: a customer must complain within 24 h)" in lines
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_what_cannot_be_understood_is_refused_by_name(options: tuple[str, ...], 
 def test_without_a_volume_it_says_how_to_give_one() -> None:
     said = CliRunner().invoke(app, ["plan"])
     assert said.exit_code == 2
-    assert "--per-day: expected messages a day of both, or --from-history" in said.output
+    assert "--per-day: expected messages a day of both providers, or --from-history" in said.output
 
 
 # --- flags -----------------------------------------------------------------------------------

@@ -341,7 +341,7 @@ async def test_a_seed_begins_in_the_first_phase_configured_to_hold_it(
     flags = Flags(phases={**DEFAULT_RULES, **rules})
     found = await seed(Log(), flags, percentage, user="worker", now=EPOCH)
     assert found.phase is phase
-    with pytest.raises(ValueError, match="some phase's range holds, got 82"):
+    with pytest.raises(ValueError, match="range of a phase, got 82"):
         await seed(Log(), flags, 82, user="worker", now=EPOCH)
 
 

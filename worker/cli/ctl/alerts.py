@@ -1,7 +1,7 @@
-"""`sms-worker ctl`: what is wrong, and who has taken it on.
+"""`sms-worker ctl alerts` and `ack`: show alerts, and acknowledge one.
 
-Rules: what is open stands above what is over; the beginning of an id that is shown is enough to
-name it.
+Rules: open alerts stand above those that are over. The beginning of an id, as shown, is enough to
+name an alert.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _STYLE: Final = {"critical": "bold red", "warning": "yellow"}
 
 @options(Asking)
 def alerts(given: Asking) -> None:
-    """Show what is wrong on any replica, and what was within the last day."""
+    """Show open alerts of all replicas, and those of the last day."""
     reply = query(given, Alerts)
     if given.as_json:
         print_json(reply)
@@ -42,21 +42,24 @@ def ack(
     given: Changing,
     *,
     alert: Annotated[
-        str, typer.Argument(metavar="ALERT", help="Its code, or the beginning of its id.")
+        str,
+        typer.Argument(
+            metavar="ALERT", help="Its code, or the beginning of its id that `alerts` shows."
+        ),
     ],
     provider: Annotated[
-        str | None, typer.Option(help="Which one, where several of that code are open.")
+        str | None, typer.Option(help="Its provider, if several alerts of that code are open.")
     ] = None,
 ) -> None:
-    """Take on an alert: people are not told of it again before it is over."""
+    """Acknowledge an alert: people are not notified of it again until it is over."""
     carry_out(given, Ack, "", alert=alert, provider=provider)
 
 
 def alerts_parts(reply: ControlReply) -> Iterator[RenderableType]:
-    """Open troubles first, then what is over and what just happened, newest first."""
-    found = (reply.data or {}).get("alerts", [])
-    still = [each for each in found if each.get("open")]
-    past = [each for each in found if not each.get("open")]
+    """Yield open troubles first, then troubles that are over and events, newest first."""
+    listed = (reply.data or {}).get("alerts", [])
+    still = [each for each in listed if each.get("open")]
+    past = [each for each in listed if not each.get("open")]
     yield line(f"open: {len(still)}" if still else "nothing is open", "bold")
     for each in still:
         yield from _alert(each, reply.at)
@@ -95,12 +98,12 @@ def _when(each: Mapping[str, Any], now: datetime) -> str:
 
 
 def _at(moment: str | None, now: datetime | None = None) -> str:
-    """Without the date where it is today's; UTC."""
+    """Format a time in UTC, without the date if it is today."""
     if moment is None:
         return "-"
-    at = datetime.fromisoformat(moment)
-    today = now is not None and at.date() == now.date()
-    return f"{at:%H:%M:%S}" if today else f"{at:%Y-%m-%d %H:%M:%S}"
+    time = datetime.fromisoformat(moment)
+    today = now is not None and time.date() == now.date()
+    return f"{time:%H:%M:%S}" if today else f"{time:%Y-%m-%d %H:%M:%S}"
 
 
 def register(app: typer.Typer) -> None:

@@ -1,9 +1,9 @@
-"""From options to a command, from a reply to an exit code.
+"""Turns options into a command, and a reply into an exit code.
 
 Rules: exit codes are part of the interface: 0 accepted, 1 refused (by the worker or the broker),
-2 wrong usage, 3 no answer. What moves traffic is confirmed by a person or by `--yes`; where nobody
-can be asked, a missing `--yes` or `--reason` is wrong usage, never a guess. An emergency asks
-nobody anything first but the person: no query stands before it.
+2 wrong usage, 3 no answer. A command that moves traffic is confirmed by a person or by `--yes`. If
+no person can be asked, a missing `--yes` or `--reason` is wrong usage, never a guess. An emergency
+rollback sends no query first; it asks only the person.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ T = TypeVar("T", bound="ControlCommand | ControlQuery")
 
 
 def query(given: Asking, kind: type[ControlQuery], **fields: Any) -> ControlReply:
-    """Ask; ends the program where there is no accepted answer."""
+    """Ask and return the accepted reply; end the program if there is none."""
     asked = build(kind, command_id=str(uuid4()), **fields)
     reply = send(given, asked)
     if reply.verdict == "refused":
@@ -53,7 +53,7 @@ def query(given: Asking, kind: type[ControlQuery], **fields: Any) -> ControlRepl
 
 
 def in_force(given: Asking) -> StateView:
-    """What is in force now."""
+    """Return the state that is in force now."""
     state = query(given, Status).state
     if state is None:
         fail("nothing is in force yet: start a worker first", REFUSED)
@@ -73,11 +73,12 @@ def carry_out(
 
     Args:
         given: options.
-        kind: the command.
+        kind: type of the command.
         question: what is about to be done, for the person who confirms it.
-        seen: what was in force when it was decided on, if that was looked at.
-        relative: means what it means for the state in force only, which is looked at first.
-        fields: the command's own.
+        seen: the state that the person decided on, if it was read.
+        relative: whether the meaning of the command depends on the state in force; then that state
+            is read first.
+        fields: the fields that only this command has.
     """
     reason = _reason(given)
     expected = given.expect
@@ -101,7 +102,7 @@ def carry_out(
 
 
 def is_dry(given: Asking) -> bool:
-    """Whether nothing is to be changed."""
+    """Whether the command must change nothing."""
     return isinstance(given, Raising) and given.dry_run
 
 
@@ -125,7 +126,7 @@ async def _wait(given: Asking, version: int) -> None:
 
 
 def build(kind: type[T], **fields: Any) -> T:
-    """The model; wrong usage, with every problem named, where the contract forbids it."""
+    """Build the model; if the contract forbids it, name every problem and end the program."""
     try:
         return kind(**fields)
     except ValidationError as error:
@@ -136,7 +137,7 @@ def build(kind: type[T], **fields: Any) -> T:
 
 
 def send(given: Asking, asked: ControlCommand | ControlQuery) -> ControlReply:
-    """Ask over a connection of its own."""
+    """Ask over a new connection."""
     with _failures(asked.command_id if isinstance(asked, ControlCommand) else ""):
         return asyncio.run(_send(given, asked))
 
@@ -153,7 +154,7 @@ def _failures(command_id: str = "") -> Iterator[None]:
     except NotAllowed as error:
         fail(str(error), REFUSED)
     except NoAnswer as error:
-        again = f"; not known whether it was done: look at the history, or repeat --id {command_id}"
+        again = f"; it may have been done: look at the history, or repeat it with --id {command_id}"
         fail(str(error) + (again if command_id else ""), NO_ANSWER)
 
 
@@ -169,7 +170,7 @@ def _reason(given: Changing) -> str:
     if is_dry(given):
         return _DRY_RUN_REASON
     if not sys.stdin.isatty():
-        fail("--reason: expected why, for the history; got nothing", USAGE)
+        fail("--reason: expected a reason for the history, got nothing", USAGE)
     return str(typer.prompt("reason", err=True))
 
 

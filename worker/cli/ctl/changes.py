@@ -1,7 +1,7 @@
-"""`sms-worker ctl`: flags, overrides, providers, backups.
+"""`sms-worker ctl`: commands for flags, overrides, providers and backups.
 
-Rules: a flags file replaces all flags; the difference to what is in force is shown first, and the
-command carries the version it was made against.
+Rules: a flags file replaces all flags. The difference to the flags in force is shown first, and the
+command carries the version that it was compared with.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from worker.control import flags_file
 from worker.domain.migration.flags_document import FlagsError
 
 Provider = Annotated[str, typer.Argument(metavar="PROVIDER", help="Its id, `target` or `legacy`.")]
-User = Annotated[str, typer.Argument(metavar="USER", help="As in `userId`.")]
-Branch = Annotated[int, typer.Argument(metavar="BRANCH", help="As in `branchId`.")]
+User = Annotated[str, typer.Argument(metavar="USER", help="`userId` of messages.")]
+Branch = Annotated[int, typer.Argument(metavar="BRANCH", help="`branchId` of messages.")]
 _SHARE: Final = ("SmsFeatureFlags", "AfricasTalkingTrafficPercentage")
-"""In the file it is a seed for the first start; commands change it."""
+"""A flags file sets the share only at the very first start; later, commands change it."""
 
 flags = typer.Typer(help="The flags document.", no_args_is_help=True)
 user = typer.Typer(help="Overrides of users.", no_args_is_help=True)
@@ -45,7 +45,7 @@ branch = typer.Typer(help="Overrides of branches.", no_args_is_help=True)
 @flags.command("show")
 @options(Asking)
 def flags_show(given: Asking) -> None:
-    """Print the flags in force, in the shape `apply` takes."""
+    """Print the flags in force, in the format that `apply` reads."""
     typer.echo(json.dumps(in_force(given).flags, indent=None if given.as_json else 2))
 
 
@@ -56,7 +56,7 @@ def flags_apply(
     *,
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, allow_dash=True)],
 ) -> None:
-    """Replace all flags by a file; shows first what that changes."""
+    """Replace all flags with a file; first show what that changes."""
     document = _document(file)
     seen = in_force(given)
     changed = list(differences(_without_share(seen.flags), _without_share(document)))
@@ -107,7 +107,7 @@ def user_set(given: Raising, *, name: User, provider: Provider) -> None:
 @user.command("clear")
 @options(Raising)
 def user_clear(given: Raising, *, name: User) -> None:
-    """Let the percentage decide on a user again."""
+    """Remove a user's override, so that the percentage decides again."""
     carry_out(given, ClearUserOverride, f"clear the override of user {name}", user=name)
 
 
@@ -122,14 +122,14 @@ def branch_set(given: Raising, *, number: Branch, provider: Provider) -> None:
 @branch.command("clear")
 @options(Raising)
 def branch_clear(given: Raising, *, number: Branch) -> None:
-    """Let the percentage decide on a branch again."""
+    """Remove a branch's override, so that the percentage decides again."""
     question = f"clear the override of branch {number}"
     carry_out(given, ClearBranchOverride, question, branch=number)
 
 
 @options(Raising)
 def enable_provider(given: Raising, *, provider: Provider) -> None:
-    """Let a provider be chosen."""
+    """Allow a provider to be chosen."""
     carry_out(given, EnableProvider, f"enable {provider}", provider=provider)
 
 
@@ -146,7 +146,9 @@ def reset_breaker(given: Changing, *, provider: Provider) -> None:
 
 
 @options(Changing)
-def backup(given: Changing, *, name: Annotated[str, typer.Argument(help="For `restore`.")]) -> None:
+def backup(
+    given: Changing, *, name: Annotated[str, typer.Argument(help="Name for `restore`.")]
+) -> None:
     """Give the version in force a name."""
     carry_out(given, Backup, "", label=name)
 

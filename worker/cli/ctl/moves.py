@@ -1,7 +1,7 @@
-"""`sms-worker ctl`: what moves the migration.
+"""`sms-worker ctl`: commands that move the migration.
 
-Rules: relative commands (`advance`, `step`) carry the version that was looked at, `rollback` the
-phase it saw, so that nothing is done twice by two people. `emergency-rollback` looks at nothing.
+Rules: relative commands (`advance`, `step`) carry the version that was read, and `rollback` carries
+the phase, so that two people do not do the same thing twice. `emergency-rollback` reads nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from worker.cli.ctl.ask import carry_out, in_force
 from worker.cli.options import Changing, Moving, Raising, options
 
 Percent = Annotated[int, typer.Argument(min=0, max=100, metavar="PERCENT")]
-Proposal = Annotated[int, typer.Argument(min=0, metavar="N", help="As `status` names it.")]
+Proposal = Annotated[int, typer.Argument(min=0, metavar="N", help="Number that `status` shows.")]
 
 
 @options(Raising)
@@ -36,7 +36,9 @@ def advance(
     *,
     at: Annotated[
         int | None,
-        typer.Option(min=0, max=100, metavar="PERCENT", help="Enter lower than at the entry."),
+        typer.Option(
+            min=0, max=100, metavar="PERCENT", help="Enter the phase at a lower percentage."
+        ),
     ] = None,
 ) -> None:
     """Go to the next phase."""
@@ -63,10 +65,12 @@ def rollback(
     *,
     leaving: Annotated[
         str | None,
-        typer.Option(metavar="PHASE", help="Nothing is done if it is left already."),
+        typer.Option(
+            metavar="PHASE", help="Phase to leave; nothing is done if it is left already."
+        ),
     ] = None,
 ) -> None:
-    """Go back to the phase before."""
+    """Go back to the previous phase."""
     seen = None if leaving is not None else in_force(given)
     phase = leaving if seen is None else seen.phase
     carry_out(given, Rollback, f"roll back from {phase}", seen=seen, leaving=phase)
@@ -80,8 +84,8 @@ def emergency_rollback(given: Moving) -> None:
 
 @options(Moving)
 def approve(given: Moving, *, proposal: Proposal) -> None:
-    """Carry out a proposal somebody else made."""
-    seen = None if given.yes else in_force(given)  # whoever is asked sees what it is
+    """Carry out a proposal that somebody else made."""
+    seen = None if given.yes else in_force(given)  # the person who confirms sees the proposal
     which = f"{proposal}" if seen is None else f"{proposal} (waiting: {seen.proposal or 'none'})"
     carry_out(given, Approve, f"carry out proposal {which}", seen=seen, proposal=proposal)
 
@@ -94,13 +98,13 @@ def reject(given: Changing, *, proposal: Proposal) -> None:
 
 @options(Changing)
 def hold(given: Changing) -> None:
-    """Stop automatic moves upwards; so does everything that takes traffic from the target."""
+    """Stop automatic moves upwards, as every command that takes traffic from the target does."""
     carry_out(given, Hold, "")
 
 
 @options(Changing)
 def resume(given: Changing) -> None:
-    """Let automation go on, after `hold` or after something was taken back by hand."""
+    """Let automation go on after `hold`, or after traffic was taken back by hand."""
     carry_out(given, Resume, "")
 
 
@@ -112,7 +116,7 @@ def unlock(given: Changing) -> None:
 
 @options(Raising)
 def retire_legacy(given: Raising) -> None:
-    """End the fallback; then rollback is unavailable until legacy is enabled again."""
+    """End the fallback to legacy; rollback is unavailable until legacy is enabled again."""
     carry_out(given, RetireLegacy, "end the fallback to legacy")
 
 

@@ -1,7 +1,7 @@
-"""`sms-worker ctl`: what only asks.
+"""`sms-worker ctl`: commands that only ask.
 
-Rules: a query never changes anything and has its own queue, so it never stands before a command.
-`history --json` is the log itself as JSON lines, newest first.
+Rules: a query never changes anything and has its own queue, so it never delays a command.
+`history --json` prints the entries of the control log as JSON lines, newest first.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
     Parts = Callable[[ControlReply], Iterable[RenderableType]]
 
-Hours = Annotated[float, typer.Option(min=0.01, max=24 * 366, help="Period up to now.")]
+Hours = Annotated[
+    float, typer.Option(min=0.01, max=24 * 366, help="Length of the period, which ends now.")
+]
 _PAGE = 200
 
 
@@ -40,9 +42,11 @@ def status(
     given: Asking,
     *,
     follow: Annotated[
-        bool, typer.Option("--watch", "-w", help="A live screen, until Ctrl-C.")
+        bool, typer.Option("--watch", "-w", help="Renew the screen until Ctrl-C.")
     ] = False,
-    every: Annotated[float, typer.Option(min=0.1, help="Seconds between looks.")] = 1.0,
+    every: Annotated[
+        float, typer.Option(min=0.1, help="Seconds between updates with --watch.")
+    ] = 1.0,
 ) -> None:
     """Show phase, percentage, providers, replicas, and what the next move needs."""
     if follow:
@@ -70,13 +74,13 @@ def _watch(given: Asking, every: float) -> None:
 
 @options(Asking)
 def health(given: Asking, *, hours: Hours = 1.0) -> None:
-    """Show how both providers did over a period, what is out of bounds, what is not known."""
+    """Show figures of both providers over a period, what is out of bounds and what is unknown."""
     _print(given, query(given, Health, hours=hours), health_parts)
 
 
 @options(Asking)
 def comparison(given: Asking, *, hours: Hours = 1.0) -> None:
-    """Show target against legacy over a period: differences, cost, and what is saved."""
+    """Compare target and legacy over a period: differences, cost and savings."""
     _print(given, query(given, Comparison, hours=hours), comparison_parts)
 
 
@@ -88,7 +92,7 @@ def explain(
     user: Annotated[str | None, typer.Option(help="userId of the message.")] = None,
     branch: Annotated[int | None, typer.Option(help="branchId of the message.")] = None,
 ) -> None:
-    """Show which way a message would go now, and why."""
+    """Show which provider a message would go to now, and why."""
     _print(given, query(given, Explain, to=to, user_id=user, branch_id=branch), answer_parts)
 
 
@@ -96,10 +100,12 @@ def explain(
 def history(
     given: Asking,
     *,
-    limit: Annotated[int, typer.Option(min=1, help="The newest so many.")] = 20,
-    everything: Annotated[bool, typer.Option("--all", help="Back to the first entry.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="How many entries, newest first.")] = 20,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All entries, back to the first.")
+    ] = False,
 ) -> None:
-    """Show who changed what and why; with --json one entry a line."""
+    """Show who changed what and why; with --json, one entry per line."""
     entries = _entries(given, sys.maxsize if everything else limit)
     if given.as_json:
         for entry in entries:

@@ -1,8 +1,8 @@
-"""How `ctl health` and `ctl comparison` look.
+"""Lays out the answers of `ctl health` and `ctl comparison`.
 
-Rules: both providers side by side, at 80 columns. A rate stands with its sample and its 95 %
-interval; what is not known is `-`, and a line below says why. The report of a worker whose fields
-are others than ours is shown as it came (`answer_parts`).
+Rules: both providers stand side by side, at 80 columns. A rate is shown with its sample and its
+95 % interval. An unknown value is `-`, and a line below says why. A report of another version, with
+other fields than ours, is shown as it came (`answer_parts`).
 """
 
 from __future__ import annotations
@@ -30,28 +30,28 @@ if TYPE_CHECKING:
 
 
 def health_parts(reply: ControlReply) -> Iterator[RenderableType]:
-    """Figures of both providers, what is out of bounds, and what cannot be said."""
-    found = _read(HealthMetric, reply)
-    if not isinstance(found, HealthMetric):
+    """Yield the figures of both providers, what is out of bounds and what is unknown."""
+    metric = _read(HealthMetric, reply)
+    if not isinstance(metric, HealthMetric):
         yield from answer_parts(reply)
         return
-    yield _head(found)
-    yield _side_by_side({name: dict(_figures(each)) for name, each in found.providers.items()})
-    yield from _remarks(found.providers.items())
+    yield _head(metric)
+    yield _side_by_side({name: dict(_figures(each)) for name, each in metric.providers.items()})
+    yield from _remarks(metric.providers.items())
 
 
 def comparison_parts(reply: ControlReply) -> Iterator[RenderableType]:
-    """Both providers, the difference between them, and what the migration saves."""
-    found = _read(ComparisonMetric, reply)
-    if not isinstance(found, ComparisonMetric):
+    """Yield both providers, the difference between them, and what the migration saves."""
+    metric = _read(ComparisonMetric, reply)
+    if not isinstance(metric, ComparisonMetric):
         yield from answer_parts(reply)
         return
-    order = {name: found.providers[name] for name in (found.target, found.legacy)}
+    order = {name: metric.providers[name] for name in (metric.target, metric.legacy)}
     columns = {name: dict(_compared(each)) for name, each in order.items()}
-    yield _head(found)
-    yield _side_by_side({**columns, "difference": dict(_differences(found.difference))})
+    yield _head(metric)
+    yield _side_by_side({**columns, "difference": dict(_differences(metric.difference))})
     yield Text()
-    yield from map(line, _savings(found))
+    yield from map(line, _savings(metric))
     yield from _remarks(order.items())
 
 
@@ -62,78 +62,78 @@ def _read(model: type[Wire], reply: ControlReply) -> Wire | None:
         return None
 
 
-def _head(found: HealthMetric | ComparisonMetric) -> Text:
-    period = f"{found.since:%Y-%m-%d %H:%M:%S} to {found.until:%Y-%m-%d %H:%M:%S} UTC"
-    return line(f"{period} ({plain(found.hours)} h)", "bold")
+def _head(metric: HealthMetric | ComparisonMetric) -> Text:
+    period = f"{metric.since:%Y-%m-%d %H:%M:%S} to {metric.until:%Y-%m-%d %H:%M:%S} UTC"
+    return line(f"{period} ({plain(metric.hours)} h)", "bold")
 
 
 def _side_by_side(columns: dict[str, dict[str, Any]]) -> Table:
-    found = table("", *columns)
+    shown = table("", *columns)
     for name in dict.fromkeys(name for rows in columns.values() for name in rows):
-        found.add_row(name, *(line(plain(rows.get(name))) for rows in columns.values()))
-    return found
+        shown.add_row(name, *(line(plain(rows.get(name))) for rows in columns.values()))
+    return shown
 
 
-def _figures(found: ProviderHealth) -> Iterator[Row]:
-    yield "role", found.role
-    yield "attempts", found.attempts
-    yield "accepted", found.accepted
-    yield "refused", found.refused
-    yield "wrong recipient", found.wrong_recipient
-    yield "wrong for this provider", found.wrong_message
-    yield "success rate", _rate(found.success_rate)
-    yield "error rate", _rate(found.error_rate)
-    for name, count in found.errors_by_class.model_dump().items():
+def _figures(health: ProviderHealth) -> Iterator[Row]:
+    yield "role", health.role
+    yield "attempts", health.attempts
+    yield "accepted", health.accepted
+    yield "refused", health.refused
+    yield "wrong recipient", health.wrong_recipient
+    yield "wrong for this provider", health.wrong_message
+    yield "success rate", _rate(health.success_rate)
+    yield "error rate", _rate(health.error_rate)
+    for name, count in health.errors_by_class.model_dump().items():
         yield f"  {words(name)}", count
-    yield "fallback rate", _rate(found.fallback_rate)
-    yield from _times(found, _time)
-    yield "delivery rate", _rate(found.delivery_rate)
-    yield "segments", found.segments
-    for currency, cost in found.cost.items():
+    yield "fallback rate", _rate(health.fallback_rate)
+    yield from _times(health, _time)
+    yield "delivery rate", _rate(health.delivery_rate)
+    yield "segments", health.segments
+    for currency, cost in health.cost.items():
         yield f"{currency} in all", f"{cost.total:f}"
         yield f"{currency} a message", _amount(cost.per_message)
         yield f"{currency} a delivered one", _amount(cost.per_delivered)
-    yield "validation success", _rate(found.validation.success_rate)
-    yield "validation delivery", _rate(found.validation.delivery_rate)
+    yield "validation success", _rate(health.validation.success_rate)
+    yield "validation delivery", _rate(health.validation.delivery_rate)
 
 
-def _compared(found: ProviderHealth) -> Iterator[Row]:
-    yield "accepted", found.accepted
-    yield "success rate", _percent(found.success_rate)
-    yield "error rate", _percent(found.error_rate)
-    yield "delivery rate", _percent(found.delivery_rate)
-    yield from _times(found, _time)
-    for currency, cost in found.cost.items():
+def _compared(health: ProviderHealth) -> Iterator[Row]:
+    yield "accepted", health.accepted
+    yield "success rate", _percent(health.success_rate)
+    yield "error rate", _percent(health.error_rate)
+    yield "delivery rate", _percent(health.delivery_rate)
+    yield from _times(health, _time)
+    for currency, cost in health.cost.items():
         yield f"{currency} a message", _amount(cost.per_message)
         yield f"{currency} a delivered one", _amount(cost.per_delivered)
 
 
-def _differences(found: Differences) -> Iterator[Row]:
-    yield "success rate", _points(found.success_rate)
-    yield "error rate", _points(found.error_rate)
-    yield "delivery rate", _points(found.delivery_rate)
-    yield from _times(found, _more)
-    for currency, cost in found.cost.items():
+def _differences(differences: Differences) -> Iterator[Row]:
+    yield "success rate", _points(differences.success_rate)
+    yield "error rate", _points(differences.error_rate)
+    yield "delivery rate", _points(differences.delivery_rate)
+    yield from _times(differences, _more)
+    for currency, cost in differences.cost.items():
         yield f"{currency} a message", _amount(cost.per_message, "+")
         yield f"{currency} a delivered one", _amount(cost.per_delivered, "+")
 
 
 def _times(
-    found: ProviderHealth | Differences, shown: Callable[[float | None], str | None]
+    figures: ProviderHealth | Differences, shown: Callable[[float | None], str | None]
 ) -> Iterator[Row]:
-    yield "response p50", shown(found.p50_ms)
-    yield "response p95", shown(found.p95_ms)
-    yield "response p99", shown(found.p99_ms)
-    yield "response mean", shown(found.mean_ms)
+    yield "response p50", shown(figures.p50_ms)
+    yield "response p95", shown(figures.p95_ms)
+    yield "response p99", shown(figures.p99_ms)
+    yield "response mean", shown(figures.mean_ms)
 
 
-def _savings(found: ComparisonMetric) -> Iterator[str]:
-    saved = found.savings
+def _savings(metric: ComparisonMetric) -> Iterator[str]:
+    saved = metric.savings
     if saved is None:
-        yield f"savings: not known: {found.savings_unknown}"
+        yield f"savings: not known: {metric.savings_unknown}"
         return
     each = f"{_amount(saved.per_message, '+')} {saved.currency} a message"
-    yield f"savings of {found.target} against {found.legacy}: {each}"
+    yield f"savings of {metric.target} against {metric.legacy}: {each}"
     yield f"  so far in the period: {saved.actual:+f} {saved.currency}"
     yield f"  at 100 % of its {saved.messages} messages: {saved.projected:+f} {saved.currency}"
 
@@ -157,10 +157,10 @@ def _percent(rate: Rate | None) -> str | None:
     return None if rate is None or rate.percent is None else f"{plain(rate.percent)} %"
 
 
-def _points(found: RateDifference | None) -> str | None:
-    if found is None:
+def _points(difference: RateDifference | None) -> str | None:
+    if difference is None:
         return None
-    return f"{found.points:+.2f} ({found.low:+.2f} to {found.high:+.2f})"
+    return f"{difference.points:+.2f} ({difference.low:+.2f} to {difference.high:+.2f})"
 
 
 def _time(value: float | None) -> str | None:

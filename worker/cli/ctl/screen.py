@@ -1,7 +1,7 @@
-"""What the queries show: the live screen of `status --watch` first of all.
+"""Lays out the answers to queries, and renews the screen of `status --watch`.
 
-Rules: a screen that could not be renewed says since when; old figures are never passed off as
-present ones. Figures a worker adds later are shown without a change here.
+Rules: a screen that could not be renewed says since when, so that nobody takes old figures for
+present ones. Figures that a worker adds later are shown without a change here.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _SHOWN_ELSEWHERE: Final = ("replicas", "providers", "next", "monitor")
 
 
 def status_parts(reply: ControlReply) -> Iterator[RenderableType]:
-    """State, providers, replicas, next gates."""
+    """Yield state, providers, replicas and the gates of the next move."""
     data = reply.data or {}
     if reply.state is None:
         yield Text("nothing is in force yet: start a worker first")
@@ -87,7 +87,7 @@ def _automation(state: StateView) -> str:
 
 
 def _replicas(replicas: Sequence[Mapping[str, Any]], version: int | None) -> RenderableType:
-    found = table(
+    shown = table(
         "replica", "applied", "oldest unsent", "in hand", "consuming", "breakers", "seen",
         title=f"replicas: {len(replicas)} live",
     )  # fmt: skip
@@ -96,23 +96,23 @@ def _replicas(replicas: Sequence[Mapping[str, Any]], version: int | None) -> Ren
         late = version is not None and (applied is None or applied < version)
         cells = (each.get("oldestUnsent"), each.get("inHand"), each.get("consuming"))
         age = each.get("ageS")
-        found.add_row(
-            str(each.get("replica", ""))[:8],  # of a UUID; --json has it whole
+        shown.add_row(
+            str(each.get("replica", ""))[:8],  # the beginning of a UUID; --json shows all of it
             line(plain(applied) + (" (behind)" if late else ""), "yellow" if late else ""),
             *map(plain, cells),
             _breakers(each.get("breakers") or {}, each.get("faults") or {}),
             "-" if age is None else f"{age:.1f} s ago",
         )
-    return found
+    return shown
 
 
 def _monitor(seen: Mapping[str, Any] | None) -> Iterator[RenderableType]:
-    """When it looked last, whether it holds and why, and how near the alarms are."""
+    """Yield the monitor's last look, why it holds (if it does), and how near the alarms are."""
     if not seen:
         return
     yield Text()
-    at = datetime.fromisoformat(str(seen["lookedAt"]))
-    yield line(f"monitor, looked at {at:%Y-%m-%d %H:%M:%S} UTC", "bold")
+    looked_at = datetime.fromisoformat(str(seen["lookedAt"]))
+    yield line(f"monitor, looked at {looked_at:%Y-%m-%d %H:%M:%S} UTC", "bold")
     if holding := seen.get("holding"):
         yield line(str(holding), "yellow")
     for signal, figures in (seen.get("evidence") or {}).items():
@@ -120,7 +120,7 @@ def _monitor(seen: Mapping[str, Any] | None) -> Iterator[RenderableType]:
 
 
 def _breakers(states: Mapping[str, str], faults: Mapping[str, str]) -> str:
-    """Those that are not closed, they are what one looks for; and why, where it is our account."""
+    """Return the breakers that are not closed, each with the fault of our account, if any."""
     other = [
         f"{name} {state}" + (f" ({faults[name]})" if name in faults else "")
         for name, state in states.items()
@@ -132,10 +132,10 @@ def _breakers(states: Mapping[str, str], faults: Mapping[str, str]) -> str:
 def _next(
     following: Mapping[str, Any] | None, gates: Sequence[GateView]
 ) -> Iterator[RenderableType]:
-    """The next move upwards, its gates, and what is missing."""
+    """Yield the next move upwards, its gates, and what is missing."""
     if not following:
         return
-    shut = plain(following.get("shut") or "nothing; it may go")
+    shut = plain(following.get("shut") or "nothing; the move is allowed")
     yield Text()
     yield line(f"next: {following.get('command')} to {following.get('to')}", "bold")
     yield line(f"missing: {shut}")
@@ -144,7 +144,7 @@ def _next(
 
 
 def answer_parts(reply: ControlReply) -> Iterator[RenderableType]:
-    """Whatever a query answered: providers side by side, the rest line by line."""
+    """Yield any answer: providers side by side, the rest line by line."""
     data = reply.data or {}
     if reply.text:
         yield line(reply.text)
@@ -165,15 +165,15 @@ def _is_columns(value: Any) -> bool:
 
 
 def history_parts(entry: Mapping[str, Any]) -> Iterator[RenderableType]:
-    """One entry of the control log."""
+    """Yield the lines of one entry of the control log."""
     command = entry.get("command") or {}
-    at = str(entry.get("at") or "")[:19].replace("T", " ")
+    time = str(entry.get("at") or "")[:19].replace("T", " ")
     verdict = entry.get("verdict")
     number, user, name, to, version = map(
         plain, (entry.get("number"), entry.get("user"), command.get("name"), entry.get("to"),
                 entry.get("version")),
     )  # fmt: skip
-    head = f"{number}  {at}  {user}  {name}  {plain(verdict)}"
+    head = f"{number}  {time}  {user}  {name}  {plain(verdict)}"
     yield line(head, "" if verdict == "accepted" else "yellow")
     yield line(f"    {entry.get('from') or 'nothing'} -> {to}, version {version}")
     if who := command.get("recipient"):
@@ -189,7 +189,7 @@ def history_parts(entry: Mapping[str, Any]) -> Iterator[RenderableType]:
 async def watch(client: ControlClient, every_s: float, within_s: float, *, as_json: bool) -> None:
     """Show the status again and again, until cancelled.
 
-    On a terminal one screen that is renewed; elsewhere block after block.
+    A terminal shows one screen that is renewed; any other output gets one block after another.
     """
     if as_json or not sys.stdout.isatty():
         await _watch_plain(client, every_s, within_s, as_json=as_json)

@@ -1,7 +1,7 @@
-"""`sms-worker ctl suppressions`: who wants no messages, and the way back.
+"""`sms-worker ctl suppressions`: lists, adds and removes recipients who want no messages.
 
-Rules: numbers are given as people write them and shown masked. A provider keeps a list of its own:
-who is taken off ours alone is put on it again by the provider's next refusal.
+Rules: numbers are given as people write them and shown masked. A provider keeps its own list. If a
+recipient is removed from our list only, the provider's next refusal adds the recipient again.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 Number = Annotated[str, typer.Argument(metavar="NUMBER", help="Recipient, as people write it.")]
 Sender = Annotated[
-    str | None, typer.Option("--sender", help="Of this sender id alone; default: of every one.")
+    str | None, typer.Option("--sender", help="Only for this sender id; default: for every sender.")
 ]
 
-suppressions = typer.Typer(help="Who wants no messages.", no_args_is_help=True)
+suppressions = typer.Typer(help="Recipients who want no messages.", no_args_is_help=True)
 
 
 @suppressions.command("list")
@@ -40,7 +40,7 @@ def list_(
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=200, help="Recipients, newest first.")] = 50,
 ) -> None:
-    """Show who wants no messages; of one number everything on record."""
+    """Show who wants no messages; for one number, show all that is recorded."""
     reply = query(given, Suppressions, number=number, limit=limit)
     if given.as_json:
         print_json(reply)
@@ -51,25 +51,25 @@ def list_(
 @suppressions.command("add")
 @options(Changing)
 def add(given: Changing, *, number: Number, sender: Sender = None) -> None:
-    """Stop messages to a recipient, by whichever provider."""
+    """Stop messages to a recipient through every provider."""
     carry_out(given, AddSuppression, "", number=number, sender_id=sender)
 
 
 @suppressions.command("remove")
 @options(Changing)
 def remove(given: Changing, *, number: Number, sender: Sender = None) -> None:
-    """Let a recipient have messages again."""
+    """Allow messages to a recipient again."""
     carry_out(given, RemoveSuppression, "", number=number, sender_id=sender)
 
 
 def suppressions_parts(reply: ControlReply) -> Iterator[RenderableType]:
-    """One line a wish."""
-    found = (reply.data or {}).get("suppressions", [])
-    if not found:
+    """Yield a table with one line for each wish."""
+    wishes = (reply.data or {}).get("suppressions", [])
+    if not wishes:
         yield line("nobody is on the list")
         return
-    shown = table("recipient", "sender", "messages", "told at (UTC)", "by")
-    for each in found:
+    shown = table("recipient", "sender", "messages", "since (UTC)", "by")
+    for each in wishes:
         shown.add_row(*map(line, _cells(each)))
     yield shown
 

@@ -1,8 +1,8 @@
-"""How replies look on a terminal.
+"""Prints replies on a terminal.
 
-Rules: readable at 80 columns, wrapped and never cut: what is shown is what was said. Piped output
-has no control code. Refusals go to standard error, tables to standard output; with `--json` there
-is the reply as it came and nothing else.
+Rules: text is readable at 80 columns; it is wrapped and never cut. Piped output has no control
+codes. Refusals go to standard error, tables to standard output. With `--json`, only the reply is
+printed, as it came.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ _STYLE: Final = {"pass": "green", "fail": "bold red", "not enough data": "yellow
 
 
 def console(file: TextIO | None = None) -> Console:
-    """As wide as the terminal; of 80 columns where there is none."""
-    found = Console(file=file or sys.stdout, highlight=False, emoji=False, markup=False)
-    if not found.is_terminal:
-        found.width = WIDTH
-    return found
+    """Return a console as wide as the terminal, or of 80 columns without one."""
+    screen = Console(file=file or sys.stdout, highlight=False, emoji=False, markup=False)
+    if not screen.is_terminal:
+        screen.width = WIDTH
+    return screen
 
 
 def show(*parts: RenderableType) -> None:
-    """Print to standard output; no line ends in blanks where it is piped."""
+    """Print to standard output; piped lines do not end in blanks."""
     screen = console()
     if screen.is_terminal:
         screen.print(*parts, sep="\n")
@@ -56,7 +56,7 @@ def show(*parts: RenderableType) -> None:
 
 
 def print_reply(reply: ControlReply, *, as_json: bool) -> None:
-    """Print what was answered."""
+    """Print a reply."""
     if as_json:
         print_json(reply)
         return
@@ -77,52 +77,52 @@ def print_json(reply: ControlReply) -> None:
 
 
 def gate_table(gates: Sequence[GateView]) -> Table:
-    """Required, measured, sample and verdict of each gate, and what is missing."""
-    found = table("gate", "required", "measured", "sample", "verdict")
+    """Return a table of gates: required, measured, sample, verdict, and what is missing."""
+    gate_rows = table("gate", "required", "measured", "sample", "verdict")
     for each in gates:
         verdict = each.verdict + (f": {each.missing}" if each.missing else "")
         style = _STYLE.get(each.verdict, "")
         sample = "-" if each.sample is None else str(each.sample)
-        told = map(clean, (each.gate, each.required, each.measured))
-        found.add_row(*told, sample, line(verdict, style))
-    return found
+        texts = map(clean, (each.gate, each.required, each.measured))
+        gate_rows.add_row(*texts, sample, line(verdict, style))
+    return gate_rows
 
 
 def table(*columns: str, title: str | None = None) -> Table:
-    """An empty table without lines."""
-    found = Table(box=None, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    """Return an empty table without border lines."""
+    empty = Table(box=None, title=title, title_justify="left", title_style="bold", pad_edge=False)
     for name in columns:
-        found.add_column(name, overflow="fold", header_style="dim")
-    return found
+        empty.add_column(name, overflow="fold", header_style="dim")
+    return empty
 
 
 def facts(pairs: Iterable[tuple[str, Any]]) -> Table:
-    """Names and values, one pair a line."""
-    found = Table(box=None, show_header=False, pad_edge=False)
-    found.add_column(style="dim", no_wrap=True)
-    found.add_column(overflow="fold")
+    """Return a table of names and values, one pair per line."""
+    rows = Table(box=None, show_header=False, pad_edge=False)
+    rows.add_column(style="dim", no_wrap=True)
+    rows.add_column(overflow="fold")
     for name, value in pairs:
-        found.add_row(name, Text(plain(value)))
-    return found
+        rows.add_row(name, Text(plain(value)))
+    return rows
 
 
 def side_by_side(
     columns: Mapping[str, Mapping[str, Any]], title: str | None = None, *, only_some: bool = False
 ) -> Table:
-    """One column a thing (a provider), one row a figure.
+    """Return a table with one column per thing (a provider) and one row per figure.
 
     Args:
-        columns: figures by name; a group of figures becomes a row each.
-        title: above it.
-        only_some: leave out what is nothing in every column.
+        columns: figures by name; each figure of a group gets its own row.
+        title: of the table.
+        only_some: leave out rows that are zero or empty in every column.
     """
-    found = table("", *columns, title=title)
+    shown = table("", *columns, title=title)
     flat = [dict(_flat(figures)) for figures in columns.values()]
     for name in dict.fromkeys(name for figures in flat for name in figures):
         values = [figures.get(name) for figures in flat]
         if any(values) or not only_some:
-            found.add_row(name, *(Text(plain(value)) for value in values))
-    return found
+            shown.add_row(name, *(Text(plain(value)) for value in values))
+    return shown
 
 
 def _flat(figures: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, Any]]:
@@ -134,22 +134,22 @@ def _flat(figures: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, A
 
 
 def clean(text: str) -> str:
-    """Without control characters: what others wrote must not steer a terminal."""
+    """Replace control characters, because text of others must not control the terminal."""
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def line(text: str, style: str = "") -> Text:
-    """A line of text that others may have written."""
+    """Return a clean line of text that others may have written."""
     return Text(clean(text), style=style)
 
 
 def words(name: str) -> str:
-    """`successRate` -> `success rate`; a name in capitals (`ZMW`) is no words and stays."""
-    return _SECOND_WORD.sub(lambda found: f" {found.group().lower()}", name)
+    """Turn `successRate` into `success rate`; a name in capitals (`ZMW`) stays."""
+    return _SECOND_WORD.sub(lambda match: f" {match.group().lower()}", name)
 
 
 def plain(value: Any) -> str:
-    """A value as people write it; total, for a worker may answer with what we do not know."""
+    """Format any value for people; a worker may answer with values that we do not know."""
     match value:
         case {"amount": amount, "currency": currency, **rest} if not rest:
             return f"{plain(amount)} {plain(currency)}"
@@ -177,7 +177,7 @@ def _scalar(value: Any) -> str:
 
 
 def _number(value: float | Decimal) -> str:
-    """Two decimals; more where all would be zeros, for a little is not nothing."""
+    """Format with two decimals, or with more where two would show zero for a small value."""
     if isinstance(value, Decimal):
         return f"{value:f}"
     if value and abs(value) < _LITTLE:
@@ -186,9 +186,9 @@ def _number(value: float | Decimal) -> str:
 
 
 def differences(before: Any, after: Any, path: str = "") -> Iterable[str]:
-    """What differs between two documents, one line a value: `path: before -> after`.
+    """Yield the differences of two documents, one line per value: `path: before -> after`.
 
-    What the new one leaves out gets its default.
+    A value that the new document leaves out gets its default.
     """
     if isinstance(before, dict) and isinstance(after, dict):
         for name in dict.fromkeys((*before, *after)):

@@ -1,7 +1,7 @@
-"""Waiting until every live replica goes by a version.
+"""Waits until every live replica has followed a version.
 
-Rules: the replicas' own heartbeats decide, read through the status query. A replica has followed
-when it has applied the version and holds no intent decided on an older one.
+Rules: the replicas' own heartbeats decide; the status query reads them. A replica has followed when
+it has applied the version and holds no unsent intent that was decided on an older one.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ def _followed(replica: Mapping[str, Any], version: int) -> bool:
 
 
 async def applied_by_all(client: ControlClient, version: int, within_s: float) -> list[str]:
-    """Wait for it; returns the names of the live replicas.
+    """Wait until all live replicas have followed; return their names.
 
     Raises:
-        NoAnswer: not within so many seconds; the text names who is behind.
+        NoAnswer: it took longer than `within_s` seconds; the text names the replicas behind.
     """
     deadline = time.monotonic() + within_s
     late = "no status"
@@ -44,7 +44,7 @@ async def applied_by_all(client: ControlClient, version: int, within_s: float) -
         try:
             reply = await client.ask(Status(command_id=str(uuid4())), left)
         except NoAnswer:
-            break  # who was behind when there was an answer says more than that there is none
+            break  # the replicas behind at the last answer say more than the missing answer
         replicas = (reply.data or {}).get("replicas", [])
         names = behind(replicas, version)
         if replicas and not names:

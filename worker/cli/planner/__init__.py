@@ -1,1 +1,1 @@
-"""How the plan is shown, written and fed from history."""
+"""Parts of `sms-worker plan`: its options, flags, history, data and views."""

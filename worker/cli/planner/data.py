@@ -1,6 +1,6 @@
-"""What `sms-worker plan` found out, and the same as data for programs.
+"""The result of `sms-worker plan`, and the same as data for programs.
 
-Rules: rates in per cent, times in days; what is not known, or never comes, is null.
+Rules: rates are in per cent, times in days. A value that is unknown or endless is null.
 """
 
 from __future__ import annotations
@@ -25,50 +25,50 @@ if TYPE_CHECKING:
     from worker.domain.migration.flags import Flags
 
 FEW: Final = 300.0
-"""Messages a day below which a share is no first step."""
+"""Messages a day; with fewer, a share is not the right first step."""
 
 
 @dataclass(frozen=True, slots=True)
 class Climb:
-    """A ladder, and all that is known of it."""
+    """A ladder and its forecast."""
 
     name: str
     rungs: tuple[Rung, ...]
     flags: Flags
-    """With the phases that lead through it."""
+    """Flags with phases that lead through the ladder."""
     harm: Harm
     obstacles: tuple[Obstacle, ...]
 
     @property
     def shares(self) -> tuple[int, ...]:
-        """Of its steps."""
+        """The shares of its steps."""
         return tuple(rung.share for rung in self.rungs)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is shown."""
+    """The plan that is shown."""
 
     traffic: Traffic
     climbs: tuple[Climb, ...]
-    """The one that is meant first."""
+    """The recommended or given one first."""
     within: float | None
-    """Days."""
+    """Time limit in days."""
     in_time: bool
     at_once: Harm | None = None
-    """Of going to 100 % in one step."""
+    """Harm of going to 100 % in one step."""
     past: History | None = None
     found: bool = True
     """Whether there is a ladder to recommend, or one was asked for."""
 
     @property
     def possible(self) -> bool:
-        """Whether the first ladder can be climbed in time, whatever the other ones can."""
+        """Whether the first ladder can be climbed in time and no flag refuses it."""
         return self.in_time and not self.climbs[0].obstacles
 
 
 def as_data(plan: Plan) -> dict[str, Any]:
-    """All of it."""
+    """Return the whole plan."""
     traffic, past = plan.traffic, plan.past
     return {
         "perDay": traffic.per_day,
@@ -124,8 +124,8 @@ def _rung_data(rung: Rung) -> dict[str, Any]:
 def _both(values: Sequence[float]) -> dict[str, float | None] | None:
     if not values:
         return None
-    found = {"median": median(values), "nineOfTen": quantile(values, NINE_OF_TEN)}
-    return {name: round(v, 4) if math.isfinite(v) else None for name, v in found.items()}
+    figures = {"median": median(values), "nineOfTen": quantile(values, NINE_OF_TEN)}
+    return {name: round(v, 4) if math.isfinite(v) else None for name, v in figures.items()}
 
 
 def _by_part(customers: Sequence[float]) -> dict[str, float]:

@@ -1,7 +1,7 @@
-"""The flags that `sms-worker plan` plans by, and those it writes.
+"""Reads the flags that `sms-worker plan` uses, and writes flags for a ladder.
 
-Rules: planned by are the flags of a file, else those in force where the worker was asked, else the
-defaults. What is written is that document with other entries and steps, and nothing else changed.
+Rules: the plan uses the flags of a file, else those in force if the worker was asked, else the
+defaults. The written document differs from these only in the entries and steps of the phases.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _IDS: Final = ("africastalking", "legacy")
 
 
 def document_of(file: Path | None, past: History | None, bound: float | None) -> dict[str, Any]:
-    """The flags to plan by, as a document: of a file, else those in force, else the defaults."""
+    """Return the flags document to use: of a file, else the one in force, else the defaults."""
     try:
         document = flags_file.read(file.read_bytes()) if file else past.flags if past else {}
     except FlagsError as error:
@@ -41,17 +41,17 @@ def document_of(file: Path | None, past: History | None, bound: float | None) ->
 def _with(
     document: dict[str, Any], path: tuple[str, ...], values: dict[str, Any]
 ) -> dict[str, Any]:
-    """The document with these values at that path."""
+    """Return the document with these values at that path."""
     if not path:
         return document | values
     inner = document.get(path[0], {})
     if not isinstance(inner, dict):
-        return document  # no section, as `parse` says
+        return document  # not a section: `parse` reports it
     return document | {path[0]: _with(inner, path[1:], values)}
 
 
 def parsed(document: dict[str, Any]) -> Flags:
-    """The flags of a document; ends the program where it is none."""
+    """Return the flags of a document; end the program if the document is wrong."""
     try:
         flags, _ = parse(document, *_IDS)
     except FlagsError as error:
@@ -62,13 +62,13 @@ def parsed(document: dict[str, Any]) -> Flags:
 
 
 def write_flags(file: Path, document: dict[str, Any], climb: Climb) -> None:
-    """Flags that lead through the ladder; ends the program where they cannot be had."""
+    """Write flags that lead through the ladder; end the program if that is impossible."""
     for phase in WAY_UP:
         rules = climb.flags.phases[phase]
         values = {"Entry": rules.entry, "Steps": list(rules.steps)}
         document = _with(document, ("Phases", str(phase)), values)
     if ladder_of(parsed(document).phases) != climb.shares:
-        fail(f"--write: the ranges of Phases have no place for {climb.shares}", USAGE)
+        fail(f"--write: the ranges of Phases do not allow {climb.shares}", USAGE)
     try:
         file.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     except OSError as error:

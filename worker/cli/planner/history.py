@@ -1,7 +1,7 @@
-"""What `sms-worker plan --from-history` knows: volume and rates of the last days, from the worker.
+"""Asks the worker for volume and rates of the last days, for `sms-worker plan --from-history`.
 
-Rules: asked over the broker like `ctl health`, a day at a time, back to the first day with traffic
-and no further than metrics are kept. Rates are those of both providers together. What was not
+Rules: it asks over the broker like `ctl health`, day by day, back to the first day with traffic but
+no further than metrics are kept. Rates are those of both providers together. A value that was not
 measured is absent, never zero.
 """
 
@@ -27,30 +27,30 @@ if TYPE_CHECKING:
 
 DAYS: Final = 7
 _NOT_OVER_ONE, _NOT_OVER_FIVE, _MORE = 0.01, 0.03, 0.1
-"""What is slow, where the 99th percentile is not, where the 95th is not, and where it is."""
+"""Slow share that is assumed if the 99th percentile is fast, if the 95th is, and if neither is."""
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The last days."""
+    """Volume and rates of the last days."""
 
     per_day: float
     days: int
-    """With traffic, back to the first of them."""
+    """Days back to the first one with traffic."""
     rates: Mapping[Signal, float]
     reports: tuple[bool, bool]
     """Whether target and legacy give delivery reports."""
     p95_ms: float | None
     flags: dict[str, Any]
-    """In force, as a document."""
+    """The flags in force, as a document."""
 
 
 def history(given: Asking) -> History:
-    """Ask the worker; ends the program where it cannot say."""
+    """Ask the worker; end the program if it cannot answer."""
     document = in_force(given).flags
     flags = _flags(document)
     kept = min(DAYS, flags.migration.metrics_retention_days)
-    # The longest period first: what comes while we ask makes no shorter one look incomplete.
+    # The longest period first: messages that come while we ask then only add to shorter ones.
     reports = {day: _health(given, 24.0 * day) for day in range(kept, 0, -1)}
     sums = {
         day: sum(each.accepted for each in report.providers.values())
@@ -59,14 +59,14 @@ def history(given: Asking) -> History:
     if not sums[kept]:
         text = f"--from-history: no message was accepted in {kept} days; give --per-day"
         fail(text, REFUSED)
-    days = min(day for day in sums if sums[day] >= sums[kept])  # further back there was none
+    days = min(day for day in sums if sums[day] >= sums[kept])  # no traffic before them
     return read(reports[days], sums[days] / days, days, document, flags)
 
 
 def read(
     report: HealthMetric, per_day: float, days: int, document: dict[str, Any], flags: Flags
 ) -> History:
-    """What a health report says about the rates."""
+    """Return the history that a health report shows."""
     providers = list(report.providers.values())
     by_role = {each.role: each for each in providers}
     rates = {
@@ -100,7 +100,7 @@ def _flags(document: dict[str, Any]) -> Flags:
 
 
 def _rate(rates: Iterable[Rate | None]) -> float | None:
-    """Of both together."""
+    """Return the rate of both providers together."""
     known = [rate for rate in rates if rate is not None]
     sample = sum(rate.sample for rate in known)
     return sum(rate.count for rate in known) / sample if sample else None
@@ -111,9 +111,9 @@ def _not(rate: float | None) -> float | None:
 
 
 def _slow(providers: list[ProviderHealth], most_ms: float) -> float | None:
-    """As far as the percentiles tell, of the provider that is slower."""
-    found = [_of_percentiles(each, most_ms) for each in providers if each.accepted]
-    return max(found, default=None)
+    """Estimate the slow rate of the slower provider from its percentiles."""
+    rates = [_of_percentiles(each, most_ms) for each in providers if each.accepted]
+    return max(rates, default=None)
 
 
 def _of_percentiles(provider: ProviderHealth, most_ms: float) -> float:

@@ -1,6 +1,6 @@
-"""Options of `sms-worker plan`.
+"""Declares the options of `sms-worker plan` with their help.
 
-Rules: declared once, with their help; `cli.plan` reads them.
+Rules: `cli.plan` reads them.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ from worker.cli.options import Asking
 
 @dataclass(frozen=True, kw_only=True)
 class Planning(Asking):
-    """What is planned, how the worker is asked where it is, and how the answer looks."""
+    """What to plan, how to ask the worker, and how to print the answer."""
 
     per_day: Annotated[
         float | None, typer.Option(min=1, help="Messages a day, both providers.")
     ] = None
     within: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="Time for all of it in 9 of 10 cases: 36h, 14d, 4w."),
+        typer.Option(metavar="TIME", help="Time limit that 9 of 10 cases keep: 36h, 14d, 4w."),
     ] = None
     failure_rate: Annotated[
         float | None,
-        typer.Option(min=0, max=99, help="Failures of both, per cent.", show_default="2"),
+        typer.Option(min=0, max=99, help="Failures of both providers, per cent.", show_default="2"),
     ] = None
     slow_rate: Annotated[
         float | None,
         typer.Option(
-            min=0, max=99, help="Slower than MaxResponseTimeMs, per cent.", show_default="1"
+            min=0, max=99, help="Calls slower than MaxResponseTimeMs, per cent.", show_default="1"
         ),
     ] = None
     undelivered_rate: Annotated[
         float | None,
         typer.Option(
-            min=0, max=99, help="Accepted and never delivered, per cent.", show_default="0.2"
+            min=0, max=99, help="Accepted but never delivered, per cent.", show_default="0.2"
         ),
     ] = None
     no_reports: Annotated[
@@ -46,20 +46,20 @@ class Planning(Asking):
     ] = False
     bound: Annotated[
         float | None,
-        typer.Option(min=0.1, max=50, help="MaxErrorRate, per cent; default: of the flags."),
+        typer.Option(min=0.1, max=50, help="MaxErrorRate, per cent; default: from the flags."),
     ] = None
     ladder: Annotated[
         str | None,
-        typer.Option(metavar="LIST", help="Forecast these shares alone, e.g. 1,5,25,50,100."),
+        typer.Option(metavar="LIST", help="Forecast only these shares, e.g. 1,5,25,50,100."),
     ] = None
     flags: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Plan by these flags."),
+        typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Plan with these flags."),
     ] = None
     from_history: Annotated[
         bool,
         typer.Option(
-            "--from-history", help="Volume, rates and flags of the last days, from the worker."
+            "--from-history", help="Ask the worker for volume, rates and flags of the last days."
         ),
     ] = False
     write: Annotated[
@@ -68,4 +68,6 @@ class Planning(Asking):
             metavar="FILE", dir_okay=False, help="Write flags that lead through the ladder."
         ),
     ] = None
-    as_json: Annotated[bool, typer.Option("--json", help="All of it as one JSON object.")] = False
+    as_json: Annotated[bool, typer.Option("--json", help="Print the plan as one JSON object.")] = (
+        False
+    )

@@ -1,7 +1,7 @@
-"""How `sms-worker plan` looks.
+"""Prints the plan of `sms-worker plan`.
 
-Rules: 80 columns, the same at a terminal and piped. Every figure of time stands with what 9 of 10
-runs do not exceed. What is supposed is said: the rates, and what stops a bad target.
+Rules: 80 columns, the same on a terminal and piped. Beside each median stands the value that 9 of
+10 runs do not exceed. The assumptions are shown: the rates, and what stops a bad target.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ _FEW_SAID: Final = (
 
 
 def lines(plan: Plan, written: Path | None = None) -> Iterator[str]:
-    """For people."""
+    """Yield the lines of a plan."""
     parts = [
         _head(plan),
         *map(_ladder, plan.climbs),
         _verdict(plan),
         _harm(plan),
-        _begin(plan.climbs[0], written) if plan.found else ["nothing to begin with"],
+        _begin(plan.climbs[0], written) if plan.found else ["no ladder to begin with"],
     ]
     for number, part in enumerate(parts):
         if number:
@@ -60,7 +60,7 @@ def _head(plan: Plan) -> Iterator[str]:
     yield f"{plan.traffic.per_day:,.0f} messages a day; {rates}"
     if plan.past is not None:
         yield f"volume and rates of the last {_counted(plan.past.days, 'day')}, both providers"
-    yield "supposed: Africa's Talking does as well as legacy; a worse one takes longer"
+    yield "assumed: Africa's Talking does as well as legacy; a worse target takes longer"
     if plan.traffic.per_day < FEW:
         yield from _FEW_SAID
 
@@ -102,7 +102,7 @@ def _verdict(plan: Plan) -> Iterator[str]:
         asked = f"within {plan.within:,.4g} days in 9 of 10 cases"
         yield f"{asked}: yes" if plan.in_time else f"{asked}: no; this is the fastest there is"
     if not plan.found:
-        yield "no ladder can be recommended: what follows refuses every one"
+        yield "no ladder can be recommended: these flags refuse every one"
     for climb in plan.climbs:
         yield from _refused(climb)
 
@@ -113,20 +113,21 @@ def _refused(climb: Climb) -> Iterator[str]:
         return
     yield f"{climb.name}: refused at these rates by"
     for flag, required, measured, low, high in _by_flag(climb.obstacles):
-        at = f"{low} %" if low == high else f"{low} to {high} %"
+        span = f"{low} %" if low == high else f"{low} to {high} %"
         yield f"  {flag}"
-        yield f"    from {at}: {required}; here {measured}"
+        yield f"    from {span}: {required}; here {measured}"
 
 
-def _by_flag(found: Sequence[Obstacle]) -> Iterator[tuple[str, str, str, int, int]]:
-    """With the lowest and the highest share."""
-    for flag, required, measured in dict.fromkeys((o.flag, o.required, o.measured) for o in found):
-        at = [o.share for o in found if (o.flag, o.required) == (flag, required)]
-        yield flag, required, measured, min(at), max(at)
+def _by_flag(obstacles: Sequence[Obstacle]) -> Iterator[tuple[str, str, str, int, int]]:
+    """Yield each obstacle once, with the lowest and the highest share that it refuses."""
+    kinds = dict.fromkeys((o.flag, o.required, o.measured) for o in obstacles)
+    for flag, required, measured in kinds:
+        shares = [o.share for o in obstacles if (o.flag, o.required) == (flag, required)]
+        yield flag, required, measured, min(shares), max(shares)
 
 
 def _harm(plan: Plan) -> Iterator[str]:
-    yield "customers whose message is lost before it stops, if Africa's Talking loses"
+    yield "customers who lose a message before the loss is stopped, if Africa's Talking loses"
     yield f"{'':>38}{'all':>10}{'half':>10}{'a tenth':>10}"
     for climb in plan.climbs:
         yield _hit(f"{climb.name}, from the start", climb.harm.from_the_start)
@@ -134,9 +135,9 @@ def _harm(plan: Plan) -> Iterator[str]:
     if plan.at_once is not None:
         yield _hit("all at once (0 to 100 %)", plan.at_once.from_the_start)
     if plan.traffic.gives_reports:
-        yield f"(where an alarm only holds, a person is to act within {PERSON_S / 60:g} min)"
+        yield f"(if an alarm only holds, a person must act within {PERSON_S / 60:g} min)"
     else:
-        yield f"(no report tells; somebody is to complain within {COMPLAINT_S / 3600:g} h)"
+        yield f"(no delivery reports: a customer must complain within {COMPLAINT_S / 3600:g} h)"
 
 
 def _hit(name: str, customers: Sequence[float]) -> str:
@@ -144,20 +145,20 @@ def _hit(name: str, customers: Sequence[float]) -> str:
 
 
 def _begin(climb: Climb, written: Path | None) -> Iterator[str]:
-    """Phases before the first share are entered at 0."""
+    """Yield the first commands; phases before the first share are entered at 0 %."""
     first, phases = climb.shares[0], climb.flags.phases
     before = WAY_UP.index(phase_at(first, phases))
-    orders = [*["advance --at 0"] * before, f"advance --at {first}"]
-    yield f"begin with `sms-worker ctl`: {', then '.join(orders)}"
+    commands = [*["advance --at 0"] * before, f"advance --at {first}"]
+    yield f"begin with `sms-worker ctl`: {', then '.join(commands)}"
     if written is None:
-        yield "flags that lead through the first of these ladders: --write FILE"
+        yield "to write flags that lead through the first of these ladders: --write FILE"
     else:
         yield f"written: {written}"
-        yield "`sms-worker ctl flags apply` replaces all flags: what it leaves out gets its default"
+        yield "`sms-worker ctl flags apply` replaces all: a flag not in the file gets its default"
 
 
 def _wrapped(text: str) -> Iterator[str]:
-    """At 80 columns; further lines are indented."""
+    """Wrap a line at 80 columns; the lines after the first are indented."""
     while len(text) > _COLUMNS and (end := text.rfind(" ", 2, _COLUMNS + 1)) > 0:
         yield text[:end]
         text = f"  {text[end + 1 :]}"

@@ -44,7 +44,7 @@ def listed(*found: dict[str, Any]) -> str:
 def test_each_wish_says_whose_of_which_sender_when_and_by_whom() -> None:
     lines = [" ".join(each.split()) for each in listed(STOPPED, BACK).splitlines()]
     assert lines == [
-        "recipient sender messages told at (UTC) by",
+        "recipient sender messages since (UTC) by",
         "+260******456 promo stopped 2026-03-01 12:00:00 callback of africastalking",
         "+260******456 every sender wanted again 2026-03-01 12:00:00 command of ann",
     ]

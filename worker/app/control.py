@@ -69,7 +69,7 @@ def control_services(
     """Connection, store client, both consumers, the monitor and what alerts people, in order."""
     connection = BrokerConnection(
         runtime.cfg.amqp_url.get_secret_value(),
-        f"sms-worker control {runtime.replica[:8]}",
+        f"sms-worker control {runtime.replica}",
         runtime.background,
         heartbeat_s=HEARTBEAT_S,
     )

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 class Worker:
     """The parts of one worker process, each built once."""
 
-    def __init__(self, cfg: Settings) -> None:
-        self.runtime = runtime = runtime_of(cfg)
+    def __init__(self, cfg: Settings, replica: str) -> None:
+        self.runtime = runtime = runtime_of(cfg, replica)
         alert_unpublishable(runtime)
         self.store_health = StoreHealth(runtime.lanes, runtime.alerts)
         self.broker_health = BrokerHealth(
@@ -106,12 +106,12 @@ class Worker:
         )
 
 
-def build(cfg: Settings) -> Process:
-    """Build one worker from its settings."""
-    worker = Worker(cfg)
+def build(cfg: Settings, replica: str) -> Process:
+    """Build one worker from its settings; `replica` is its id."""
+    worker = Worker(cfg, replica)
     return Process(worker.services(), worker.runtime.background)
 
 
-async def run(cfg: Settings) -> None:
+async def run(cfg: Settings, replica: str) -> None:
     """Run a worker until SIGTERM or SIGINT."""
-    await build(cfg).run_until_signal()
+    await build(cfg, replica).run_until_signal()

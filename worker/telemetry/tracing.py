@@ -33,6 +33,7 @@ from opentelemetry.trace import (
     TraceFlags,
 )
 
+from contracts.names import Queue
 from worker.domain.messages.outcome import Accepted
 from worker.telemetry import names
 from worker.telemetry.export import within
@@ -133,6 +134,23 @@ class Tracing:
             )
         ) as span:
             yield serialise(span.get_span_context())
+
+    @contextmanager
+    def report(
+        self, traceparent: str | None, message_id: str, *, delayed: bool
+    ) -> Iterator[str | None]:
+        """Span what a delivery report brings about, in the trace of its message.
+
+        Args:
+            traceparent: as the record keeps it; None: of a trace that is not recorded.
+            message_id: id of the message.
+            delayed: the trace is linked, not continued, as hours may lie between.
+        """
+        if traceparent is None:
+            yield None
+            return
+        with self.process(traceparent, Queue.REPORTS, message_id, delayed=delayed) as current:
+            yield current
 
     @contextmanager
     def call(self, traceparent: str | None, provider: str, epoch: int) -> Iterator[Call]:

@@ -14,6 +14,7 @@ from tests.support.otlp_receiver import Receiver, receiving
 from tests.system.helpers import PROVIDERS, System
 from tests.system.waiting import new_number, number_for, until
 from worker.domain.migration.phases import Phase
+from worker.telemetry.instruments import ALERTS, COST, REGISTRY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,6 +33,8 @@ SPANS: Final = (
 """Of a message and its report: the first is the publisher's child, the others are its own."""
 AFTER_DEADLINE_MS: Final = 10_000
 WITHIN_S: Final = 30.0
+MAY_BE_EMPTY: Final = (ALERTS, COST)
+"""Metrics without a value while nothing is wrong, and where nothing has a price."""
 
 SENT: Final = "sms.sent"
 DELIVERED: Final = "sms.delivered"
@@ -194,6 +197,24 @@ async def test_one_trace_spans_publisher_worker_provider_event_and_report(
     assert processed.parent_span_id.hex() == ours.split("-")[2]
     assert {spans[name].parent_span_id for name in SPANS[1:]} == {processed.span_id}
     assert {told.events.traces[event["eventId"]].split("-")[1] for event in events} == {TRACE}
+
+
+async def test_every_metric_of_a_worker_has_values_for_prometheus(told: System) -> None:
+    name, _ = told.workers()[0]
+    async with told.http.get(f"{told.stack.http[name]}/metrics") as answer:
+        assert answer.status == 200
+        assert answer.content_type == "text/plain"
+        lines = (await answer.text()).splitlines()
+    shown = {line.split("{")[0].split(" ")[0] for line in lines if not line.startswith("#")}
+    expected = {each.name.replace(".", "_") for each in REGISTRY if each not in MAY_BE_EMPTY}
+    missing = [name for name in expected if not any(each.startswith(name) for each in shown)]
+    assert missing == []
+    attempts = sum(float(each.rsplit(" ", 1)[1]) for each in lines if _is_accepted(each))
+    assert attempts > 0
+
+
+def _is_accepted(line: str) -> bool:
+    return line.startswith("sms_attempts_total{") and 'sms_outcome="accepted"' in line
 
 
 async def test_all_reports_have_found_their_message(told: System) -> None:

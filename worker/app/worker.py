@@ -21,6 +21,7 @@ from worker.app.control import control_services
 from worker.app.delivery import report_handler, report_matcher, sweeper_of, wishes_of
 from worker.app.following import snapshot_follower, wakeups
 from worker.app.health import BrokerHealth, StoreHealth, health_server
+from worker.app.metrics import scrape_of
 from worker.app.monitoring import account_watch, prober_of, unrouted_watch
 from worker.app.process import DrainTogether, Process, Resource
 from worker.app.runtime import runtime_of
@@ -73,6 +74,14 @@ class Worker:
         self.sweeper = sweeper_of(
             runtime, accounts, stores, metrics=self.metrics, announcer=announcer, matcher=matcher
         )
+        self.scrape = scrape_of(
+            runtime,
+            accounts,
+            self.follower,
+            self.metrics,
+            store=self.store_health,
+            broker=self.broker_health,
+        )
         self.store_health.on_return(self.sweeper.store_was_away)
         runtime.publishing.on_blocked(self.sweeper.broker_blocked)
 
@@ -81,8 +90,16 @@ class Worker:
         runtime, stores = self.runtime, self.stores
         accounts, follower = self.accounts, self.follower
         return (
-            health_server(runtime, stores, follower, self.store_health, self.broker_health),
+            health_server(
+                runtime,
+                stores,
+                follower,
+                self.scrape,
+                store=self.store_health,
+                broker=self.broker_health,
+            ),
             runtime.tracing,
+            self.scrape,
             runtime.consuming,
             runtime.publishing,
             Resource(open=lambda: set_up(runtime, stores), close=runtime.database.close),

@@ -74,14 +74,6 @@ class Worker:
         self.sweeper = sweeper_of(
             runtime, accounts, stores, metrics=self.metrics, announcer=announcer, matcher=matcher
         )
-        self.scrape = scrape_of(
-            runtime,
-            accounts,
-            self.follower,
-            self.metrics,
-            store=self.store_health,
-            broker=self.broker_health,
-        )
         self.store_health.on_return(self.sweeper.store_was_away)
         runtime.publishing.on_blocked(self.sweeper.broker_blocked)
 
@@ -89,17 +81,12 @@ class Worker:
         """Everything long-lived, in start order."""
         runtime, stores = self.runtime, self.stores
         accounts, follower = self.accounts, self.follower
+        store, broker = self.store_health, self.broker_health
+        scrape = scrape_of(runtime, accounts, follower, self.metrics, store=store, broker=broker)
         return (
-            health_server(
-                runtime,
-                stores,
-                follower,
-                self.scrape,
-                store=self.store_health,
-                broker=self.broker_health,
-            ),
+            health_server(runtime, stores, follower, scrape, store=store, broker=broker),
             runtime.tracing,
-            self.scrape,
+            scrape,
             runtime.consuming,
             runtime.publishing,
             Resource(open=lambda: set_up(runtime, stores), close=runtime.database.close),

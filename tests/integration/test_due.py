@@ -45,6 +45,7 @@ from worker.store.messages import MessageStore
 from worker.store.replay import ReplayStore
 from worker.store.reports import ReportStore
 from worker.store.states import Retention
+from worker.telemetry.tracing import Tracing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -97,7 +98,14 @@ class Desk:
             due=self.due,
             messages=self.messages,
             reports=self.reports,
-            matcher=Matcher(self.due, self.reports, announcer, self.wishes(), self.clock),
+            matcher=Matcher(
+                self.due,
+                self.reports,
+                announcer,
+                self.wishes(),
+                self.clock,
+                Tracing(None, ratio=0, replica="t"),
+            ),
             announcer=announcer,
             meter=self.meter,
             reporting=frozenset({"at"}),

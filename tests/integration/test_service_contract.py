@@ -49,7 +49,7 @@ def tasks() -> set[asyncio.Task[object]]:
 async def test_each_service_may_be_stopped_again_and_again_though_it_never_started(
     cfg: Settings,
 ) -> None:
-    before, worker = tasks(), Worker(cfg)
+    before, worker = tasks(), Worker(cfg, "test")
     for service in reversed(worker.services()):
         await service.stop()
         await service.stop()
@@ -60,7 +60,7 @@ async def test_each_service_may_be_stopped_again_and_again_though_it_never_start
 async def test_each_service_may_be_drained_and_stopped_twice_after_its_start(
     cfg: Settings,
 ) -> None:
-    before, worker = tasks(), Worker(cfg)
+    before, worker = tasks(), Worker(cfg, "test")
     services = worker.services()
     async with asyncio.timeout(WITHIN_S):
         for service in services:
@@ -79,5 +79,5 @@ async def test_a_process_that_is_told_to_stop_at_any_moment_ends_and_leaves_no_t
     before, stop = tasks(), asyncio.Event()
     asyncio.get_running_loop().call_later(random.Random(seed).uniform(0, LONGEST_S), stop.set)
     async with asyncio.timeout(WITHIN_S):
-        await build(cfg).run(stop)
+        await build(cfg, "test").run(stop)
     assert tasks() <= before

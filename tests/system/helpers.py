@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import aiohttp
 from pymongo import AsyncMongoClient
 
-from contracts.names import RETRY_TIERS, Exchange, Queue, retry_queue
+from contracts.names import RETRY_TIERS, Exchange, Header, Queue, retry_queue
 from tests.system.inbox import Inbox
 from tests.system.steering import Steering
 from tests.system.waiting import new_number, until
@@ -109,14 +109,19 @@ class System:
         lane: str = "transactional",
         to: str | None = None,
         text: str = "hello",
+        trace: str | None = None,
         **fields: Any,
     ) -> Sent:
-        """Publish one command; returns when the broker has it. The text ends in `#<name>`."""
+        """Publish one command; returns when the broker has it. The text ends in `#<name>`.
+
+        `trace` is the publisher's `traceparent`.
+        """
         sent = Sent(name, to or new_number(), lane)
         self.sent[name] = sent
         body = {"messageId": name, "to": sent.to, "text": f"{text} #{name}", **fields}
         key, encoded = f"send.{lane}", json.dumps(body).encode()
-        await self.events.publish(Exchange.COMMANDS, key, encoded, name)
+        headers = {str(Header.TRACEPARENT): trace} if trace else None
+        await self.events.publish(Exchange.COMMANDS, key, encoded, name, headers)
         return sent
 
     async def send_many(self, names: Iterable[tuple[str, str]]) -> None:

@@ -46,6 +46,8 @@ class Inbox:
         self.arrived: dict[str, float] = {}
         """Monotonic time of the first delivery, by event id."""
         self.all: list[dict[str, Any]] = []
+        self.traces: dict[str, str] = {}
+        """`traceparent` by event id."""
 
     async def __aenter__(self) -> Self:
         self._connection = await aio_pika.connect_robust(self._url, reconnect_interval=0.5)
@@ -83,12 +85,21 @@ class Inbox:
     def _read(self, delivery: AbstractIncomingMessage) -> dict[str, Any]:
         if self._queue.startswith("sms.own."):
             event: dict[str, Any] = json.loads(delivery.body)
+            if trace := delivery.headers.get(Header.TRACEPARENT):
+                self.traces[event["eventId"]] = str(trace)
             return event
         reason = delivery.headers.get(Header.REASON)
         name = delivery.message_id or _id_in(delivery.body)
         return {"messageId": name, "reason": reason, "body": delivery.body}
 
-    async def publish(self, exchange: str, key: str, body: bytes, message_id: str) -> None:
+    async def publish(
+        self,
+        exchange: str,
+        key: str,
+        body: bytes,
+        message_id: str,
+        headers: dict[str, str] | None = None,
+    ) -> None:
         """Publish a persistent message; returns when the broker confirmed.
 
         The library would make an id of its own where none is given, and the command would have two.
@@ -98,6 +109,7 @@ class Inbox:
             body,
             message_id=message_id,
             content_type="application/json",
+            headers=dict(headers or {}),
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
         )
         await target.publish(message, key, mandatory=True)

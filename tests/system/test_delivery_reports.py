@@ -10,16 +10,31 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from contracts import control
+from tests.support.otlp_receiver import Receiver, receiving
 from tests.system.helpers import PROVIDERS, System
 from tests.system.waiting import new_number, number_for, until
 from worker.domain.migration.phases import Phase
+from worker.telemetry.instruments import ALERTS, COST, REGISTRY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-PROFILE: Final = {"SMS_REPORT_DEADLINE_S": "6", "SMS_DELIVERY_AGE_S": "3"}
+PROFILE: Final = {
+    "SMS_REPORT_DEADLINE_S": "6",
+    "SMS_DELIVERY_AGE_S": "3",
+    "OTEL_BSP_SCHEDULE_DELAY": "100",
+}
+TRACE: Final = "4bf92f3577b34da6a3ce929d0e0e4736"
+SPANS: Final = (
+    "process sms.send.transactional",
+    "send africastalking",
+    "process sms.reports",
+)
+"""Of a message and its report: the first is the publisher's child, the others are its own."""
 AFTER_DEADLINE_MS: Final = 10_000
 WITHIN_S: Final = 30.0
+MAY_BE_EMPTY: Final = (ALERTS, COST)
+"""Metrics without a value while nothing is wrong, and where nothing has a price."""
 
 SENT: Final = "sms.sent"
 DELIVERED: Final = "sms.delivered"
@@ -57,6 +72,18 @@ def rules(provider: str) -> list[dict[str, Any]]:
         {"match": {"text_regex": f"#{name}"}, "action": action}
         for name, action in {**plans, **unclear}.items()
     ]
+
+
+@pytest.fixture(scope="module")
+def collector() -> Iterator[Receiver]:
+    """Takes the spans of the workers."""
+    with receiving() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="module")
+def profile(collector: Receiver) -> Mapping[str, str]:
+    return {**PROFILE, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +179,42 @@ async def test_probes_are_sent_marked_and_counted_apart_until_they_have_arrived(
     journal = [line for line in told.taken() if line["to"] in OWN_NUMBERS]
     assert {line["provider"] for line in journal} == set(PROVIDERS)
     assert len(journal) == len(ends(told))
+
+
+async def test_one_trace_spans_publisher_worker_provider_event_and_report(
+    told: System, collector: Receiver
+) -> None:
+    ours = f"00-{TRACE}-00f067aa0ba902b7-01"
+    await told.send("traced", to=number_for("africastalking"), trace=ours)
+    events = [await told.told("traced", name) for name in (SENT, DELIVERED)]
+
+    def of_the_message() -> set[str]:
+        return {span.name for span in collector.spans if span.trace_id.hex() == TRACE}
+
+    await until(lambda: of_the_message() == set(SPANS), WITHIN_S, lambda: str(of_the_message()))
+    spans = {span.name: span for span in collector.spans if span.trace_id.hex() == TRACE}
+    processed = spans[SPANS[0]]
+    assert processed.parent_span_id.hex() == ours.split("-")[2]
+    assert {spans[name].parent_span_id for name in SPANS[1:]} == {processed.span_id}
+    assert {told.events.traces[event["eventId"]].split("-")[1] for event in events} == {TRACE}
+
+
+async def test_every_metric_of_a_worker_has_values_for_prometheus(told: System) -> None:
+    name, _ = told.workers()[0]
+    async with told.http.get(f"{told.stack.http[name]}/metrics") as answer:
+        assert answer.status == 200
+        assert answer.content_type == "text/plain"
+        lines = (await answer.text()).splitlines()
+    shown = {line.split("{")[0].split(" ")[0] for line in lines if not line.startswith("#")}
+    expected = {each.name.replace(".", "_") for each in REGISTRY if each not in MAY_BE_EMPTY}
+    missing = [name for name in expected if not any(each.startswith(name) for each in shown)]
+    assert missing == []
+    attempts = sum(float(each.rsplit(" ", 1)[1]) for each in lines if _is_accepted(each))
+    assert attempts > 0
+
+
+def _is_accepted(line: str) -> bool:
+    return line.startswith("sms_attempts_total{") and 'sms_outcome="accepted"' in line
 
 
 async def test_all_reports_have_found_their_message(told: System) -> None:

@@ -25,6 +25,7 @@ from worker.domain.migration.access import AccessRole
 from worker.domain.migration.phases import DEFAULT_RULES, picture
 from worker.settings.environment import OF_COMMANDS
 from worker.settings.table import SECTIONS, table
+from worker.telemetry import instruments
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -168,6 +169,16 @@ def test_the_table_of_settings_is_that_of_the_model() -> None:
     )
     assert shown is not None
     assert shown[1] == table(), "stale: put the output of `sms-worker check-config --table` there"
+
+
+def test_the_table_of_metrics_is_that_of_the_registry() -> None:
+    shown = re.search(
+        r"<!-- metrics: [^\n]*-->\n(.*?)\n<!-- end of metrics -->",
+        docs.read("deploy/README.md"),
+        re.DOTALL,
+    )
+    assert shown is not None
+    assert shown[1] == instruments.table(), "stale: put `instruments.table()` there"
 
 
 def test_the_picture_of_the_phases_is_that_of_the_table() -> None:

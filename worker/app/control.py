@@ -69,7 +69,7 @@ def control_services(
     """Build, in start order: connection, store client, both consumers, monitor, alerting."""
     connection = BrokerConnection(
         runtime.cfg.amqp_url.get_secret_value(),
-        f"sms-worker control {runtime.replica[:8]}",
+        f"sms-worker control {runtime.replica}",
         runtime.background,
         heartbeat_s=HEARTBEAT_S,
     )

@@ -35,7 +35,7 @@ def report_matcher(
     runtime: Runtime, stores: Stores, announcer: Announcer, wishes: Wishes
 ) -> Matcher:
     """Build the matcher, which finds the attempt that a delivery report is about."""
-    return Matcher(stores.due, stores.reports, announcer, wishes, runtime.clock)
+    return Matcher(stores.due, stores.reports, announcer, wishes, runtime.clock, runtime.tracing)
 
 
 def report_handler(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from worker.app.stores import Stores
     from worker.broker.connection import BrokerConnection
     from worker.control.snapshot_follower import SnapshotFollower
+    from worker.telemetry.scrape import Scrape
 
 
 class StoreHealth:
@@ -107,10 +108,12 @@ def health_server(
     runtime: Runtime,
     stores: Stores,
     follower: SnapshotFollower,
+    scrape: Scrape,
+    *,
     store: StoreHealth,
     broker: BrokerHealth,
 ) -> WebServer:
-    """Build the private server for `/live` and `/ready`, which an orchestrator calls."""
+    """Build the private server for `/live`, `/ready` and `/metrics`."""
     checks = {
         "store": store.check,
         "state": lambda: (
@@ -122,7 +125,7 @@ def health_server(
         **runtime.lanes.checks(),
     }
     return WebServer(
-        health_app(checks),
+        health_app(checks, scrape.text),
         runtime.background,
         host=runtime.cfg.private_host,
         port=runtime.cfg.private_port,

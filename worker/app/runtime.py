@@ -5,9 +5,9 @@ Rules: it is built first and once, from the settings alone. Building it starts n
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from worker.alerting.alerts import Alerts
 from worker.app.lanes import Lanes
@@ -18,7 +18,8 @@ from worker.service import Background, naming
 from worker.settings.addresses import where
 from worker.store import address_check
 from worker.store.client import Database
-from worker.telemetry.tracing import Tracing, console_exporter
+from worker.telemetry.export import exporter_of
+from worker.telemetry.tracing import Tracing
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -34,7 +35,7 @@ class Runtime:
     clock: SystemClock
     background: Background
     replica: str
-    """Id of this process, new at each start; other replicas know it by this id."""
+    """Id of this process, new at each start: see `worker.app.replica`."""
     consuming: BrokerConnection
     publishing: BrokerConnection
     publisher: AmqpPublisher
@@ -44,24 +45,24 @@ class Runtime:
     lanes: Lanes
 
 
-def runtime_of(cfg: Settings) -> Runtime:
+def runtime_of(cfg: Settings, replica: str) -> Runtime:
     """Build the runtime; connects to nothing."""
-    clock, replica, amqp = SystemClock(), uuid4().hex, cfg.amqp_url.get_secret_value()
+    clock, amqp = SystemClock(), cfg.amqp_url.get_secret_value()
     background = Background()
-    publishing = BrokerConnection(amqp, f"sms-worker publish {replica[:8]}", background)
+    publishing = BrokerConnection(amqp, f"sms-worker publish {replica}", background)
     publisher = AmqpPublisher(publishing)
-    exporter = console_exporter() if cfg.trace_ratio else None
+    exporter, ratio = exporter_of(os.environ, cfg.trace_ratio)
     return Runtime(
         cfg=cfg,
         clock=clock,
         background=background,
         replica=replica,
-        consuming=BrokerConnection(amqp, f"sms-worker consume {replica[:8]}", background),
+        consuming=BrokerConnection(amqp, f"sms-worker consume {replica}", background),
         publishing=publishing,
         publisher=publisher,
         database=_database(cfg),
         alerts=Alerts(publisher, clock, replica),
-        tracing=Tracing(exporter, ratio=cfg.trace_ratio, replica=replica),
+        tracing=Tracing(exporter, ratio=ratio, replica=replica),
         lanes=Lanes(),
     )
 

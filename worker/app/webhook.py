@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from worker.settings.model import WebhookSettings
 
 
-def build(cfg: WebhookSettings) -> Process:
-    """Build the webhook from its settings."""
+def build(cfg: WebhookSettings, replica: str) -> Process:
+    """Build the webhook from its settings; `replica` is its id."""
     background = Background()
-    connection = BrokerConnection(cfg.amqp_url.get_secret_value(), "sms-webhook", background)
+    connection = BrokerConnection(
+        cfg.amqp_url.get_secret_value(), f"sms-webhook {replica}", background
+    )
     tokens = {name: token.get_secret_value() for name, token in cfg.webhook_tokens.items()}
     site = Webhook(ReportOutlet(connection), tokens, SystemClock(), answers=cfg.webhook_answers)
     server = WebServer(
@@ -33,6 +35,6 @@ def build(cfg: WebhookSettings) -> Process:
     return Process((connection, server), background)
 
 
-async def run(cfg: WebhookSettings) -> None:
+async def run(cfg: WebhookSettings, replica: str) -> None:
     """Run the webhook until SIGTERM or SIGINT."""
-    await build(cfg).run_until_signal()
+    await build(cfg, replica).run_until_signal()

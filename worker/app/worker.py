@@ -21,6 +21,7 @@ from worker.app.control import control_services
 from worker.app.delivery import report_handler, report_matcher, sweeper_of, wishes_of
 from worker.app.following import snapshot_follower, wakeups
 from worker.app.health import BrokerHealth, StoreHealth, health_server
+from worker.app.metrics import scrape_of
 from worker.app.monitoring import account_watch, prober_of, unrouted_watch
 from worker.app.process import DrainTogether, Process, Resource
 from worker.app.runtime import runtime_of
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
 class Worker:
     """The parts of one worker process, each built once."""
 
-    def __init__(self, cfg: Settings) -> None:
-        self.runtime = runtime = runtime_of(cfg)
+    def __init__(self, cfg: Settings, replica: str) -> None:
+        self.runtime = runtime = runtime_of(cfg, replica)
         alert_unpublishable(runtime)
         self.store_health = StoreHealth(runtime.lanes, runtime.alerts)
         self.broker_health = BrokerHealth(
@@ -80,9 +81,12 @@ class Worker:
         """Everything long-lived, in start order."""
         runtime, stores = self.runtime, self.stores
         accounts, follower = self.accounts, self.follower
+        store, broker = self.store_health, self.broker_health
+        scrape = scrape_of(runtime, accounts, follower, self.metrics, store=store, broker=broker)
         return (
-            health_server(runtime, stores, follower, self.store_health, self.broker_health),
+            health_server(runtime, stores, follower, scrape, store=store, broker=broker),
             runtime.tracing,
+            scrape,
             runtime.consuming,
             runtime.publishing,
             Resource(open=lambda: set_up(runtime, stores), close=runtime.database.close),
@@ -106,12 +110,12 @@ class Worker:
         )
 
 
-def build(cfg: Settings) -> Process:
-    """Build one worker from its settings."""
-    worker = Worker(cfg)
+def build(cfg: Settings, replica: str) -> Process:
+    """Build one worker from its settings; `replica` is its id."""
+    worker = Worker(cfg, replica)
     return Process(worker.services(), worker.runtime.background)
 
 
-async def run(cfg: Settings) -> None:
+async def run(cfg: Settings, replica: str) -> None:
     """Run a worker until SIGTERM or SIGINT."""
-    await build(cfg).run_until_signal()
+    await build(cfg, replica).run_until_signal()

@@ -7,7 +7,6 @@ the name of its variable, never with a secret's value.
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 import structlog
@@ -15,6 +14,7 @@ import typer
 
 from worker.app import webhook as webhook_process
 from worker.app import worker as worker_process
+from worker.app.replica import replica_id
 from worker.cli import configuration
 from worker.service import StartError
 from worker.settings.table import table
@@ -28,15 +28,17 @@ if TYPE_CHECKING:
 def run() -> None:
     """Run one worker until SIGTERM."""
     cfg = configuration.worker_settings()
-    logs.configure(cfg.log_level, f"{os.getpid()}", secrets=credentials(cfg))
-    _run(worker_process.run(cfg))
+    replica = replica_id(cfg.replica)
+    logs.configure(cfg.log_level, replica, secrets=credentials(cfg))
+    _run(worker_process.run(cfg, replica))
 
 
 def webhook() -> None:
     """Run the delivery-report webhook until SIGTERM."""
     cfg = configuration.webhook_settings()
-    logs.configure(cfg.log_level, f"webhook-{os.getpid()}", secrets=credentials(cfg))
-    _run(webhook_process.run(cfg))
+    replica = replica_id(cfg.replica)
+    logs.configure(cfg.log_level, replica, secrets=credentials(cfg))
+    _run(webhook_process.run(cfg, replica))
 
 
 def _run(process: Coroutine[Any, Any, None]) -> None:

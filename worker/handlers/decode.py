@@ -105,7 +105,7 @@ class CommandDecoder:
             user_id=command.user_id,
             branch_id=command.branch_id,
             correlation_id=incoming.correlation_id,
-            traceparent=_traceparent(incoming),
+            traceparent=traceparent_of(incoming),
             segments=segments.count(command.text).parts,
             probe=self._probe(command, to),
         )
@@ -118,7 +118,7 @@ class CommandDecoder:
         return next((role for role in Role if role.value == named), None)
 
 
-def _traceparent(incoming: Incoming) -> str | None:
+def traceparent_of(incoming: Incoming) -> str | None:
     """The caller's trace; what is none is dropped, for it would go into HTTP headers."""
     value = text_header(incoming, Header.TRACEPARENT) or ""
     return value if _TRACE_CONTEXT.fullmatch(value) else None

@@ -12,7 +12,8 @@ Rules:
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
@@ -25,6 +26,7 @@ from worker.handlers import message_events
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from datetime import datetime
 
     from worker.domain.messages.message import StoredEvent
@@ -35,7 +37,19 @@ if TYPE_CHECKING:
     from worker.ports.messages import Reported, Reports
 
 _TRIES: Final = 3
+LINKED_AFTER: Final = timedelta(minutes=10)
+"""A report that comes later is linked to the trace of its message, and does not continue it."""
 _log = structlog.get_logger(__name__)
+
+
+class ReportTracer(Protocol):
+    """Spans around what reports bring about."""
+
+    def report(
+        self, traceparent: str | None, message_id: str, *, delayed: bool
+    ) -> AbstractContextManager[str | None]:
+        """Span it in the trace of its message; yields the `traceparent` to go on with."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +62,7 @@ class Matcher:
         announcer: publishes stored events.
         wishes: takes the opt-out that a report may tell of.
         clock: time.
+        tracer: spans reports of messages whose traces are recorded.
     """
 
     reported: Reported
@@ -55,6 +70,7 @@ class Matcher:
     announcer: Announcer
     wishes: Wishes
     clock: Clock
+    tracer: ReportTracer
 
     async def match(self, stored: StoredReport) -> bool:
         """Find the message and apply the report; False: nobody's yet. Raises `StoreUnavailable`."""
@@ -117,7 +133,9 @@ class Matcher:
         events = self._events(report, record, attempt, how, proves=proves)
         if not await self.reported.report(record, attempt.epoch, report, events, proves=proves):
             return False
-        await self.announcer.announce(record.id, events, record.correlation_id)
+        delayed = attempt.at is not None and self.clock.now() - attempt.at > LINKED_AFTER
+        with self.tracer.report(record.traceparent, record.id, delayed=delayed) as traceparent:
+            await self.announcer.announce(record.id, events, record.correlation_id, traceparent)
         return True
 
     def _events(

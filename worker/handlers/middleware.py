@@ -15,7 +15,7 @@ import structlog
 
 from contracts.commands import valid_id
 from contracts.names import Header
-from worker.handlers.decode import carried, first_seen, text_header
+from worker.handlers.decode import carried, first_seen, text_header, traceparent_of
 from worker.handlers.retry_tiers import TIERS, tier_after
 from worker.ports.broker import Handler, Incoming, Settlement
 
@@ -87,8 +87,11 @@ def logged(handler: Handler) -> Handler:
 
     async def handle(incoming: Incoming) -> Settlement:
         # Each delivery runs in a task, so in a context, of its own: nothing to unbind.
+        trace = traceparent_of(incoming)
         structlog.contextvars.bind_contextvars(
-            message_id=valid_id(incoming.message_id), queue=incoming.queue
+            message_id=valid_id(incoming.message_id),
+            queue=incoming.queue,
+            **({"trace_id": trace[3:35]} if trace else {}),
         )
         return await handler(incoming)
 

@@ -151,7 +151,9 @@ class Sweeper:
         """Publish events nobody confirmed; stop where that takes long, for the list is old then."""
         for record, events in await self._due.unannounced(older_s=CONFIRM_LATER_S):
             began = self._clock.monotonic()
-            await self._announcer.announce(record.id, events, record.correlation_id)
+            await self._announcer.announce(
+                record.id, events, record.correlation_id, record.traceparent
+            )
             if self._clock.monotonic() - began > EVERY_S:
                 self._announce_from = self._clock.monotonic() + CONFIRM_LATER_S
                 return
@@ -164,14 +166,18 @@ class Sweeper:
             event = caller_gone(record, self._clock.now())
             if await self._messages.declare_unknown(record, (event,)) is None:
                 _log.warning("lease dead", message_id=record.id, lane=str(record.lane))
-                await self._announcer.announce(record.id, (event,), record.correlation_id)
+                await self._announcer.announce(
+                    record.id, (event,), record.correlation_id, record.traceparent
+                )
 
     async def _outlived(self, record: Record) -> None:
         state, reason = too_late(record)
         state, events = end_of(record, state, reason, self._clock.now())
         if await self._messages.close(record, state, events) is None:
             _log.warning("its copy never came", message_id=record.id, state=str(state))
-            await self._announcer.announce(record.id, events, record.correlation_id)
+            await self._announcer.announce(
+                record.id, events, record.correlation_id, record.traceparent
+            )
 
     def _judge(self, record: Record) -> None:
         attempt = _accepted(record)
@@ -193,7 +199,9 @@ class Sweeper:
         now = self._clock.now()
         events = () if told else (message_events.unreported(record, attempt, now),)
         if await self._due.unreported(record, events):
-            await self._announcer.announce(record.id, events, record.correlation_id)
+            await self._announcer.announce(
+                record.id, events, record.correlation_id, record.traceparent
+            )
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         while True:

@@ -37,6 +37,7 @@ from worker.settings.types import (
     ProviderId,
     RankName,
     Region,
+    ReplicaName,
     Seconds,
     Token,
     WebhookAnswer,
@@ -146,9 +147,13 @@ class Settings(MessageSettings):
 
     log_level: LogLevel = "info"
     """`debug`, `info`, `warning` or `error`."""
-    trace_ratio: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False)
-    """Share of new traces that are recorded. Above 0 the decision of the caller is followed; 0
-    records none."""
+    replica: ReplicaName | None = None
+    """Name of the replica in logs, heartbeats, connections and metrics, without the four letters
+    that each start adds. Default: the name of the host."""
+    trace_ratio: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
+    """Share of new traces that are recorded; where spans are recorded, the decision of the caller
+    is followed. Spans go to the collector that `OTEL_EXPORTER_OTLP_ENDPOINT` names (default: 0.01),
+    else to standard output (default: 0, which records none)."""
 
     @field_validator("legacy")
     @classmethod
@@ -216,6 +221,9 @@ class WebhookSettings(FromEnvironment):
     gateways that repeat a report until they read their own word (Jasmin: `ACK/Jasmin`)."""
     log_level: LogLevel = "info"
     """`debug`, `info`, `warning` or `error`."""
+
+    replica: ReplicaName | None = None
+    """As of the worker."""
 
     @field_validator("webhook_answers")
     @classmethod

@@ -157,6 +157,7 @@ MongoUrl = Annotated[SecretStr, AfterValidator(_address(mongo_problems))]
 HttpUrl = Annotated[str, AfterValidator(_http)]
 HttpUrlOrEmpty = Annotated[str, AfterValidator(_http_or_none)]
 Host = Annotated[str, AfterValidator(_host)]
+ReplicaName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 DatabaseName = Annotated[str, StringConstraints(pattern=r"^[^\s./\\\"$\x00]{1,63}$")]
 """What MongoDB takes as the name of a database."""

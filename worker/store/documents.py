@@ -12,6 +12,7 @@ Rules:
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from bson import Timestamp
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from worker.domain.messages.writes import Finished
 
 Document = dict[str, Any]
+_RECORDED: Final = re.compile(r"\w{2}-\w{32}-\w{16}-\w[13579bdf](?:-.*)?")
+"""A W3C `traceparent` whose flags say that the trace is sampled."""
 
 SERVER_TIME: Final = Timestamp(0, 0)
 """mongod replaces a top-level value like this by its own time on insert."""
@@ -68,6 +71,11 @@ VIEW: Final = ({"$addFields": {"leaseAlive": {"$not": [LEASE_DEAD]}}},)
 """Pipeline that adds the verdict on the lease to a document."""
 
 
+def recorded_trace(traceparent: str | None) -> str | None:
+    """The context of a trace that is recorded; of any other nothing need be kept."""
+    return traceparent if traceparent and _RECORDED.fullmatch(traceparent) else None
+
+
 def of_message(message: Message) -> Document:
     """The part of a record that never changes."""
     return {
@@ -82,6 +90,7 @@ def of_message(message: Message) -> Document:
         "segments": message.segments,
         "correlationId": message.correlation_id,
         **({"probe": str(message.probe)} if message.probe else {}),
+        **({"trace": trace} if (trace := recorded_trace(message.traceparent)) else {}),
     }
 
 
@@ -199,6 +208,7 @@ def record(document: Document) -> Record:
         attempts=tuple(_attempt(epoch, attempts[str(epoch)]) for epoch in _epochs(attempts)),
         events=tuple(_event(item) for item in document.get("events", ())),
         correlation_id=document.get("correlationId"),
+        traceparent=document.get("trace"),
         message_type=document.get("type", "Standard"),
         user_id=document.get("user"),
         branch_id=document.get("branch"),

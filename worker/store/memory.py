@@ -26,7 +26,7 @@ from worker.domain.messages.message import (
 )
 from worker.domain.messages.outcome import Accepted, NotSent
 from worker.domain.messages.transitions import Write, require, starts
-from worker.store.documents import result_of
+from worker.store.documents import recorded_trace, result_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -243,6 +243,7 @@ def _new(ident: str, state: State, message: Message | None, clock: Clock | None 
         state=state,
         expires_at=message.expires_at,
         correlation_id=message.correlation_id,
+        traceparent=recorded_trace(message.traceparent),
         message_type=message.message_type,
         user_id=message.user_id,
         branch_id=message.branch_id,

@@ -9,7 +9,8 @@ Exceptions carry types, messages and frames, never local variables. Importing th
 nothing; `configure` is called once, by the composition root.
 
 Fields on every line: `timestamp` (UTC), `level`, `event`, `replica`; `message_id` and `queue`
-inside a message (bound with `structlog.contextvars`, which tasks inherit).
+inside a message, and `trace_id` where it has a trace (bound with `structlog.contextvars`, which
+tasks inherit).
 """
 
 from __future__ import annotations

@@ -10,7 +10,6 @@ minted. Contexts are passed as W3C strings, because they are stored and travel a
 
 from __future__ import annotations
 
-import asyncio
 import random
 import re
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import (
     Link,
@@ -34,8 +33,10 @@ from opentelemetry.trace import (
     TraceFlags,
 )
 
+from contracts.names import Queue
 from worker.domain.messages.outcome import Accepted
 from worker.telemetry import names
+from worker.telemetry.export import within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
     from worker.domain.messages.sms import Sms
     from worker.ports.providers import Provider
 
+_DRAIN_S: Final = 4.0
+_STOP_S: Final = 0.5
 _TRACEPARENT: Final = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?"
 )
@@ -87,6 +90,8 @@ class Tracing:
     ) -> None:
         self._ratio = ratio
         self._draw = draw
+        self._exporter = exporter
+        self._drained = False
         self._provider = _provider(exporter, replica) if exporter else None
         self._tracer = self._provider.get_tracer("sms-worker") if self._provider else None
 
@@ -131,6 +136,23 @@ class Tracing:
             yield serialise(span.get_span_context())
 
     @contextmanager
+    def report(
+        self, traceparent: str | None, message_id: str, *, delayed: bool
+    ) -> Iterator[str | None]:
+        """Span what a delivery report brings about, in the trace of its message.
+
+        Args:
+            traceparent: as the record keeps it; None: of a trace that is not recorded.
+            message_id: id of the message.
+            delayed: the trace is linked, not continued, as hours may lie between.
+        """
+        if traceparent is None:
+            yield None
+            return
+        with self.process(traceparent, Queue.REPORTS, message_id, delayed=delayed) as current:
+            yield current
+
+    @contextmanager
     def call(self, traceparent: str | None, provider: str, epoch: int) -> Iterator[Call]:
         """Span one provider call; `traceparent` is the one `process` yielded."""
         parent = parse(traceparent)
@@ -156,15 +178,22 @@ class Tracing:
         """Nothing to wait for: spans may be made before."""
 
     async def drain(self) -> None:
-        """Export what is still held, for at most 5 s."""
-        if self._provider:
-            await asyncio.to_thread(self._provider.force_flush, 5_000)
+        """Export what is still held, for at most `_DRAIN_S`."""
+        if self._provider and not self._drained:
+            self._drained = True
+            await within(_DRAIN_S, self._provider.force_flush)
 
     async def stop(self) -> None:
-        """Export what is still held and end the exporter's thread. Idempotent."""
-        if self._provider:
+        """Drain, and end the exporter's thread. Idempotent.
+
+        The exporter ends first: that ends its waits for a collector that is away. What the
+        collector did not take until then is lost.
+        """
+        await self.drain()
+        if self._provider and self._exporter:
             provider, self._provider = self._provider, None
-            await asyncio.to_thread(provider.shutdown)
+            await within(_STOP_S, self._exporter.shutdown)
+            await within(_STOP_S, provider.shutdown)
 
 
 class TracedProvider:
@@ -206,11 +235,6 @@ class TracedProvider:
         await self._provider.close()
 
 
-def console_exporter() -> SpanExporter:
-    """Build an exporter that prints spans to standard output."""
-    return ConsoleSpanExporter()
-
-
 def parse(traceparent: str | None) -> SpanContext | None:
     """Read a W3C `traceparent`; None where it is absent or malformed."""
     found = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
@@ -233,10 +257,18 @@ def _context(parent: SpanContext | None) -> Context:
     return trace.set_span_in_context(NonRecordingSpan(parent), Context()) if parent else Context()
 
 
+def resource(replica: str) -> Resource:
+    """This process, as `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` name it, and its id."""
+    made = Resource.create({names.SERVICE_INSTANCE: replica})
+    if str(made.attributes[names.SERVICE_NAME]).startswith("unknown_service"):
+        made = made.merge(Resource({names.SERVICE_NAME: "sms-worker"}))
+    return made
+
+
 def _provider(exporter: SpanExporter, replica: str) -> TracerProvider:
     provider = TracerProvider(
         sampler=ALWAYS_ON,  # the decision is made before a span is begun
-        resource=Resource({names.SERVICE_NAME: "sms-worker", names.SERVICE_INSTANCE: replica}),
+        resource=resource(replica),
         shutdown_on_exit=False,
     )
     provider.add_span_processor(BatchSpanProcessor(exporter))

@@ -14,19 +14,22 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from starlette.requests import Request
 
     Check = Callable[[], tuple[bool, str]]
     """Answers whether it holds, and why (or why not), for a person."""
+    Metrics = Callable[[str], tuple[bytes, str]]
+    """Given the `Accept` header, the metrics and their media type."""
 
 
-def health_app(checks: Mapping[str, Check]) -> Starlette:
+def health_app(checks: Mapping[str, Check], metrics: Metrics | None = None) -> Starlette:
     """Build the ASGI application.
 
     `GET /live` -> 200. `GET /ready` -> 200, or 503 where any check fails, with
-    `{"ready": bool, "checks": {name: {"ok": bool, "reason": str}}}`.
+    `{"ready": bool, "checks": {name: {"ok": bool, "reason": str}}}`. `GET /metrics`, where there
+    are any, as Prometheus reads them.
     """
 
     async def live(_: Request) -> Response:
@@ -43,7 +46,18 @@ def health_app(checks: Mapping[str, Check]) -> Starlette:
             status_code=200 if all_hold else 503,
         )
 
-    return Starlette(routes=[Route("/live", live), Route("/ready", ready)])
+    routes = [Route("/live", live), Route("/ready", ready)]
+    if metrics is not None:
+        routes.append(Route("/metrics", _scraped(metrics)))
+    return Starlette(routes=routes)
+
+
+def _scraped(metrics: Metrics) -> Callable[[Request], Awaitable[Response]]:
+    async def scraped(request: Request) -> Response:
+        body, media_type = metrics(request.headers.get("accept", ""))
+        return Response(body, headers={"Content-Type": media_type})
+
+    return scraped
 
 
 def _ask(check: Check) -> tuple[bool, str]:

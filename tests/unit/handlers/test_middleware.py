@@ -132,6 +132,30 @@ async def test_log_lines_say_which_delivery_they_are_about() -> None:
     assert structlog.contextvars.get_contextvars() == {}
 
 
+@pytest.mark.parametrize(
+    ("traceparent", "trace"),
+    [
+        (
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            {"trace_id": "4bf92f3577b34da6a3ce929d0e0e4736"},
+        ),
+        ("what is no trace", {}),
+    ],
+)
+async def test_log_lines_carry_the_trace_of_their_delivery(
+    traceparent: str, trace: dict[str, str]
+) -> None:
+    bound: list[dict[str, Any]] = []
+
+    async def handler(_: Incoming) -> Settlement:
+        bound.append(structlog.contextvars.get_contextvars())
+        return Settlement.ACK
+
+    delivery = incoming(headers={Header.TRACEPARENT: traceparent})
+    await asyncio.create_task(logged(handler)(delivery))
+    assert bound == [{"message_id": "m-1", "queue": "sms.send.transactional", **trace}]
+
+
 @pytest.mark.parametrize("name", ["Your code is 4711\n", "naïve", "x" * 129, " ", ""])
 async def test_what_is_no_message_id_is_bound_to_no_line(name: str) -> None:
     bound: list[dict[str, Any]] = []

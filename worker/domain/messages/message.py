@@ -181,6 +181,8 @@ class Record:
     attempts: tuple[Attempt, ...] = ()
     events: tuple[StoredEvent, ...] = ()
     correlation_id: str | None = None
+    traceparent: str | None = None
+    """Of the trace it is recorded in (W3C); None: in none."""
     message_type: str = "Standard"
     user_id: str | None = None
     branch_id: int | None = None

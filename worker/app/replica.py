@@ -1,0 +1,22 @@
+"""The id of one replica: in its logs, heartbeats, connection names, metrics and traces.
+
+Rules: it begins with a name that people know (of the pod, of the host) and is new at each start, as
+what a process counts begins at 0 with it.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import socket
+from typing import Final
+
+_LETTERS: Final = "abcdefghijkmnpqrstuvwxyz"
+_OTHERS: Final = re.compile(r"[^A-Za-z0-9_-]+")
+_LONGEST_NAME: Final = 63
+
+
+def replica_id(name: str | None) -> str:
+    """The name, or the host's, and four letters by chance; of letters, digits, `-` and `_`."""
+    known = _OTHERS.sub("-", name or socket.gethostname())[:_LONGEST_NAME].strip("-") or "worker"
+    return f"{known}-{''.join(secrets.choice(_LETTERS) for _ in range(4))}"

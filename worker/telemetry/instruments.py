@@ -1,0 +1,106 @@
+"""What a replica shows of itself as metrics: names, units and meanings, all in one place.
+
+Rules: nothing is updated in the way of a message. Every value is read from what the worker counts
+anyway, when somebody asks. Labels are bounded: never a message, a number, a user, a branch or the
+text of an error. Prometheus writes `_` for `.`, adds `_total` to counters and the unit in full.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+Sample = tuple[float, Mapping[str, str]]
+"""A value and its labels."""
+Reading = Callable[[], Iterable[Sample]]
+
+
+class Kind(StrEnum):
+    """How the values of an instrument behave."""
+
+    COUNTER = "counter"
+    """Only grows, from 0 at the start of the process."""
+    GAUGE = "gauge"
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """One metric."""
+
+    name: str
+    kind: Kind
+    unit: str
+    """UCUM; in braces where it only names what is counted."""
+    meaning: str
+
+
+PROVIDER: Final = "sms.provider"
+OUTCOME: Final = "sms.outcome"
+CURRENCY: Final = "sms.currency"
+VERDICT: Final = "sms.verdict"
+STATE: Final = "sms.state"
+LANE: Final = "sms.lane"
+PHASE: Final = "sms.phase"
+CODE: Final = "sms.code"
+SEVERITY: Final = "sms.severity"
+
+ATTEMPTS: Final = Instrument(
+    "sms.attempts", Kind.COUNTER, "{attempt}",
+    "Attempts to send, by provider and outcome; `skipped`: passed over, its breaker was open.",
+)  # fmt: skip
+FALLBACKS: Final = Instrument(
+    "sms.fallbacks", Kind.COUNTER, "{attempt}",
+    "Attempts made because another provider was proved not to have sent, by provider.",
+)  # fmt: skip
+SEGMENTS: Final = Instrument(
+    "sms.segments", Kind.COUNTER, "{segment}", "Segments of accepted messages, by provider."
+)
+COST: Final = Instrument(
+    "sms.cost", Kind.COUNTER, "1", "Cost of accepted messages, by provider and currency."
+)
+JUDGED: Final = Instrument(
+    "sms.deliveries", Kind.COUNTER, "{message}",
+    "Accepted messages judged at the delivery age, by provider and verdict.",
+)  # fmt: skip
+DURATION: Final = "sms.attempt.duration"
+DURATION_MEANING: Final = "How long accepted calls took, by provider."
+BREAKER: Final = Instrument(
+    "sms.breaker.state", Kind.GAUGE, "1", "1 for the state a provider's breaker is in, else 0."
+)
+IN_HAND: Final = Instrument(
+    "sms.in_hand", Kind.GAUGE, "{message}", "Deliveries that are not settled yet, on all lanes."
+)
+CONSUMING: Final = Instrument(
+    "sms.consuming", Kind.GAUGE, "1", "1 while the broker delivers on every lane."
+)
+PERCENTAGE: Final = Instrument(
+    "sms.migration.percentage", Kind.GAUGE, "%", "The target's share in force on this replica."
+)
+PHASE_IN_FORCE: Final = Instrument(
+    "sms.migration.phase", Kind.GAUGE, "1", "1 for the phase in force on this replica, else 0."
+)
+VERSION: Final = Instrument(
+    "sms.state.version", Kind.GAUGE, "1", "Version of the state that this replica goes by."
+)
+STORE_UP: Final = Instrument("sms.store.up", Kind.GAUGE, "1", "1 while the store answers.")
+BROKER_UP: Final = Instrument(
+    "sms.broker.up", Kind.GAUGE, "1", "1 while the broker takes and delivers messages."
+)
+ALERTS: Final = Instrument(
+    "sms.alerts.open", Kind.GAUGE, "{alert}",
+    "Troubles that this replica sees now, by code, severity and provider.",
+)  # fmt: skip
+
+REGISTRY: Final = (
+    ATTEMPTS, FALLBACKS, SEGMENTS, COST, JUDGED, BREAKER, IN_HAND, CONSUMING, PERCENTAGE,
+    PHASE_IN_FORCE, VERSION, STORE_UP, BROKER_UP, ALERTS,
+)  # fmt: skip
+
+
+def table() -> str:
+    """Every metric as a Markdown table, as the documentation shows it."""
+    rows = [f"| `{each.name}` | {each.kind} | {each.meaning} |" for each in REGISTRY]
+    rows.append(f"| `{DURATION}` | histogram, s | {DURATION_MEANING} |")
+    return "\n".join(["| metric | kind | meaning |", "|---|---|---|", *sorted(rows)])

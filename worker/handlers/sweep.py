@@ -24,6 +24,7 @@ from worker.domain.messages.receipts import FINAL
 from worker.handlers import message_events
 from worker.handlers.ending import caller_gone, end_of, too_late
 from worker.ports.store import StoreUnavailable
+from worker.service import cancel_all
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -107,9 +108,7 @@ class Sweeper:
 
     async def stop(self) -> None:
         """End. Idempotent."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancel_all(self._tasks)
         self._tasks = set()
 
     def store_was_away(self) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from worker.ports.providers import BreakerState
 
 _WAITING: Final = 256
-"""Sightings that wait to be recorded."""
+"""Observations that wait to be recorded."""
 _log = structlog.get_logger(__name__)
 
 
@@ -129,9 +129,9 @@ class Alerts:
         """What nobody has put down yet, oldest first."""
         return list(self._waiting)
 
-    def recorded(self, sighting: AlertObservation) -> None:
+    def recorded(self, observation: AlertObservation) -> None:
         """It need not wait any more."""
-        if self._waiting and self._waiting[0] is sighting:
+        if self._waiting and self._waiting[0] is observation:
             self._waiting.popleft()
 
     def seen(self) -> list[AlertObservation]:

@@ -192,25 +192,25 @@ class Notifier(Loop):
         """Without the book: what this replica sees, and could not put down."""
         now, recipients = self._clock.now(), self._recipients()
         standing = {each.id for each in self._source.seen()}
-        for sighting in self._source.unrecorded():
-            stands = sighting.id in standing and not sighting.over
-            old_enough = now - sighting.at >= self._directly_after
-            if stands and old_enough and sighting.severity == "critical" and recipients:
-                await self._tell_directly(sighting, now, recipients)
+        for observation in self._source.unrecorded():
+            stands = observation.id in standing and not observation.over
+            old_enough = now - observation.at >= self._directly_after
+            if stands and old_enough and observation.severity == "critical" and recipients:
+                await self._tell_directly(observation, now, recipients)
 
     async def _tell_directly(
-        self, sighting: AlertObservation, now: datetime, recipients: Sequence[str]
+        self, observation: AlertObservation, now: datetime, recipients: Sequence[str]
     ) -> None:
         """Once; again only where nobody at all could be reached."""
         at = self._clock.monotonic()
-        waiting = at < self._tried.get(sighting.id, at)
-        if sighting.id in self._direct or waiting:
+        waiting = at < self._tried.get(observation.id, at)
+        if observation.id in self._direct or waiting:
             return
-        self._tried[sighting.id] = at + _DIRECTLY_AGAIN_S
-        self._direct.note(sighting.id)  # before: it may be recorded while we send
-        failed = await self._send(recipients, notice(alone(sighting), Kind.NEW, now))
+        self._tried[observation.id] = at + _DIRECTLY_AGAIN_S
+        self._direct.note(observation.id)  # before: it may be recorded while we send
+        failed = await self._send(recipients, notice(alone(observation), Kind.NEW, now))
         if len(failed) == len(recipients):
-            self._direct.take_back(sighting.id)
+            self._direct.take_back(observation.id)
 
 
 def _mark(kind: Kind, recipient: str) -> str:

@@ -37,7 +37,7 @@ class Source(Protocol):
         """What nobody has put down yet, oldest first."""
         ...
 
-    def recorded(self, sighting: AlertObservation) -> None:
+    def recorded(self, observation: AlertObservation) -> None:
         """It need not wait any more."""
         ...
 
@@ -83,16 +83,16 @@ class Recorder(Loop):
 
         Raises `StoreUnavailable`.
         """
-        for sighting in self._source.unrecorded():
-            await self._book.record(sighting, told=sighting.id in self._direct)
-            self._source.recorded(sighting)
+        for observation in self._source.unrecorded():
+            await self._book.record(observation, told=observation.id in self._direct)
+            self._source.recorded(observation)
         if self._rounds % CONFIRM_EVERY == 0:
             await self._confirm()
         self._rounds += 1
 
     async def _confirm(self) -> None:
-        for sighting in self._source.seen():
-            await self._book.confirm(sighting, told=sighting.id in self._direct)
+        for observation in self._source.seen():
+            await self._book.confirm(observation, told=observation.id in self._direct)
         self._direct.forget()
         found = reversed(await self._book.recent())  # of one key the newest counts
         shared = [alert for alert, now in found if same(alert, now)]

@@ -115,7 +115,7 @@ class Sweeper:
         """Leave all leases alone for the time of one lease."""
         self._judge_leases_from = self._clock.monotonic() + self._lease_s
 
-    def broker_blocked(self, blocked: bool) -> None:  # noqa: FBT001 - what `Link.on_blocked` hands over
+    def broker_blocked(self, blocked: bool) -> None:  # noqa: FBT001 - `BrokerConnection.on_blocked` hands it
         """Announce nothing again while the broker takes nothing, nor soon after.
 
         Whoever published it first still waits for the confirm, and comes first.

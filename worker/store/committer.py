@@ -22,6 +22,8 @@ from pymongo.errors import BulkWriteError, PyMongoError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from worker.ports.store import StoreListener
+
 DUPLICATE_KEY: Final = 11000
 """Code of the server for a document whose unique key exists already."""
 _BACKOFF_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
@@ -70,18 +72,18 @@ class Committer:
     Args:
         collection: with majority write and read concern and a client-side `timeoutMS`.
         view: pipeline stages applied to documents read back (the server's verdict on the lease).
-        trouble: told when an issue fails and, with None, when one succeeds again.
+        health: told how each issue went.
     """
 
     def __init__(
         self,
         collection: Any,  # motor ships no types
         view: Sequence[Mapping[str, Any]],
-        trouble: Callable[[str | None], None],
+        health: StoreListener,
     ) -> None:
         self._collection = collection
         self._view = view
-        self._trouble = trouble
+        self._health = health
 
     async def insert(self, batch: Sequence[Insert]) -> Mapping[str, Document | None]:
         """Unordered inserts; see the module's rules for what decides."""
@@ -112,13 +114,13 @@ class Committer:
             others = [fault for fault in faults if fault["code"] != DUPLICATE_KEY]
             if details.get("writeConcernErrors") or others:
                 codes = sorted({fault["code"] for fault in others})
-                self._trouble(f"insert not acknowledged (codes {codes})")
+                self._health.away(f"insert not acknowledged (codes {codes})")
                 return None
             losers = [ops[fault["index"]] for fault in faults]
         except PyMongoError as error:
-            self._trouble(type(error).__name__)
+            self._health.away(type(error).__name__)
             return None
-        self._trouble(None)
+        self._health.recovered()
         lost = {op.id for op in losers}
         results.update({op.id: None for op in ops if op.id not in lost})
         return losers
@@ -145,9 +147,9 @@ class Committer:
                 [op.update for op in ops.values()], ordered=False
             )
         except PyMongoError as error:
-            self._trouble(type(error).__name__)
+            self._health.away(type(error).__name__)
             return None
-        self._trouble(None)
+        self._health.recovered()
         return int(done.matched_count)
 
     async def _read_back(
@@ -167,7 +169,7 @@ class Committer:
             )
             stored = await cursor.to_list(None)
         except PyMongoError as error:
-            self._trouble(type(error).__name__)
+            self._health.away(type(error).__name__)
             return dict(ops)
         undecided = dict(ops)
         for document in stored:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
+    from worker.domain.alerts.alert_codes import AlertCode
     from worker.domain.detection.checkpoint import Checkpoint
     from worker.domain.detection.judgement import HoldReason
     from worker.domain.migration.snapshot import Snapshot
@@ -101,17 +102,15 @@ class AlertBook:
         self.open: set[str] = set()
         self.ids: set[str] = set()
 
-    def event(
-        self, code: str, reason: str, *, severity: str = "info", ident: str = "", **_: Any
-    ) -> None:
+    def event(self, code: AlertCode, reason: str, *, ident: str = "", **_: Any) -> None:
         if ident not in self.ids:  # the book folds what has one id
-            self.messages.append((code, severity, reason))
+            self.messages.append((code, code.severity, reason))
         self.ids |= {ident} - {""}
 
-    def raise_alert(self, code: str, reason: str, *, severity: str = "critical", **_: Any) -> None:
+    def raise_alert(self, code: AlertCode, reason: str, **_: Any) -> None:
         if code not in self.open:
             self.open.add(code)
-            self.messages.append((code, severity, reason))
+            self.messages.append((code, code.severity, reason))
 
     def resolve(self, code: str, _reason: str) -> None:
         self.open.discard(code)

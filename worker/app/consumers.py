@@ -102,7 +102,7 @@ def control_consumer(
     """A control queue: what fails again and again is given up, with an alert."""
 
     def gave_up(text: str) -> None:
-        runtime.alerts.event(AlertCode.CONTROL_FAILED, text, severity="critical")
+        runtime.alerts.event(AlertCode.CONTROL_FAILED, text)
 
     return Consumer(
         connection,

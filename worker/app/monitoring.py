@@ -132,7 +132,6 @@ def unrouted_watch(runtime: Runtime) -> UnroutedWatch:
             alerts.raise_alert(
                 AlertCode.EVENTS_UNROUTED,
                 f"{count} events of the last hour were taken by nobody: no queue is bound to them",
-                severity="warning",
                 suggested_command="sms-worker unrouted",
             )
         else:

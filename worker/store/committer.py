@@ -91,23 +91,22 @@ class Committer:
         undecided = {op.id: op for op in batch}
         tries = 0
         while undecided:
-            losers = await self._try_insert(undecided, results)
+            losers = await self._try_insert(undecided)
             if losers is not None:
-                undecided = await self._read_back(
-                    {op.id: op for op in losers}, lambda op, doc: doc["token"] == op.token, results
-                )
+                results |= {ident: None for ident in undecided if ident not in losers}
+                settled = await self._read_back(losers, lambda op, doc: doc["token"] == op.token)
+                results |= settled or {}
+                undecided = {ident: op for ident, op in losers.items() if ident not in results}
             if undecided:
                 tries = await self._pause(tries)
         return results
 
-    async def _try_insert(
-        self, undecided: Mapping[str, Insert], results: dict[str, Document | None]
-    ) -> list[Insert] | None:
+    async def _try_insert(self, undecided: Mapping[str, Insert]) -> dict[str, Insert] | None:
         """One issue. Returns those whose id exists already; None when nothing is known."""
         ops = list(undecided.values())
         try:
             await self._collection.insert_many([op.document for op in ops], ordered=False)
-            losers: list[Insert] = []
+            losers: dict[str, Insert] = {}
         except BulkWriteError as error:
             details = error.details or {}
             faults = details.get("writeErrors", ())
@@ -116,30 +115,25 @@ class Committer:
                 codes = sorted({fault["code"] for fault in others})
                 self._health.away(f"insert not acknowledged (codes {codes})")
                 return None
-            losers = [ops[fault["index"]] for fault in faults]
+            losers = {op.id: op for op in (ops[fault["index"]] for fault in faults)}
         except PyMongoError as error:
             self._health.away(type(error).__name__)
             return None
         self._health.recovered()
-        lost = {op.id for op in losers}
-        results.update({op.id: None for op in ops if op.id not in lost})
         return losers
 
     async def change(self, batch: Sequence[Change]) -> Mapping[str, Document | None]:
         """Unordered compare-and-sets; all matched without an error: all won; else read back."""
-        results: dict[str, Document | None] = {}
         ops = {op.id: op for op in batch}
         tries = 0
         while (matched := await self._try_change(ops)) is None:
             tries = await self._pause(tries)
         if matched == len(ops):
             return dict.fromkeys(ops)
-        undecided = ops
-        while undecided := await self._read_back(
-            undecided, lambda op, doc: op.won(doc), results, gone_is_lost=True
-        ):
+        while (settled := await self._read_back(ops, lambda op, doc: op.won(doc))) is None:
             tries = await self._pause(tries)
-        return results
+        # A compare-and-set on a document that does not exist has lost.
+        return {ident: settled.get(ident, {}) for ident in ops}
 
     async def _try_change(self, ops: Mapping[str, Change]) -> int | None:
         try:
@@ -153,14 +147,9 @@ class Committer:
         return int(done.matched_count)
 
     async def _read_back(
-        self,
-        ops: Mapping[str, Any],
-        won: Callable[[Any, Document], bool],
-        results: dict[str, Document | None],
-        *,
-        gone_is_lost: bool = False,
-    ) -> dict[str, Any]:
-        """Settle by reading; returns what is still undecided."""
+        self, ops: Mapping[str, Any], won: Callable[[Any, Document], bool]
+    ) -> dict[str, Document | None] | None:
+        """What reading says of each that is there; None when nothing is known."""
         if not ops:
             return {}
         try:
@@ -170,15 +159,9 @@ class Committer:
             stored = await cursor.to_list(None)
         except PyMongoError as error:
             self._health.away(type(error).__name__)
-            return dict(ops)
-        undecided = dict(ops)
-        for document in stored:
-            op = undecided.pop(document["_id"])
-            results[op.id] = None if won(op, document) else document
-        if gone_is_lost:  # a compare-and-set on a document that does not exist
-            results.update({ident: {} for ident in undecided})
-            return {}
-        return undecided
+            return None
+        found = {document["_id"]: document for document in stored}
+        return {ident: None if won(ops[ident], each) else each for ident, each in found.items()}
 
     async def _pause(self, tries: int) -> int:
         await asyncio.sleep(_BACKOFF_S[min(tries, len(_BACKOFF_S) - 1)])

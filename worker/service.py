@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 
 
 class Service(Protocol):
@@ -59,6 +59,27 @@ def naming(setting: str, of: str, why: Callable[[Exception], str]) -> Iterator[N
         raise StartError(f"{setting}: {of}: {why(error)}") from error
 
 
+async def cancel_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel tasks and wait until each has ended, whatever it ended with."""
+    ending = list(tasks)
+    for task in ending:
+        task.cancel()
+    await asyncio.gather(*ending, return_exceptions=True)
+
+
+async def every(
+    seconds: float, tick: Callable[[], Awaitable[None]], stopping: asyncio.Event
+) -> None:
+    """Call `tick` each `seconds` until `stopping` is set, and one last time then."""
+    while not stopping.is_set():
+        try:
+            async with asyncio.timeout(seconds):
+                await stopping.wait()
+        except TimeoutError:
+            await tick()
+    await tick()
+
+
 class Background:
     """Long-running tasks whose death is the death of the process.
 
@@ -97,10 +118,7 @@ class Background:
 
     async def stop(self) -> None:
         """Cancel what still runs and wait for its end."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_all(self._tasks)
 
 
 class Loop(ABC):
@@ -130,6 +148,5 @@ class Loop(ABC):
     async def stop(self) -> None:
         """End. Idempotent; safe when never started."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await cancel_all([self._task])
             self._task = None

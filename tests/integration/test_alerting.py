@@ -18,6 +18,7 @@ from worker.alerting import notifier
 from worker.alerting.webhook import Webhook
 from worker.app import alerting as alerting_services
 from worker.cli.client import ControlClient, NotAllowed
+from worker.domain.alerts.alert_codes import AlertCode
 from worker.domain.migration.flags import Flags, MigrationSettings
 from worker.domain.migration.phases import Phase
 from worker.settings.alerting import MailSecurity, NotifySettings, SmtpSettings
@@ -80,7 +81,7 @@ def said(made: Harness) -> list[dict[str, Any]]:
 def everywhere(made: Harness, reason: str = "401") -> None:
     for replica in made.replicas:
         replica.alerts.raise_alert(
-            "account", reason, provider="legacy", evidence={"answer": reason}
+            AlertCode.ACCOUNT, reason, provider="legacy", evidence={"answer": reason}
         )
 
 
@@ -136,7 +137,7 @@ async def test_a_critical_one_is_repeated_until_it_is_acknowledged_on_record(
             version,
         )
         told = len(inbox.mails) + 1  # one may have been under way
-        made.replicas[0].alerts.event("state", "a sign that time has passed")
+        made.replicas[0].alerts.event(AlertCode.STATE, "a sign that time has passed")
         await until(lambda: any("a sign" in each for each in subjects(inbox)))
         for replica in made.replicas:
             replica.alerts.resolve("account", "200", provider="legacy")
@@ -151,7 +152,7 @@ async def test_what_is_not_open_cannot_be_acknowledged(open_bench: Callable[...,
         assert reply.text == "ack: nothing open is called 'account'; look at ctl alerts"
         everywhere(made)
         for replica in made.replicas:
-            replica.alerts.raise_alert("account", "402", provider="africastalking")
+            replica.alerts.raise_alert(AlertCode.ACCOUNT, "402", provider="africastalking")
         await until(lambda: _count(made, 2))
         reply = await made.steer.tell(control.Ack, alert="account")
         assert (reply.verdict, reply.code) == ("refused", "several")
@@ -194,7 +195,7 @@ async def test_a_store_that_is_away_is_told_by_each_replica_and_its_return_once(
         async with open_bench(through=through) as (made, inbox, _hook):
             proxy.stalled = True
             for replica in made.replicas:
-                replica.alerts.raise_alert("store", "the store is away")
+                replica.alerts.raise_alert(AlertCode.STORE, "the store is away")
             await inbox.taken(2)
             assert subjects(inbox) == ["[critical] store: the store is away"] * 2
             proxy.stalled = False

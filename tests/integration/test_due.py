@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from bson import Timestamp
 
-from tests.support.fakes import BULK, KEY, Meter, Publisher, Suppressed, message
+from tests.support.fakes import BULK, KEY, Meter, Publisher, StoreTroubles, Suppressed, message
 from worker.clock import SystemClock
 from worker.domain.messages.message import (
     Attempt,
@@ -84,7 +84,7 @@ class Desk:
             lease_s=LEASE_S,
             retention=Retention(delivery_age_s=600, report_deadline_s=3600, keep_s=7200),
             clock=self.clock,
-            trouble=lambda _: None,
+            health=StoreTroubles(),
             background=Background(),
             referenced=self.references.add,
         )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from bson import Timestamp
 
-from tests.support.fakes import BULK, HandClock, message
+from tests.support.fakes import BULK, HandClock, StoreTroubles, message
 from worker.clock import SystemClock
 from worker.domain.messages.message import (
     Attempt,
@@ -84,7 +84,7 @@ class OnMongo:
     def __init__(self, database: Database) -> None:
         self.clock = SystemClock()
         self.collection = database[messages.COLLECTION]
-        self.troubles: list[str | None] = []
+        self.troubles = StoreTroubles()
         self.referenced: list[str] = []
         self.ours, self.theirs = (self.owned_by(owner) for owner in ("ours", "theirs"))
 
@@ -95,7 +95,7 @@ class OnMongo:
             lease_s=lease_s,
             retention=RETENTION,
             clock=clock or self.clock,
-            trouble=self.troubles.append,
+            health=self.troubles,
             background=Background(),
             referenced=self.referenced.append,
         )

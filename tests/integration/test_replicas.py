@@ -30,7 +30,7 @@ def store(database_here: Database) -> ReplicaStore:
     return ReplicaStore(database_here[replicas.COLLECTION])
 
 
-def beat(replica: str, applied: int | None = 3) -> Heartbeat:
+def heartbeat(replica: str, applied: int | None = 3) -> Heartbeat:
     return Heartbeat(replica, applied, 2, {"at": "open"}, {"at": "balance"}, 5, consuming=True)
 
 
@@ -40,15 +40,15 @@ async def test_nobody_alive_counts_as_one(store: ReplicaStore) -> None:
 
 async def test_each_process_counts_once(store: ReplicaStore) -> None:
     for replica in ("a", "b", "a", "c"):
-        await store.beat(beat(replica))
+        await store.write_heartbeat(heartbeat(replica))
     assert await store.live() == 3
 
 
 async def test_a_heartbeat_says_what_its_replica_goes_by(
     store: ReplicaStore, database_here: Database
 ) -> None:
-    await store.beat(beat("a", None))
-    await store.beat(beat("a", 4))
+    await store.write_heartbeat(heartbeat("a", None))
+    await store.write_heartbeat(heartbeat("a", 4))
     (found,) = await database_here[replicas.COLLECTION].find({}, {"at": 0}).to_list(None)
     assert found == {
         "_id": "a",
@@ -64,8 +64,8 @@ async def test_a_heartbeat_says_what_its_replica_goes_by(
 async def test_a_replica_that_fell_silent_does_not_count(
     store: ReplicaStore, database_here: Database
 ) -> None:
-    await store.beat(beat("a"))
-    await store.beat(beat("b"))
+    await store.write_heartbeat(heartbeat("a"))
+    await store.write_heartbeat(heartbeat("b"))
     collection = database_here[replicas.COLLECTION]
     at = (await collection.find_one({"_id": "a"}))["at"]
     silent = at - timedelta(milliseconds=ALIVE_MS)
@@ -74,8 +74,8 @@ async def test_a_replica_that_fell_silent_does_not_count(
 
 
 async def test_who_leaves_does_not_count(store: ReplicaStore) -> None:
-    await store.beat(beat("a"))
-    await store.beat(beat("b"))
+    await store.write_heartbeat(heartbeat("a"))
+    await store.write_heartbeat(heartbeat("b"))
     await store.leave("a")
     await store.leave("never came")
     assert await store.live() == 1
@@ -84,7 +84,7 @@ async def test_who_leaves_does_not_count(store: ReplicaStore) -> None:
 async def test_a_store_that_is_away_says_so() -> None:
     away = Database("mongodb://127.0.0.1:1/?directConnection=true", "away", timeout_s=0.2)
     store = ReplicaStore(away[replicas.COLLECTION])
-    for asked in (store.beat(beat("a")), store.live(), store.leave("a")):
+    for asked in (store.write_heartbeat(heartbeat("a")), store.live(), store.leave("a")):
         with pytest.raises(StoreUnavailable):
             await asked
     await away.close()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 from bson import Timestamp
 
-from tests.support.fakes import HandClock, message
+from tests.support.fakes import HandClock, StoreTroubles, message
 from worker.clock import SystemClock
 from worker.domain.messages.message import Attempt, Delivery, Lane, Lease, Record, State
 from worker.domain.messages.outcome import Blame, NotSent
@@ -114,7 +114,7 @@ class OnMongo:
             lease_s=LEASE_S,
             retention=Retention(delivery_age_s=600, report_deadline_s=3600, keep_s=7200),
             clock=clock,
-            trouble=lambda _: None,
+            health=StoreTroubles(),
             background=Background(),
             referenced=lambda _: None,
         )

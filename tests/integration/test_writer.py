@@ -12,7 +12,7 @@ from bson.errors import BSONError
 from pymongo.errors import BulkWriteError
 
 from tests.integration.proxy import Proxy
-from tests.support.fakes import HandClock, message, quietly
+from tests.support.fakes import HandClock, StoreTroubles, message, quietly
 from worker.domain.messages.message import Attempt, Lane, Lease, Record, State, StoredEvent
 from worker.domain.messages.outcome import Accepted
 from worker.domain.messages.writes import Finished
@@ -218,14 +218,14 @@ class Store:
 
     def __init__(self, database: Database, direct: Database) -> None:
         self.collection = direct[messages.COLLECTION]
-        self.troubles: list[str | None] = []
+        self.troubles = StoreTroubles()
         self.store = MessageStore(
             database[messages.COLLECTION],
             owner="ours",
             lease_s=60.0,
             retention=Retention(delivery_age_s=600, report_deadline_s=3600, keep_s=7200),
             clock=HandClock(),
-            trouble=self.troubles.append,
+            health=self.troubles,
             background=Background(),
             referenced=lambda _: None,
         )
@@ -422,8 +422,8 @@ async def test_an_insert_the_server_refuses_is_repeated_until_it_takes_it(
     direct: Database,
 ) -> None:
     """Not acknowledged by a majority: nothing is known, whatever else the reply says."""
-    troubles: list[str | None] = []
-    committer = Committer(Unacknowledged(direct["things"]), documents.VIEW, troubles.append)
+    troubles = StoreTroubles()
+    committer = Committer(Unacknowledged(direct["things"]), documents.VIEW, troubles)
     ops = [Insert.of({"_id": ident, "token": ident}) for ident in ("a", "b")]
     assert await committer.insert(ops) == {"a": None, "b": None}
     assert troubles[:2] == ["insert not acknowledged (codes [])", None]

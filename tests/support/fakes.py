@@ -444,3 +444,13 @@ async def quietly(work: Awaitable[Any]) -> None:
     """Await what the test cancelled."""
     with suppress(BaseException):
         await work
+
+
+class StoreTroubles(list[str | None]):
+    """What was told of the store: why it is away; None: it answers."""
+
+    def away(self, reason: str) -> None:
+        self.append(reason)
+
+    def recovered(self) -> None:
+        self.append(None)

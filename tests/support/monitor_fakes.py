@@ -18,7 +18,7 @@ from worker.domain.detection.cohorts import GRACE_S
 from worker.domain.detection.rerun import document, restored
 from worker.domain.detection.threshold_policy import Window
 from worker.domain.detection.tick import TICK_S
-from worker.domain.figures.periods import SLOT_S
+from worker.domain.figures.periods import SLOT_S, CohortSums, SlotSums
 from worker.domain.figures.tally import Tally
 from worker.domain.messages.account import AccountHealth
 from worker.domain.messages.outcome import Accepted, Blame, NotSent
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
+    from worker.domain.alerts.alert_codes import AlertCode
     from worker.domain.detection.checkpoint import Checkpoint
     from worker.domain.detection.judgement import HoldReason
     from worker.domain.migration.snapshot import Snapshot
@@ -101,17 +102,15 @@ class AlertBook:
         self.open: set[str] = set()
         self.ids: set[str] = set()
 
-    def event(
-        self, code: str, reason: str, *, severity: str = "info", ident: str = "", **_: Any
-    ) -> None:
+    def event(self, code: AlertCode, reason: str, *, ident: str = "", **_: Any) -> None:
         if ident not in self.ids:  # the book folds what has one id
-            self.messages.append((code, severity, reason))
+            self.messages.append((code, code.severity, reason))
         self.ids |= {ident} - {""}
 
-    def raise_alert(self, code: str, reason: str, *, severity: str = "critical", **_: Any) -> None:
+    def raise_alert(self, code: AlertCode, reason: str, **_: Any) -> None:
         if code not in self.open:
             self.open.add(code)
-            self.messages.append((code, severity, reason))
+            self.messages.append((code, code.severity, reason))
 
     def resolve(self, code: str, _reason: str) -> None:
         self.open.discard(code)
@@ -144,11 +143,11 @@ class Begun:
 
     async def recent(
         self, since: datetime, until: datetime, names: Sequence[str]
-    ) -> list[tuple[str, str, int, dict[str, int]]]:
+    ) -> list[CohortSums]:
         for key in [key for key in self.rows if key[2] < since.timestamp()]:
             del self.rows[key]
         return [
-            (str(owner), provider, at, {name: counts.get(name, 0) for name in names})
+            CohortSums(str(owner), provider, at, {name: counts.get(name, 0) for name in names})
             for (owner, provider, at), counts in self.rows.items()
             if at <= until.timestamp()
         ]
@@ -156,7 +155,7 @@ class Begun:
 
 def summed(
     rows: dict[tuple[int, str, int], dict[str, Any]], names: Sequence[str]
-) -> list[tuple[str, int, dict[str, int]]]:
+) -> list[SlotSums]:
     """Rows of all owners added up, as the stores do it."""
     sums: dict[tuple[str, int], dict[str, int]] = {}
     for (_, provider, at), counts in rows.items():
@@ -164,7 +163,7 @@ def summed(
         for name, count in counts.items():
             if name in found:
                 found[name] += count
-    return [(provider, at, found) for (provider, at), found in sums.items()]
+    return [SlotSums(provider, at, found) for (provider, at), found in sums.items()]
 
 
 class World:
@@ -304,9 +303,7 @@ class World:
 
     # --- ports ---------------------------------------------------------------------------
 
-    async def recent(
-        self, since: datetime, names: Sequence[str]
-    ) -> list[tuple[str, int, dict[str, int]]]:
+    async def recent(self, since: datetime, names: Sequence[str]) -> list[SlotSums]:
         """`SlotStore.recent`."""
         if self.away:
             raise StoreUnavailable("test")

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
+    from worker.domain.figures.periods import SlotSums
+
 SHARES: Final = (5, 10, 25, 50, 75, 90, 98, 100)
 RULES: Final = MappingProxyType(
     {**DEFAULT_RULES, Phase.PARALLEL_SETUP: replace(DEFAULT_RULES[Phase.PARALLEL_SETUP], entry=5)}
@@ -157,9 +159,7 @@ class Course(World):
         self.monitors[0] = self.monitor()
         self._looked += away_s
 
-    async def recent(
-        self, since: datetime, names: Sequence[str]
-    ) -> list[tuple[str, int, dict[str, int]]]:
+    async def recent(self, since: datetime, names: Sequence[str]) -> list[SlotSums]:
         """As of any world; the monitor has read the state before."""
         found = await super().recent(since, names)
         while self.in_tick:

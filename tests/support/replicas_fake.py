@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from worker.domain.detection.tick import Tick
+    from worker.domain.figures.periods import SlotSums
     from worker.domain.messages.outcome import Outcome
     from worker.domain.migration.replicas import LiveReplica
 
@@ -98,9 +99,7 @@ class Replicas:
         self.before = Checkpoint(1, now, Evidence(), counted, since=since(before, now))
         return found
 
-    async def recent(
-        self, start: datetime, names: Sequence[str]
-    ) -> list[tuple[str, int, dict[str, int]]]:
+    async def recent(self, start: datetime, names: Sequence[str]) -> list[SlotSums]:
         """`SlotStore.recent`; what is long over is forgotten."""
         over = start.timestamp() - 600
         for key in [key for key in self.rows if key[2] < over]:

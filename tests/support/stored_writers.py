@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from tests.support.fakes import StoreTroubles
 from tests.support.stored_samples import AT, evidence, inputs, state
 from worker.domain.alerts.notices import AlertObservation
 from worker.domain.detection.checkpoint import Checkpoint
@@ -102,8 +103,8 @@ async def write_all(database: Database) -> None:
     await _alerts(database)
     report = ReportStore(database["reports"], Clock(), keep_s=7_200)
     await report.keep(ARRIVED, "the recipient's hash", AT)
-    beat = Heartbeat("ours", 7, 6, {"at": "open"}, {"at": "balance"}, 3, consuming=True)
-    await ReplicaStore(database["replicas"]).beat(beat)
+    heartbeat = Heartbeat("ours", 7, 6, {"at": "open"}, {"at": "balance"}, 3, consuming=True)
+    await ReplicaStore(database["replicas"]).write_heartbeat(heartbeat)
     unwanted = Wish("bank", stopped=True, at=AT, source="refused by at")
     suppressions = SuppressionStore(database["suppressions"], lambda _: None, Clock())
     await suppressions.record(Recipient("a hash", "+260******456"), unwanted)
@@ -171,7 +172,7 @@ async def _messages(database: Database) -> None:
         lease_s=48.0,
         retention=Retention(delivery_age_s=600, report_deadline_s=3_600, keep_s=7_200),
         clock=Clock(),
-        trouble=lambda _: None,
+        health=StoreTroubles(),
         referenced=lambda _: None,
         background=Background(),
     )

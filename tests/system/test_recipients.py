@@ -49,11 +49,11 @@ async def known_to_every_replica(system: System, before: int) -> None:
 async def read_by_every_replica(system: System) -> None:
     """Wait until every replica has read the newest change of the list."""
     entered = (await system.store["suppressions"].find_one(sort=[("at", -1)]))["at"]
-    since = entered + timedelta(seconds=1)  # a beat under way may have read before
+    since = entered + timedelta(seconds=1)  # a heartbeat under way may have read before
 
     async def read() -> bool:
-        beats = await system.store["replicas"].find({"at": {"$gt": since}}).to_list(None)
-        return len(beats) >= len(system.workers())
+        heartbeats = await system.store["replicas"].find({"at": {"$gt": since}}).to_list(None)
+        return len(heartbeats) >= len(system.workers())
 
     await until(read, 10, lambda: "every replica has read it")
 
@@ -219,10 +219,10 @@ async def test_one_command_delivered_twice_at_the_same_time_is_one_sms(half: Sys
         await half.send(name, to=numbers[name])
         await half.send(name, to=numbers[name])
 
-    met = retry_queue("5s")  # where a delivery waits that finds another replica at work
+    waiting = retry_queue("5s")  # where a delivery waits that finds another replica at work
 
     async def waits() -> bool:
-        return await half.dead.ready(met) > 0
+        return await half.dead.ready(waiting) > 0
 
     await until(waits, 5, lambda: "some twins met on two replicas")
     await asyncio.gather(*(half.told(name, "sms.sent") for name in names))

@@ -8,7 +8,7 @@ import gc
 import pytest
 
 from tests.support.fakes import quietly
-from worker.service import Background
+from worker.service import Background, every
 
 
 async def fail(error: Exception) -> None:
@@ -53,6 +53,21 @@ async def test_stop_ends_what_runs_and_may_be_called_again() -> None:
     await background.stop()
     assert task.cancelled()
     await background.stop()
+
+
+async def test_what_is_done_every_so_often_is_done_once_more_at_the_end() -> None:
+    stopping, ticks = asyncio.Event(), 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        ticks += 1
+        if ticks == 3:
+            stopping.set()
+
+    await asyncio.wait_for(every(0, tick, stopping), 5)
+    assert ticks == 4
+    await asyncio.wait_for(every(60, tick, stopping), 5)
+    assert ticks == 5
 
 
 async def test_a_task_nobody_refers_to_lives_on() -> None:

@@ -34,7 +34,11 @@ RETIRED: Final = {
     "Topic": "HoldReason",
     "Understanding": "CommandDecoder",
     "Unsent": "PendingIntents",
+    "beat": "heartbeat",
+    "beats": "heartbeats",
     "leniency": "tolerant_decoding",
+    "met": "recovered",
+    "sighting": "observation",
 }
 """Name that was given up -> the one that stands."""
 

@@ -24,7 +24,6 @@ from worker.domain.alerts.notices import AlertObservation, identity, key
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from worker.domain.alerts.notices import Severity
     from worker.ports.broker import Broadcast
     from worker.ports.clock import Clock
     from worker.ports.providers import BreakerState
@@ -63,7 +62,6 @@ class Alerts:
         code: AlertCode,
         reason: str,
         *,
-        severity: Severity = "info",
         suggested_command: str | None = None,
         evidence: dict[str, str] | None = None,
         ident: str | None = None,
@@ -74,13 +72,13 @@ class Alerts:
         """
         now = self._clock.now()
         if ident is None:
-            ident = identity(code, None, now) if severity == "warning" else str(uuid.uuid4())
+            ident = identity(code, None, now) if code.severity == "warning" else str(uuid.uuid4())
         self._tell(
             AlertObservation(
                 id=ident,
                 code=str(code),
                 provider=None,
-                severity=severity,
+                severity=code.severity,
                 reason=reason,
                 at=now,
                 ends=False,
@@ -94,7 +92,6 @@ class Alerts:
         code: AlertCode,
         reason: str,
         *,
-        severity: Severity = "critical",
         provider: str | None = None,
         suggested_command: str | None = None,
         evidence: dict[str, str] | None = None,
@@ -108,7 +105,7 @@ class Alerts:
             id=self._known.get(trouble) or identity(code, provider, now),
             code=str(code),
             provider=provider,
-            severity=severity,
+            severity=code.severity,
             reason=reason,
             at=now,
             ends=True,
@@ -176,7 +173,6 @@ class Alerts:
         self.event(
             AlertCode.REFUSALS,
             f"{provider}: {what}; the other provider is asked, where there is one",
-            severity="warning",
             evidence={"provider": provider, "code": code},
             ident=identity(f"{AlertCode.REFUSALS} {code}", provider, self._clock.now()),
         )

@@ -142,7 +142,7 @@ class Notifier(Loop):
         named = state.flags.migration.notify if state else ()
         problems = [problem for each in named if (problem := self._post.problem(each))]
         if problems:
-            self._source.raise_alert(AlertCode.RECIPIENTS, "; ".join(problems), severity="warning")
+            self._source.raise_alert(AlertCode.RECIPIENTS, "; ".join(problems))
         else:
             self._source.resolve(AlertCode.RECIPIENTS, "every recipient can be tried")
         return [each for each in named if self._post.problem(each) is None]
@@ -161,7 +161,7 @@ class Notifier(Loop):
         await self._book.told(alert, kind)
         if failed and alert.code != AlertCode.NOTIFICATION_FAILED:
             given_up = f"{alert.name}: given up after {tries} tries: {'; '.join(failed.values())}"
-            self._source.event(AlertCode.NOTIFICATION_FAILED, given_up, severity="warning")
+            self._source.event(AlertCode.NOTIFICATION_FAILED, given_up)
 
     async def _send(self, recipients: Sequence[str], said: Notice) -> dict[str, str]:
         """Send to all at the same time; return the reason for each recipient not reached."""

@@ -46,6 +46,6 @@ def alert_unpublishable(runtime: Runtime) -> None:
 
     def broken(message_id: str) -> None:
         text = f"the broker closes the connection because of {message_id}: it is not published"
-        runtime.alerts.event(AlertCode.UNPUBLISHABLE, text, severity="critical")
+        runtime.alerts.event(AlertCode.UNPUBLISHABLE, text)
 
     runtime.publisher.on_broken(broken)

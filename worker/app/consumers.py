@@ -103,7 +103,7 @@ def control_consumer(
     """Build the consumer of a control queue: what keeps failing is given up with an alert."""
 
     def gave_up(text: str) -> None:
-        runtime.alerts.event(AlertCode.CONTROL_FAILED, text, severity="critical")
+        runtime.alerts.event(AlertCode.CONTROL_FAILED, text)
 
     return Consumer(
         connection,

@@ -149,7 +149,7 @@ def _commands(
         ),
         consents=consents,
         changed=changed,
-        suspicious=lambda text: alerts.event(AlertCode.CONTROL_REFUSED, text, severity="warning"),
+        suspicious=lambda text: alerts.event(AlertCode.CONTROL_REFUSED, text),
         clock=runtime.clock,
     )
 

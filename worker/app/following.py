@@ -51,7 +51,7 @@ def snapshot_follower(
         background=runtime.background,
         max_age_s=runtime.cfg.snapshot_max_age_s,
         heartbeat=heartbeat,
-        stale=lambda stale: health.report("state not verified" if stale else None),
+        stale=lambda stale: health.away("state not verified") if stale else health.recovered(),
         swapped=SnapshotEffects(accounts.guards, metrics, stores.slots, runtime.background),
     )
     for guard in accounts.guards.values():

@@ -43,15 +43,18 @@ class StoreHealth:
         """Register `call`, which is called each time the store is back."""
         self._on_return.append(call)
 
-    def report(self, reason: str | None) -> None:
-        """Record that the store answered (None), or why it did not."""
-        if reason is not None and self._away is None:
+    def away(self, reason: str) -> None:
+        """See `StoreListener.away`."""
+        if self._away is None:
             self._away = reason
             self._lanes.hold("store")
             self._alerts.raise_alert(
                 AlertCode.STORE, f"the store is unavailable ({reason}): nothing is sent"
             )
-        elif reason is None and self._away is not None:
+
+    def recovered(self) -> None:
+        """See `StoreListener.recovered`."""
+        if self._away is not None:
             self._away = None
             self._lanes.free("store")
             self._alerts.resolve(AlertCode.STORE, "the store is back")

@@ -132,7 +132,6 @@ def unrouted_watch(runtime: Runtime) -> UnroutedWatch:
             alerts.raise_alert(
                 AlertCode.EVENTS_UNROUTED,
                 f"nobody received {count} events of the last hour: no queue is bound to them",
-                severity="warning",
                 suggested_command="sms-worker unrouted",
             )
         else:

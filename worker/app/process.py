@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from worker.service import cancel_all
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -38,7 +40,11 @@ class Process:
         failures: list[BaseException] = []
         begun: list[Service] = []
         try:
-            if await self._start(stop, begun):
+            for service in self.services:
+                begun.append(service)
+                if not await self._started(service, stop):
+                    break
+            else:
                 _spare_the_collector()
                 _log.info("ready")
                 await self._ended(stop)
@@ -64,23 +70,20 @@ class Process:
             loop.add_signal_handler(number, stop.set)
         await self.run(stop)
 
-    async def _start(self, stop: asyncio.Event, begun: list[Service]) -> bool:
-        """Start in order; returns False if `stop` interrupted it.
+    async def _started(self, service: Service, stop: asyncio.Event) -> bool:
+        """Start one service; returns False if `stop` interrupted it.
 
-        Raises what a service or a background task died of.
+        Raises what the service or a background task died of.
         """
-        for service in self.services:
-            begun.append(service)
-            starting = asyncio.ensure_future(service.start())
-            ended = asyncio.ensure_future(self._ended(stop))
-            await asyncio.wait({starting, ended}, return_when=asyncio.FIRST_COMPLETED)
-            if ended.done():
-                starting.cancel()
-                await asyncio.gather(starting, return_exceptions=True)
-                ended.result()
-                return False
-            ended.cancel()
-            starting.result()
+        starting = asyncio.ensure_future(service.start())
+        ended = asyncio.ensure_future(self._ended(stop))
+        await asyncio.wait({starting, ended}, return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            await cancel_all([starting])
+            ended.result()
+            return False
+        ended.cancel()
+        starting.result()
         return True
 
     async def _ended(self, stop: asyncio.Event) -> None:

@@ -38,9 +38,8 @@ from worker.store.states import Retention
 from worker.store.suppressions import SuppressionStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from worker.app.runtime import Runtime
+    from worker.ports.store import StoreListener
     from worker.settings.model import Settings
 
 RETENTION_DAYS: Final = flags.MigrationSettings().metrics_retention_days
@@ -64,23 +63,23 @@ class Stores:
     references: AcceptedReferences
 
 
-def stores_of(runtime: Runtime, report_health: Callable[[str | None], None]) -> Stores:
+def stores_of(runtime: Runtime, health: StoreListener) -> Stores:
     """Put each collection behind its port.
 
     Args:
         runtime: the process.
-        report_health: called with the reason when the store fails, with None when it answers.
+        health: called when the store fails and when it answers.
     """
     cfg, database, clock = runtime.cfg, runtime.database, runtime.clock
     references = AcceptedReferences()
     return Stores(
         log=ControlLogStore(database[control_log.COLLECTION], clock),
-        records=_records(runtime, report_health, references),
+        records=_records(runtime, health, references),
         due=DueStore(database[messages.COLLECTION], clock, report_deadline_s=cfg.report_deadline_s),
         reports=ReportStore(database[reports.COLLECTION], clock, keep_s=cfg.keep_records_s),
         suppressions=SuppressionStore(
             database[suppressions.COLLECTION],
-            report_health,
+            health.away,
             clock,
             sender_names(cfg.default_region),
         ),
@@ -94,9 +93,7 @@ def stores_of(runtime: Runtime, report_health: Callable[[str | None], None]) -> 
 
 
 def _records(
-    runtime: Runtime,
-    report_health: Callable[[str | None], None],
-    references: AcceptedReferences,
+    runtime: Runtime, health: StoreListener, references: AcceptedReferences
 ) -> MessageStore:
     cfg = runtime.cfg
     return MessageStore(
@@ -109,7 +106,7 @@ def _records(
             keep_s=cfg.keep_records_s,
         ),
         clock=runtime.clock,
-        trouble=report_health,
+        health=health,
         referenced=references.add,
         background=runtime.background,
     )

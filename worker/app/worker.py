@@ -46,7 +46,7 @@ class Worker:
             runtime.consuming, runtime.publishing, runtime.lanes, runtime.alerts
         )
         self.accounts = accounts = accounts_of(runtime)
-        self.stores = stores = stores_of(runtime, self.store_health.report)
+        self.stores = stores = stores_of(runtime, self.store_health)
         self.metrics = attempt_metrics(runtime, accounts)
         pending = PendingIntents()
         self.follower = snapshot_follower(

@@ -25,7 +25,7 @@ from yarl import URL
 
 from worker.broker import tolerant_decoding
 from worker.broker.reason import why
-from worker.service import naming
+from worker.service import cancel_all, naming
 from worker.settings.addresses import where
 
 if TYPE_CHECKING:
@@ -159,9 +159,7 @@ class BrokerConnection:
 
     async def stop(self) -> None:
         """Close the connection. Idempotent."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancel_all(self._tasks)
         self._tasks = set()
         await self._part()
         self._up.clear()

@@ -46,7 +46,7 @@ class Consumer:
     """A service that feeds one queue to one handler.
 
     Args:
-        link: connection for consuming only.
+        connection: connection for consuming only.
         background: runs the keeper; its death ends the process.
         queue: name of a queue that exists.
         prefetch: deliveries in hand at once.
@@ -56,7 +56,7 @@ class Consumer:
 
     def __init__(
         self,
-        link: BrokerConnection,
+        connection: BrokerConnection,
         background: Background,
         queue: str,
         *,
@@ -64,7 +64,7 @@ class Consumer:
         handler: Handler,
         grace_s: float,
     ) -> None:
-        self._link = link
+        self._connection = connection
         self._background = background
         self._queue = queue
         self._prefetch = prefetch
@@ -166,7 +166,7 @@ class Consumer:
 
     async def _link_channel(self) -> AbstractChannel | None:
         """Open a channel; None if something changed meanwhile."""
-        opening = asyncio.ensure_future(self._link.channel())
+        opening = asyncio.ensure_future(self._connection.channel())
         changed = asyncio.ensure_future(self._changed.wait())
         await asyncio.wait({opening, changed}, return_when=asyncio.FIRST_COMPLETED)
         changed.cancel()

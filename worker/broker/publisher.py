@@ -57,8 +57,8 @@ _log = structlog.get_logger(__name__)
 class AmqpPublisher:
     """The `Publisher`, `Replier` and `Broadcast` ports on one connection."""
 
-    def __init__(self, link: BrokerConnection) -> None:
-        self._link = link
+    def __init__(self, connection: BrokerConnection) -> None:
+        self._connection = connection
         self._channel: AbstractChannel | None = None
         self._opening = asyncio.Lock()
         self._in_flight: dict[str, asyncio.Event] = {}
@@ -139,7 +139,7 @@ class AmqpPublisher:
 
     def metric(self, key: str, body: bytes) -> None:
         """See `Broadcast.metric`."""
-        if not self._link.is_up or self._link.is_blocked:
+        if not self._connection.is_up or self._connection.is_blocked:
             self.dropped_metrics += 1
             return
         task = asyncio.get_running_loop().create_task(self._metric(key, body))
@@ -163,7 +163,7 @@ class AmqpPublisher:
         mandatory: bool = False,
     ) -> None:
         """Publish once; the time limit includes the opening of a channel. Raises `BROKEN`."""
-        if self._link.is_blocked:
+        if self._connection.is_blocked:
             raise ConnectionRefusedError("blocked by the broker")
         async with asyncio.timeout(CONFIRM_TIMEOUT_S):
             async with self._turns.shared():
@@ -262,10 +262,10 @@ class AmqpPublisher:
     ) -> BaseException | None:
         """Publish once; returns the error if it is not confirmed."""
         try:
-            await self._link.unblocked()
+            await self._connection.unblocked()
             async with self._turns.alone() if trial.accused else self._turns.shared():
                 channel = await self._open()
-                async with self._link.patience(CONFIRM_TIMEOUT_S):
+                async with self._connection.patience(CONFIRM_TIMEOUT_S):
                     await self._send(channel, exchange, key, body, properties, mandatory=mandatory)
         except (PublishError, DeliveryError) as error:
             _log.error("publish refused", exchange=exchange, key=key, error=type(error).__name__)
@@ -282,7 +282,7 @@ class AmqpPublisher:
             return await self._channel.get_underlay_channel()
         async with self._opening:
             if self._channel is None or self._channel.is_closed:
-                self._channel = await self._link.channel()
+                self._channel = await self._connection.channel()
             return await self._channel.get_underlay_channel()
 
 

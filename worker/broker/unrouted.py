@@ -36,7 +36,7 @@ class UnroutedWatch:
     """A service that looks at the count.
 
     Args:
-        link: where to ask; the channel is opened for each look.
+        connection: where to ask; the channel is opened for each look.
         background: runs the loop.
         counted: called with each count.
         every_s: seconds between looks.
@@ -44,13 +44,13 @@ class UnroutedWatch:
 
     def __init__(
         self,
-        link: BrokerConnection,
+        connection: BrokerConnection,
         background: Background,
         counted: Callable[[int], None],
         *,
         every_s: float = EVERY_S,
     ) -> None:
-        self._link = link
+        self._connection = connection
         self._background = background
         self._counted = counted
         self._every_s = every_s
@@ -75,7 +75,7 @@ class UnroutedWatch:
     async def _look_on(self) -> None:
         while not self._stopping.is_set():
             try:
-                if self._link.is_up:
+                if self._connection.is_up:
                     with naming_losses():
                         await self._look()
             except (*LOST, asyncio.CancelledError) as error:
@@ -88,7 +88,7 @@ class UnroutedWatch:
                     await self._stopping.wait()
 
     async def _look(self) -> None:
-        channel = await self._link.channel()
+        channel = await self._connection.channel()
         try:
             self._counted(await ready(channel, Queue.UNROUTED_EVENTS))
         finally:

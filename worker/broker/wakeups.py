@@ -32,7 +32,7 @@ class Wakeups(Loop):
     """Calls `wake` for each message on a topic, and after each connect.
 
     Args:
-        link: a connection; the queue dies with it.
+        connection: a connection; the queue dies with it.
         background: runs the listener; its death ends the process.
         exchange: where wake-ups are published.
         key: their routing key.
@@ -41,14 +41,14 @@ class Wakeups(Loop):
 
     def __init__(
         self,
-        link: BrokerConnection,
+        connection: BrokerConnection,
         background: Background,
         exchange: str,
         key: str,
         wake: Callable[[], None],
     ) -> None:
         super().__init__(background, "wake-ups")
-        self._link = link
+        self._connection = connection
         self._exchange = exchange
         self._key = key
         self._wake = wake
@@ -71,7 +71,7 @@ class Wakeups(Loop):
             await asyncio.sleep(RETRY_S)
 
     async def _listen(self) -> None:
-        channel = await self._link.channel()
+        channel = await self._connection.channel()
         gone = asyncio.Event()
         channel.close_callbacks.add(lambda *_: gone.set())
         name = f"{self._exchange}.{uuid4()}"

@@ -210,7 +210,8 @@ class SnapshotFollower(Loop):
             self._verified = began
             self._refreshed.set()
             self._watch_age()
-        await self._replicas.beat(self._heartbeat(self._current.version if self._current else None))
+        applied = self._current.version if self._current else None
+        await self._replicas.write_heartbeat(self._heartbeat(applied))
         live = await self._replicas.live()
         for guard in self._guards:
             guard.share_between(live)

@@ -114,7 +114,6 @@ class Wishes:
             AlertCode.OPT_OUT_LOST,
             f"an opt-out told by {provider} could not be recorded, its subscriber still gets "
             f"messages: {reason}",
-            severity="critical",
             suggested_command="sms-worker dead list" if at is None else None,
             ident=identity(AlertCode.OPT_OUT_LOST, None, at or self.clock.now()),
         )

@@ -24,6 +24,7 @@ from worker.domain.messages.receipts import FINAL
 from worker.handlers import message_events
 from worker.handlers.ending import caller_gone, end_of, too_late
 from worker.ports.store import StoreUnavailable
+from worker.service import cancel_all
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -107,16 +108,14 @@ class Sweeper:
 
     async def stop(self) -> None:
         """End. Idempotent."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancel_all(self._tasks)
         self._tasks = set()
 
     def store_was_away(self) -> None:
         """Leave all leases alone for the time of one lease."""
         self._judge_leases_from = self._clock.monotonic() + self._lease_s
 
-    def broker_blocked(self, blocked: bool) -> None:  # noqa: FBT001 - what `Link.on_blocked` hands over
+    def broker_blocked(self, blocked: bool) -> None:  # noqa: FBT001 - `BrokerConnection.on_blocked` hands it
         """Announce nothing again while the broker takes nothing, nor soon after.
 
         Whoever published it first still waits for the confirm, and comes first.

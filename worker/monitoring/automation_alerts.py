@@ -72,7 +72,7 @@ class AutomationAlerts:
             text = (
                 f"no look at the outcomes for over {BLIND_S:g} s ({why}): nothing moves by itself"
             )
-            self._alerts.raise_alert(AlertCode.MONITOR_BLIND, text, severity="warning")
+            self._alerts.raise_alert(AlertCode.MONITOR_BLIND, text)
 
     def holds(self, last: Checkpoint | None) -> None:
         """Alert what automation holds for, and resolve what it holds for no more."""
@@ -105,7 +105,6 @@ class AutomationAlerts:
         self._alerts.event(
             AlertCode.AUTOMATIC_ROLLBACK if rolled_back else AlertCode.AUTOMATIC_STEP_BACK,
             f"now {describe(state)}: {state.notes}",
-            severity="critical",
             suggested_command="sms-worker ctl history",
             evidence=figures,
             ident=str(uuid.uuid5(NAMESPACE, f"{state.lineage} {downs[-1].isoformat()}")),

@@ -172,7 +172,6 @@ class Prober(Loop):
             self._alerts.raise_alert(
                 code,
                 f"{len(probes)} probes in a row were not {what}, last {probes[0].id}",
-                severity="warning",
                 provider=provider,
                 suggested_command="sms-worker ctl health",
             )

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from worker.domain.detection.checkpoint import Checkpoint
     from worker.domain.detection.criteria import Criteria
+    from worker.domain.figures.periods import CohortSums, SlotSums
     from worker.domain.migration.replicas import LiveReplica
     from worker.domain.migration.snapshot import Snapshot
     from worker.ports.providers import Provider
@@ -41,10 +42,8 @@ if TYPE_CHECKING:
     class Slots(Protocol):
         """Sums of every replica."""
 
-        async def recent(
-            self, since: datetime, names: Sequence[str]
-        ) -> list[tuple[str, int, dict[str, int]]]:
-            """Slots from then on: provider, start, sums. Raises `StoreUnavailable`."""
+        async def recent(self, since: datetime, names: Sequence[str]) -> list[SlotSums]:
+            """Slots from then on. Raises `StoreUnavailable`."""
             ...
 
     class Cohorts(Protocol):
@@ -52,11 +51,8 @@ if TYPE_CHECKING:
 
         async def recent(
             self, since: datetime, until: datetime, names: Sequence[str]
-        ) -> list[tuple[str, str, int, dict[str, int]]]:
-            """Those that begin in [since, until]: replica, provider, start, sums.
-
-            Raises `StoreUnavailable`.
-            """
+        ) -> list[CohortSums]:
+            """Those that begin in [since, until]. Raises `StoreUnavailable`."""
             ...
 
 
@@ -143,8 +139,8 @@ class Ticks:
 
     def _cohort(self, start: int, found: Mapping[tuple[str, str], Counts]) -> Cohort:
         """Of what replicas did at providers."""
-        ours, theirs = self.target.id, self.legacy.id
-        target, legacy = (_added(found, provider) for provider in (ours, theirs))
+        target_id, legacy_id = self.target.id, self.legacy.id
+        target, legacy = (_added(found, provider) for provider in (target_id, legacy_id))
         return Cohort(
             float(start),
             target=_calls(target, _ELIGIBLE),
@@ -152,7 +148,9 @@ class Ticks:
             legacy_all=_calls(legacy, _ANY),
             replicas=tuple(
                 _replica_calls(
-                    each, found.get((each, ours), _NO_CALLS), found.get((each, theirs), _NO_CALLS)
+                    each,
+                    found.get((each, target_id), _NO_CALLS),
+                    found.get((each, legacy_id), _NO_CALLS),
                 )
                 for each in sorted({replica for replica, _ in found})
             ),

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from worker.domain.alerts.alert_codes import AlertCode
     from worker.domain.alerts.notice_text import Notice
-    from worker.domain.alerts.notices import Alert, AlertObservation, Kind, Severity
+    from worker.domain.alerts.notices import Alert, AlertObservation, Kind
 
 
 class Alerts(Protocol):
@@ -20,7 +20,6 @@ class Alerts(Protocol):
         code: AlertCode,
         reason: str,
         *,
-        severity: Severity = "info",
         suggested_command: str | None = None,
         evidence: dict[str, str] | None = None,
         ident: str | None = None,
@@ -33,7 +32,6 @@ class Alerts(Protocol):
         code: AlertCode,
         reason: str,
         *,
-        severity: Severity = "critical",
         provider: str | None = None,
         suggested_command: str | None = None,
         evidence: dict[str, str] | None = None,

@@ -71,7 +71,7 @@ class ControlLog(Protocol):
 class Replicas(Protocol):
     """Heartbeats of all worker processes. Methods raise `StoreUnavailable`."""
 
-    async def beat(self, heartbeat: Heartbeat) -> None:
+    async def write_heartbeat(self, heartbeat: Heartbeat) -> None:
         """Write our heartbeat, stamped by the server."""
         ...
 

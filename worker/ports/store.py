@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 
 class StoreUnavailable(Exception):  # noqa: N818 - names the condition its catcher acts on
     """The store did not answer."""
@@ -16,3 +18,15 @@ class UnreadableDocument(StoreUnavailable):
 
 class WriteConflict(Exception):  # noqa: N818 - a result of compare-and-set, not a failure
     """Another entry took the place in the control log."""
+
+
+class StoreListener(Protocol):
+    """Whoever is told how the store answers."""
+
+    def away(self, reason: str) -> None:
+        """It did not answer."""
+        ...
+
+    def recovered(self) -> None:
+        """It answered, whether or not it was away before."""
+        ...

@@ -42,6 +42,7 @@ from worker.ports.providers import BreakerState
 from worker.providers.breaker import Breaker, Call, Mark
 from worker.providers.limiter import Limiter
 from worker.providers.refusals import RefusalWatch
+from worker.service import cancel_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -186,8 +187,7 @@ class ProviderGuard:
         """End what runs beside the traffic. Idempotent; the provider is closed by its owner."""
         task, self._confirming = self._confirming, None
         if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await cancel_all([task])
 
     def learn(self, call: Call, outcome: Outcome, duration_s: float, *, refused: bool) -> None:
         """Take the result of a call into breaker and limiter."""

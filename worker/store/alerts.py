@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Final
 from pymongo import DESCENDING
 from pymongo.errors import DuplicateKeyError
 
+from worker.domain.alerts.alert_codes import SEVERITIES
 from worker.domain.alerts.notices import (
     LEASE,
     SAME_S,
-    SEVERITIES,
     SHOWN,
     UNSEEN_S,
     Acknowledged,
@@ -36,7 +36,8 @@ from worker.store.errors import errors_as_unavailable
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from worker.domain.alerts.notices import AlertObservation, Severity
+    from worker.domain.alerts.alert_codes import Severity
+    from worker.domain.alerts.notices import AlertObservation
 
 COLLECTION: Final = "alerts"
 _KEPT: Final = timedelta(days=30)

@@ -17,7 +17,8 @@ import structlog
 from pymongo import ReplaceOne
 from pymongo.errors import PyMongoError
 
-from worker.ports.store import StoreUnavailable
+from worker.domain.figures.periods import CohortSums
+from worker.store.errors import errors_as_unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,11 +72,8 @@ class CohortStore:
 
     async def recent(
         self, since: datetime, until: datetime, names: Sequence[str]
-    ) -> list[tuple[str, str, int, dict[str, int]]]:
-        """Cohorts that begin in [since, until], of every replica.
-
-        Returns:
-            Id of the process start, provider, start in seconds since the epoch, and the sums named.
+    ) -> list[CohortSums]:
+        """Cohorts that begin in [since, until], of every replica, with the sums named.
 
         Raises:
             StoreUnavailable: the store did not answer.
@@ -83,14 +81,12 @@ class CohortStore:
         wanted = dict.fromkeys(
             ("owner", "provider", "at", *(f"counts.{each}" for each in names)), 1
         )
-        try:
+        with errors_as_unavailable:
             found = await self._collection.find(
                 {"at": {"$gte": since, "$lte": until}}, wanted
             ).to_list(None)
-        except PyMongoError as error:
-            raise StoreUnavailable(type(error).__name__) from error
         return [
-            (
+            CohortSums(
                 each["owner"],
                 each["provider"],
                 int(each["at"].timestamp()),

@@ -22,6 +22,8 @@ from pymongo.errors import BulkWriteError, PyMongoError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from worker.ports.store import StoreListener
+
 DUPLICATE_KEY: Final = 11000
 """Code of the server for a document whose unique key exists already."""
 _BACKOFF_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
@@ -70,18 +72,18 @@ class Committer:
     Args:
         collection: with majority write and read concern and a client-side `timeoutMS`.
         view: pipeline stages applied to documents read back (the server's verdict on the lease).
-        trouble: told when an issue fails and, with None, when one succeeds again.
+        health: told how each issue went.
     """
 
     def __init__(
         self,
         collection: Any,  # motor ships no types
         view: Sequence[Mapping[str, Any]],
-        trouble: Callable[[str | None], None],
+        health: StoreListener,
     ) -> None:
         self._collection = collection
         self._view = view
-        self._trouble = trouble
+        self._health = health
 
     async def insert(self, batch: Sequence[Insert]) -> Mapping[str, Document | None]:
         """Unordered inserts; see the module's rules for what decides."""
@@ -89,55 +91,49 @@ class Committer:
         undecided = {op.id: op for op in batch}
         tries = 0
         while undecided:
-            losers = await self._try_insert(undecided, results)
+            losers = await self._try_insert(undecided)
             if losers is not None:
-                undecided = await self._read_back(
-                    {op.id: op for op in losers}, lambda op, doc: doc["token"] == op.token, results
-                )
+                results |= {ident: None for ident in undecided if ident not in losers}
+                settled = await self._read_back(losers, lambda op, doc: doc["token"] == op.token)
+                results |= settled or {}
+                undecided = {ident: op for ident, op in losers.items() if ident not in results}
             if undecided:
                 tries = await self._pause(tries)
         return results
 
-    async def _try_insert(
-        self, undecided: Mapping[str, Insert], results: dict[str, Document | None]
-    ) -> list[Insert] | None:
+    async def _try_insert(self, undecided: Mapping[str, Insert]) -> dict[str, Insert] | None:
         """One issue. Returns those whose id exists already; None when nothing is known."""
         ops = list(undecided.values())
         try:
             await self._collection.insert_many([op.document for op in ops], ordered=False)
-            losers: list[Insert] = []
+            losers: dict[str, Insert] = {}
         except BulkWriteError as error:
             details = error.details or {}
             faults = details.get("writeErrors", ())
             others = [fault for fault in faults if fault["code"] != DUPLICATE_KEY]
             if details.get("writeConcernErrors") or others:
                 codes = sorted({fault["code"] for fault in others})
-                self._trouble(f"insert not acknowledged (codes {codes})")
+                self._health.away(f"insert not acknowledged (codes {codes})")
                 return None
-            losers = [ops[fault["index"]] for fault in faults]
+            losers = {op.id: op for op in (ops[fault["index"]] for fault in faults)}
         except PyMongoError as error:
-            self._trouble(type(error).__name__)
+            self._health.away(type(error).__name__)
             return None
-        self._trouble(None)
-        lost = {op.id for op in losers}
-        results.update({op.id: None for op in ops if op.id not in lost})
+        self._health.recovered()
         return losers
 
     async def change(self, batch: Sequence[Change]) -> Mapping[str, Document | None]:
         """Unordered compare-and-sets; all matched without an error: all won; else read back."""
-        results: dict[str, Document | None] = {}
         ops = {op.id: op for op in batch}
         tries = 0
         while (matched := await self._try_change(ops)) is None:
             tries = await self._pause(tries)
         if matched == len(ops):
             return dict.fromkeys(ops)
-        undecided = ops
-        while undecided := await self._read_back(
-            undecided, lambda op, doc: op.won(doc), results, gone_is_lost=True
-        ):
+        while (settled := await self._read_back(ops, lambda op, doc: op.won(doc))) is None:
             tries = await self._pause(tries)
-        return results
+        # A compare-and-set on a document that does not exist has lost.
+        return {ident: settled.get(ident, {}) for ident in ops}
 
     async def _try_change(self, ops: Mapping[str, Change]) -> int | None:
         try:
@@ -145,20 +141,15 @@ class Committer:
                 [op.update for op in ops.values()], ordered=False
             )
         except PyMongoError as error:
-            self._trouble(type(error).__name__)
+            self._health.away(type(error).__name__)
             return None
-        self._trouble(None)
+        self._health.recovered()
         return int(done.matched_count)
 
     async def _read_back(
-        self,
-        ops: Mapping[str, Any],
-        won: Callable[[Any, Document], bool],
-        results: dict[str, Document | None],
-        *,
-        gone_is_lost: bool = False,
-    ) -> dict[str, Any]:
-        """Settle by reading; returns what is still undecided."""
+        self, ops: Mapping[str, Any], won: Callable[[Any, Document], bool]
+    ) -> dict[str, Document | None] | None:
+        """What reading says of each that is there; None when nothing is known."""
         if not ops:
             return {}
         try:
@@ -167,16 +158,10 @@ class Committer:
             )
             stored = await cursor.to_list(None)
         except PyMongoError as error:
-            self._trouble(type(error).__name__)
-            return dict(ops)
-        undecided = dict(ops)
-        for document in stored:
-            op = undecided.pop(document["_id"])
-            results[op.id] = None if won(op, document) else document
-        if gone_is_lost:  # a compare-and-set on a document that does not exist
-            results.update({ident: {} for ident in undecided})
-            return {}
-        return undecided
+            self._health.away(type(error).__name__)
+            return None
+        found = {document["_id"]: document for document in stored}
+        return {ident: None if won(ops[ident], each) else each for ident, each in found.items()}
 
     async def _pause(self, tries: int) -> int:
         await asyncio.sleep(_BACKOFF_S[min(tries, len(_BACKOFF_S) - 1)])

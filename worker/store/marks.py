@@ -13,6 +13,8 @@ import structlog
 from pymongo import UpdateOne
 from pymongo.errors import PyMongoError
 
+from worker.service import every
+
 if TYPE_CHECKING:
     from worker.domain.messages.message import StoredEvent
     from worker.service import Background
@@ -33,7 +35,8 @@ class Marks:
 
     async def start(self) -> None:
         """Begin to write."""
-        self._runner = self._background.spawn(self._run(), "outbox marks")
+        writing = every(EVERY_S, self._write, self._stopping)
+        self._runner = self._background.spawn(writing, "outbox marks")
 
     async def stop(self) -> None:
         """Write what is left, then end."""
@@ -45,15 +48,6 @@ class Marks:
     def add(self, message_id: str, events: tuple[StoredEvent, ...]) -> None:
         """Note events of one message as confirmed."""
         self._pending.setdefault(message_id, {}).update({e.event_id: None for e in events})
-
-    async def _run(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                async with asyncio.timeout(EVERY_S):
-                    await self._stopping.wait()
-            except TimeoutError:
-                await self._write()
-        await self._write()
 
     async def _write(self) -> None:
         if not self._pending:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from worker.domain.messages.message import Attempt, Message
     from worker.domain.messages.writes import Finished, TerminalWrite
     from worker.ports.clock import Clock
+    from worker.ports.store import StoreListener
     from worker.service import Background
     from worker.store.documents import Document
 
@@ -52,7 +53,7 @@ class MessageStore:
         lease_s: how long an intent holds its record; outlives every provider deadline.
         retention: see `Retention`.
         clock: wall and monotonic time.
-        trouble: told when the store fails, and with None when it works again.
+        health: told how the store answers.
         referenced: told of each stored reference: reports may have come before it.
         background: runs the writers.
     """
@@ -65,11 +66,11 @@ class MessageStore:
         lease_s: float,
         retention: Retention,
         clock: Clock,
-        trouble: Callable[[str | None], None],
+        health: StoreListener,
         referenced: Callable[[str], None],
         background: Background,
     ) -> None:
-        committer = Committer(collection, documents.VIEW, trouble)
+        committer = Committer(collection, documents.VIEW, health)
         self._collection = collection
         self._claims: GroupCommit[Insert] = GroupCommit(committer.insert, background)
         self._changes: GroupCommit[Change] = GroupCommit(committer.change, background)
@@ -78,7 +79,7 @@ class MessageStore:
         self._lease_s = lease_s
         self._retention = retention
         self._clock = clock
-        self._trouble = trouble
+        self._health = health
         self._referenced = referenced
 
     async def start(self) -> None:
@@ -105,10 +106,10 @@ class MessageStore:
                 )
                 stored = await cursor.to_list(1)
             except PyMongoError as error:
-                self._trouble(type(error).__name__)
+                self._health.away(type(error).__name__)
                 await asyncio.sleep(0.5)  # the driver waited its timeout already
                 continue
-            self._trouble(None)
+            self._health.recovered()
             return documents.record(stored[0]) if stored else None
 
     async def claim(self, message: Message, attempt: Attempt) -> Lease | Record:

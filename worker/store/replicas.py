@@ -24,8 +24,8 @@ class ReplicaStore:
     def __init__(self, collection: Any) -> None:
         self._collection = collection
 
-    async def beat(self, heartbeat: Heartbeat) -> None:
-        """See `Replicas.beat`."""
+    async def write_heartbeat(self, heartbeat: Heartbeat) -> None:
+        """See `Replicas.write_heartbeat`."""
         fields = {
             "applied": heartbeat.applied,
             "oldestUnsent": heartbeat.oldest_unsent,

@@ -25,7 +25,7 @@ from bson import Decimal128
 from pymongo import ASCENDING, IndexModel, ReplaceOne
 from pymongo.errors import PyMongoError
 
-from worker.domain.figures.periods import SLOT_S, pieces
+from worker.domain.figures.periods import SLOT_S, SlotSums, pieces
 from worker.store.errors import errors_as_unavailable
 
 if TYPE_CHECKING:
@@ -161,13 +161,8 @@ class SlotStore:
             sums[row["_id"]["name"]] = _from_bson(row["sum"])
         return found
 
-    async def recent(
-        self, since: datetime, names: Sequence[str]
-    ) -> list[tuple[str, int, dict[str, int]]]:
-        """Slots of 10 s that begin at or after `since`, summed over replicas.
-
-        Returns:
-            Provider, start in seconds since the epoch, and the sums of the counters named.
+    async def recent(self, since: datetime, names: Sequence[str]) -> list[SlotSums]:
+        """Slots of 10 s that begin at or after `since`, with the sums of the counters named.
 
         Raises:
             StoreUnavailable: the store did not answer.
@@ -222,16 +217,14 @@ class SlotStore:
         return ReplaceOne({"_id": key["_id"]}, document, upsert=True)
 
 
-async def summed(
-    collection: Any, match: dict[str, Any], names: Sequence[str]
-) -> list[tuple[str, int, dict[str, int]]]:
+async def summed(collection: Any, match: dict[str, Any], names: Sequence[str]) -> list[SlotSums]:
     """Documents of every replica, added up by provider and start; see `SlotStore.recent`."""
     sums = {name: {"$sum": f"$counts.{name}"} for name in names}
     group = {"_id": {"provider": "$provider", "at": "$at"}, **sums}
     with errors_as_unavailable:
         rows = await collection.aggregate([{"$match": match}, {"$group": group}]).to_list(None)
     return [
-        (
+        SlotSums(
             row["_id"]["provider"],
             int(row["_id"]["at"].timestamp()),
             {name: int(row[name]) for name in names},

@@ -151,7 +151,7 @@ class SuppressionStore:
 
     Args:
         collection: `suppressions`.
-        trouble: told why the store is away, and with None that it is back.
+        away: told why the store is away.
         clock: steady time.
         sender: a sender id as wishes name it.
     """
@@ -159,12 +159,12 @@ class SuppressionStore:
     def __init__(
         self,
         collection: Any,
-        trouble: Callable[[str | None], None],
+        away: Callable[[str], None],
         clock: Clock,
         sender: Callable[[str | None], str] = consent.sender,
     ) -> None:
         self._book = SuppressionBookStore(collection, sender)
-        self._trouble = trouble
+        self._store_away = away
         self._clock = clock
         self._known: dict[str, tuple[int, frozenset[str]]] = {}
         self._unwritten: Counter[tuple[str, str]] = Counter()
@@ -193,7 +193,7 @@ class SuppressionStore:
         try:
             self._take(await self._book.put_and_read(recipient, wish))
         except StoreUnavailable as away:
-            self._trouble(str(away))
+            self._store_away(str(away))
             return False
         return True
 

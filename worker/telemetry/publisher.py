@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Final, Protocol
 from contracts.codec import encode
 from contracts.metrics import Counts, ProviderMetric
 from worker.domain.figures.tally import COUNTERS
+from worker.service import every
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Sequence
+    from collections.abc import Collection, Sequence
 
     from worker.domain.figures.tally import Tally
     from worker.ports.broker import Broadcast
@@ -98,9 +99,11 @@ class MetricsPublisher:
     async def start(self) -> None:
         """Begin to tick. A store that hangs holds up the storing alone."""
         if not self._tasks:
+            publishing = every(self._every_s, self.publish, self._stopping)
+            storing = every(self._every_s, self.store, self._stopping)
             self._tasks = {
-                self._background.spawn(self._every(self.publish), "publish metrics"),
-                self._background.spawn(self._every(self.store), "store metrics"),
+                self._background.spawn(publishing, "publish metrics"),
+                self._background.spawn(storing, "store metrics"),
             }
 
     async def drain(self) -> None:
@@ -140,15 +143,6 @@ class MetricsPublisher:
         idents = dict.fromkeys(mark.ident for failure in asked for mark in failure.marks)
         if idents:
             self._book.answered(asked, await self._failures.first(list(idents)))
-
-    async def _every(self, tick: Callable[[], Awaitable[None]]) -> None:
-        while not self._stopping.is_set():
-            try:
-                async with asyncio.timeout(self._every_s):
-                    await self._stopping.wait()
-            except TimeoutError:
-                await tick()
-        await tick()
 
 
 def wire_counts(tally: Tally) -> Counts:

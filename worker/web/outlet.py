@@ -27,14 +27,14 @@ CONFIRM_TIMEOUT_S: Final = 10.0
 
 
 class ReportOutlet:
-    """The webhook's `Outlet` on a link to the broker.
+    """The webhook's `Outlet` on a connection to the broker.
 
     Args:
-        link: a connection as user `webhook`; its owner starts and stops it.
+        connection: a connection as user `webhook`; its owner starts and stops it.
     """
 
-    def __init__(self, link: BrokerConnection) -> None:
-        self._link = link
+    def __init__(self, connection: BrokerConnection) -> None:
+        self._connection = connection
         self._channel: AbstractChannel | None = None
         self._exchange: AbstractExchange | None = None
         self._opening = asyncio.Lock()
@@ -47,7 +47,7 @@ class ReportOutlet:
             TimeoutError: no connection, or no confirm, in `CONFIRM_TIMEOUT_S`.
             AMQPError: the broker refused it, or no queue is bound to its key.
         """
-        if self._link.is_blocked:
+        if self._connection.is_blocked:
             raise ConnectionRefusedError("blocked by the broker")
         message = Message(
             encode(report),
@@ -64,6 +64,6 @@ class ReportOutlet:
     async def _open(self) -> AbstractExchange:
         async with self._opening:
             if self._channel is None or self._exchange is None or self._channel.is_closed:
-                self._channel = await self._link.channel()
+                self._channel = await self._connection.channel()
                 self._exchange = await self._channel.get_exchange(Exchange.REPORTS, ensure=False)
             return self._exchange

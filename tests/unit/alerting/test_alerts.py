@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.fakes import HandClock
 from worker.alerting.alerts import Alerts
+from worker.domain.alerts.alert_codes import AlertCode
 
 
 class Broadcast:
@@ -30,9 +31,9 @@ def alerts(broadcast: Broadcast) -> Alerts:
 
 
 def test_what_stands_is_listed_until_it_is_over(alerts: Alerts, broadcast: Broadcast) -> None:
-    alerts.raise_alert("store", "away")
-    alerts.raise_alert("store", "away again")
-    alerts.raise_alert("account", "401", provider="at")
+    alerts.raise_alert(AlertCode.STORE, "away")
+    alerts.raise_alert(AlertCode.STORE, "away again")
+    alerts.raise_alert(AlertCode.ACCOUNT, "401", provider="at")
     assert alerts.standing() == ["store: away", "account (at): 401"]
     alerts.resolve("store", "back")
     assert alerts.standing() == ["account (at): 401"]
@@ -43,7 +44,7 @@ def test_a_change_is_told_each_time_and_stands_for_nothing(
     alerts: Alerts, broadcast: Broadcast
 ) -> None:
     for _ in range(2):
-        alerts.event("state", "ann: 1 % -> 5 %: because")
+        alerts.event(AlertCode.STATE, "ann: 1 % -> 5 %: because")
     assert alerts.standing() == []
     assert [each["severity"] for each in broadcast.told] == ["info", "info"]
     assert broadcast.told[0]["alertId"] != broadcast.told[1]["alertId"]

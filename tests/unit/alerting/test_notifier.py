@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,6 +15,7 @@ from worker.alerting.alerts import Alerts
 from worker.alerting.direct_notices import DirectNotices
 from worker.alerting.notifier import Notifier
 from worker.alerting.recorder import Recorder
+from worker.domain.alerts.alert_codes import AlertCode
 from worker.domain.alerts.notices import LEASE, TRIES, TRIES_AT_THE_REST, UNSEEN_S
 from worker.domain.migration.flags import MigrationSettings
 from worker.ports.store import StoreUnavailable
@@ -95,9 +96,9 @@ def bench() -> Harness:
     return Harness()
 
 
-def raised(replicas: Sequence[Replica], code: str = "account", **more: Any) -> None:
+def raised(replicas: Sequence[Replica], code: AlertCode = AlertCode.ACCOUNT) -> None:
     for each in replicas:
-        each.alerts.raise_alert(code, "401", **more)
+        each.alerts.raise_alert(code, "401")
 
 
 async def test_a_trouble_that_all_replicas_see_is_told_once(bench: Harness) -> None:
@@ -131,12 +132,12 @@ async def test_what_comes_back_before_it_was_told_to_be_over_is_told_no_more(
 
 async def test_a_day_of_coming_and_going_is_a_few_notices_an_hour(bench: Harness) -> None:
     for _ in range(30):
-        raised([bench.first], severity="warning")
+        raised([bench.first], AlertCode.VALIDATION)
         await bench.pass_by(60)
-        bench.first.alerts.resolve("account", "200")
+        bench.first.alerts.resolve("validation", "200")
         await bench.pass_by(60)
     assert len(bench.letters.sent) == 3  # new, over, again; then nothing until it stays over
-    assert await bench.pass_by(REPEAT_S) == ["[over] account: 200"]
+    assert await bench.pass_by(REPEAT_S) == ["[over] validation: 200"]
 
 
 async def test_an_unacknowledged_critical_one_is_repeated(bench: Harness) -> None:
@@ -189,19 +190,19 @@ async def test_who_cannot_be_reached_at_all_is_told_to_the_others_without_his_se
 
 async def test_whom_nobody_answers_for_is_tried_for_twenty_minutes(bench: Harness) -> None:
     bench.letters.broken = {OPS}
-    raised(bench.replicas, severity="warning")
+    raised(bench.replicas, AlertCode.VALIDATION)
     await bench.pass_by(20 * 60)
     bench.letters.broken = set()
-    assert await bench.pass_by(60) == ["[warning] account: 401"]
+    assert await bench.pass_by(60) == ["[warning] validation: 401"]
 
 
 async def test_after_that_a_notice_is_given_up(bench: Harness) -> None:
     bench.letters.broken = {OPS}
-    raised(bench.replicas, severity="warning")
+    raised(bench.replicas, AlertCode.VALIDATION)
     await bench.pass_by(25 * 60)
     bench.letters.broken = set()
     told = await bench.pass_by(60 * 60)
-    expected = f"account: given up after {TRIES} tries: ops@example.com: answered 500"
+    expected = f"validation: given up after {TRIES} tries: ops@example.com: answered 500"
     assert told == [f"[warning] notification-failed: {expected}"]
 
 
@@ -228,9 +229,9 @@ async def test_with_nobody_to_tell_nothing_is_claimed_and_who_comes_later_is_tol
 
 async def test_each_change_of_state_is_told_and_a_flood_of_warnings_once(bench: Harness) -> None:
     for number in range(3):
-        bench.first.alerts.event("state", f"ann: {number}")
+        bench.first.alerts.event(AlertCode.STATE, f"ann: {number}")
     for number in range(200):
-        bench.first.alerts.event("control-refused", f"eve: {number}", severity="warning")
+        bench.first.alerts.event(AlertCode.CONTROL_REFUSED, f"eve: {number}")
     told = await bench.pass_by(60)
     assert sorted(told)[:3] == [f"[info] state: ann: {number}" for number in range(3)]
     assert len(told) == 4
@@ -246,14 +247,14 @@ def away(bench: Harness, *, now: bool = True) -> None:
 
 async def test_while_the_store_is_away_each_replica_tells_of_it_once(bench: Harness) -> None:
     away(bench)
-    raised(bench.replicas, "store")
+    raised(bench.replicas, AlertCode.STORE)
     assert await bench.pass_by(DIRECTLY_S - 1) == []
     assert await bench.pass_by(600) == ["[critical] store: 401"] * 3
 
 
 async def test_when_it_is_back_it_is_told_once_and_by_one(bench: Harness) -> None:
     away(bench)
-    raised(bench.replicas, "store")
+    raised(bench.replicas, AlertCode.STORE)
     await bench.pass_by(60)
     away(bench, now=False)
     for each in bench.replicas:
@@ -263,7 +264,7 @@ async def test_when_it_is_back_it_is_told_once_and_by_one(bench: Harness) -> Non
 
 async def test_what_was_told_directly_and_still_stands_is_not_told_again(bench: Harness) -> None:
     away(bench)
-    raised([bench.first], "account")
+    raised([bench.first], AlertCode.ACCOUNT)
     assert await bench.pass_by(60) == ["[critical] account: 401"]
     away(bench, now=False)
     assert await bench.pass_by(60) == []
@@ -275,7 +276,7 @@ async def test_a_short_absence_of_the_store_is_told_by_nobody_until_it_is_over(
     bench: Harness,
 ) -> None:
     away(bench)
-    raised(bench.replicas, "store")
+    raised(bench.replicas, AlertCode.STORE)
     assert await bench.pass_by(10) == []
     for each in bench.replicas:
         each.alerts.resolve("store", "back")
@@ -294,7 +295,7 @@ async def test_of_what_was_recorded_before_it_nobody_tells_directly(bench: Harne
 async def test_without_the_store_whom_nobody_could_reach_is_tried_again(bench: Harness) -> None:
     away(bench)
     bench.letters.broken = {OPS}
-    raised([bench.first], "store")
+    raised([bench.first], AlertCode.STORE)
     assert await bench.pass_by(60) == []
     bench.letters.broken = set()
     assert await bench.pass_by(60) == ["[critical] store: 401"]

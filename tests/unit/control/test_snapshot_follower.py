@@ -49,13 +49,13 @@ class Log:
 
 class Replicas:
     def __init__(self) -> None:
-        self.beats: list[Heartbeat] = []
+        self.heartbeats: list[Heartbeat] = []
         self.gone: list[str] = []
         self.count = 2
         self.away = False
 
-    async def beat(self, heartbeat: Heartbeat) -> None:
-        self.beats.append(heartbeat)
+    async def write_heartbeat(self, heartbeat: Heartbeat) -> None:
+        self.heartbeats.append(heartbeat)
 
     async def live(self) -> int:
         return self.count
@@ -125,7 +125,7 @@ async def bench() -> object:
 async def test_a_started_replica_has_state_heartbeat_and_share(bench: Harness) -> None:
     assert bench.follower.current == snapshot(25)
     assert bench.follower.is_fresh()
-    assert (bench.replicas.beats[0].applied, bench.guard.replicas) == (1, 2)
+    assert (bench.replicas.heartbeats[0].applied, bench.guard.replicas) == (1, 2)
     assert bench.followed.times == 1
 
 
@@ -141,7 +141,7 @@ async def test_a_wake_up_reads_at_once(bench: Harness) -> None:
     bench.log.standing = snapshot(50, version=2)
     await bench.woken()
     assert bench.follower.current == snapshot(50, version=2)
-    assert bench.replicas.beats[-1].applied == 2
+    assert bench.replicas.heartbeats[-1].applied == 2
 
 
 async def test_the_state_is_read_again_without_a_wake_up(
@@ -156,7 +156,7 @@ async def test_the_state_is_read_again_without_a_wake_up(
 async def test_a_wake_up_that_comes_while_a_round_is_under_way_begins_another(
     bench: Harness,
 ) -> None:
-    real, woken = bench.replicas.beat, False
+    real, woken = bench.replicas.write_heartbeat, False
 
     async def slow(heartbeat: Heartbeat) -> None:
         nonlocal woken
@@ -166,7 +166,7 @@ async def test_a_wake_up_that_comes_while_a_round_is_under_way_begins_another(
             bench.log.standing = snapshot(50, version=2)
             bench.follower.wake()
 
-    bench.replicas.beat = slow  # type: ignore[method-assign]
+    bench.replicas.write_heartbeat = slow  # type: ignore[method-assign]
     bench.follower.wake()
     await until(lambda: woken)
     async with asyncio.timeout(0.5):  # well before the second is over
@@ -262,9 +262,9 @@ async def test_a_suppression_list_that_cannot_be_read_is_tried_again(bench: Harn
     bench.followed.away = True
     await bench.woken()
     bench.followed.away = False
-    beats = len(bench.replicas.beats)
+    heartbeats = len(bench.replicas.heartbeats)
     await bench.woken()
-    assert len(bench.replicas.beats) == beats + 1
+    assert len(bench.replicas.heartbeats) == heartbeats + 1
 
 
 async def test_a_bug_in_the_loop_is_the_end_of_the_process(bench: Harness) -> None:

@@ -28,6 +28,8 @@ from worker.ports.store import StoreUnavailable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from worker.domain.alerts.alert_codes import AlertCode
+
 HASH = phone.recipient(KEY, NUMBER).hash
 READ = DeliveryReport(
     "at", Delivery.DELIVERED, "Success", provider_message_id="at-1", to="0977123456"
@@ -75,9 +77,9 @@ class Alerts:
     def __init__(self) -> None:
         self.told_of: list[tuple[str, str, str]] = []
 
-    def event(self, code: str, reason: str, *, severity: str = "info", **more: Any) -> None:
+    def event(self, code: AlertCode, reason: str, **more: Any) -> None:
         del more
-        self.told_of.append((code, reason, severity))
+        self.told_of.append((code, reason, code.severity))
 
 
 class Harness:

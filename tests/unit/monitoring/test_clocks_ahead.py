@@ -15,6 +15,7 @@ from worker.domain.alerts.notices import LONGEST_WAIT, Alert, Kind, Told, due, s
 from worker.domain.detection.checkpoint import Checkpoint
 from worker.domain.detection.cohorts import KEPT, Calls, Cohort, ReplicaCalls
 from worker.domain.detection.evidence import Evidence
+from worker.domain.figures.periods import SlotSums
 from worker.monitoring.ticks import HORIZON, Ticks, since
 
 if TYPE_CHECKING:
@@ -74,9 +75,11 @@ class Slots:
     def __init__(self) -> None:
         self.failures = {NOW - timedelta(seconds=10 * back): 1 for back in range(500)}
 
-    async def recent(self, start: datetime, names: Any) -> list[tuple[str, int, dict[str, int]]]:
+    async def recent(self, start: datetime, names: Any) -> list[SlotSums]:
         return [
-            (TARGET, int(at.timestamp()), {**dict.fromkeys(names, 0), "eligible_failed": count})
+            SlotSums(
+                TARGET, int(at.timestamp()), {**dict.fromkeys(names, 0), "eligible_failed": count}
+            )
             for at, count in self.failures.items()
             if at >= start
         ]

@@ -73,14 +73,13 @@ class Standing:
 
     def raise_alert(
         self,
-        code: str,
+        code: AlertCode,
         reason: str,
         *,
-        severity: str = "critical",
         provider: str | None = None,
         suggested_command: str | None = None,
     ) -> None:
-        assert (severity, suggested_command) == ("warning", "sms-worker ctl health")
+        assert (code.severity, suggested_command) == ("warning", "sms-worker ctl health")
         self.open.setdefault((code, provider), reason)
 
     def resolve(self, code: str, reason: str, *, provider: str | None = None) -> None:

@@ -112,18 +112,21 @@ def _refused(climb: Climb) -> Iterator[str]:
         yield f"{climb.name}: no flag refuses it at these rates"
         return
     yield f"{climb.name}: refused at these rates by"
-    for flag, required, measured, low, high in _by_flag(climb.obstacles):
+    for each, shares in _by_flag(climb.obstacles):
+        low, high = min(shares), max(shares)
         span = f"{low} %" if low == high else f"{low} to {high} %"
-        yield f"  {flag}"
-        yield f"    from {span}: {required}; here {measured}"
+        yield f"  {each.flag}"
+        yield f"    from {span}: {each.required}; here {each.measured}"
 
 
-def _by_flag(obstacles: Sequence[Obstacle]) -> Iterator[tuple[str, str, str, int, int]]:
-    """Yield each obstacle once, with the lowest and the highest share that it refuses."""
-    kinds = dict.fromkeys((o.flag, o.required, o.measured) for o in obstacles)
-    for flag, required, measured in kinds:
-        shares = [o.share for o in obstacles if (o.flag, o.required) == (flag, required)]
-        yield flag, required, measured, min(shares), max(shares)
+def _by_flag(obstacles: Sequence[Obstacle]) -> Iterator[tuple[Obstacle, list[int]]]:
+    """Yield the first of the obstacles that say the same, with the shares that its flag refuses."""
+    firsts: dict[tuple[str, str, str], Obstacle] = {}
+    for each in obstacles:
+        firsts.setdefault((each.flag, each.required, each.measured), each)
+    for first in firsts.values():
+        same = (first.flag, first.required)
+        yield first, [o.share for o in obstacles if (o.flag, o.required) == same]
 
 
 def _harm(plan: Plan) -> Iterator[str]:

@@ -20,7 +20,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from worker.domain.alerts.alert_codes import AlertCode
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-Severity = Literal["info", "warning", "critical"]
-SEVERITIES: Final[tuple[Severity, ...]] = ("info", "warning", "critical")
+    from worker.domain.alerts.alert_codes import Severity
+
 SAME_S: Final = 600
 UNSEEN_S: Final = 20.0
 NEWS: Final = timedelta(hours=1)

@@ -9,12 +9,31 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 SPANS: Final = (10, 600, 3_600, 86_400)
 """Lengths of slots, seconds, each a multiple of the one before. Ten minutes stand between: the ends
 of a period that begins and ends anywhere would otherwise take hundreds of slots of 10 s."""
 SLOT_S: Final = SPANS[0]
+
+
+class SlotSums(NamedTuple):
+    """What ended in one slot at one provider, over all replicas."""
+
+    provider: str
+    start: int
+    """Seconds since the epoch."""
+    sums: dict[str, int]
+
+
+class CohortSums(NamedTuple):
+    """What became of the calls of one replica to one provider that began in one slot."""
+
+    replica: str
+    provider: str
+    start: int
+    """Seconds since the epoch."""
+    sums: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)

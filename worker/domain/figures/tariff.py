@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from itertools import combinations
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from worker.domain.messages.outcome import Money
 
@@ -23,6 +23,8 @@ _PREFIX: Final = re.compile(r"\+?([1-9][0-9]{0,14})", re.ASCII)
 _PROVIDER: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}", re.ASCII)
 _CURRENCY: Final = re.compile(r"[A-Z]{3}", re.ASCII)
 _FIELDS: Final = ("provider", "prefix", "validFrom", "validTo", "price", "currency")
+
+Value = TypeVar("Value")
 
 
 class TariffError(ValueError):
@@ -88,9 +90,10 @@ def parse(raw: object) -> Tariff:
     """
     if not isinstance(raw, dict) or set(raw) != {"tariffs"} or not isinstance(raw["tariffs"], list):
         raise TariffError(("expected an object with one list, 'tariffs'",))
-    problems: list[str] = []
-    read = [(place, _row(place, each, problems)) for place, each in enumerate(raw["tariffs"], 1)]
-    rows = [(place, row) for place, row in read if row is not None]
+    read = [(place, _row(each)) for place, each in enumerate(raw["tariffs"], 1)]
+    rows = [(place, row) for place, row in read if isinstance(row, Row)]
+    wrong = [(place, each) for place, each in read if not isinstance(each, Row)]
+    problems = [f"row {place}: {problem}" for place, found in wrong for problem in found]
     problems += _overlaps(rows)
     if problems:
         raise TariffError(tuple(problems))
@@ -119,56 +122,62 @@ def _overlaps(rows: list[tuple[int, Row]]) -> list[str]:
     ]
 
 
-def _row(place: int, raw: object, problems: list[str]) -> Row | None:
-    """Read one row; what is wrong with it goes to `problems`, and a row with problems is None."""
+@dataclass(frozen=True, slots=True)
+class _Read(Generic[Value]):
+    """A field of a row as read."""
+
+    value: Value
+    """A stand-in where there is a problem."""
+    problem: str = ""
+
+
+def _row(raw: object) -> Row | tuple[str, ...]:
+    """Read one row, or say all that is wrong with it."""
     if not isinstance(raw, dict):
-        problems.append(f"row {place}: expected an object, got {raw!r}")
-        return None
+        return (f"expected an object, got {raw!r}",)
     unknown = [str(name) for name in raw if name not in _FIELDS]
-    wrong = [f"{name}: expected one of {', '.join(_FIELDS)}" for name in unknown]
-    provider = _text(raw, "provider", _PROVIDER, "a provider id in lower case", wrong)
-    prefix = _text(raw, "prefix", _PREFIX, "a calling prefix such as +260", wrong)
-    currency = _text(raw, "currency", _CURRENCY, "an ISO 4217 code", wrong)
-    price = _price(raw.get("price"), wrong)
-    first = _day(raw, "validFrom", date.min, wrong)
-    last = _day(raw, "validTo", date.max, wrong)
-    if first > last:
-        wrong.append(f"validTo: expected {first} or later, got {last}")
-    problems += [f"row {place}: {each}" for each in wrong]
-    return None if wrong else Row(provider, prefix.lstrip("+"), first, last, price, currency)
+    provider = _text(raw, "provider", _PROVIDER, "a provider id in lower case")
+    prefix = _text(raw, "prefix", _PREFIX, "a calling prefix such as +260")
+    currency = _text(raw, "currency", _CURRENCY, "an ISO 4217 code")
+    price = _price(raw.get("price"))
+    first = _day(raw, "validFrom", date.min)
+    last = _day(raw, "validTo", date.max)
+    read: tuple[_Read[Any], ...] = (provider, prefix, currency, price, first, last)
+    problems = [each.problem for each in read if each.problem]
+    if first.value > last.value:
+        problems.append(f"validTo: expected {first.value} or later, got {last.value}")
+    if unknown or problems:
+        return (*(f"{name}: expected one of {', '.join(_FIELDS)}" for name in unknown), *problems)
+    number = prefix.value.lstrip("+")
+    return Row(provider.value, number, first.value, last.value, price.value, currency.value)
 
 
-def _text(
-    raw: Mapping[str, object], name: str, form: re.Pattern[str], expected: str, wrong: list[str]
-) -> str:
+def _text(raw: Mapping[str, object], name: str, form: re.Pattern[str], expected: str) -> _Read[str]:
     value = raw.get(name)
     written = str(value) if type(value) is int else value  # YAML reads +260 as a number
     if isinstance(written, str) and form.fullmatch(written):
-        return written
-    wrong.append(f"{name}: expected {expected}, got {value!r}")
-    return ""
+        return _Read(written)
+    return _Read("", f"{name}: expected {expected}, got {value!r}")
 
 
-def _price(value: object, wrong: list[str]) -> Decimal:
+def _price(value: object) -> _Read[Decimal]:
     try:
         # A float's shortest spelling is what was written in the file.
         amount = Decimal(repr(value) if type(value) in (int, float) else str(value))
     except InvalidOperation:
         amount = Decimal("NaN")
     if amount.is_finite() and amount >= 0:
-        return amount
-    wrong.append(f"price: expected a decimal number of 0 or more, got {value!r}")
-    return Decimal(0)
+        return _Read(amount)
+    return _Read(Decimal(0), f"price: expected a decimal number of 0 or more, got {value!r}")
 
 
-def _day(raw: Mapping[str, object], name: str, default: date, wrong: list[str]) -> date:
+def _day(raw: Mapping[str, object], name: str, default: date) -> _Read[date]:
     value = raw.get(name)
     if value is None:
-        return default
+        return _Read(default)
     if isinstance(value, date) and not isinstance(value, datetime):
-        return value
+        return _Read(value)
     try:
-        return date.fromisoformat(str(value))
+        return _Read(date.fromisoformat(str(value)))
     except ValueError:
-        wrong.append(f"{name}: expected a day such as 2026-01-31, got {value!r}")
-        return default
+        return _Read(default, f"{name}: expected a day such as 2026-01-31, got {value!r}")

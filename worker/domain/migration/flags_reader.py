@@ -116,16 +116,11 @@ class FlagsReader:
             elif (other := looks.setdefault(look(raw), raw)) != raw:
                 self._wrong(name, raw, f"expected each once, looks like {_shown(other)}")
             else:
-                self._take(name, raw, key, role, found)
+                try:
+                    found[key(str(raw))] = role
+                except ValueError as expected:
+                    self._wrong(name, raw, f"expected {expected}, got {_shown(raw)}")
         return MappingProxyType(found)
-
-    def _take(
-        self, name: str, raw: str, key: Callable[[str], Any], role: Role, into: dict[Any, Role]
-    ) -> None:
-        try:
-            into[key(str(raw))] = role
-        except ValueError as expected:
-            self._wrong(name, raw, f"expected {expected}, got {_shown(raw)}")
 
     def _wrong(self, name: str, raw: object, problem: str) -> None:
         self.problems.append(f"{name}.{str(raw)[:LONGEST_USER]}: {problem}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from worker.lab.demo.facts import LEGACY, TARGET, Automatic, Kill, Scene
 from worker.lab.demo.waiting import until, until_asked
@@ -31,13 +31,24 @@ _KILL_IN_FLIGHT: Final = 16
 _SLOW: Final = {"latency_ms": 1000}
 """Taken at once, answered late: whoever dies meanwhile cannot know."""
 
-SHARES: Final[tuple[tuple[str, str, int, int], ...]] = (
-    ("legacy alone", "0%", 0, 0),
-    ("1 % moved", "1%", 1, 1),
-    ("25 % moved", "25%", 1, 25),
-    ("100 % moved", "100%", 2, 100),
+
+class Share(NamedTuple):
+    """A part of the story: some of the traffic is moved."""
+
+    name: str
+    label: str
+    advances: int
+    """How many times to advance."""
+    percentage: int
+    """That must be in force then."""
+
+
+SHARES: Final = (
+    Share("legacy alone", "0%", 0, 0),
+    Share("1 % moved", "1%", 1, 1),
+    Share("25 % moved", "25%", 1, 25),
+    Share("100 % moved", "100%", 2, 100),
 )
-"""Name, label, how many times to advance, and the percentage that must be in force then."""
 Fault = tuple[str, str, tuple["Mapping[str, Any]", ...]]
 """Name, label, and what the provider does."""
 FAULTS: Final[tuple[Fault, ...]] = (
@@ -101,7 +112,7 @@ class Story:
         """From legacy alone to a killed worker and back to legacy; raises `FactMissing`."""
         await self.steering.automation(rolls_back=False)  # the faults are to be seen whole
         for share in SHARES:
-            await self._share(*share)
+            await self._share(share)
         await self._broken_command()
         for fault in self.pace.faults:
             await self._fault(*fault)
@@ -111,15 +122,15 @@ class Story:
         await self._automatic()
         self.screen.title("everything is published: waiting until all of it is settled")
 
-    async def _share(self, name: str, label: str, advances: int, percentage: int) -> None:
-        self.screen.title(name)
-        for _ in range(advances):
+    async def _share(self, share: Share) -> None:
+        self.screen.title(share.name)
+        for _ in range(share.advances):
             self.screen.say(await self.steering.advance())
         await self.steering.applied(WORKERS)
         self.traffic.check()
         if not self.scenes:
             self.traffic.start()
-        await self._judged(name, label, percentage)
+        await self._judged(share.name, share.label, share.percentage)
 
     async def _judged(self, name: str, label: str, percentage: int) -> None:
         """From now on every number's side is judged."""

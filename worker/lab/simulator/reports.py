@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 from yarl import URL
 
+from worker.service import cancel_all
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -47,10 +49,7 @@ class Reporter:
 
     async def stop(self) -> None:
         """Drop what waits. Idempotent."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_all(self._tasks)
         if self._http is not None:
             await self._http.close()
             self._http = None

@@ -1,8 +1,8 @@
-"""Liveness and readiness, for a private port.
+"""Serves liveness and readiness on a private port.
 
-Rules: `/live` says the event loop turns, and nothing else: a restart heals neither a broker nor a
-database. `/ready` asks every check each time, remembers nothing, and names each with its reason.
-A check is cheap and synchronous: it reads what somebody else found out. One that raises has failed.
+Rules: `/live` only says that the event loop runs, because a restart repairs neither a broker nor a
+database. `/ready` runs every check each time and names each with its reason. A check is cheap and
+synchronous: it reads what other parts already know. A check that raises has failed.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     Check = Callable[[], tuple[bool, str]]
-    """Answers whether it holds, and why (or why not), for a person."""
+    """A check: returns whether it passes, and the reason in words for people."""
 
 
 def health_app(checks: Mapping[str, Check]) -> Starlette:
     """Build the ASGI application.
 
-    `GET /live` -> 200. `GET /ready` -> 200, or 503 where any check fails, with
+    `GET /live` -> 200. `GET /ready` -> 200, or 503 if any check fails, with
     `{"ready": bool, "checks": {name: {"ok": bool, "reason": str}}}`.
     """
 

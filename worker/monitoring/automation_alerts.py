@@ -38,7 +38,7 @@ _CODE_OF: Final = {
     for code in AlertCode
     if str(code) == str(hold_reason) and hold_reason is not HoldReason.ACCOUNT
 }
-"""Hold reasons without an alert here: the replica that saw an account fault alerts it."""
+"""Alert code of each hold reason, except an account fault: the replica that got it alerts it."""
 _STATUS: Final = "sms-worker ctl status"
 _SUGGESTED: Final = {
     HoldReason.ROLLBACK_WANTED: "sms-worker ctl rollback",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Alerts(Protocol):
-    """Takes alerts: logs each at once and records it soon. It never blocks and never fails."""
+    """Takes alerts: publishes each at once and records it soon. It never blocks or fails."""
 
     def event(
         self,

@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 
 
 class SystemClock:
-    """`ports.Clock` of the machine."""
+    """The clock of the machine, as `ports.Clock`."""
 
     def now(self) -> datetime:
-        """Wall clock, UTC."""
+        """The present time in UTC."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Seconds that never go back."""
+        """Seconds of a clock that never goes back."""
         return time.monotonic()

@@ -1,18 +1,18 @@
-"""Phone numbers: what people write -> E.164, or a reason why not.
+"""Reads phone numbers as people write them into E.164, or says why it cannot.
 
 Rules:
-- A number is digits. What may stand around them is the grammar `_WRITTEN`: `tel:`, one plus sign in
-  front, and blanks, `-`, `.`, `/` and brackets between groups. Everything else (letters, masks,
-  extensions, pauses, a second number) is refused, for a guess would reach another subscriber.
-- One dot alone is a decimal point: a spreadsheet wrote it, and digits may be missing.
-- Digits of any one script are read by their value, as full-width ones are; two scripts in one
-  number are refused. Invisible marks count for nothing, but the one that turns the order round.
-- No digit is invented or dropped: what is written is the number found, behind nothing but a trunk
-  prefix, the country code, or `00` and the country code.
-- It is a valid mobile number of an allowed region (facts of the numbering plan come from
-  `phonenumbers`, whose metadata age: strictness is configurable). International digits without
-  their plus sign are read where the default region has no such number.
-- Parsing costs ~70 us, so results are cached; a problem never echoes the number.
+- A number is digits. The grammar `_WRITTEN` defines what may surround them: `tel:`, one plus sign
+  in front, and blanks, `-`, `.`, `/` and brackets between groups. Everything else (letters, masks,
+  extensions, pauses, a second number) is refused, because a guess could reach another subscriber.
+- A single dot is refused as a decimal point: a spreadsheet wrote it, and digits may be missing.
+- Digits of any script are read by their value, full-width ones too. Two scripts in one number are
+  refused. Invisible marks are ignored, except the one that reverses the order.
+- No digit is added or dropped. Only a trunk prefix, the country code, or `00` and the country code
+  may precede the national digits.
+- The result is a valid mobile number of an allowed region. The numbering plan comes from
+  `phonenumbers`; its metadata become outdated, so strictness is configurable. International digits
+  without a plus sign are read if the default region has no such number.
+- Parsing costs ~70 us, so results are cached. A problem never shows the number.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _MOBILE = frozenset({PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE})
 _CACHED = 100_000
 _LONGEST: Final = 64
-"""Characters of a number with everything around it."""
+"""The most characters of a number with everything around it."""
 _WRITTEN: Final = re.compile(
     r"(?:tel:)? *+"
     r"(?:\+ ?(?:\(\d++\)|\d++)|\(\+?\d++\)|\d++)"  # the first group, with the plus sign
@@ -61,12 +61,12 @@ _SIGNS: Final = str.maketrans(
         "\uff0f": "/",
     }
 )
-"""Blanks, dashes and full-width signs as ASCII has them; invisible marks as nothing."""
+"""Turns blanks, dashes and full-width signs into ASCII, and removes invisible marks."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotANumber:
-    """Why an input is no recipient, in words that name what was expected."""
+    """Why an input is no recipient's number; the text names what was expected."""
 
     problem: str
 
@@ -84,7 +84,7 @@ def normaliser(
     Args:
         region: ISO 3166 region of numbers written without a country code.
         allowed: regions messages may go to.
-        strict: refuse numbers that the numbering metadata do not know as valid.
+        strict: whether to refuse numbers that are not valid by the numbering metadata.
     """
     plain = _plain_mobiles(allowed)
 
@@ -96,11 +96,11 @@ def normaliser(
         digits = _digits(text)
         if digits is None:
             return NO_NUMBER
-        found = _in_plan(digits, region, allowed, strict=strict)
-        if isinstance(found, NotANumber) and digits[0] not in "+0":
+        at_home = _in_plan(digits, region, allowed, strict=strict)
+        if isinstance(at_home, NotANumber) and digits[0] not in "+0":
             abroad = _in_plan(f"+{digits}", region, allowed, strict=strict)
-            return abroad if isinstance(abroad, str) else found
-        return found
+            return abroad if isinstance(abroad, str) else at_home
+        return at_home
 
     def normalise(text: str) -> str | NotANumber:
         return cached(text) if len(text) <= _LONGEST else NO_NUMBER
@@ -109,7 +109,7 @@ def normaliser(
 
 
 def sender_names(region: str) -> Callable[[str | None], str]:
-    """How wishes name sender ids where numbers without a country code are of this region."""
+    """Build the function that turns sender ids into the form of wishes, for this region."""
     metadata = PhoneMetadata.metadata_for_region(region)
     lengths = metadata.general_desc.possible_length if metadata and metadata.general_desc else ()
     home = consent.Home(
@@ -121,7 +121,7 @@ def sender_names(region: str) -> Callable[[str | None], str]:
 
 
 def _digits(text: str) -> str | None:
-    """The digits as written, behind a plus sign where one is; None: that is no number."""
+    """The digits as written, with a plus sign if there is one; None: it is no number."""
     plain = text.strip()
     if not plain.isascii():
         plain = _in_ascii(plain).strip()
@@ -132,7 +132,7 @@ def _digits(text: str) -> str | None:
 
 
 def _in_ascii(text: str) -> str:
-    """The same with ASCII digits and signs; as it is where its digits are of two scripts."""
+    """The text with ASCII digits and signs; unchanged if its digits are of two scripts."""
     zeros = {ord(char) - unicodedata.decimal(char) for char in text if char.isdecimal()}
     if len(zeros) > 1:
         return text
@@ -156,7 +156,7 @@ def _in_plan(
 
 
 def _is_as_written(number: phonenumbers.PhoneNumber, digits: str) -> bool:
-    """Whether nothing but a prefix of dialling is written in front of the national digits."""
+    """Whether only a dialling prefix is written before the national digits."""
     code, national = number.country_code or 0, phonenumbers.national_significant_number(number)
     country, region = str(code), phonenumbers.region_code_for_country_code(code)
     trunk = phonenumbers.ndd_prefix_for_region(region, strip_non_digits=True) or ""
@@ -167,10 +167,9 @@ def _is_as_written(number: phonenumbers.PhoneNumber, digits: str) -> bool:
 
 
 def _plain_mobiles(allowed: frozenset[str]) -> re.Pattern[str]:
-    """E.164 numbers of the metadata's mobile ranges: already in the form asked for.
+    """Build a pattern for mobile numbers that are already in E.164.
 
-    Spares the ~70 us of parsing and matching for what well-behaved callers send; whatever does
-    not match takes the long way, which decides.
+    It saves the ~70 us of parsing for callers that send E.164. Any other input is parsed.
     """
     ranges = []
     for region in sorted(allowed):

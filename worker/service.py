@@ -1,11 +1,11 @@
-"""Three verbs for everything long-lived.
+"""The three methods of every service: `start`, `drain` and `stop`.
 
 `start` returns when the service is ready, or raises. `drain` takes nothing new and returns when
 nothing is in flight. `stop` is idempotent and safe when never started. Services start in the
 order `worker.app` lists them, and drain and stop in the reverse.
 
-A background task that dies stops the process, loudly (`Background.failed`): half-alive behind a
-green health check is the one state that no process may be in.
+A background task that dies stops the process (`Background.failed`). Otherwise a process could be
+half dead behind a green health check.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Service(Protocol):
-    """Anything long-lived."""
+    """A long-running part of the process."""
 
     async def start(self) -> None:
         """Become ready, or raise."""
@@ -36,24 +36,24 @@ class Service(Protocol):
 
 
 class StartError(Exception):
-    """A setting leads to something that cannot be used; the text names the variable alone."""
+    """The value of a setting cannot be used. The text names the variable and hides secrets."""
 
 
 @contextmanager
 def naming(setting: str, of: str, why: Callable[[Exception], str]) -> Iterator[None]:
-    """Report what fails within as a problem of the setting that led there.
+    """Report an error inside the block as a problem of a setting.
 
     Args:
         setting: the variable.
-        of: what it leads to, without credentials.
-        why: the reason in words.
+        of: the place it names, without credentials.
+        why: puts the error into words.
 
     Raises:
-        StartError: anything was raised within.
+        StartError: the block raised an error.
     """
     try:
         yield
-    except StartError:  # told in other words already
+    except StartError:  # it names its setting already
         raise
     except Exception as error:
         raise StartError(f"{setting}: {of}: {why(error)}") from error
@@ -81,9 +81,10 @@ async def every(
 
 
 class Background:
-    """Long-running tasks whose death is the death of the process.
+    """Runs long tasks. If one of them dies, the process must end.
 
-    Holds strong references (the event loop keeps weak ones only) and reports the first failure.
+    It holds strong references, because the event loop keeps only weak ones, and reports the first
+    failure.
     """
 
     def __init__(self) -> None:
@@ -113,20 +114,20 @@ class Background:
         return self._failure
 
     async def failed(self) -> BaseException:
-        """Wait for the first task that died of an exception, and return that exception."""
+        """Wait until a task dies of an exception, and return that exception."""
         return await asyncio.shield(self._future())
 
     async def stop(self) -> None:
-        """Cancel what still runs and wait for its end."""
+        """Cancel all running tasks and wait until they end."""
         await cancel_all(self._tasks)
 
 
 class Loop(ABC):
-    """A service of one task, which may be cut off at any await.
+    """A service with one task, which may be cancelled at any `await`.
 
     Args:
-        background: runs it.
-        name: of the task.
+        background: runs the task.
+        name: name of the task.
     """
 
     def __init__(self, background: Background, name: str) -> None:
@@ -136,17 +137,17 @@ class Loop(ABC):
 
     @abstractmethod
     async def run(self) -> None:
-        """Its work, until it is cancelled."""
+        """Do the work until cancelled."""
 
     async def start(self) -> None:
-        """Begin."""
+        """Start the task."""
         self._task = self._background.spawn(self.run(), self._name)
 
     async def drain(self) -> None:  # noqa: B027 - most have nothing to drain
-        """Nothing is in flight that anybody waits for: the loop goes on until `stop`."""
+        """Do nothing: no caller waits for work of the loop, so it runs until `stop`."""
 
     async def stop(self) -> None:
-        """End. Idempotent; safe when never started."""
+        """Stop the task. Idempotent; safe when never started."""
         if self._task is not None:
             await cancel_all([self._task])
             self._task = None

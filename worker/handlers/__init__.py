@@ -1,1 +1,1 @@
-"""One async function per message type; what they need comes in as ports."""
+"""The handlers: one async function per message type. They get what they need as ports."""

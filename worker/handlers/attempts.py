@@ -1,18 +1,18 @@
-"""Attempt by attempt: one round of a message over the providers that may have it.
+"""Runs one round of a message: attempt by attempt over the providers that may send it.
 
     choose (`choose`) -> intent -> POST (`provider_call`) -> outcome
            -> next candidate | end of the round (`round_end`)
 
 Rules:
-- No POST without its own durable intent: the first is an insert, each further one a
-  compare-and-set that raises the epoch. A write that loses returns the record that stands, and the
-  caller looks at that.
-- A candidate follows only upon proof (`NotSent`), or once upon `Unknown` where the message's
-  policy allows one resend through a provider that was not tried.
-- A proof is not kept in memory over a wait: where the next candidate has no permit at once, and in
-  a drain, the record becomes `waiting` with the proof first.
-- The last synchronous line before the POST checks lease, life and consent. An intent that was not
-  acted on becomes `waiting`, and the round does not count.
+- Every POST has its own durable intent. The first intent is an insert, each further one a
+  compare-and-set that raises the epoch. If our write loses, it returns the stored record, and the
+  caller goes on from that record.
+- The next candidate is called only after a proof (`NotSent`). After `Unknown` it is called once,
+  if the message's policy allows one resend through a provider that was not tried.
+- A proof is stored before any wait: if the next candidate has no free permit, or the process is
+  draining, the record first becomes `waiting` with the proof.
+- The last synchronous check before the POST looks at lease, life and consent. If it fails, the
+  record becomes `waiting`, and the round does not count.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ class Hybrid:
         messages: the records.
         chooser: chooses the provider of each attempt.
         calls: calls providers.
-        ends: ends rounds.
+        ends: ends rounds and writes their results.
         guards: breaker and limits of each role's provider.
-        suppressions: takes opt-outs told by a refusal.
+        suppressions: records opt-outs that a provider's refusal reports.
         clock: time.
         deadline_s: by role, the longest a POST can take; a lease must outlive it.
         pending_intents: versions of the intents that are being written.
@@ -69,14 +69,14 @@ class Hybrid:
     pending_intents: PendingIntents
 
     async def run(self, message: Message, base: Record | None) -> RoundEnd | Record:
-        """One round.
+        """Run one round.
 
         Args:
             message: as delivered, with lane, policy and life as frozen in its record.
-            base: the record it goes on from (`waiting`, or `unknown` for the resend); None: new.
+            base: the record it continues (`waiting`, or `unknown` for the resend); None: a new one.
 
         Returns:
-            How the round ended, or the record that stands where ours lost.
+            How the round ended, or the stored record if our write lost.
         """
         state = self._begin(message, base)
         while True:
@@ -94,7 +94,7 @@ class Hybrid:
                 return step
 
     async def _attempt(self, state: Round, reservation: Reservation) -> RoundEnd | Record | None:
-        """Intent, POST, outcome; None: go on with the next candidate."""
+        """Write the intent, call the provider, settle the outcome; None: try the next candidate."""
         attempt = self._intent(state, reservation)
         with self.pending_intents.writing(attempt.version):
             held = await self._hold(state, attempt)
@@ -131,7 +131,7 @@ class Hybrid:
         )
 
     def _may_send(self, lease: Lease, state: Round, reservation: Reservation) -> bool:
-        """The last look before the bytes leave: nothing may await between this and the POST."""
+        """Check one last time before the call. No `await` may stand between this and the POST."""
         enough = self.clock.monotonic() + self.deadline_s[reservation.role] < lease.until
         alive = self.clock.now() < state.message.expires_at
         return enough and alive and not self.chooser.unwanted(state.message)
@@ -169,7 +169,7 @@ class Hybrid:
     async def _unknown(
         self, state: Round, lease: Lease, attempt: Attempt, finished: Finished
     ) -> RoundEnd | Record | None:
-        """Go on once, where policy allows it, with a provider that was not tried; else hold."""
+        """Resend once through an untried provider if the policy allows it, else await a report."""
         state.in_doubt, state.previous = attempt, finished
         if state.message.on_unknown is OnUnknown.HOLD or lease.resend_used:
             return await self.ends.settle_unknown(state, lease, finished)
@@ -178,10 +178,10 @@ class Hybrid:
         return None
 
     async def _write_proof(self, state: Round) -> Record | None:
-        """Let the record wait, and go on from it; a Record: somebody else did.
+        """Store the record as `waiting` and continue; a Record: another worker wrote first.
 
-        Another worker that finds the record meanwhile can go on as well. One of both wins the next
-        intent.
+        Another worker that finds the waiting record can continue it as well. Only one of the two
+        wins the next intent.
         """
         lease, previous = state.base, state.previous
         if not isinstance(lease, Lease) or previous is None:
@@ -201,7 +201,7 @@ class Hybrid:
 
     def _begin(self, message: Message, base: Record | None) -> Round:
         if base is None or base.state is not State.UNKNOWN:
-            # Replayed although a provider may have it: it stays in doubt, and is marked.
+            # It was replayed although a provider may have it. It stays in doubt and is marked.
             in_doubt = base.possibly_sent() if base is not None else None
             again = in_doubt is not None
             return Round(

@@ -1,13 +1,13 @@
-"""Which provider the next attempt of a message goes to.
+"""Chooses the provider of a message's next attempt.
 
     decide provisionally -> wait at that provider's limiter -> decide again
 
 Rules:
-- The choice goes by the snapshot in force and by the breakers, before the wait and again after it.
-  If something changed meanwhile (state, breaker, life, opt-out), the choice begins anew.
-- Who waits for one provider never holds a permit of the other, and nobody waits long: a provider
-  with a long queue is busy and is passed over. That is no failure of the provider.
-- While only memory holds the proof that the last attempt did not leave, there is no wait at all.
+- The snapshot in force and the breakers decide, before the wait and again after it. If something
+  changed during the wait (state, breaker, life, opt-out), the choice starts again.
+- A message that waits for one provider never holds a permit of the other. Waits are short: a
+  provider with a long queue is busy and is passed over. That is no failure of the provider.
+- There is no wait at all while the proof that the last attempt did not leave is only in memory.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from worker.ports.steering import Snapshots
 
 NobodyLeft = Route | RoundTooLate | RoundOptedOut | RoundNotBegun
-"""Why no further attempt follows in this round; a Route: no candidate can be called now."""
+"""Why this round makes no further attempt. A `Route` means: no candidate can be called now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +52,12 @@ class Chooser:
 
     Args:
         guards: breaker and limits of each role's provider.
-        snapshots: what is in force.
-        suppressions: who opted out.
-        meter: counts who was passed over.
+        snapshots: flags and state in force.
+        suppressions: recipients who opted out.
+        meter: counts providers that were passed over.
         clock: time.
-        draining: whether nothing new may begin.
-        senders: the sender ids that messages go under.
+        draining: whether the process is draining and begins nothing new.
+        senders: the sender ids that messages are sent under.
     """
 
     guards: Mapping[Role, Guard]
@@ -93,7 +93,7 @@ class Chooser:
                 permit.release()
 
     async def _permit(self, role: Role, state: Round) -> Permit | NotAtOnce | None:
-        """A permit of a provider; None: there was none for a while."""
+        """Get a permit of a provider; None: none was free in time."""
         guard, lane = self.guards[role], state.message.lane
         permit = guard.permit_now(lane)
         if permit is not None:
@@ -101,7 +101,7 @@ class Chooser:
         return NotAtOnce() if state.proof_unwritten else await guard.permit(lane)
 
     def about_now(self, snapshot: Snapshot) -> bool:
-        """Whether a call decided by that snapshot is evidence about the state in force now."""
+        """Whether a call decided under this snapshot is evidence about the state now in force."""
         current = self.snapshots.current
         return current is not None and current.anew == snapshot.anew
 
@@ -110,7 +110,9 @@ class Chooser:
             return RoundTooLate()
         if self.unwanted(state.message):
             return RoundOptedOut()
-        resends = state.began and state.in_doubt is not None  # what may have left is not put off
+        resends = (
+            state.began and state.in_doubt is not None
+        )  # an attempt that may have left is resent even in a drain
         if self.draining() and not resends:
             return RoundNotBegun()
         return None
@@ -138,9 +140,10 @@ class Chooser:
         )
 
     def _count_skipped(self, state: Round, decision: Route, chosen: Role | None) -> None:
-        """Whom the choice passed over, once a round: a fallback not reached was not passed over.
+        """Count providers that were passed over, each once a round.
 
-        Eligible where the hash assigned the very candidate passed over.
+        A fallback that was not reached does not count as passed over. A count is eligible as
+        evidence if the percentage hash assigned the message to the provider passed over.
         """
         for role in decision.skipped:
             reached = chosen is None or role is decision.preferred

@@ -1,12 +1,11 @@
-"""What recipients want, as providers tell it: by a callback, or as the reason of a delivery report.
+"""Records opt-outs and opt-ins that providers report, by a callback or in a delivery report.
 
 Rules:
-- Numbers are read by the plan that reads those of commands.
+- Numbers are read by the same numbering plan as those of commands.
 - A callback is about the sender id it names, else about every sender.
-- A delivery report that tells of an opt-out is about the sender its attempt went under. One that
-  belongs to no message of ours after a minute is about every sender.
-- An opt-out that cannot be recorded is an alert, whichever of the two told it: whoever wants no
-  more messages still gets them.
+- An opt-out in a delivery report is about the sender id of its attempt. If no message matches the
+  report within a minute, the opt-out is about every sender.
+- An opt-out that cannot be recorded raises an alert, because the recipient still gets messages.
 """
 
 from __future__ import annotations
@@ -33,17 +32,17 @@ if TYPE_CHECKING:
     from worker.ports.consent import Suppressions
 
 EARLY: Final = timedelta(minutes=1)
-"""How long a report may be waiting for its message to be stored."""
+"""How long a report waits for its message before its opt-out is about every sender."""
 
 
 def tells_opt_out(read: DeliveryReport | OptOut | OptIn) -> bool:
-    """Whether a recipient wants no more messages, by a callback or a delivery report."""
+    """Whether a callback or delivery report says that the recipient opted out."""
     return isinstance(read, OptOut) or (isinstance(read, DeliveryReport) and read.opted_out)
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A wish and whose it is."""
+    """A wish and the recipient it belongs to."""
 
     recipient: Recipient
     wish: Wish
@@ -51,15 +50,15 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """Understands and records what providers tell.
+    """Reads and records the opt-outs and opt-ins that providers report.
 
     Args:
-        suppressions: takes the wishes.
-        normalise: input -> E.164 or why not.
-        key: of recipient hashes.
-        alerts: told of what could not be recorded.
+        suppressions: stores the wishes.
+        normalise: turns input into E.164 or says why it is no number.
+        key: key of the recipient hashes.
+        alerts: raised for wishes that cannot be recorded.
         clock: time.
-        sender: a sender id as wishes name it.
+        sender: turns a sender id into the form used in wishes.
     """
 
     suppressions: Suppressions
@@ -70,15 +69,15 @@ class Wishes:
     sender: Callable[[str | None], str] = consent.sender
 
     def recipient(self, number: str | None) -> Recipient | None:
-        """Whom a provider means; None: no number of ours."""
+        """The recipient a provider names; None: it is not a number we can send to."""
         to = self.normalise(number or "")
         return phone.recipient(self.key, to) if isinstance(to, str) else None
 
     def understood(self, read: OptOut | OptIn, at: datetime) -> Told:
-        """A callback as a wish. Raises `ValueError`: nobody's number."""
+        """Turn a callback into a wish. Raises `ValueError` if its number cannot be read."""
         to = self.normalise(read.to)
         if isinstance(to, NotANumber):
-            raise ValueError(f"number: {to.problem}")  # noqa: TRY004 - what is wrong is the value
+            raise ValueError(f"number: {to.problem}")  # noqa: TRY004 - the value is wrong, not its type
         wish = Wish(
             self.sender(read.sender_id),
             stopped=isinstance(read, OptOut),
@@ -88,18 +87,18 @@ class Wishes:
         return Told(phone.recipient(self.key, to), wish)
 
     async def record(self, told: Told) -> None:
-        """Put it on record. Waits while the store is away."""
+        """Store the wish. Waits while the store is away."""
         await self.suppressions.record(told.recipient, told.wish)
 
     async def of_report(self, stored: StoredReport, to: Recipient, sender_id: str | None) -> None:
-        """Record the opt-out that a report tells of, if it does."""
+        """Record the opt-out of a delivery report, if the report contains one."""
         if tells_opt_out(stored.report):
             source = f"delivery report of {stored.report.provider}"
             wish = Wish(self.sender(sender_id), stopped=True, at=stored.received_at, source=source)
             await self.suppressions.record(to, wish)
 
     async def of_nobodys_report(self, stored: StoredReport) -> None:
-        """The same where no message of ours is known to it."""
+        """Record the opt-out of a report that matches no message, once it waited long enough."""
         if self.clock.now() - stored.received_at <= EARLY:
             return
         if stored.recipient_hash is not None:
@@ -109,7 +108,7 @@ class Wishes:
             self.lost(stored.report.provider, reason, stored.received_at)
 
     def lost(self, provider: str, reason: str, at: datetime | None = None) -> None:
-        """Tell that an opt-out is on no record; with its time: of a report that is kept."""
+        """Alert that an opt-out is not recorded; `at` is set if its report is stored."""
         self.alerts.event(
             AlertCode.OPT_OUT_LOST,
             f"an opt-out told by {provider} could not be recorded, its subscriber still gets "

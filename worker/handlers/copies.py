@@ -1,9 +1,9 @@
-"""Copies of a command in the retry queues: what they carry, and how a copy is recognised.
+"""Copies of a command in the retry queues: which headers they carry, how a copy is recognised.
 
-Rules: a record waits for one copy, the one of its round. Only a worker can publish what comes by
-`sms.requeue`, so there the round is believed as it stands. `sms.lost` also gets commands with
-headers that a publisher chose. A round counts there only under a seal: a keyed hash over round,
-message id and body (HMAC-SHA-256, RFC 2104), which no publisher can make or see.
+Rules: a record waits for one copy, that of its round. Only a worker can publish to `sms.requeue`,
+so a round from there is trusted. `sms.lost` also gets commands whose headers a publisher chose.
+There a round counts only with a seal: a keyed hash over round, message id and body (HMAC-SHA-256,
+RFC 2104), which no publisher can make or see.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ _SEPARATOR: Final = b"\x1f"
 
 
 def copy_headers(key: bytes, incoming: Incoming, round_: int, now: datetime) -> dict[str, object]:
-    """What a copy carries that comes back for round `round_`; 0: there is no record yet."""
+    """Headers of a copy that comes back for round `round_`; 0: there is no record yet."""
     seen: dict[str, object] = {Header.FIRST_AT: first_seen(incoming, now).isoformat()}
     return {**seen, **round_headers(key, incoming, round_)} if round_ else seen
 
 
 def round_headers(key: bytes, incoming: Incoming, round_: int) -> dict[str, object]:
-    """The round a copy belongs to, under its seal."""
+    """Headers that name the round of a copy, with its seal."""
     return {Header.ROUND: round_, Header.SEAL: _seal(key, incoming, round_)}
 
 
 def proved(key: bytes, incoming: Incoming) -> Incoming:
-    """The delivery without a round that no worker gave it."""
+    """The delivery, without its round header unless a worker wrote that header."""
     seal = text_header(incoming, Header.SEAL) or ""
     ours = _seal(key, incoming, carried(incoming, Header.ROUND))
     if hmac.compare_digest(seal.encode(errors="replace"), ours.encode()):
@@ -46,7 +46,7 @@ def proved(key: bytes, incoming: Incoming) -> Incoming:
 
 
 def is_copy(incoming: Incoming) -> bool:
-    """Whether a worker had it before."""
+    """Whether a worker handled the delivery before."""
     return Header.FIRST_AT in incoming.headers or Header.ERRORS in incoming.headers
 
 

@@ -1,8 +1,8 @@
-"""A dead letter as a person sees it: why it is there, where from, and what may be shown of it.
+"""A dead letter as shown to a person: its reason, its origin, and the parts that may be shown.
 
-Rules: the text of an SMS and the full number are shown only on request; whatever cannot be read is
-told by its size. A dead letter is named by its message id: the AMQP property, else the body's, else
-a digest of the body; several may bear one name, and what is done to the name is done to all.
+Rules: the text of an SMS and the full number are shown only on request. Of a body that cannot be
+read, only the size is shown. The name of a dead letter is its message id: the AMQP property, else
+that of the body, else a digest of the body. Several may have one name; a command acts on them all.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ if TYPE_CHECKING:
 _NAME: Final = re.compile(r"[!-~]{1,128}", re.ASCII)
 _DIGEST: Final = 12
 _PLAIN: Final = frozenset({"messageId", "branchId", "expiresAt"})
-"""Fields of a command that name neither a person nor say what was written."""
+"""Fields of a command that neither name a person nor hold the text."""
 _SOURCES: Final = frozenset({*LANE_OF_QUEUE, Queue.REPORTS, Queue.UNROUTED_COMMANDS})
-"""Queues a message comes to on its own; what it only passes through (tiers, `sms.lost`) is none."""
+"""Queues that messages are published to. Retry tiers and `sms.lost` only pass messages on."""
 _NO_REASON: Final = "given up by the broker"
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message of `sms.dead`."""
+    """A message in `sms.dead`."""
 
     name: str
-    """By which commands select it."""
+    """Name by which commands select it."""
     incoming: Incoming
     """Properties, headers and body; `queue` is the one it died in."""
     reason: str
     attempts: int | None
-    """Provider calls; None where nobody counted."""
+    """Number of provider calls; None: not counted."""
     first_at: datetime | None
     last_at: datetime | None
 
@@ -55,11 +55,11 @@ class DeadLetter:
 
     @property
     def replayed_by(self) -> str | None:
-        """Who replayed it before; None: nobody."""
+        """The person who replayed it before; None: nobody."""
         return text_header(self.incoming, Header.REPLAY)
 
     def summary(self) -> dict[str, Any]:
-        """What a list shows: no text, the number masked."""
+        """The fields that a list shows: without the text, with the number masked."""
         return {
             "id": self.name,
             "source": self.source,
@@ -73,7 +73,7 @@ class DeadLetter:
         }
 
     def visible(self) -> dict[str, Any]:
-        """The body's fields with everything hidden that is somebody's business."""
+        """The fields of the body, with all private ones hidden."""
         try:
             fields = read_object(self.incoming.body)
         except DecodeError:
@@ -82,7 +82,7 @@ class DeadLetter:
 
 
 def dead_letter(incoming: Incoming) -> DeadLetter:
-    """Read what stands in `sms.dead`; what the broker put there itself has no headers of ours."""
+    """Read a message of `sms.dead`. It has no headers of ours if the broker put it there."""
     death = newest_death(incoming.headers, _SOURCES)
     source = text_header(incoming, Header.SOURCE) or (death and death.queue)
     attempts = carried(incoming, Header.ATTEMPTS)
@@ -98,15 +98,15 @@ def dead_letter(incoming: Incoming) -> DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which dead letters a command is about."""
+    """Selects the dead letters that a command acts on."""
 
     names: frozenset[str] = frozenset()
     everything: bool = False
     reason: str | None = None
-    """Shell pattern over the reason, any case; without `*`, `?` or `[` anywhere in it."""
+    """Shell pattern for the reason, in any case. Without `*`, `?` or `[`: a part of the reason."""
 
     def wants(self, letter: DeadLetter) -> bool:
-        """Whether this one is meant."""
+        """Whether the command acts on this dead letter."""
         if self.everything or letter.name in self.names:
             return True
         return self.reason is not None and _matches(letter.reason.lower(), self.reason.lower())

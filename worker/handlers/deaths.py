@@ -1,11 +1,12 @@
-"""Where and why the broker itself took a message out of a queue.
+"""Reads from which queue, and why, the broker dead-lettered a message.
 
-Rules: `x-death` lists the deaths of a message, the newest first. A copy that came through a retry
-tier died there as well, and there first, so `x-first-death-*` says nothing about it. The newest
-death in a queue that the caller names is the one that counts. Newer brokers tell the last death in
-headers of their own too (`x-last-death-*`); those are asked where the list names no such queue, for
-an older broker passes on whatever a publisher wrote there. Whatever the headers hold, nothing here
-raises.
+Rules:
+- `x-death` lists the deaths of a message, the newest first. A copy from a retry tier died there
+  first, so `x-first-death-*` is of no use.
+- The newest death in one of the queues that the caller names counts.
+- Newer brokers also name the last death in `x-last-death-*`. These headers are read only if the
+  list names no such queue, because an older broker passes on whatever a publisher wrote there.
+- Nothing here raises, whatever the headers hold.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ class Death:
 
     queue: str
     reason: str
-    """As the broker names it."""
+    """The reason as the broker names it."""
 
 
 def newest_death(headers: Mapping[str, object], queues: Container[str]) -> Death | None:
-    """The newest death in one of these queues; None: the headers tell of none."""
+    """The newest death in one of these queues; None: the headers name none."""
     for queue, reason in _deaths(headers):
         name = _text(queue)
         if name is not None and name in queues:

@@ -1,9 +1,9 @@
-"""From the bytes of a command to a `Message`, or the reason why not.
+"""Decodes the bytes of a command into a `Message`, or a refusal with its reason.
 
-Rules: everything a person must know about a refusal is in the refusal; neither text nor full
-number ever is. The life of a message counts from when we first saw it and does not start anew with
-a copy. The AMQP property `timestamp` decides nothing: publishers send it cut to a byte, as local
-time, or as zero.
+Rules: a refusal holds all that a person must know about it, but never the text or the full number.
+The life of a message counts from when we first saw it, and a copy does not start it again. The AMQP
+property `timestamp` is ignored, because publishers send it cut to a byte, as local time, or as
+zero.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
 
 LANE_OF_QUEUE = {Queue.TRANSACTIONAL: Lane.TRANSACTIONAL, Queue.BULK: Lane.BULK}
 _TRACE_CONTEXT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
-"""W3C Trace Context, level 1."""
+"""A `traceparent` of W3C Trace Context, level 1."""
 _MOST = 2**31
-"""No count of ours comes near it."""
+"""Upper bound of a count in a header. None of our own counts comes near it."""
 _POLICY = {Lane.TRANSACTIONAL: OnUnknown.RESEND, Lane.BULK: OnUnknown.HOLD}
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A command nobody will process."""
+    """A command that is refused and not processed."""
 
     reason: str
     problems: tuple[str, ...] = ()
@@ -58,11 +58,11 @@ class CommandDecoder:
     """Decodes commands.
 
     Args:
-        normalise: input -> E.164 or why not.
-        key: of recipient hashes and fingerprints.
+        normalise: turns input into E.164 or says why it is no number.
+        key: key of recipient hashes and fingerprints.
         life_s: default life by lane, seconds.
-        policy: by message type, where it differs from the lane's.
-        own_numbers: phones of our own, E.164, as in force: what makes a message a probe.
+        policy: by message type, where it differs from the policy of the lane.
+        own_numbers: phones of our own, E.164, as in force. Only messages to them can be probes.
     """
 
     normalise: Callable[[str], str | NotANumber]
@@ -111,7 +111,7 @@ class CommandDecoder:
         )
 
     def _probe(self, command: SendSms, to: str) -> Role | None:
-        """Whom it validates; whoever may have published it, only our own phones get it."""
+        """The provider a probe validates; None: no probe. A probe goes only to our own phones."""
         if command.message_type != VALIDATION or to not in self.own_numbers():
             return None
         named = (command.metadata or {}).get(VALIDATION_PROVIDER)
@@ -119,34 +119,34 @@ class CommandDecoder:
 
 
 def traceparent_of(incoming: Incoming) -> str | None:
-    """The caller's trace; what is none is dropped, for it would go into HTTP headers."""
+    """The caller's trace. An invalid one is dropped, because it would go into HTTP headers."""
     value = text_header(incoming, Header.TRACEPARENT) or ""
     return value if _TRACE_CONTEXT.fullmatch(value) else None
 
 
 def first_seen(incoming: Incoming, now: datetime) -> datetime:
-    """When we first saw the message, by our own header; never later than now."""
+    """When we first saw the message, from our own header; never later than now."""
     return min(moment(incoming, Header.FIRST_AT) or now, now)
 
 
 def moment(incoming: Incoming, header: Header) -> datetime | None:
-    """A time from a header, in UTC unless it says otherwise; None when absent or not a time."""
+    """Read a time from a header, in UTC unless it says otherwise; None: absent or not a time."""
     try:
-        at = datetime.fromisoformat(text_header(incoming, header) or "")
-        return at.replace(tzinfo=at.tzinfo or UTC).astimezone(UTC)
+        time = datetime.fromisoformat(text_header(incoming, header) or "")
+        return time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 
 
 def carried(incoming: Incoming, header: Header) -> int:
-    """A count from a header of ours; 0 when absent or not a count."""
+    """Read a count from a header of ours; 0: absent or not a count."""
     value = incoming.headers.get(header)
     whole = isinstance(value, int) and not isinstance(value, bool)
     return value if whole and 0 < value <= _MOST else 0  # type: ignore[operator,return-value]
 
 
 def text_header(incoming: Incoming, header: Header) -> str | None:
-    """A header as text; None when absent or something else."""
+    """Read a header as text; None: absent or not text."""
     value = incoming.headers.get(header)
     if isinstance(value, bytes | bytearray):
         value = value.decode(errors="replace")

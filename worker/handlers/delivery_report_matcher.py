@@ -1,12 +1,13 @@
 """Matches delivery reports: finds the message of a stored report, and applies the report to it.
 
 Rules:
-- A report is matched by the provider's id, by our own id where the gateway gives it back, or, where
-  a provider has neither, to the only `unknown` message of that recipient (two candidates: none).
-- A report is about an attempt at the provider that sent it. About another provider's attempt it
-  says nothing, even if it knows the ids.
-- Delivery moves forward only. On `unknown` a report proves `accepted`.
-- What a report says of the recipient's consent is recorded by `consent`.
+- A report is matched by our own id if the gateway returns it, else by the provider's id. A report
+  with neither matches the only `unknown` message of its recipient. If there are two, it matches
+  none.
+- A report counts only for an attempt at the provider that sent it, even if it names the ids of
+  another provider's attempt.
+- The delivery state only moves forward. A report on an `unknown` message proves it `accepted`.
+- `consent` records opt-outs that a report contains.
 """
 
 from __future__ import annotations
@@ -54,13 +55,13 @@ class ReportTracer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Matcher:
-    """Brings a stored report into the record of its message.
+    """Finds the message of a stored report and applies the report to its record.
 
     Args:
         reported: the records.
         reports: the reports.
         announcer: publishes stored events.
-        wishes: takes the opt-out that a report may tell of.
+        wishes: records the opt-out that a report may contain.
         clock: time.
         tracer: spans reports of messages whose traces are recorded.
     """
@@ -73,7 +74,7 @@ class Matcher:
     tracer: ReportTracer
 
     async def match(self, stored: StoredReport) -> bool:
-        """Find the message and apply the report; False: nobody's yet. Raises `StoreUnavailable`."""
+        """Find the message and apply the report; False: no match yet. Raises `StoreUnavailable`."""
         for _ in range(_TRIES):
             match = await self._find(stored)
             if match is None:
@@ -81,7 +82,7 @@ class Matcher:
                 return False
             record, attempt, how = match
             if record.state is State.SUBMITTING:
-                return False  # the outcome is being written: it looks for us afterwards
+                return False  # its outcome comes first; then the sweeper tries again
             await self.wishes.of_report(stored, record.recipient, attempt.sender_id)
             if await self._apply(stored.report, record, attempt, how):
                 await self.reports.matched(stored.id)
@@ -89,14 +90,14 @@ class Matcher:
         return False
 
     async def _find(self, stored: StoredReport) -> tuple[Record, Attempt, str] | None:
-        """By our own id and epoch, by the provider's id, by recipient: what the report has."""
+        """Find by our own id and epoch, else by the provider's id, else by recipient."""
         report, pid = stored.report, stored.report.provider_message_id
         if report.message_id is not None and report.epoch is not None:
             record = await self.reported.find(report.message_id)
             match = _attempt(record, report.provider, lambda a: a.epoch == report.epoch)
             if record is not None and match is None:
                 _log.warning(
-                    "report without effect: it names no attempt at its provider",
+                    "report ignored: it names no attempt at its provider",
                     provider=report.provider,
                     message_id=record.id,
                 )
@@ -110,7 +111,7 @@ class Matcher:
     async def _only_unknown(self, stored: StoredReport) -> tuple[Record, Attempt, str] | None:
         """The only unknown message of that recipient; two candidates: none.
 
-        A report is about something sent before it came: what began later is another message.
+        A report is about a message sent before the report came, so later attempts do not match.
         """
         if stored.recipient_hash is None:
             return None
@@ -128,7 +129,7 @@ class Matcher:
         self, report: DeliveryReport, record: Record, attempt: Attempt, how: str
     ) -> bool:
         if not moves(attempt.delivery, report.delivery):
-            return True  # told before, or older than what is known
+            return True  # a repeated report, or one older than the stored state
         proves = record.state is State.UNKNOWN
         events = self._events(report, record, attempt, how, proves=proves)
         if not await self.reported.report(record, attempt.epoch, report, events, proves=proves):
@@ -177,7 +178,7 @@ def _attempt(
     fits: Callable[[Attempt], bool],
     how: str = message_events.BY_REFERENCE,
 ) -> tuple[Record, Attempt, str] | None:
-    """The newest attempt at that provider which fits."""
+    """The newest attempt at this provider that matches the condition."""
     if record is None:
         return None
     at_provider = (a for a in reversed(record.attempts) if a.provider == provider)

@@ -1,12 +1,13 @@
 """Takes delivery reports: reads each one, stores it, and has it matched to its message.
 
 Rules:
-- A report may come before the response of its attempt is stored, twice, out of order, or for
-  nobody. It is stored first, and matched when its message can be found (`delivery_report_matcher`).
-- None was received later than now, whatever the clock of its publisher says.
-- What a callback says of the recipient's consent is recorded by `consent`.
-- What cannot be read is a dead letter with its reason, and an alert too where it tells of an
-  opt-out.
+- A report may come before the response of its attempt is stored, twice, out of order, or for an
+  unknown message. It is stored first, and matched once its message is found
+  (`delivery_report_matcher`).
+- A receipt time in the future is replaced by now, because the publisher's clock may be wrong.
+- `consent` records opt-outs and opt-ins of callbacks.
+- An unreadable report becomes a dead letter with its reason. If it reports an opt-out, there is an
+  alert too.
 """
 
 from __future__ import annotations
@@ -41,10 +42,10 @@ class ReportHandler:
     """Handles deliveries from `sms.reports`.
 
     Args:
-        providers: adapters by provider id: they read what they sent.
-        reports: where reports are kept.
-        matcher: brings them to their message.
-        wishes: takes opt-outs and opt-ins, and knows whose number it is.
+        providers: adapters by provider id. Each reads its own provider's reports.
+        reports: stores reports.
+        matcher: matches reports to messages.
+        wishes: records opt-outs and opt-ins, and reads the recipient's number.
         publisher: retry copies and dead letters.
         clock: time.
     """
@@ -57,7 +58,7 @@ class ReportHandler:
     clock: Clock
 
     async def __call__(self, incoming: Incoming) -> Settlement:
-        """Handle one report to its settlement."""
+        """Handle one report and return its settlement."""
         try:
             raw = self._decoded(incoming)
             read = self._read(raw)
@@ -76,12 +77,12 @@ class ReportHandler:
         return Settlement.ACK
 
     def _decoded(self, incoming: Incoming) -> RawReport:
-        """The report as a value, with a time that has come. Raises `DecodeError`."""
+        """Decode the report; its time is never later than now. Raises `DecodeError`."""
         raw = decode_report(incoming.body)
         return raw.model_copy(update={"received_at": min(raw.received_at, self.clock.now())})
 
     def _read(self, raw: RawReport) -> tuple[DeliveryReport, str | None] | Told:
-        """A report with the hash of its recipient, or a wish. Raises `ValueError`."""
+        """Turn it into a report with the hash of its recipient, or a wish. Raises `ValueError`."""
         read = self.providers[raw.provider].read_report(raw.kind, raw.fields)
         if isinstance(read, OptOut | OptIn):
             return self.wishes.understood(read, raw.received_at)
@@ -105,8 +106,8 @@ class ReportHandler:
         return Settlement.ACK
 
     def _tells_opt_out(self, incoming: Incoming) -> bool:
-        """Whether it does, by its kind or by what its adapter reads in it."""
-        with suppress(Exception):  # whatever it is dead for, it is not told here
+        """Whether it reports an opt-out, by its kind or as its adapter reads it."""
+        with suppress(Exception):  # an unreadable report fails here once more
             if read_object(incoming.body).get("kind") == "optout":
                 return True
             raw = decode_report(incoming.body)
@@ -119,5 +120,5 @@ class ReportHandler:
         return str(named) if known else "a provider that is not configured"
 
     async def give_up(self, incoming: Incoming, reason: str) -> Settlement:
-        """End a report our own code keeps failing on."""
+        """Give up a report on which our own code keeps failing."""
         return await self._dead(incoming, reason)

@@ -1,8 +1,8 @@
-"""How a message ends without another call.
+"""Decides how a message ends without another provider call.
 
-Rules: no false end is told. A message that a provider may have taken ends as `unknown`, whatever
-else is known of it. One that was called and surely not taken has failed. One that was never called
-has expired, or is rejected where we refuse it.
+Rules: no false end is announced. A message that a provider may have taken ends as `unknown`. A
+message that providers were called for, but surely did not take, ends as `failed`. If no provider
+was called, it ends as `expired`, or as `rejected` if we refuse it.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 
 def too_late(record: Record | None) -> tuple[State, str]:
-    """State and reason of a message whose life is over."""
+    """The final state of a message whose life is over, and the reason."""
     if record is not None and called(record):
         return State.FAILED, "its life ended before a provider took it"
     return State.EXPIRED, "its life ended before it could be sent"
 
 
 def called(record: Record) -> bool:
-    """Whether a provider was asked and it is known what came of it."""
+    """Whether a provider was called and the outcome of the call is known."""
     return any(attempt.result for attempt in record.attempts)
 
 
 def caller_gone(record: Record, now: datetime) -> StoredEvent:
-    """The event of a record whose lease is over: its holder may have called the provider."""
+    """The event of a record whose lease ended. Its holder may have called the provider."""
     attempt = record.attempts[-1]
     reason = f"{attempt.provider} may have taken it: its caller is gone"
     return message_events.unknown(record, attempt, reason, now)
@@ -40,7 +40,7 @@ def caller_gone(record: Record, now: datetime) -> StoredEvent:
 def end_of(
     record: Record, state: State, reason: str, now: datetime
 ) -> tuple[State, tuple[StoredEvent, ...]]:
-    """State and events with which a waiting record ends; `unknown` where it may have been sent."""
+    """The final state and events of a waiting record; `unknown` if it may have been sent."""
     attempt = record.possibly_sent()
     if attempt is None:
         return state, (message_events.closing(record, state, reason, now, attempts=record.epoch),)

@@ -1,10 +1,11 @@
-"""`sms.lost`: what the broker itself took out of a lane.
+"""Handles `sms.lost`: commands that the broker itself took out of a lane.
 
 Rules:
 - A message reaches this queue by the delivery limit or by an `expiration` its publisher set.
-- It is looked up first. Where there is a record, another delivery or the sweeper ends it. Only a
-  message nobody ever saw, or the very copy a record waits for, is ended here: with an event first,
-  then its body goes to `sms.dead`. That copy is recognised by its seal (`copies`).
+- Its record is looked up first. If there is one, another delivery or the sweeper ends the message.
+  Only two kinds end here: a message without a record, and the copy that a record waits for. Their
+  event is published first, then the body goes to `sms.dead`. The copy is recognised by its seal
+  (`copies`).
 - Lane and reason are those of its newest death in a lane.
 """
 
@@ -33,7 +34,7 @@ class LostHandler:
     settler: Settler
 
     async def __call__(self, incoming: Incoming) -> Settlement:
-        """Handle one lost command to its settlement."""
+        """Handle one lost command and return its settlement."""
         incoming = proved(self.settler.decoder.key, incoming)
         death = newest_death(incoming.headers, LANE_OF_QUEUE) or _NOT_TOLD
         state = State.EXPIRED if death.reason == "expired" else State.FAILED

@@ -1,8 +1,8 @@
-"""The events of a message's life, from values to the bytes in the outbox.
+"""Builds the events of a message as bytes for the outbox, and publishes them from there.
 
 Rules: an event is built once, stored with its record and published from there, byte for byte. The
-ordinal of what belongs to an attempt is its epoch; that of a closing event is the record's
-generation: each is known without a read, and the same fact always gets the same id.
+ordinal of an attempt's event is the epoch; that of a closing event is the record's generation. Both
+are known without a read, so the same fact always gets the same event id.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from worker.ports.messages import Messages
 
 BY_REFERENCE = "reference"
-"""A delivery report that named the provider's or our own id."""
+"""The delivery report named the provider's id or our own."""
 BY_RECIPIENT = "recipient"
-"""A delivery report matched to the only unknown attempt of its recipient."""
+"""The delivery report was matched to the only unknown attempt of its recipient."""
 
 
 def sent(
@@ -40,7 +40,7 @@ def sent(
     *,
     possible_duplicate: bool,
 ) -> StoredEvent:
-    """`sms.sent`: a provider took it."""
+    """`sms.sent`: a provider took the message."""
     outcome = finished.outcome
     taken = outcome if isinstance(outcome, Accepted) else Accepted()
     cost = finished.cost
@@ -61,7 +61,7 @@ def sent(
 
 
 def unknown(message: Message | Record, attempt: Attempt, reason: str, at: datetime) -> StoredEvent:
-    """`sms.unknown`: it may have left; held until a delivery report proves it."""
+    """`sms.unknown`: the message may have left; only a delivery report can prove it."""
     return _build(
         events.SmsUnknown,
         message,
@@ -84,7 +84,7 @@ def failed(
     generation: int = 1,
     provider: str | None = None,
 ) -> StoredEvent:
-    """`sms.failed`: given up, surely not taken."""
+    """`sms.failed`: the message is given up; no provider took it."""
     return _build(
         events.SmsFailed,
         message,
@@ -100,14 +100,14 @@ def failed(
 def expired(
     message: Message | Record, reason: str, at: datetime, *, generation: int = 1
 ) -> StoredEvent:
-    """`sms.expired`: not sent in time, no provider was called."""
+    """`sms.expired`: the life of the message ended before any provider was called."""
     return _build(events.SmsExpired, message, generation, at, reason=reason, attempts=0)
 
 
 def rejected(
     message: Message | Record, reason: str, problems: Iterable[str], at: datetime
 ) -> StoredEvent:
-    """`sms.rejected`: refused by us before any intent."""
+    """`sms.rejected`: we refuse the message before any intent."""
     return _build(
         events.SmsRejected, message, message_generation(message), at,
         reason=reason, problems=tuple(problems),
@@ -117,7 +117,7 @@ def rejected(
 def rejected_unread(
     message_id: str, reason: str, problems: Iterable[str], at: datetime
 ) -> StoredEvent:
-    """`sms.rejected` of a command that could not be understood beyond its id."""
+    """`sms.rejected` of a command of which only the id can be read."""
     return _stored(
         events.SmsRejected(
             event_id=event_id(message_id, "sms.rejected", 1),
@@ -164,14 +164,14 @@ def unreported(record: Record, attempt: Attempt, at: datetime) -> StoredEvent:
 
 
 def message_generation(source: Message | Record) -> int:
-    """Ordinal of closing events: rises with each replay."""
+    """The ordinal of closing events; it rises with each replay."""
     return getattr(source, "generation", 1)
 
 
 def closing(
     source: Message | Record, state: State, reason: str, at: datetime, *, attempts: int
 ) -> StoredEvent:
-    """The event of a record that ends without another call."""
+    """The event of a record that ends without another provider call."""
     generation = message_generation(source)
     if state is State.EXPIRED:
         return expired(source, reason, at, generation=generation)
@@ -209,10 +209,10 @@ def _stored(event: Any, ordinal: int) -> StoredEvent:
 
 
 class Announcer:
-    """Publishes stored events and marks them once the broker confirmed.
+    """Publishes stored events and marks each one as published once the broker confirms it.
 
-    Used by whoever settles a record: record before events, events confirmed before the
-    acknowledgement of what caused them.
+    The order is always: store the record, publish its events until confirmed, then acknowledge the
+    delivery that caused them.
     """
 
     def __init__(self, publisher: Publisher, messages: Messages) -> None:
@@ -228,7 +228,7 @@ class Announcer:
     ) -> None:
         """Publish each event in order; return when the broker confirmed all.
 
-        What the broker never takes stays in the outbox; people are told of it by an alert.
+        An event that the broker refuses stays in the outbox, and an alert is raised.
         """
         headers = {str(Header.TRACEPARENT): traceparent} if traceparent else None
         told = []

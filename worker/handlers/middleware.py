@@ -1,8 +1,8 @@
-"""What wraps every handler, composed in `worker.app.consumers`.
+"""Wrappers that every handler gets, composed in `worker.app.consumers`.
 
-Rules: a wrapper is short, takes a handler and gives a handler, and knows nothing of its neighbours.
-An exception of ours never loses a message and never loops: it goes round the retry tiers a bounded
-number of times and is then given up with its reason.
+Rules: a wrapper is short, takes a handler and returns a handler, and does not depend on other
+wrappers. If our own code raises, the message is neither lost nor retried for ever: it passes the
+retry tiers a bounded number of times and is then given up with its reason.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _log = structlog.get_logger(__name__)
 def bounded_errors(
     handler: Handler, *, give_up: GiveUp, publisher: Publisher, clock: Clock
 ) -> Handler:
-    """Retry our own exceptions through the tiers; after the last one, give up with the reason."""
+    """Retry a delivery whose handler raised through the tiers; then give it up with the reason."""
 
     async def handle(incoming: Incoming) -> Settlement:
         try:
             return await handler(incoming)
-        except Exception as error:  # noqa: BLE001 - the outermost wrapper: nothing is lost
+        except Exception as error:  # noqa: BLE001 - the outermost wrapper loses no message
             errors = carried(incoming, Header.ERRORS) + 1
             _log.exception("handler failed", queue=incoming.queue, errors=errors)
             if errors > len(TIERS):
@@ -53,17 +53,17 @@ def bounded_errors(
 
 
 class Tracer(Protocol):
-    """Spans around deliveries; costs next to nothing where nobody samples."""
+    """Opens spans around deliveries; costs almost nothing without sampling."""
 
     def process(
         self, incoming: str | None, queue: str, message_id: str, *, delayed: bool = False
     ) -> AbstractContextManager[str | None]:
-        """Span the processing of one delivery; yields the `traceparent` to go on with."""
+        """Open a span for one delivery; yields the `traceparent` for the calls it causes."""
         ...
 
 
 def traced(handler: Handler, tracer: Tracer) -> Handler:
-    """Continue the caller's trace; a delivery from a retry tier is linked, not continued."""
+    """Continue the caller's trace. A delivery from a retry tier is linked to it instead."""
 
     async def handle(incoming: Incoming) -> Settlement:
         caller = text_header(incoming, Header.TRACEPARENT)
@@ -82,11 +82,11 @@ def traced(handler: Handler, tracer: Tracer) -> Handler:
 def logged(handler: Handler) -> Handler:
     """Bind what identifies the delivery to every log line written on its behalf.
 
-    Only a message id that is one: publishers have put texts and numbers into that property.
+    The message id is checked first, because publishers have put texts and numbers there.
     """
 
     async def handle(incoming: Incoming) -> Settlement:
-        # Each delivery runs in a task, so in a context, of its own: nothing to unbind.
+        # Each delivery runs in its own task and so in its own context: nothing to unbind.
         trace = traceparent_of(incoming)
         structlog.contextvars.bind_contextvars(
             message_id=valid_id(incoming.message_id),

@@ -1,7 +1,7 @@
-"""The call of a provider: what is sent, and what is counted of it.
+"""Calls a provider and measures the call.
 
-Rules: a call is measured from its beginning, so that one that never ends is seen as well. What a
-message costs is what the provider says, else what the tariff says.
+Rules: a call is counted when it begins, so that a call that never ends is visible as well. The
+provider's reply names the cost of a message; if it does not, the tariff does.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class ProviderCalls:
         chooser: knows whether a call is evidence about the state in force.
         meter: counts attempts.
         clock: time.
-        price: cost by tariff where the reply names none.
+        price: the cost by tariff, used if the reply names none.
     """
 
     chooser: Chooser
@@ -63,7 +63,7 @@ class ProviderCalls:
         return outcome.cost or self.price(attempt.provider, message.to, parts)
 
     def _is_evidence(self, attempt: Attempt, reservation: Reservation) -> bool:
-        """Whether the attempt shows how the share in force does."""
+        """Whether the attempt is evidence about the share in force."""
         return attempt.eligible and self.chooser.about_now(reservation.snapshot)
 
     def _measure(

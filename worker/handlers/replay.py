@@ -1,4 +1,4 @@
-"""Gives a dead letter another life.
+"""Replays dead letters: gives each another life.
 
     look at the record -> record to `waiting` -> copy to its lane, confirmed -> dead letter acked
 
@@ -6,18 +6,18 @@ Rules:
 - The record comes first: from an ended state (or from none) it goes to `waiting` with a new budget
   by one compare-and-set, and its round rises. The copy carries that round, so one copy alone can go
   on from there (`domain.messages.delivery_action`): a second one finds another round or an end.
-- The process dies between record and copy: the record waits, the dead letter is still in
-  `sms.dead`. The next replay finds `waiting` and publishes the copy of that very round. Nothing is
-  lost.
-- The process dies between copy and acknowledgement: the copy runs and the dead letter is still
-  there. The next replay finds `waiting` (a second copy of the same round: one of both goes on),
-  `submitting` (refused: a worker has it) or an end; an accepted one is refused. Nothing is doubled.
-- If the copy came first, a worker could meet it while the record still says `failed`. It would
+- If the process dies between record and copy, nothing is lost: the record waits and the dead letter
+  is still in `sms.dead`. The next replay finds `waiting` and publishes the copy of that round.
+- If the process dies between copy and acknowledgement, nothing is doubled: the copy is processed
+  and the dead letter is still in `sms.dead`. The next replay finds `waiting` (it publishes a second
+  copy of the round, and only one of the two goes on), `submitting` (refused, because a worker has
+  it) or an ended record (refused if it is accepted).
+- The copy must not come first. A worker could meet it while the record still says `failed`,
   announce the failure again and put the copy back among the dead letters.
-- What a provider may have taken already is sent again only where the operator says so, and is then
-  marked: its `sms.sent` says `possibleDuplicate`.
-- A life that is over needs a new end. It is stored in the record, and the record's life counts, not
-  that of the body.
+- A message that a provider may have taken is sent again only if the operator accepts a duplicate.
+  Its `sms.sent` then says `possibleDuplicate`.
+- If the life of a message is over, the operator must give it a new end. The record stores it, and
+  the record's life counts, not that of the body.
 """
 
 from __future__ import annotations
@@ -44,25 +44,25 @@ _TRIES: Final = 5
 
 
 class Replays(Protocol):
-    """What a replay reads and changes in the records. Methods raise `StoreUnavailable`."""
+    """The records, as a replay reads and changes them. Methods raise `StoreUnavailable`."""
 
     async def look(self, message_id: str) -> Record | None:
-        """The record; an outcome that came too late counts as its attempt's result."""
+        """Read the record; an outcome that came too late counts as its attempt's result."""
         ...
 
     async def begin(self, message: Message) -> int | None:
-        """Insert a record that waits; the round its copy must carry, None: there is one now."""
+        """Insert a waiting record; returns the round of its copy, None: a record exists."""
         ...
 
     async def renew(
         self, record: Record, expires_at: datetime, message: Message | None
     ) -> int | None:
-        """Let an ended record wait with a new budget, by compare-and-set.
+        """Change an ended record to `waiting` with a new budget, by compare-and-set.
 
         Args:
             record: as read.
             expires_at: end of its new life.
-            message: what it is about, where the record was made without understanding it.
+            message: its content, if the record was made of an unreadable command.
 
         Returns:
             The round its copy must carry; None: the record changed.
@@ -74,24 +74,24 @@ class Outlet(Protocol):
     """Publishes copies."""
 
     async def back(self, letter: DeadLetter, queue: str, headers: Mapping[str, object]) -> None:
-        """Publish a copy to `queue`, body untouched, mandatory; returns when confirmed."""
+        """Publish a mandatory copy with the same body to `queue`; returns when confirmed."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the operator says beside which letters are meant."""
+    """Options of a replay that the operator gives."""
 
     expires_at: datetime | None = None
-    """End of the new life."""
+    """The end of the new life."""
     lane: Lane | None = None
-    """For what came through no lane."""
+    """The lane for dead letters that came through no lane."""
     accept_duplicate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """A copy is on its way."""
+    """A copy was published."""
 
     queue: str
     note: str
@@ -99,21 +99,21 @@ class Replayed:
 
 @dataclass(frozen=True, slots=True)
 class NotReplayed:
-    """Nothing was changed."""
+    """The replay was refused and nothing was changed."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """Replays dead letters. Whoever calls it acknowledges what was `Replayed`, and only that.
+    """Replays dead letters. The caller acknowledges a letter only if the result is `Replayed`.
 
     Args:
-        decoder: bytes -> message, with the worker's own settings.
+        decoder: decodes bytes into a message, with the worker's own settings.
         records: the records.
         outlet: publishes the copy.
         clock: time.
-        who: the operator, for the copy's header.
+        who: the operator, named in the copy's header.
     """
 
     decoder: CommandDecoder
@@ -123,9 +123,9 @@ class Replay:
     who: str
 
     async def __call__(self, letter: DeadLetter, wish: Wish) -> Replayed | NotReplayed:
-        """Replay one.
+        """Replay one dead letter.
 
-        Raises `StoreUnavailable` and what the outlet raises: then nothing is certain.
+        Raises `StoreUnavailable` and the errors of the outlet. Then the result is not known.
         """
         if letter.source == Queue.REPORTS:
             await self._back(letter, Queue.REPORTS, {})
@@ -139,7 +139,7 @@ class Replay:
         return await self._message(letter, message, wish)
 
     def _understand(self, letter: DeadLetter, lane: Lane) -> Message | NotReplayed:
-        """Understood anew, as if published now: its old life counts by the record alone."""
+        """Decode it as if published now. Only its record says when its old life ends."""
         seen = {k: v for k, v in letter.incoming.headers.items() if k != Header.FIRST_AT}
         fresh = replace(letter.incoming, queue=QUEUE_OF_LANE[lane], headers=seen)
         message = self.decoder.decode(fresh, self.clock.now())
@@ -169,7 +169,7 @@ class Replay:
     async def _step(
         self, record: Record | None, message: Message, letter: DeadLetter, wish: Wish
     ) -> int | NotReplayed | None:
-        """The round the copy carries; None: lost against somebody, look again."""
+        """The round the copy carries; None: another write won, so look again."""
         if record is not None and record.state is State.WAITING:
             return record.round
         frozen = record is not None and _frozen(record, letter)
@@ -186,12 +186,14 @@ class Replay:
         seen = letter.first_at or letter.last_at or self.clock.now()
         mark: dict[str, object] = {Header.REPLAY: self.who}
         if queue != Queue.REPORTS:
-            mark[Header.FIRST_AT] = seen.isoformat()  # a copy: the worker looks before it inserts
+            mark[Header.FIRST_AT] = (
+                seen.isoformat()
+            )  # marks a copy, so that the worker looks before it inserts
         await self.outlet.back(letter, queue, {**mark, **headers})
 
 
 def _refusal(record: Record | None, message: Message, wish: Wish) -> NotReplayed | None:
-    """Why this record must be left alone; None: it need not."""
+    """Why this record must not be replayed; None: it may be."""
     why = None
     if record is None:
         return None
@@ -215,7 +217,7 @@ def _taken(record: Record, wish: Wish) -> str | None:
 
 
 def _frozen(record: Record, letter: DeadLetter) -> bool:
-    """Whether lane and life of the record are those of a first delivery through a lane."""
+    """Whether the record has lane and life from a first delivery through a lane."""
     return bool(record.fingerprint) and letter.source in LANE_OF_QUEUE
 
 

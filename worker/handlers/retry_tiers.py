@@ -1,6 +1,6 @@
-"""The retry tiers a delivery passes through, and which one is next.
+"""Chooses the next retry tier of a delivery.
 
-Rules: the tiers and their delays are those of the broker's queues (`contracts.names`).
+Rules: `contracts.names` defines the tiers and their delays, as the broker's queues have them.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from typing import Final
 from contracts.names import RETRY_TIERS
 
 TIERS: Final = tuple(RETRY_TIERS)
-"""The shortest delay first."""
+"""All tiers, the shortest delay first."""
 SOON: Final = TIERS[0]
-"""For what is only busy: nothing failed."""
+"""The tier while a provider is only busy and nothing failed."""
 
 
 def tier_after(failures: int) -> str:
-    """The tier after so many failures; the last one for any further failure."""
+    """The tier after this number of failures. Further failures get the last tier."""
     return TIERS[min(max(failures, 1), len(TIERS)) - 1]

@@ -1,6 +1,6 @@
-"""One round of a message: what it knows, how it can end, and which intents are being written.
+"""The values of one round: what it knows, how it can end, and which intents are being written.
 
-Rules: values, and one counter. `choose` decides, `attempts` acts, `round_end` ends the round.
+Rules: only values and one counter. `choose` decides, `attempts` acts, `round_end` ends the round.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RoundSettled:
-    """The record is settled and carries these events."""
+    """The record is settled and holds these events."""
 
     state: State
     events: tuple[StoredEvent, ...]
     reason: str
     attempts: int = 0
-    """Provider calls made for the message."""
+    """Number of provider calls for the message."""
 
 
 @dataclass(frozen=True, slots=True)
 class RoundWaits:
-    """The record is `waiting`; its copy must carry `round`."""
+    """The record is `waiting`, and its copy must carry `round`."""
 
     round: int
     failed_rounds: int
-    """Chooses the retry tier: the rounds that count, or the calls so far where none counts."""
+    """Chooses the retry tier: the number of counted rounds, or of calls if no round counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class RoundBlocked:
-    """No candidate can be called now (breaker open, busy): nothing was tried or written."""
+    """No candidate can be called now (breaker open or busy). Nothing was tried or written."""
 
     for_s: float
-    """Seconds until it is worth trying again."""
+    """Seconds until a new try makes sense."""
     lane: bool = True
-    """Whether no message of the lane can be sent now; False: this one alone has no candidate."""
+    """Whether no message of the lane can be sent now; False: only this one has no candidate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +62,19 @@ class RoundOptedOut:
 
 @dataclass(frozen=True, slots=True)
 class ProbeImpossible:
-    """The one provider a probe is about cannot be asked now: nothing was tried in this round."""
+    """The provider that a probe is about cannot be called now. Nothing was tried in this round."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class RoundNotBegun:
-    """The process is draining: nothing more is begun."""
+    """The process is draining and begins nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotAtOnce:
-    """The next candidate has no permit at once, and a proof in memory must not wait for one."""
+    """The next candidate has no free permit, and a proof that is only in memory must not wait."""
 
 
 RoundEnd = (
@@ -89,9 +89,9 @@ RoundEnd = (
 
 
 class PendingIntents:
-    """Versions of intents that are decided and whose POST has not begun.
+    """Snapshot versions of intents that are decided but whose POST has not begun.
 
-    A replica has left a version behind when the oldest one here is newer.
+    A replica no longer sends by a version if the oldest one here is newer.
     """
 
     def __init__(self) -> None:
@@ -109,22 +109,22 @@ class PendingIntents:
                 del self._versions[version]
 
     def oldest(self) -> int | None:
-        """Oldest version of any intent not yet sent; None: there is none."""
+        """The oldest version of any intent not yet sent; None: there is none."""
         return min(self._versions, default=None)
 
 
 @dataclass(slots=True)
 class Round:
-    """What one round knows so far."""
+    """The knowledge of one round so far."""
 
     message: Message
     base: Lease | Record | None
-    """What the next intent compares against; None: nothing is stored yet."""
+    """What the next intent is compared with; None: nothing is stored yet."""
     excluded: set[Role]
     refused_by: set[str]
-    """Providers that refused it by the fault of the message or the number, in any round."""
+    """Providers that refused it because of the message or the number, in any round."""
     previous: Finished | None = None
-    """Outcome of the last attempt, not written yet."""
+    """Outcome of the last attempt, if it is not written yet."""
     in_doubt: Attempt | None = None
     """The attempt that may have left."""
     resending: bool = False
@@ -132,9 +132,9 @@ class Round:
     """`sms.unknown` is stored already."""
     began: bool = False
     own_faults_only: bool = True
-    """Every refusal so far would be the same again: its reason is the message or the number."""
+    """Whether every refusal so far is because of the message or the number and so would repeat."""
     passed_over: set[Role] = field(default_factory=set)
-    """Counted as skipped already."""
+    """Providers that are already counted as skipped."""
 
     @property
     def epoch(self) -> int:
@@ -143,7 +143,7 @@ class Round:
 
     @property
     def proof_unwritten(self) -> bool:
-        """Whether memory alone knows that nobody has the message."""
+        """Whether the proof that no provider has the message is only in memory."""
         return self.previous is not None and self.in_doubt is None
 
     @property

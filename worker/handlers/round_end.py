@@ -1,11 +1,11 @@
-"""How a round of a message ends, and what is written of it.
+"""Ends a round of a message and writes its result.
 
 Rules:
-- What every provider refuses for reasons that stay (the number, what the message asks for) fails at
-  once; other proofs are worth another round, within the budget of the lane.
-- While an attempt of the message may have left, the message never settles as anything but
-  `accepted` or `unknown`: no false end is announced.
-- What is learnt after another took the message over is appended to its attempt, never dropped.
+- A message fails at once if every provider refuses it for a lasting reason (the number, or what the
+  message asks for). After other proofs it gets another round, within the budget of the lane.
+- While an attempt of the message may have left, the message settles only as `accepted` or
+  `unknown`, so that no false end is announced.
+- An outcome that comes after another worker took the message over is appended to its attempt.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class RoundEnds:
     # --- nobody is left to try -----------------------------------------------------------
 
     async def nobody_left(self, state: Round, why: NobodyLeft) -> RoundEnd | Record:
-        """End a round in which no further attempt follows."""
+        """End a round that makes no further attempt."""
         if state.waits is not None:
             return RoundWaits(state.waits.round, state.waits.epoch)
         if isinstance(state.base, Lease) and state.previous is not None:
@@ -98,14 +98,14 @@ class RoundEnds:
     async def _hold_or_resend_later(
         self, state: Round, lease: Lease, previous: Finished, why: NobodyLeft
     ) -> RoundEnd | Record:
-        """Hold the message; where a provider is only busy, the record says what comes next."""
+        """Settle as `unknown`. If a provider is only busy, return the record, which may resend."""
         ended = await self.settle_unknown(state, lease, previous)
         if isinstance(ended, RoundSettled) and _unfinished(state, why):
             return await self.messages.look(lease.message_id) or ended
         return ended
 
     def _final(self, state: Round, lease: Lease, why: NobodyLeft, *, counted: bool) -> str:
-        """Why another round makes no sense; empty: it does."""
+        """Why another round makes no sense; empty: it makes sense."""
         if isinstance(why, RoundTooLate):
             return "its life ended"
         if isinstance(why, RoundOptedOut):
@@ -117,13 +117,13 @@ class RoundEnds:
         return "every round failed" if counted and last else ""
 
     def _budget(self, message: Message) -> int:
-        """Rounds; a probe has one: a second would hide what the first found."""
+        """The number of rounds. A probe has one, because a second could hide a failure."""
         return 1 if message.probe is not None else self.budget[message.lane]
 
     # --- an intent that was not acted on -------------------------------------------------
 
     async def withdraw(self, state: Round, lease: Lease) -> RoundEnd | Record:
-        """End a round whose intent came too late to act on. It counts against nobody."""
+        """End a round whose intent came too late. The round counts for no budget or provider."""
         if state.in_doubt is not None:
             return await self.settle_unknown(state, lease, _NOT_CALLED)
         waits = await self.messages.wait(lease, None, counted=False, lane=state.message.lane)
@@ -134,7 +134,7 @@ class RoundEnds:
     async def settle_accepted(
         self, state: Round, lease: Lease, attempt: Attempt, finished: Finished
     ) -> RoundEnd | Record:
-        """A provider took the message."""
+        """Settle the message as `accepted`: a provider took it."""
         duplicate = attempt.resend
         event = message_events.sent(
             state.message, attempt, finished, self.clock.now(), possible_duplicate=duplicate
@@ -145,7 +145,7 @@ class RoundEnds:
     async def settle_failed(
         self, state: Round, lease: Lease, finished: Finished, why: str
     ) -> RoundEnd | Record:
-        """Give the message up; where an attempt may have left, hold it instead."""
+        """Settle the message as `failed`, or as `unknown` if an attempt may have left."""
         if state.in_doubt is not None:
             return await self.settle_unknown(state, lease, finished)
         detail = finished.outcome.reason if not isinstance(finished.outcome, Accepted) else ""
@@ -165,7 +165,7 @@ class RoundEnds:
     async def settle_unknown(
         self, state: Round, lease: Lease, finished: Finished
     ) -> RoundEnd | Record:
-        """Hold the message: a provider may have taken it."""
+        """Settle the message as `unknown`: a provider may have taken it."""
         in_doubt = state.in_doubt
         reason = f"{in_doubt.provider if in_doubt else lease.provider} may have taken it"
         events: tuple[StoredEvent, ...] = ()
@@ -186,20 +186,20 @@ class RoundEnds:
     async def lost(
         self, base: Lease | Record | None, finished: Finished | None, stands: Record
     ) -> Record:
-        """Another holds the message now: append what we learnt too late to its attempt."""
+        """Append an outcome that came too late, because another worker has the message now."""
         if isinstance(base, Lease) and finished is not None:
             await self.messages.late(base, finished)
         return stands
 
 
 def _left_out(state: Round, why: Route) -> list[Role]:
-    """Roles whose breaker or limits kept them from being asked: the next round may ask them."""
+    """Roles not called because of their breaker or limits. The next round may call them."""
     return [role for role in (*why.skipped, *why.busy) if role not in state.excluded]
 
 
 def _unfinished(state: Round, why: NobodyLeft) -> bool:
-    """Whether a candidate of this round is left for later, so that the round does not count."""
-    if state.message.probe is not None:  # it is about one provider only
+    """Whether a candidate of this round is left for later. Such a round does not count."""
+    if state.message.probe is not None:  # a probe has no other candidate
         return False
     if isinstance(why, Route):
         return any(role not in state.excluded for role in why.busy)

@@ -1,7 +1,7 @@
-"""One task a message id in this process.
+"""Allows one task for each message id in this process.
 
-Rules: a second delivery of an id waits for the first instead of racing it; nothing here outlives
-the task that holds it.
+Rules: a second delivery of an id waits until the first is done. An id is free again when its task
+ends.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 
 class Running:
-    """Message ids that a task of this process holds."""
+    """The message ids that tasks of this process work on."""
 
     def __init__(self) -> None:
         self._held: dict[str, asyncio.Event] = {}
 
     def __contains__(self, message_id: str) -> bool:
-        """Whether somebody here holds it."""
+        """Whether a task of this process works on it."""
         return message_id in self._held
 
     @contextmanager
     def hold(self, message_id: str) -> Iterator[None]:
-        """Hold an id; must be free."""
+        """Reserve an id, which must be free, for the duration of the block."""
         self._held[message_id] = done = asyncio.Event()
         try:
             yield
@@ -35,6 +35,6 @@ class Running:
             done.set()
 
     async def ended(self, message_id: str) -> None:
-        """Wait until nobody holds it."""
+        """Wait until the id is free."""
         while (held := self._held.get(message_id)) is not None:
             await held.wait()

@@ -1,12 +1,12 @@
-"""The life of a message: what one delivery of a `SendSms` does.
+"""Handles one delivery of a `SendSms`.
 
     decode -> (look) -> act by the table (`domain.messages.delivery_action`) -> settle (`settle`)
 
 Rules:
-- A fresh delivery learns from its own insert whether there is a record; a redelivered or retried
-  one looks first.
-- A write that loses against another returns the record that stands; the delivery looks at that.
-- One task of this process holds a message id. A second delivery waits for that task.
+- The insert of a fresh delivery shows whether there is a record. A redelivered or retried command
+  reads the record first.
+- A write that loses against another returns the stored record, and the delivery acts on that.
+- One task of this process works on a message id. A second delivery waits for that task.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class SendHandler:
     Args:
         messages: the records.
         hybrid: tries providers.
-        settler: settles deliveries; its decoder understands commands.
-        lanes: paused while no provider takes more.
+        settler: settles deliveries; its decoder decodes commands.
+        lanes: the consumers of the lanes, paused while no provider takes more.
         clock: time.
     """
 
@@ -65,11 +65,11 @@ class SendHandler:
     running: Running = field(default_factory=Running)
 
     async def __call__(self, incoming: Incoming) -> Settlement:
-        """Handle one delivery to its settlement."""
+        """Handle one delivery and return its settlement."""
         understood = self.settler.decoder.decode(incoming, self.clock.now())
         if isinstance(understood, Refusal):
             return await self.settler.refuse(incoming, understood)
-        if understood.id != incoming.message_id:  # else it is bound already
+        if understood.id != incoming.message_id:  # otherwise a wrapper has bound it already
             structlog.contextvars.bind_contextvars(message_id=understood.id)
         looked = incoming.redelivered or is_copy(incoming)
         while understood.id in self.running:
@@ -82,7 +82,7 @@ class SendHandler:
     async def _deliver(
         self, incoming: Incoming, message: Message, record: Record | None
     ) -> Settlement:
-        """Act by the table until the delivery is settled; a write that lost looks again."""
+        """Act by the table until the delivery is settled; after a lost write, look again."""
         while True:
             if record is not None:
                 if record.fingerprint != message.fingerprint:
@@ -152,7 +152,7 @@ class SendHandler:
         return await self.settler.park(incoming, SOON, carried(incoming, Header.ROUND))
 
     async def _declare_unknown(self, record: Record) -> Record:
-        """Let a record be `unknown` whose holder is gone; whoever finds it first does so."""
+        """Settle a record as `unknown` whose holder is gone. The first finder does so."""
         event = caller_gone(record, self.clock.now())
         stands = await self.messages.declare_unknown(record, (event,))
         if stands is not None:
@@ -161,7 +161,7 @@ class SendHandler:
 
 
 def _untold(record: Record | None, new: tuple[StoredEvent, ...]) -> tuple[StoredEvent, ...]:
-    """What a resend tells: that the first attempt was unknown comes before what followed."""
+    """The events of a resend: `sms.unknown` of the first attempt precedes what followed."""
     if record is None or record.state is not State.UNKNOWN:
         return new
     return record.events + tuple(event for event in new if event not in record.events)

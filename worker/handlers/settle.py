@@ -1,10 +1,10 @@
-"""How a delivered command is settled: told, parked, refused, or put among the dead letters.
+"""Settles a delivered command: announces its end, parks it, refuses it, or makes a dead letter.
 
 Rules:
-- Record before events, events confirmed before the dead letter, all before the acknowledgement.
-- Every end of a message goes through the store's compare-and-set. Who loses looks again.
-- A record that waits for a copy which can no longer be understood, or is understood otherwise, ends
-  with that copy: nobody else comes for it before its life is over.
+- The order is: record, then events until confirmed, then dead letter, then acknowledgement.
+- Every end of a message is a compare-and-set in the store. If it loses, the caller looks again.
+- If the copy a record waits for can no longer be read, or now reads differently, the record ends
+  with that copy. Otherwise it would wait until its life is over.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from worker.ports.messages import Messages
 
 _DEAD: Final = frozenset({State.FAILED, State.REJECTED, State.EXPIRED})
-"""States whose command goes to `sms.dead` as well."""
+"""Final states whose command also goes to `sms.dead`."""
 _log = structlog.get_logger(__name__)
 
 
@@ -40,7 +40,7 @@ class Settler:
     """Settles deliveries of commands.
 
     Args:
-        decoder: bytes -> message.
+        decoder: decodes bytes into a message.
         messages: the records.
         announcer: publishes stored events.
         publisher: retry copies and dead letters.
@@ -53,7 +53,7 @@ class Settler:
     publisher: Publisher
     clock: Clock
 
-    # --- by a record that is written -----------------------------------------------------
+    # --- the record is written -----------------------------------------------------------
 
     async def settled(
         self,
@@ -65,25 +65,25 @@ class Settler:
         *,
         attempts: int,
     ) -> Settlement:
-        """Publish the stored events, and put the command of a bad end among the dead letters."""
+        """Publish the stored events; after a bad end, put the command among the dead letters."""
         await self.announcer.announce(
             message.id, events, message.correlation_id, message.traceparent
         )
-        if state in _DEAD and message.probe is None:  # a probe is of no use any more
+        if state in _DEAD and message.probe is None:  # an ended probe has no further use
             return await self.dead(incoming, f"{state}: {reason}", attempts)
         return Settlement.ACK
 
     async def announce_again(
         self, incoming: Incoming, message: Message, record: Record
     ) -> Settlement:
-        """Publish what is stored once more: same events, same ids."""
+        """Publish the stored events once more, with the same ids."""
         reason = "settled before; announced again"
         return await self.settled(
             incoming, message, record.state, record.events, reason, attempts=record.epoch
         )
 
     async def park(self, incoming: Incoming, tier: str, round_: int) -> Settlement:
-        """Let a copy of the command come back from a retry tier."""
+        """Park a copy of the command in a retry tier, from which it comes back."""
         headers = copy_headers(self.decoder.key, incoming, round_, self.clock.now())
         await self.publisher.park(incoming, tier, headers)
         return Settlement.ACK
@@ -101,7 +101,7 @@ class Settler:
         _log.info("dead letter", reason=reason, queue=incoming.queue)
         return Settlement.ACK
 
-    # --- without another call ------------------------------------------------------------
+    # --- no further provider call --------------------------------------------------------
 
     async def close(
         self,
@@ -111,7 +111,7 @@ class Settler:
         state: State,
         reason: str,
     ) -> Settlement | Record:
-        """End a message by the same writes as an intent; a Record: that one stands instead."""
+        """End a message by compare-and-set; a Record: our write lost, this record is stored."""
         if record is not None and record.state is State.UNKNOWN:
             return await self.announce_again(incoming, message, record)
         now = self.clock.now()
@@ -129,20 +129,20 @@ class Settler:
         return await self.settled(incoming, message, state, events, reason, attempts=attempts)
 
     async def give_up(self, incoming: Incoming, reason: str) -> Settlement:
-        """End a delivery our own code keeps failing on."""
+        """Give up a delivery on which our own code keeps failing."""
         return await self.conclude(incoming, State.FAILED, reason, waiting=True)
 
     async def conclude(
         self, incoming: Incoming, state: State, reason: str, *, waiting: bool = False
     ) -> Settlement:
-        """End a delivery from outside the ordinary course: by its record if nobody holds that.
+        """End a delivery outside the usual course, together with its record if that is free.
 
         Args:
             incoming: the delivery.
-            state: how a message ends that has no record.
+            state: the final state of a message without a record.
             reason: for event and dead letter.
-            waiting: whether a `waiting` record may be ended too, though its copy may be on its way.
-                Where the delivery is that very copy, nobody else will go on: it is ended anyhow.
+            waiting: whether a `waiting` record may be ended although its copy may be on its way. If
+                the delivery is that copy, the record is ended in any case.
         """
         understood = self.decoder.decode(incoming, self.clock.now())
         if isinstance(understood, Refusal):
@@ -157,24 +157,24 @@ class Settler:
                 return ended
         return await self.dead(incoming, reason, record.epoch if record else None)
 
-    # --- commands nobody will process ----------------------------------------------------
+    # --- refused commands ----------------------------------------------------------------
 
     async def refuse(
         self, incoming: Incoming, refusal: Refusal, message: Message | None = None
     ) -> Settlement:
-        """Refuse a command: an event where its id is new, and the bytes to `sms.dead`.
+        """Refuse a command: publish an event if its id is new, and put it into `sms.dead`.
 
         Args:
             incoming: the delivery.
-            refusal: why.
-            message: what it asks for, where it could be understood all the same.
+            refusal: the reason.
+            message: the decoded command, if it could be decoded.
         """
         if refusal.message_id is not None:
             await self._reject(refusal.message_id, refusal, incoming, message)
         return await self.dead(incoming, refusal.in_words(), None)
 
     async def conflict(self, incoming: Incoming, record: Record) -> Settlement:
-        """Refuse a command whose id belongs to a message with other content."""
+        """Refuse a command whose id belongs to a message with different content."""
         if not is_copy_of(incoming, record):
             return await self.dead(incoming, "id conflict: same id, other content", None)
         reason = "its copy reads otherwise than the first delivery did: settings were changed"
@@ -192,12 +192,12 @@ class Settler:
             events: tuple[StoredEvent, ...] = (event,)
         elif is_copy_of(incoming, stands):
             events = await self._refused_copy(stands, refusal)
-        else:  # a redelivery of this very command, or another's id: that one is untouched
+        else:  # a redelivery, or the id of another message: its record stays as it is
             events = stands.events if stands.state is State.REJECTED else ()
         await self.announcer.announce(message_id, events, incoming.correlation_id)
 
     async def _refused_copy(self, record: Record, refusal: Refusal) -> tuple[StoredEvent, ...]:
-        """End the record that waits for a copy we no longer take; returns what is to be told."""
+        """End the record whose copy is refused; returns the events to publish."""
         if record.state in _DEAD:
             return record.events
         if record.state is not State.WAITING:

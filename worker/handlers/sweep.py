@@ -1,14 +1,14 @@
-"""The sweeper: what has to be done though no delivery comes for it any more.
+"""The sweeper: finishes records and reports for which no delivery comes any more.
 
 Rules:
-- Only a delivered command sends, so the sweeper never calls a provider. Every change it makes is
-  the same compare-and-set a delivery would make, so any number of sweepers agree.
-- After the store was away, it waits for the time of one lease before it judges leases: their
-  holders could not write.
-- While the broker takes nothing, and soon after, it announces nothing again: the first publisher
+- Only a delivered command sends, so the sweeper never calls a provider. Each of its changes is the
+  same compare-and-set that a delivery would make, so several sweepers do not conflict.
+- After an outage of the store, it waits for the time of one lease before it judges leases, because
+  their holders could not write.
+- While the broker takes nothing, and soon after, it announces nothing again. The first publisher
   still waits for the confirm, and every sweeper would publish another copy.
-- A record that waits for a copy ends when its life is over and no copy came: the copy may be lost.
-  Its body goes to `sms.dead` only if the copy comes after all.
+- A waiting record ends when its life is over and its copy did not come, because the copy may be
+  lost. Its body goes to `sms.dead` only if the copy comes later.
 """
 
 from __future__ import annotations
@@ -40,30 +40,30 @@ if TYPE_CHECKING:
 
 EVERY_S: Final = 2.0
 TRANSACTIONAL_LATER_S: Final = 10.0
-"""For so long a transactional record is left to its redelivery, which may still resend."""
+"""How long a transactional record is left to its redelivery, which may still resend."""
 CONFIRM_LATER_S: Final = 10.0
-"""Age after which an unconfirmed event is published again."""
+"""The age after which an unconfirmed event is published again."""
 WAITING_LATER_S: Final = 60.0
-"""For so long after the end of its life a waiting record is left to its copy."""
+"""How long after the end of its life a waiting record is left to its copy."""
 MATCH_EVERY_S: Final = 0.5
 _log = structlog.get_logger(__name__)
 
 
 class Sweeper:
-    """A service that looks at what is due.
+    """A service that handles whatever is due.
 
     Args:
-        due: what is due.
-        messages: for the transitions to `unknown` and to an end.
-        reports: orphans.
+        due: finds the records that are due.
+        messages: writes the transitions to `unknown` and to a final state.
+        reports: finds unmatched reports.
         matcher: matches them.
         announcer: publishes stored events.
-        meter: takes judgements of delivery.
-        reporting: providers that give delivery reports; others are not judged.
+        meter: counts whether accepted messages were delivered.
+        reporting: providers that send delivery reports; others are not judged.
         clock: time.
-        background: runs the loops; their death ends the process.
-        lease_s: wait after an outage of the store.
-        references: of attempts just accepted, whose reports may have come before.
+        background: runs the loops; if one dies, the process ends.
+        lease_s: how long leases are left alone after an outage of the store.
+        references: references of attempts just accepted, whose reports may have come earlier.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Sweeper:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Begin to sweep. Leases are left alone at first, as after an outage."""
+        """Start to sweep. Leases are left alone at first, as after an outage."""
         self.store_was_away()
         self._tasks = {
             self._background.spawn(self._every(EVERY_S, self.sweep), "sweeper"),
@@ -104,10 +104,10 @@ class Sweeper:
         }
 
     async def drain(self) -> None:
-        """Nothing to do: whatever is left undone is due for the next sweeper."""
+        """Do nothing: the next sweeper finds whatever is left."""
 
     async def stop(self) -> None:
-        """End. Idempotent."""
+        """Stop the loops. Idempotent."""
         await cancel_all(self._tasks)
         self._tasks = set()
 
@@ -118,7 +118,7 @@ class Sweeper:
     def broker_blocked(self, blocked: bool) -> None:  # noqa: FBT001 - `BrokerConnection.on_blocked` hands it
         """Announce nothing again while the broker takes nothing, nor soon after.
 
-        Whoever published it first still waits for the confirm, and comes first.
+        The first publisher still waits for the confirm and publishes first.
         """
         later = float("inf") if blocked else CONFIRM_LATER_S
         self._announce_from = self._clock.monotonic() + later
@@ -131,7 +131,7 @@ class Sweeper:
                 await self._matcher.match(stored)
 
     async def sweep(self) -> None:
-        """Look at everything once. Raises `StoreUnavailable`."""
+        """Handle everything that is due once. Raises `StoreUnavailable`."""
         if self._clock.monotonic() >= self._judge_leases_from:
             await self._leases()
         if self._clock.monotonic() >= self._announce_from:
@@ -147,7 +147,7 @@ class Sweeper:
             await self._unreported(record)
 
     async def _announce_again(self) -> None:
-        """Publish events nobody confirmed; stop where that takes long, for the list is old then."""
+        """Publish unconfirmed events again; stop if it takes long, as the list is outdated then."""
         for record, events in await self._due.unannounced(older_s=CONFIRM_LATER_S):
             began = self._clock.monotonic()
             await self._announcer.announce(
@@ -164,7 +164,11 @@ class Sweeper:
         for record in dead:
             event = caller_gone(record, self._clock.now())
             if await self._messages.declare_unknown(record, (event,)) is None:
-                _log.warning("lease dead", message_id=record.id, lane=str(record.lane))
+                _log.warning(
+                    "the lease ended without an outcome",
+                    message_id=record.id,
+                    lane=str(record.lane),
+                )
                 await self._announcer.announce(
                     record.id, (event,), record.correlation_id, record.traceparent
                 )
@@ -173,7 +177,9 @@ class Sweeper:
         state, reason = too_late(record)
         state, events = end_of(record, state, reason, self._clock.now())
         if await self._messages.close(record, state, events) is None:
-            _log.warning("its copy never came", message_id=record.id, state=str(state))
+            _log.warning(
+                "the copy of a waiting record never came", message_id=record.id, state=str(state)
+            )
             await self._announcer.announce(
                 record.id, events, record.correlation_id, record.traceparent
             )
@@ -209,7 +215,7 @@ class Sweeper:
             try:
                 await work()
             except StoreUnavailable as error:
-                _log.warning("not swept", error=str(error))
+                _log.warning("sweep failed", error=str(error))
                 self.store_was_away()
 
 

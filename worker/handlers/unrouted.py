@@ -1,8 +1,8 @@
-"""Commands the broker could not route: no queue is bound to their key.
+"""Handles commands the broker could not route, because no queue is bound to their key.
 
-Rules: nobody processes them, whatever they say; the reason names the key. They go to `sms.dead`,
-where `dead replay` can give them a lane. Where their id is new, an event `sms.rejected` tells so.
-That event is stored in a record, so that a redelivery announces the same event.
+Rules: such a command is refused whatever its content, and the reason names the key. It goes to
+`sms.dead`, where `dead replay` can give it a lane. If its id is new, an event `sms.rejected` is
+published. That event is stored in a record, so that a redelivery announces the same event.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class UnroutedHandler:
     settler: Settler
 
     async def __call__(self, incoming: Incoming) -> Settlement:
-        """Handle one command to its settlement."""
+        """Handle one command and return its settlement."""
         key = problems.key(incoming.routing_key) or "(empty)"
         wrong = problems.problem("routing key", _EXPECTED, key)
         reason = f"no such key: {key}"

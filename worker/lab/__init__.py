@@ -1,1 +1,1 @@
-"""What runs beside the worker on one machine: simulated providers, the local stack, the demo."""
+"""Tools that run beside the worker on one machine: simulated providers, local stack, demo."""

@@ -1,1 +1,1 @@
-"""What is measured, and the services that look at it."""
+"""Services that measure both providers and watch the figures."""

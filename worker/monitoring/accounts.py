@@ -1,6 +1,6 @@
-"""Watches the provider accounts: reachable, authenticated, enough balance.
+"""Checks that provider accounts are reachable, accept our login, and have enough balance.
 
-Rules: asks the provider's own account call, never by sending; tells what changed, not what stays.
+Rules: it uses the provider's account call and never sends a message. It reports changes only.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class AccountWatch(Loop):
 
     Args:
         providers: adapters.
-        low_balance: by provider id, the balance below which a person must know.
-        alerts: told what begins and ends.
-        interval_s: seconds between checks; asked anew each time.
+        low_balance: by provider id, the balance below which an alert is raised.
+        alerts: raises and resolves alerts.
+        interval_s: returns the seconds until the next check.
         background: runs the loop.
     """
 

@@ -1,7 +1,8 @@
-"""What people are told of automation: what it holds for, what it did, and that it cannot look.
+"""Alerts about automation: what it holds for, what it did, and that it cannot see the outcomes.
 
-Rules: every replica alerts what the state and the checkpoint say, under one id, so that nothing is
-lost with the replica that decided. A way down is told once a process, and no more after `NEWS`.
+Rules: every replica raises the alerts that follow from state and checkpoint, with the same id, so
+that no alert is lost with the replica that decided. Each process reports a rollback once, and not
+if it is older than `NEWS`.
 """
 
 from __future__ import annotations
@@ -27,17 +28,17 @@ if TYPE_CHECKING:
     from worker.ports.clock import Clock
 
 NEWS: Final = timedelta(hours=1)
-"""A replica that starts later than that tells no more of what automation did."""
+"""Age from which a replica no longer reports an action of automation."""
 BLIND_S: Final = 60.0
 NAMESPACE: Final = uuid.UUID("6f0f7a39-1d0c-5d58-9d1e-8f0f4a4f1b52")
-"""Of ids that every replica makes the same."""
+"""Namespace of ids that are the same on every replica."""
 _CODE_OF: Final = {
     hold_reason: code
     for hold_reason in HoldReason
     for code in AlertCode
     if str(code) == str(hold_reason) and hold_reason is not HoldReason.ACCOUNT
 }
-"""A fault of the account is alerted at once by the replica that was told of it."""
+"""Alert code of each hold reason, except an account fault: the replica that got it alerts it."""
 _STATUS: Final = "sms-worker ctl status"
 _SUGGESTED: Final = {
     HoldReason.ROLLBACK_WANTED: "sms-worker ctl rollback",
@@ -50,7 +51,7 @@ class AutomationAlerts:
     """Alerts of the monitor.
 
     Args:
-        alerts: of this process.
+        alerts: takes the alerts of this process.
         clock: time.
     """
 
@@ -61,12 +62,12 @@ class AutomationAlerts:
         self._looked = clock.monotonic()
 
     def looked(self) -> None:
-        """The outcomes could be looked at."""
+        """Note that the outcomes could be read."""
         self._looked = self._clock.monotonic()
         self._alerts.resolve(AlertCode.MONITOR_BLIND, "the outcomes are looked at again")
 
     def missed(self, why: str) -> None:
-        """A look came to nothing; after a minute of such looks somebody must know."""
+        """Note that the outcomes could not be read. After a minute of that, raise an alert."""
         _log.warning("no evidence: the store is away", error=why)
         if self._clock.monotonic() - self._looked > BLIND_S:
             text = (
@@ -75,7 +76,7 @@ class AutomationAlerts:
             self._alerts.raise_alert(AlertCode.MONITOR_BLIND, text)
 
     def holds(self, last: Checkpoint | None) -> None:
-        """Alert what automation holds for, and resolve what it holds for no more."""
+        """Raise the alert for the reason of a hold, and resolve those of other reasons."""
         if last is None:
             return
         for hold_reason, code in _CODE_OF.items():
@@ -90,11 +91,11 @@ class AutomationAlerts:
             )
 
     def went_up(self, text: str) -> None:
-        """Automation moved up, or proposes to."""
+        """Report that automation moved up or proposes a move."""
         self._alerts.event(AlertCode.STATE, text, suggested_command=_STATUS)
 
     def went_down(self, state: Snapshot, figures: dict[str, str] | None = None) -> None:
-        """Tell of a way down that the state says automation took, unless it was told."""
+        """Report an automatic rollback that is in the state, unless it was reported."""
         downs = state.automatic_downs
         if not downs or state.since != downs[-1] or self._told_of == state.since:
             return

@@ -1,7 +1,7 @@
-"""Entries of the control log that automation makes.
+"""Makes the control log entries of automation.
 
-Rules: an entry has the same command id on every replica that would make it. It keeps all that the
-decision was made on, so that it can be made again.
+Rules: an entry has the same command id on every replica that could make it. It stores all data of
+the decision, so that the decision can be re-run.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def decided(
     automatic: AutomaticDecision, made: Checkpoint, inputs: Inputs, number: int, state: Snapshot
 ) -> LogEntry:
-    """The entry of a decision."""
+    """Make the entry of a decision."""
     decision = automatic.decision
     ident = str(uuid.uuid5(NAMESPACE, f"{state.lineage} {made.tick} {automatic.name}"))
     return LogEntry(
@@ -50,7 +50,7 @@ def decided(
 
 
 def begun_anew(older: int, made: Checkpoint, number: int, state: Snapshot) -> LogEntry:
-    """The entry that says why all that was proved is to be proved again."""
+    """Make the entry that says why all proofs start again."""
     text = f"the evidence begins anew: it is method {evidence.METHOD} now, and was {older}"
     ident = str(uuid.uuid5(NAMESPACE, f"{state.lineage} {made.tick} anew"))
     return LogEntry(

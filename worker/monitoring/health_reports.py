@@ -1,7 +1,7 @@
-"""Health and comparison over a period: published each health interval, answered on request.
+"""Makes health reports and the comparison of a period, for each health interval and on request.
 
-Rules: one read of the store for both providers; whoever asks and whoever listens gets the same
-figures in the same shape. Figures are rounded at the edge (`shown`), and nowhere else.
+Rules: one read of the store serves both providers. Queries and events have the same figures in the
+same form. Figures are rounded only where they leave the worker (`shown`).
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     SumsOf = Callable[[Sequence[str], datetime, datetime], Awaitable[Mapping[str, Tally]]]
 
 LEAST_HOURS: Final = 1.0
-"""Length of the period that is published; a longer health interval makes it longer."""
+"""The shortest period that is published. A longer health interval is used as the period."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Period:
-    """Both reports of a period."""
+    """The health reports of both providers over a period."""
 
     at: datetime
     hours: float
@@ -47,24 +47,24 @@ class _Period:
 
     @property
     def since(self) -> datetime:
-        """Where it begins; it ends at `at`."""
+        """The start of the period, which ends at `at`."""
         return self.at - timedelta(hours=self.hours)
 
     @property
     def providers(self) -> dict[str, wire.ProviderHealth]:
-        """As published."""
+        """The published form."""
         return {each.subject.provider: _provider(each) for each in (self.target, self.legacy)}
 
 
 @dataclass(frozen=True, slots=True)
 class Reporting:
-    """Makes reports of both providers.
+    """Makes the health reports of both providers.
 
     Args:
-        sums: of providers by id over [since, until). Raises `StoreUnavailable`.
-        target: whom reports are about; so is `legacy`.
-        snapshots: what is in force: thresholds, requirements, interval.
-        broadcast: takes `metric.health` and `metric.comparison`.
+        sums: returns the sums of providers by id over [since, until). Raises `StoreUnavailable`.
+        target: one of the two providers of the reports; the other is `legacy`.
+        snapshots: the state in force, with thresholds, requirements and interval.
+        broadcast: publishes `metric.health` and `metric.comparison`.
         clock: time.
     """
 
@@ -76,19 +76,19 @@ class Reporting:
     clock: Clock
 
     async def health(self, hours: float) -> wire.HealthMetric:
-        """Both providers over the last hours.
+        """The reports of both providers over the last hours.
 
         Raises:
-            StoreUnavailable: the store did not answer, or nothing is in force yet.
+            StoreUnavailable: the store did not answer, or no state is in force yet.
         """
         return _health(await self._period(hours))
 
     async def comparison(self, hours: float) -> wire.ComparisonMetric:
-        """Target and legacy side by side over the last hours. Raises as `health`."""
+        """Compare target and legacy over the last hours. Raises as `health`."""
         return _comparison(await self._period(hours))
 
     async def publish(self) -> None:
-        """Publish both for the last hour, or the last health interval. Raises as `health`."""
+        """Publish both for the last hour or the last health interval. Raises as `health`."""
         interval = self._state().flags.migration.health_interval_min / 60
         period = await self._period(max(LEAST_HOURS, interval))
         for metric in (_health(period), _comparison(period)):
@@ -98,9 +98,9 @@ class Reporting:
         state, now = self._state(), self.clock.now()
         both = (self.target, self.legacy)
         ids = [subject.provider for subject in both]
-        found = await self.sums(ids, now - timedelta(hours=hours), now)
+        tallies = await self.sums(ids, now - timedelta(hours=hours), now)
         target, legacy = (
-            report(subject, found[subject.provider], bounds_of(state, subject.role))
+            report(subject, tallies[subject.provider], bounds_of(state, subject.role))
             for subject in both
         )
         return _Period(now, hours, target, legacy)
@@ -123,7 +123,7 @@ def _health(period: _Period) -> wire.HealthMetric:
 
 
 def _comparison(period: _Period) -> wire.ComparisonMetric:
-    found = compare(period.target, period.legacy)
+    comparison = compare(period.target, period.legacy)
     return wire.ComparisonMetric(
         at=period.at,
         since=period.since,
@@ -132,38 +132,38 @@ def _comparison(period: _Period) -> wire.ComparisonMetric:
         target=period.target.subject.provider,
         legacy=period.legacy.subject.provider,
         providers=period.providers,
-        difference=_differences(found),
-        savings=_savings(found.savings) if found.savings else None,
-        savings_unknown=found.savings_unknown,
+        difference=_differences(comparison),
+        savings=_savings(comparison.savings) if comparison.savings else None,
+        savings_unknown=comparison.savings_unknown,
     )
 
 
-def _provider(found: HealthReport) -> wire.ProviderHealth:
-    figures, validation = found.figures, found.validation
+def _provider(health: HealthReport) -> wire.ProviderHealth:
+    figures, validation = health.figures, health.validation
     return wire.ProviderHealth(
-        role=found.subject.role.value,
-        attempts=found.attempts,
-        accepted=found.accepted,
-        refused=found.refused,
-        wrong_recipient=found.wrong_recipient,
-        wrong_message=found.wrong_message,
+        role=health.subject.role.value,
+        attempts=health.attempts,
+        accepted=health.accepted,
+        refused=health.refused,
+        wrong_recipient=health.wrong_recipient,
+        wrong_message=health.wrong_message,
         success_rate=_rate(figures.success),
         error_rate=_rate(figures.error),
         errors_by_class=wire.ErrorsByClass(**figures.errors_by_class),
-        fallback_rate=_rate(found.fallback),
+        fallback_rate=_rate(health.fallback),
         p50_ms=shown_time(figures.p50_ms),
         p95_ms=shown_time(figures.p95_ms),
         p99_ms=shown_time(figures.p99_ms),
         mean_ms=shown_time(figures.mean_ms),
-        delivery_rate=_rate(found.delivery) if found.delivery else None,
-        segments=found.segments,
-        cost={currency: _cost(price) for currency, price in found.prices.items()},
+        delivery_rate=_rate(health.delivery) if health.delivery else None,
+        segments=health.segments,
+        cost={currency: _cost(price) for currency, price in health.prices.items()},
         validation=wire.ValidationHealth(
             success_rate=_rate(validation.success),
             delivery_rate=_rate(validation.delivery) if validation.delivery else None,
         ),
-        issues=found.issues,
-        missing=found.missing,
+        issues=health.issues,
+        missing=health.missing,
     )
 
 
@@ -188,15 +188,15 @@ def _cost(price: Price) -> wire.MessageCost:
     )
 
 
-def _differences(found: Comparison) -> wire.Differences:
+def _differences(comparison: Comparison) -> wire.Differences:
     return wire.Differences(
-        success_rate=_points(found.success),
-        error_rate=_points(found.error),
-        delivery_rate=_points(found.delivery),
-        p50_ms=shown_time(found.p50_ms),
-        p95_ms=shown_time(found.p95_ms),
-        p99_ms=shown_time(found.p99_ms),
-        mean_ms=shown_time(found.mean_ms),
+        success_rate=_points(comparison.success),
+        error_rate=_points(comparison.error),
+        delivery_rate=_points(comparison.delivery),
+        p50_ms=shown_time(comparison.p50_ms),
+        p95_ms=shown_time(comparison.p95_ms),
+        p99_ms=shown_time(comparison.p99_ms),
+        mean_ms=shown_time(comparison.mean_ms),
         cost={
             currency: wire.CostDifference(
                 per_message=shown_money(each.per_message),
@@ -204,24 +204,26 @@ def _differences(found: Comparison) -> wire.Differences:
                 if each.per_delivered is None
                 else shown_money(each.per_delivered),
             )
-            for currency, each in found.prices.items()
+            for currency, each in comparison.prices.items()
         },
     )
 
 
-def _points(found: Difference | None) -> wire.RateDifference | None:
-    if found is None:
+def _points(difference: Difference | None) -> wire.RateDifference | None:
+    if difference is None:
         return None
     return wire.RateDifference(
-        points=rounded(found.points), low=rounded(found.low), high=rounded(found.high)
+        points=rounded(difference.points),
+        low=rounded(difference.low),
+        high=rounded(difference.high),
     )
 
 
-def _savings(found: Savings) -> wire.CostSavings:
+def _savings(savings: Savings) -> wire.CostSavings:
     return wire.CostSavings(
-        currency=found.currency,
-        messages=found.messages,
-        per_message=shown_money(found.per_message),
-        actual=shown_money(found.actual),
-        projected=shown_money(found.projected),
+        currency=savings.currency,
+        messages=savings.messages,
+        per_message=shown_money(savings.per_message),
+        actual=shown_money(savings.actual),
+        projected=shown_money(savings.projected),
     )

@@ -1,8 +1,8 @@
-"""What gates and queries measure: sums over the slots of all replicas, read as figures.
+"""Measures figures for gates and queries, from sums over the slots of all replicas.
 
-Rules: a sum over slots, so that its cost depends on the period and never on the traffic. Rates are
-in per cent and absent where nothing was counted: silence is no figure. What counts as error is
-decided in `domain.figures.tally`.
+Rules: the cost of a sum over slots depends on the period and never on the traffic. Rates are in per
+cent. Without any counts a rate is absent, because silence is no figure. `domain.figures.tally`
+decides what counts as an error.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ if TYPE_CHECKING:
 
 CHECK_WITHIN_S: Final = 5.0
 LATELY: Final = timedelta(minutes=10)
-"""What "the present rate" is measured over."""
+"""The period over which "the present rate" is measured."""
 _ENOUGH: Final = 20
-"""Outcomes in that time, fewer of which show no rate."""
+"""The least outcomes in that period for a present rate."""
 
 
 class Measuring:
@@ -58,11 +58,11 @@ class Measuring:
 
     Args:
         slots: sums of every replica.
-        target: asked for its account where nothing can have been measured yet.
-        legacy: what it is compared with.
+        target: the target; its account is checked if nothing can have been measured yet.
+        legacy: the provider it is compared with.
         clock: time.
-        evidence_of: evidence by lineage.
-        delivery_age_s: when an accepted message is judged, seconds.
+        evidence_of: returns the evidence of a lineage.
+        delivery_age_s: the delivery age of accepted messages, seconds.
     """
 
     def __init__(
@@ -83,13 +83,13 @@ class Measuring:
         self._clock = clock
 
     async def since_change(self, state: Snapshot) -> Measures:
-        """The target since the present percentage began. Raises `StoreUnavailable`."""
+        """Figures of the target since the present percentage began. Raises `StoreUnavailable`."""
         if share(state) == 0:
             return await self._account()
         now = self._clock.now()
         since = state.since or now
         tally = await self._tally(self._target.id, since)
-        # What is judged earlier than that was accepted at the percentage before.
+        # Messages judged before that were accepted at the previous percentage.
         judged = await self._tally(self._target.id, min(since + self._age, now))
         of_late = max(since, now - LATELY)
         lately = await self._tally(self._target.id, of_late)
@@ -107,14 +107,15 @@ class Measuring:
         )
 
     async def window(self, state: Snapshot, counts_from: datetime | None) -> Window:
-        """The target of late, for the policy `threshold`. Raises `StoreUnavailable`.
+        """Recent figures of the target, for the policy `threshold`. Raises `StoreUnavailable`.
 
-        Never further back than the present percentage: what was acted on is not acted on again. Nor
-        is what came of calls that began before they count, which may take its time.
+        They never reach back before the present percentage, because outcomes from before a rollback
+        must not cause a second one. Late outcomes of calls that began before `counts_from` do not
+        count either.
 
         Args:
-            state: in force.
-            counts_from: when a tick saw that outcomes count only from then on; None: all count.
+            state: the state in force.
+            counts_from: the tick from which on outcomes count; None: all count.
         """
         now = self._clock.now()
         since = now - timedelta(minutes=state.flags.thresholds.window_min)
@@ -126,15 +127,15 @@ class Measuring:
     async def sums(
         self, providers: Sequence[str], since: datetime, until: datetime
     ) -> dict[str, Tally]:
-        """What providers did in [since, until), by id. Raises `StoreUnavailable`."""
-        found = await self._slots.sum(since, until)
-        return {provider: Tally.of(found.get(provider, {})) for provider in providers}
+        """The sums of providers in [since, until), by id. Raises `StoreUnavailable`."""
+        sums = await self._slots.sum(since, until)
+        return {provider: Tally.of(sums.get(provider, {})) for provider in providers}
 
     async def figures(self, providers: Sequence[str], hours: float) -> dict[str, ProviderFigures]:
         """Figures of providers over the last hours, by id. Raises `StoreUnavailable`."""
         now = self._clock.now()
-        found = await self.sums(providers, now - timedelta(hours=hours), now)
-        return {provider: figures(tally) for provider, tally in found.items()}
+        tallies = await self.sums(providers, now - timedelta(hours=hours), now)
+        return {provider: figures(tally) for provider, tally in tallies.items()}
 
     async def _account(self) -> Measures:
         try:
@@ -150,7 +151,7 @@ class Measuring:
 
 
 def figures(tally: Tally) -> ProviderFigures:
-    """A tally as people read it; times in milliseconds, what cannot be said left out."""
+    """A tally in words for people; times in milliseconds, without unknown figures."""
     made = figures_of(tally)
     return ProviderFigures.known(
         accepted=tally.accepted,
@@ -175,7 +176,7 @@ def figures(tally: Tally) -> ProviderFigures:
 
 
 def _pace(all_: tuple[Tally, timedelta], lately: tuple[Tally, timedelta]) -> float:
-    """Outcomes a second of late; over all the time where so few come that of late says nothing."""
+    """Recent outcomes per second. If there are too few, the rate over the whole time."""
     whole, late = _per_s(*all_), _per_s(*lately)
     seconds = lately[1].total_seconds()
     return late if max(whole, late) * seconds >= _ENOUGH else whole

@@ -1,17 +1,17 @@
-"""The monitor: looks at the outcomes every 10 s, in every phase, and acts on the evidence.
+"""The monitor: reads the outcomes every 10 s, in every phase, and acts on the evidence.
 
 Rules:
-- Every replica runs one; no leader. A tick belongs to whoever writes its checkpoint by
-  compare-and-set, and only its owner acts. A move is appended to the control log by compare-and-set
-  too, so a manual command is never overwritten: on a clash nothing is done, the next tick looks
-  again.
-- The checkpoint is written before the move: a monitor that dies between them leaves an alarm that
-  the next tick finds. What was acted on, the state itself says.
-- A hold goes on record once while it lasts, and again only when it was over for `AGAIN`.
-- Store away: nothing is known, so nothing is done.
-- Every automatic decision is made by `domain.detection.automation` from what is stored with it,
-  and can be made again.
-- The owner of a tick that passes a health interval publishes the reports: one an interval.
+- Every replica runs one, without a leader. The replica that writes the checkpoint of a tick by
+  compare-and-set owns the tick, and only the owner acts. A move is also appended to the control log
+  by compare-and-set, so it never overwrites a manual command. After a conflict nothing is done, and
+  the next tick looks again.
+- The checkpoint is written before the move. If a monitor dies between them, the next tick still
+  finds the alarm. The state shows which alarms were acted on.
+- A hold is recorded once while it lasts, and again only after it was over for `AGAIN`.
+- While the store is away nothing is known, so nothing is done.
+- `domain.detection.automation` makes every automatic decision from data that is stored with it, so
+  that the decision can be re-run.
+- The owner of a tick that ends a health interval publishes the health reports, once per interval.
 """
 
 from __future__ import annotations
@@ -55,31 +55,31 @@ if TYPE_CHECKING:
     from worker.service import Background
 
     class Checkpoints(Protocol):
-        """Where the ticks are kept."""
+        """Stores the checkpoints of ticks."""
 
         async def read(self, lineage: str) -> Checkpoint | None:
-            """The last one."""
+            """The last checkpoint."""
             ...
 
         async def write(self, lineage: str, made: Checkpoint) -> bool:
-            """Write the next one; False: another monitor did."""
+            """Write the next checkpoint; False: another monitor did."""
             ...
 
         async def on_record(
             self, lineage: str, tick: int, hold_reason: HoldReason, at: datetime
         ) -> None:
-            """Note that a hold stands in the control log."""
+            """Note that a hold is in the control log."""
             ...
 
     class Figures(Protocol):
         """Figures of the target."""
 
         async def since_change(self, state: Snapshot) -> Measures:
-            """Since the present percentage began."""
+            """Figures since the present percentage began."""
             ...
 
         async def window(self, state: Snapshot, counts_from: datetime | None) -> Window:
-            """Over the window of the policy `threshold`, as far as calls began after that."""
+            """Figures over the window of the policy `threshold`, for calls after `counts_from`."""
             ...
 
 
@@ -89,17 +89,17 @@ _log = structlog.get_logger(__name__)
 
 
 class Monitor(Loop):
-    """A service that makes the ticks nobody else made.
+    """A service that makes the ticks that no other replica has made.
 
     Args:
-        log: what is in force, and where moves are appended.
-        ticks: what became known.
-        checkpoints: the evidence so far.
-        figures: for gates and thresholds.
-        publish: publishes the reports of a health interval.
+        log: the state in force; moves are appended to it.
+        ticks: reads the new outcomes.
+        checkpoints: stores the evidence so far.
+        figures: figures for gates and thresholds.
+        publish: publishes the health reports of an interval.
         replier: announces a new state.
-        alerts: told of what was done.
-        wake: has this replica look at the state.
+        alerts: takes alerts about automatic actions.
+        wake: makes this replica read the state.
         clock: time.
         background: runs the loop.
     """
@@ -143,9 +143,9 @@ class Monitor(Loop):
         last = await self._log.last()
         if last is None:
             return None
-        found = await self._tick(*last)
+        judgement = await self._tick(*last)
         self._alerts.looked()
-        return found
+        return judgement
 
     async def _tick(self, number: int, state: Snapshot) -> Judgement | None:
         before = await self._checkpoints.read(state.lineage)
@@ -155,10 +155,10 @@ class Monitor(Loop):
             return None
         now = _to_the_millisecond(self._clock.now())
         inputs, counted = await self._inputs(before, state, now)
-        found, known = judged(inputs, state)
-        holds = found.action is Action.HOLD
+        judgement, known = judged(inputs, state)
+        holds = judgement.action is Action.HOLD
         lasting = {
-            hold_reason: now for hold_reason in inputs.held if hold_reason is found.hold_reason
+            hold_reason: now for hold_reason in inputs.held if hold_reason is judgement.hold_reason
         }
         made = Checkpoint(
             tick=before.tick + 1 if before else 1,
@@ -166,8 +166,8 @@ class Monitor(Loop):
             evidence=known,
             counted=counted,
             since=since(before, now),
-            holding=found.reason if holds else None,
-            hold_reason=found.hold_reason,
+            holding=judgement.reason if holds else None,
+            hold_reason=judgement.hold_reason,
             holds={**before.holds, **lasting} if before else {},
         )
         if not await self._checkpoints.write(state.lineage, made):
@@ -175,11 +175,11 @@ class Monitor(Loop):
         self._alerts.holds(made)
         if before is not None and before.older_method is not None:
             await self._begun_anew(before.older_method, made, number, state)
-            return found
-        await self._act(found, made, inputs, number, state)
+            return judgement
+        await self._act(judgement, made, inputs, number, state)
         if before is not None and _passed(before.at, now, state):
             await self._publish()
-        return found
+        return judgement
 
     async def _inputs(
         self, before: Checkpoint | None, state: Snapshot, now: datetime
@@ -199,7 +199,7 @@ class Monitor(Loop):
 
     async def _begun_anew(self, older: int, made: Checkpoint, number: int, state: Snapshot) -> None:
         entry = automation_log.begun_anew(older, made, number + 1, state)
-        with suppress(WriteConflict):  # somebody decided meanwhile, and stands
+        with suppress(WriteConflict):  # another decision came first, and it stays
             await self._log.append(entry)
         text = str(entry.command["reason"])
         _log.warning("automatic", name="evidence-anew", text=text, version=state.version)
@@ -207,28 +207,30 @@ class Monitor(Loop):
     # --- what is done --------------------------------------------------------------------
 
     async def _act(
-        self, found: Judgement, made: Checkpoint, inputs: Inputs, number: int, state: Snapshot
+        self, judgement: Judgement, made: Checkpoint, inputs: Inputs, number: int, state: Snapshot
     ) -> None:
-        if wants_up(found, state, inputs.at):
+        if wants_up(judgement, state, inputs.at):
             measures = await self._figures.since_change(state)
             inputs = replace(inputs, measures=replace(measures, evidence=None))
-        decision = decision_about(found, made.evidence, inputs, state)
+        decision = decision_about(judgement, made.evidence, inputs, state)
         if decision is None:
             return
         entry = automation_log.decided(decision, made, inputs, number + 1, state)
         try:
             await self._log.append(entry)
         except WriteConflict:
-            return  # somebody else decided meanwhile, and stands
+            return  # another decision came first, and it stays
         text = decision.decision.text
         _log.warning("automatic", name=decision.name, text=text, version=entry.after.version)
-        if found.hold_reason is not None:
-            await self._checkpoints.on_record(state.lineage, made.tick, found.hold_reason, made.at)
-        if found.action.down:
+        if judgement.hold_reason is not None:
+            await self._checkpoints.on_record(
+                state.lineage, made.tick, judgement.hold_reason, made.at
+            )
+        if judgement.action.down:
             self._alerts.went_down(entry.after, shown(made.evidence))
         if entry.after.version != state.version:
             await self._announce(entry.after)
-        if found.action is Action.GO_ON:
+        if judgement.action is Action.GO_ON:
             self._alerts.went_up(text)
 
     async def _announce(self, after: Snapshot) -> None:
@@ -240,9 +242,9 @@ class Monitor(Loop):
 
 
 def _counts_from(before: Checkpoint | None, state: Snapshot, now: datetime) -> datetime | None:
-    """When a tick saw that outcomes count only from then on; None: all count.
+    """The time of the tick from which on outcomes count; None: all count.
 
-    The evidence begins anew with this state, or what failed before was not by the target's fault.
+    The evidence began again with this state, or earlier failures were not the target's fault.
     """
     if before is None or before.evidence.anew != state.anew:
         return now
@@ -256,11 +258,11 @@ def _lately(before: Checkpoint | None, now: datetime) -> tuple[HoldReason, ...]:
 
 
 def _to_the_millisecond(now: datetime) -> datetime:
-    """As the store keeps it: a decision is replayed at the very moment it was made."""
+    """Cut a time as the store does, so that a decision is re-run at exactly the same time."""
     return now.replace(microsecond=now.microsecond // 1_000 * 1_000)
 
 
 def _passed(before: datetime, now: datetime, state: Snapshot) -> bool:
-    """Whether a health interval ended since the tick before."""
+    """Whether a health interval ended since the last tick."""
     every_s = state.flags.migration.health_interval_min * 60.0
     return before.timestamp() // every_s != now.timestamp() // every_s

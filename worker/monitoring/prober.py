@@ -1,17 +1,17 @@
-"""Validation traffic: publishes probes as any upstream service would, and looks at their ends.
+"""Validation traffic: publishes probes like an upstream service, and checks their results.
 
 Rules:
-- Every replica runs one; no leader. All mean the same probe by the same slot of time. Who looks
-  first and finds no record publishes; two who look at once publish copies of one message.
-- Through the lane of transactional messages: behind the backlog of a campaign a probe would come
-  too late, in the very hour in which it is the only sign of a provider's health. It is one message
-  in seconds.
-- Nobody probes before every replica knows of it: one that lags would take the probe for an ordinary
-  message. So the first slot is one that begins when no replica's state can be older than that.
-- A probe has a short life, and one is published at a time: nothing piles up while the broker or
-  the providers are away.
-- What the last probes came to is read from their records: it survives restarts, and every replica
-  sees the same.
+- Every replica runs one, without a leader. One due time means the same probe for all. The first
+  replica that finds no record publishes it. Two that look at once publish copies of one message.
+- Probes use the transactional lane. Behind the backlog of a campaign a probe would come too late,
+  just when it is the only sign of a provider's health. It is one message in some seconds.
+- Probes begin only when every replica knows of them, because a replica with an older state would
+  take a probe for an ordinary message. So the first due time is one at which no replica's state can
+  be older than the probes.
+- A probe has a short life, and only one is published at a time. So nothing piles up while the
+  broker or the providers are away.
+- The results of the last probes are read from their records. So they survive restarts, and every
+  replica sees the same.
 """
 
 from __future__ import annotations
@@ -54,19 +54,19 @@ _log = structlog.get_logger(__name__)
 
 
 class Prober(Loop):
-    """A service that publishes the probes nobody else published.
+    """A service that publishes the probes that no other replica has published.
 
     Args:
-        snapshots: what is in force.
-        records: what became of probes.
-        evidence_of: evidence by lineage: whether probes of legacy are urgent.
-        publisher: takes probes.
-        providers: by role.
-        alerts: told what does not work, and when it works again.
+        snapshots: the state in force.
+        records: the records of probes.
+        evidence_of: returns the evidence of a lineage, which makes probes of legacy urgent.
+        publisher: publishes probes.
+        providers: the providers by role.
+        alerts: raises and resolves alerts about probes.
         clock: time.
         background: runs the loop.
-        delivery_age_s: when an accepted message should have arrived, seconds.
-        max_age_s: by which no replica sends by an older state, seconds.
+        delivery_age_s: the age at which an accepted message should have arrived, seconds.
+        max_age_s: the age from which no replica sends by an older state, seconds.
     """
 
     def __init__(
@@ -104,10 +104,10 @@ class Prober(Loop):
             try:
                 await self.look()
             except StoreUnavailable as away:
-                _log.warning("not probed: the store is away", error=str(away))
+                _log.warning("no probes: the store is away", error=str(away))
 
     async def look(self) -> None:
-        """Publish what is due, and judge what went before. Raises `StoreUnavailable`."""
+        """Publish due probes, and check the last ones. Raises `StoreUnavailable`."""
         snapshot = self._snapshots.current
         if snapshot is None or not self._snapshots.is_fresh():
             return
@@ -119,7 +119,7 @@ class Prober(Loop):
                 self._leave(role)
 
     async def _probe(self, role: Role, snapshot: Snapshot) -> None:
-        """Once a slot."""
+        """Publish a probe once for each due time."""
         now = self._clock.now()
         asked = snapshot.flags.migration.validation
         seen = await self._evidence_of(snapshot.lineage) if role is Role.LEGACY else None
@@ -135,7 +135,7 @@ class Prober(Loop):
         await self._judge(role, snapshot, now, every_s)
 
     def _first_seen(self, role: Role, asked: ValidationTraffic, now: datetime) -> datetime:
-        """Since when this replica knows that the provider is probed, and how."""
+        """Since when this replica knows that the provider is probed, and with which settings."""
         before = self._asked.get(role)
         if before is None or before[0] != asked:
             self._asked[role] = (asked, now)

@@ -1,4 +1,4 @@
-"""How figures are rounded where they leave the worker: here, and nowhere else."""
+"""Rounds figures where they leave the worker. They are rounded nowhere else."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _MONEY: Final = Decimal("0.000001")
 
 
 def shown_percent(rate: Rate) -> float | None:
-    """A rate in per cent; None of an empty sample."""
+    """A rate in per cent; None: its sample is empty."""
     return None if rate.percent is None else rounded(rate.percent)
 
 
 def shown_time(value: float | None) -> float | None:
-    """Milliseconds; None where it is not known, or beyond the last bound of the histogram."""
+    """Milliseconds; None: not known, or beyond the last bound of the histogram."""
     return round(value, 1) if value is not None and math.isfinite(value) else None
 
 

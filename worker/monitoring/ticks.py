@@ -1,14 +1,14 @@
-"""What became known since the tick before: slots of all replicas, heartbeats, accounts.
+"""Reads a tick: all that is new since the last tick in slots, heartbeats and accounts.
 
-Rules: what of each slot was counted is remembered for `HORIZON`, so that slots written late count
-once. The horizon goes by our clock and by the store's, whichever is behind, and never back: one
-wrong clock must not have anything forgotten and then counted again. What was there before the first
-tick is not counted: nobody looked then. Legacy's account is asked only while the target's breaker
-is open, which is when its answer matters.
-
-Cohorts are those of the last minute as they stand, by the store's clock: whose tick it is makes no
-difference. Calls are added up over all replicas, and those of each are kept beside the sums. What
-lies in the future is of a replica whose clock is ahead, and is read when its time has come.
+Rules:
+- For `HORIZON` it is stored what was counted of each slot, so that slots written late count once.
+- The horizon uses our clock or the store's, whichever is behind, and never goes back. So a wrong
+  clock cannot make counts be forgotten and counted again.
+- Counts from before the first tick do not count.
+- Legacy's account is only checked while the target's breaker is open, when the answer matters.
+- Cohorts are those of the last minute by the store's clock, so that every replica reads the same.
+  Calls are summed over all replicas, and the calls of each are stored beside the sums. A cohort in
+  the future comes from a replica with a clock ahead, and is read when its time has come.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
             ...
 
     class Cohorts(Protocol):
-        """Calls of every replica by the slot in which they began."""
+        """The calls of every replica by the slot in which they began."""
 
         async def recent(
             self, since: datetime, until: datetime, names: Sequence[str]
@@ -84,12 +84,12 @@ class Ticks:
 
     Args:
         slots: outcomes of all replicas.
-        cohorts: their calls.
-        replicas: their breakers, and what they were told of our accounts.
-        target: whom the evidence is about.
-        legacy: what it is compared with.
-        delivery_age_s: when an accepted message is judged, seconds.
-        accounts: what tells the accounts of target and legacy from others.
+        cohorts: calls of all replicas.
+        replicas: heartbeats, with breaker states and account faults.
+        target: the provider that the evidence is about.
+        legacy: the provider it is compared with.
+        delivery_age_s: the delivery age of accepted messages, seconds.
+        accounts: identify the accounts of target and legacy.
     """
 
     slots: Slots
@@ -103,7 +103,7 @@ class Ticks:
     async def read(
         self, before: Checkpoint | None, now: datetime
     ) -> tuple[Tick, Mapping[str, Counts]]:
-        """The tick that ends now, and what of the slots is counted with it.
+        """Read the tick that ends now, with the counts of each slot up to it.
 
         Raises `StoreUnavailable`.
         """
@@ -127,7 +127,7 @@ class Ticks:
         return tick, counted
 
     async def _cohorts(self, before: Checkpoint | None, now: datetime) -> tuple[Cohort, ...]:
-        """Those of the last minute, in the order of their start."""
+        """The cohorts of the last minute, in the order of their start."""
         until = (before.read_at if before else None) or now
         first = start_of(int(until.timestamp()), SLOT_S) - (KEPT - 1) * SLOT_S
         rows = await self.cohorts.recent(datetime.fromtimestamp(first, UTC), until, _OF_COHORTS)
@@ -137,10 +137,10 @@ class Ticks:
                 by_start.setdefault(start, {})[replica, provider] = sums
         return tuple(self._cohort(start, by_start[start]) for start in sorted(by_start))
 
-    def _cohort(self, start: int, found: Mapping[tuple[str, str], Counts]) -> Cohort:
-        """Of what replicas did at providers."""
+    def _cohort(self, start: int, by_caller: Mapping[tuple[str, str], Counts]) -> Cohort:
+        """Make the cohort of one start from the sums of replicas and providers."""
         target_id, legacy_id = self.target.id, self.legacy.id
-        target, legacy = (_added(found, provider) for provider in (target_id, legacy_id))
+        target, legacy = (_added(by_caller, provider) for provider in (target_id, legacy_id))
         return Cohort(
             float(start),
             target=_calls(target, _ELIGIBLE),
@@ -149,15 +149,15 @@ class Ticks:
             replicas=tuple(
                 _replica_calls(
                     each,
-                    found.get((each, target_id), _NO_CALLS),
-                    found.get((each, legacy_id), _NO_CALLS),
+                    by_caller.get((each, target_id), _NO_CALLS),
+                    by_caller.get((each, legacy_id), _NO_CALLS),
                 )
-                for each in sorted({replica for replica, _ in found})
+                for each in sorted({replica for replica, _ in by_caller})
             ),
         )
 
     async def _legacy_answers(self) -> bool:
-        """A tick waits for nobody: who does not answer in time does not answer."""
+        """Whether legacy's account call succeeds. No answer in time counts as no."""
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 return (await self.legacy.check()).ok
@@ -165,7 +165,7 @@ class Ticks:
             return False
 
     def setting(self, state: Snapshot) -> Criteria:
-        """What the outcomes are held against."""
+        """The criteria for the outcomes under this state."""
         reports = {
             Role.TARGET: self.target.gives_reports,
             Role.LEGACY: self.legacy.gives_reports,
@@ -174,7 +174,7 @@ class Ticks:
 
 
 def since(before: Checkpoint | None, now: datetime) -> datetime:
-    """The moment from which slots are counted at the tick that ends now."""
+    """The moment from which on slots count in the tick that ends now."""
     if before is None:
         return now - HORIZON
     start = min(now, before.read_at or now) - HORIZON
@@ -184,7 +184,7 @@ def since(before: Checkpoint | None, now: datetime) -> datetime:
 def _beyond(
     counted: Mapping[str, Counts], seen: Mapping[str, Mapping[str, int]], provider: str
 ) -> Counts:
-    """What a provider's slots hold beyond what was counted."""
+    """The counts in a provider's slots that are not counted yet."""
     sums = dict.fromkeys(_NAMES, 0)
     for key, counts in counted.items():
         if key.rpartition(" ")[0] == provider:
@@ -208,9 +208,9 @@ def _side(new: Counts) -> ProviderTick:
     )
 
 
-def _added(found: Mapping[tuple[str, str], Mapping[str, int]], provider: str) -> Counts:
-    """What all replicas did at a provider."""
-    rows = [sums for (_, at), sums in found.items() if at == provider]
+def _added(by_caller: Mapping[tuple[str, str], Mapping[str, int]], provider: str) -> Counts:
+    """The sums of all replicas at a provider."""
+    rows = [sums for (_, name), sums in by_caller.items() if name == provider]
     return {name: sum(sums[name] for sums in rows) for name in _OF_COHORTS}
 
 
@@ -243,6 +243,6 @@ def _most(replicas: Sequence[LiveReplica], provider: str) -> bool:
 
 
 def _fault(replicas: Sequence[LiveReplica], provider: str) -> str:
-    """What the provider told any replica of our account."""
+    """The account fault that any replica got from the provider; empty: none."""
     told = (each.heartbeat.faults.get(provider, "") for each in replicas)
     return next((fault for fault in told if fault), "")

@@ -1,5 +1,6 @@
-"""What the inside asks of the edges, as protocols; one module a subject.
+"""Protocols of what the core needs from the edges; one module for each subject.
 
-Rules: the inside imports these and never an implementation; `worker.app` hands them in. A port that
-answers with a value of `worker.domain` has already judged its driver's errors.
+Rules: the core imports these protocols and never an implementation; `worker.app` passes the
+implementations in. A port that returns values of `worker.domain` has already translated the errors
+of its driver.
 """

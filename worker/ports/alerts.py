@@ -1,4 +1,4 @@
-"""Alerts, where they are shared, and who carries a notice to people."""
+"""Ports for alerts: raising them, sharing them between replicas, and sending notices."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Alerts(Protocol):
-    """Where alerts go: told at once, recorded soon. Nobody waits for it, and it never fails."""
+    """Takes alerts: publishes each at once and records it soon. It never blocks or fails."""
 
     def event(
         self,
@@ -24,7 +24,7 @@ class Alerts(Protocol):
         evidence: dict[str, str] | None = None,
         ident: str | None = None,
     ) -> None:
-        """Something happened; with an id, the same on every replica that tells it."""
+        """Report a single event. Replicas that pass the same `ident` report the same event."""
         ...
 
     def raise_alert(
@@ -36,59 +36,59 @@ class Alerts(Protocol):
         suggested_command: str | None = None,
         evidence: dict[str, str] | None = None,
     ) -> None:
-        """Something began; told once until `over`."""
+        """Report that a trouble began; reported once until `resolve`."""
         ...
 
     def resolve(self, code: AlertCode, reason: str, *, provider: str | None = None) -> None:
-        """It ended; told only where it was raised."""
+        """Report that a trouble ended; does nothing if it was not raised."""
         ...
 
 
 class AlertBook(Protocol):
-    """Alerts of all replicas. Methods raise `StoreUnavailable`."""
+    """The alerts of all replicas. Methods raise `StoreUnavailable`."""
 
     async def record(self, what: AlertObservation, *, told: bool = False) -> None:
-        """Put down what this replica saw begin, end or happen; `told`: people know already."""
+        """Record what this replica saw begin, end or happen; `told`: people know already."""
         ...
 
     async def confirm(self, what: AlertObservation, *, told: bool = False) -> None:
-        """Say that this replica still sees a trouble; opens it where nobody has."""
+        """Record that this replica still sees a trouble; opens the alert if it is not open."""
         ...
 
     async def close(self, alert: Alert, now: datetime) -> None:
-        """End a trouble, unless somebody confirmed it since it was read."""
+        """Close the alert, unless a replica confirmed the trouble since `alert` was read."""
         ...
 
     async def recent(self) -> list[tuple[Alert, datetime]]:
-        """What is open or was seen within a day, newest first, each with the server's time."""
+        """Alerts open now or seen within a day, newest first, each with the server's time."""
         ...
 
     async def claim(self, alert: Alert, now: datetime) -> bool:
-        """Take on what people are to be told of it; False: another replica did."""
+        """Claim the sending of its notices for this replica; False: another replica has it."""
         ...
 
     async def told(self, alert: Alert, kind: Kind) -> None:
-        """People were told; ends the claim."""
+        """Note that the notices were sent; ends the claim."""
         ...
 
     async def in_vain(self, alert: Alert, now: datetime, reached: tuple[str, ...]) -> None:
-        """Not everybody could be told: to be tried again later; ends the claim."""
+        """Note that some recipients were not reached, for a later try; ends the claim."""
         ...
 
     async def acknowledge(self, ident: str, by: str, reason: str) -> None:
-        """Note who has taken it on; the first one stands."""
+        """Note who acknowledged the alert; the first one stays on record."""
         ...
 
 
-class NotDelivered(Exception):  # noqa: N818 - a fact about the other side, not a failure of ours
-    """A notice did not reach its recipient; the text holds no secret."""
+class NotDelivered(Exception):  # noqa: N818 - a fact about the recipient, not an error in our code
+    """A notice did not reach its recipient. The error text holds no secret."""
 
 
 class NoticeSender(Protocol):
-    """Takes notices to people."""
+    """Sends notices to people."""
 
     def problem(self, recipient: str) -> str | None:
-        """Why this recipient cannot be reached with these settings; None: it can."""
+        """Why this recipient cannot be reached with these settings; None: it can be reached."""
         ...
 
     async def send(self, recipient: str, notice: Notice) -> None:

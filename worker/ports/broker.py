@@ -1,4 +1,4 @@
-"""What comes from the broker, and what goes to it."""
+"""Ports for the broker: deliveries that come from it and messages that go to it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A delivery from a queue, as the handlers see it."""
+    """A delivery from a queue, as handlers get it."""
 
     queue: str
     body: bytes
@@ -27,22 +27,22 @@ class Incoming:
     content_type: str | None = None
     correlation_id: str | None = None
     user_id: str | None = None
-    """Vouched for by the broker; absent = unverified."""
+    """The publisher's user, verified by the broker; None: not verified."""
     timestamp: datetime | None = None
     routing_key: str = ""
 
 
 class Settlement(StrEnum):
-    """What becomes of a delivery once its handler returned."""
+    """What happens to a delivery after its handler returned."""
 
     ACK = "ack"
-    """Everything about it is durable elsewhere."""
+    """Acknowledge: everything about it is stored elsewhere."""
     REQUEUE = "requeue"
-    """Not begun (drain): back to the head of the queue."""
+    """Requeue at the head of the queue: it was not begun because of a drain."""
 
 
 Handler = Callable[[Incoming], Awaitable[Settlement]]
-"""The one handler type; what several handlers need wraps it (`handlers.middleware`)."""
+"""The one handler type. Wrappers add what several handlers need (`handlers.middleware`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,40 +58,40 @@ class Event:
     headers: Mapping[str, str] | None = None
 
 
-class Unpublishable(Exception):  # noqa: N818 - a fact about one message, named as such
-    """The broker closes the connection whenever this message is published."""
+class Unpublishable(Exception):  # noqa: N818 - a fact about one message
+    """The broker closes the connection each time this message is published."""
 
 
 class Publisher(Protocol):
-    """Publishing, each call confirmed by the broker when it returns.
+    """Publishes messages. When a method returns, the broker has confirmed the message.
 
-    Every method waits through a lost connection and repeats until confirmed: what it publishes is
-    recognisable by id, so a repeat is harmless. Each raises `Unpublishable` for what the broker
-    never takes.
+    Every method waits while the connection is lost and repeats until confirmed. A repeat is
+    harmless, because receivers recognise the message by its id. Every method raises
+    `Unpublishable` for a message that the broker never takes.
     """
 
     async def event(self, event: Event) -> None:
-        """Publish an event; nobody bound is not an error (the broker counts it)."""
+        """Publish an event. No bound queue is no error; the broker counts such events."""
         ...
 
     async def park(self, incoming: Incoming, tier: str, headers: Mapping[str, object]) -> None:
-        """Publish a copy of `incoming` into a retry tier, body untouched, mandatory.
+        """Publish a mandatory copy of `incoming` with the same body to a retry tier.
 
-        Keeps message id, type, correlation id and headers (then `headers` over them); drops
-        `user_id`, `expiration`, CC and BCC.
+        The copy keeps message id, type, correlation id and headers; `headers` override these. It
+        drops `user_id`, `expiration`, CC and BCC.
         """
         ...
 
     async def dead(self, incoming: Incoming, reason: str, headers: Mapping[str, object]) -> None:
-        """Publish a copy of `incoming` to `sms.dead`, body untouched, mandatory."""
+        """Publish a mandatory copy of `incoming` with the same body to `sms.dead`."""
         ...
 
 
 class Replier(Protocol):
-    """Answers to control commands, and the wake-up of every replica."""
+    """Publishes replies to control commands, and wakes up every replica."""
 
     async def reply(self, user: str, ident: str, body: bytes) -> None:
-        """Publish to `reply.<user>.<ident>`; nobody bound is logged, never an error."""
+        """Publish to `reply.<user>.<ident>`. No bound queue is logged and is no error."""
         ...
 
     async def announce_state(self, body: bytes) -> None:
@@ -100,10 +100,10 @@ class Replier(Protocol):
 
 
 class Broadcast(Protocol):
-    """Publishing of metric events: best effort, never in anybody's way."""
+    """Publishes metric events, best effort, without delaying its callers."""
 
     def metric(self, key: str, body: bytes) -> None:
-        """Hand over a metric event; dropped (and counted) when the broker is away."""
+        """Publish a metric event. It is dropped and counted while the broker is away."""
         ...
 
 
@@ -111,5 +111,5 @@ class Lanes(Protocol):
     """The consumers of the lanes."""
 
     def pause(self, lane: Lane, seconds: float) -> None:
-        """Take nothing new from a lane for that long; what is in hand goes on."""
+        """Take nothing new from a lane for this time. Deliveries in progress go on."""
         ...

@@ -1,4 +1,4 @@
-"""Time, as the inside asks for it."""
+"""The port for time."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ if TYPE_CHECKING:
 
 
 class Clock(Protocol):
-    """Time, so that tests can own it."""
+    """Tells the time. Tests replace it by a clock they control."""
 
     def now(self) -> datetime:
-        """Wall clock, aware, UTC."""
+        """The present time, with time zone UTC."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds that never go back."""
+        """Seconds of a clock that never goes back."""
         ...

@@ -1,4 +1,4 @@
-"""Who wants no messages."""
+"""Ports for suppressions: recipients who want no messages."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ if TYPE_CHECKING:
 
 
 class Suppressions(Protocol):
-    """Recipients who opted out, and of what; known locally, followed every second."""
+    """The recipients who opted out, and of which senders. The local copy follows every second."""
 
     def stops(self, recipient_hash: str, senders: frozenset[str]) -> bool:
-        """Whether no provider may be asked to send to this recipient under these senders."""
+        """Whether messages to this recipient under these senders are suppressed."""
         ...
 
     async def record(self, recipient: Recipient, wish: Wish) -> None:
-        """Record a wish durably; known here when it returns, elsewhere within a second."""
+        """Store a wish; known here on return, and on other replicas within a second."""
         ...
 
 
 class SuppressionBook(Protocol):
-    """The same list for people. Methods raise `StoreUnavailable`."""
+    """The suppressions, as people read and change them. Methods raise `StoreUnavailable`."""
 
     async def read(self, recipient_hash: str) -> tuple[Wish, ...]:
-        """What a recipient wants, as on record."""
+        """The stored wishes of a recipient."""
         ...
 
     async def recent(self, limit: int) -> list[Listed]:
-        """Who wants no messages, the newest change first."""
+        """Recipients who opted out, the newest change first."""
         ...
 
     async def put(self, recipient: Recipient, wish: Wish) -> None:
-        """Record a wish; every replica knows it within a second."""
+        """Store a wish; every replica knows it within a second."""
         ...

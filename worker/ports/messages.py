@@ -1,4 +1,4 @@
-"""Where records of messages and their delivery reports are kept."""
+"""Ports for the stored records of messages and for their delivery reports."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 
 class Messages(Protocol):
-    """Records of messages. Every write is a compare-and-set carried to its decision.
+    """The records of messages. Every write is a compare-and-set, repeated until it wins or loses.
 
-    A method that returns a `Record` lost: that record stands instead. While the store is away the
-    methods wait; nothing is sent meanwhile.
+    If a method returns a `Record`, its write lost, and that record is stored instead. While the
+    store is away the methods wait, and nothing is sent.
     """
 
     async def look(self, message_id: str) -> Record | None:
-        """Read a record; the lease is judged by the server's clock."""
+        """Read a record. The server's clock decides whether its lease is over."""
         ...
 
     async def claim(self, message: Message, attempt: Attempt) -> Lease | Record:
@@ -37,7 +37,7 @@ class Messages(Protocol):
         ...
 
     async def close_new(self, closing: TerminalWrite) -> Record | None:
-        """Insert a terminal record; None: inserted."""
+        """Insert a record in a final state; None: inserted."""
         ...
 
     async def intend(
@@ -69,47 +69,47 @@ class Messages(Protocol):
         """Write `waiting`; returns the round the copy must carry.
 
         Args:
-            lease: the hold that ends.
-            finished: how the last attempt ended; None when its intent was never acted on.
-            counted: whether the round counts against the budget.
-            lane: for the order of writes.
+            lease: the lease that ends.
+            finished: how the last attempt ended; None: its provider was never called.
+            counted: whether the round counts for the budget.
+            lane: decides the order of writes.
         """
         ...
 
     async def close(
         self, record: Record, state: State, events: tuple[StoredEvent, ...]
     ) -> Record | None:
-        """End a record that is `waiting` at the record's round; None: written."""
+        """End a record that is still `waiting` at the same round; None: written."""
         ...
 
     async def declare_unknown(
         self, record: Record, events: tuple[StoredEvent, ...]
     ) -> Record | None:
-        """Turn a `submitting` record whose lease is dead into `unknown`; None: written."""
+        """Change a `submitting` record whose lease is over to `unknown`; None: written."""
         ...
 
     async def late(self, lease: Lease, finished: Finished) -> None:
-        """Append an outcome that came too late to its attempt."""
+        """Append a late outcome to its attempt."""
         ...
 
     def confirmed(self, message_id: str, events: tuple[StoredEvent, ...]) -> None:
-        """Note that the broker confirmed events; written soon, in batches, and before the end."""
+        """Note that the broker confirmed events. Written soon, in batches, and before the stop."""
         ...
 
 
 class Reported(Protocol):
-    """Records as delivery reports and the sweeper see them. Methods raise `StoreUnavailable`."""
+    """The records, as delivery reports need them. Methods raise `StoreUnavailable`."""
 
     async def by_reference(self, provider: str, provider_message_id: str) -> Record | None:
-        """The record whose attempt the provider named so."""
+        """The record that has an attempt with this id of the provider."""
         ...
 
     async def find(self, message_id: str) -> Record | None:
-        """The record of our own id."""
+        """The record with this id of ours."""
         ...
 
     async def unknown_of(self, recipient_hash: str) -> list[Record]:
-        """Records of a recipient, `unknown` or in hand, within the report deadline; at most 2."""
+        """At most 2 `unknown` or `submitting` records of a recipient within the report deadline."""
         ...
 
     async def report(
@@ -125,34 +125,34 @@ class Reported(Protocol):
 
         Args:
             record: as read.
-            epoch: the attempt the report is about.
-            report: what it says.
-            events: what becomes of it for consumers.
-            proves: the record is `unknown` and this proves it `accepted`.
+            epoch: of the attempt that the report is about.
+            report: the delivery report.
+            events: events to store with the change.
+            proves: whether the report proves an `unknown` record `accepted`.
         """
         ...
 
 
 class Due(Protocol):
-    """Records the sweeper has to look at, a bounded number each.
+    """Finds records for the sweeper, a bounded number each time.
 
     Methods raise `StoreUnavailable`.
     """
 
     async def dead_leases(self, *, extra_s: float, lane: Lane) -> list[Record]:
-        """`submitting`, and the lease dead for longer than `extra_s`."""
+        """Records in `submitting` whose lease is over for longer than `extra_s`."""
         ...
 
     async def outlived(self, *, older_s: float) -> list[Record]:
-        """`waiting`, and its life over for longer than `older_s`."""
+        """Records in `waiting` whose life is over for longer than `older_s`."""
         ...
 
     async def unannounced(self, *, older_s: float) -> list[tuple[Record, tuple[StoredEvent, ...]]]:
-        """Records with events the broker has not confirmed, with those events."""
+        """Records with the events that the broker has not confirmed."""
         ...
 
     async def take_judged(self) -> list[Record]:
-        """Accepted records at the delivery age; each is handed out once, to one replica."""
+        """Accepted records that reached the delivery age. One replica gets each, once."""
         ...
 
     async def overdue(self) -> list[Record]:
@@ -160,27 +160,27 @@ class Due(Protocol):
         ...
 
     async def unreported(self, record: Record, events: tuple[StoredEvent, ...]) -> bool:
-        """Note that no report came; False: the record changed."""
+        """Note that no delivery report came; False: the record changed."""
         ...
 
 
 class Reports(Protocol):
-    """Delivery reports as stored. Methods raise `StoreUnavailable`."""
+    """The stored delivery reports. Methods raise `StoreUnavailable`."""
 
     async def keep(
         self, report: DeliveryReport, recipient_hash: str | None, received_at: datetime
     ) -> StoredReport:
-        """Store a report; one that came before is found, not doubled."""
+        """Store a report. A repeated report returns the stored one."""
         ...
 
     async def matched(self, ident: str) -> None:
-        """Note that the record of its message says what the report says."""
+        """Note that the report was applied to the record of its message."""
         ...
 
     async def waiting_for(self, references: Sequence[str]) -> list[StoredReport]:
-        """Unmatched reports that name any of these references."""
+        """Unmatched reports that name one of these references."""
         ...
 
     async def orphans(self) -> list[StoredReport]:
-        """Unmatched reports whose turn to be tried again has come."""
+        """Unmatched reports that are due for another try."""
         ...

@@ -1,4 +1,4 @@
-"""Counting of attempts."""
+"""The port for counting attempts."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ if TYPE_CHECKING:
 
 
 class Meter(Protocol):
-    """Counts attempts; synchronous, never fails."""
+    """Counts attempts. Its methods do not wait and never fail."""
 
     def began(self, provider: str, *, eligible: bool) -> int:
         """Note that a call begins now.
 
         Returns:
-            The number it ends under: by `attempt`, or by `abandoned`.
+            The number of the call, to be passed to `attempt` or `abandoned` when it ends.
         """
         ...
 
@@ -43,9 +43,9 @@ class Meter(Protocol):
         reported: bool = True,
         probe: bool = False,
     ) -> None:
-        """Count an accepted attempt judged at the delivery age.
+        """Count whether an accepted attempt was delivered by the delivery age.
 
-        `reported`: a final report came; without one, delivery is as good as undelivered, but
-        reports may be what is missing. `probe`: a validation message, counted apart.
+        `reported`: whether a final report came. Without one the attempt counts as undelivered,
+        although only the report may be missing. `probe`: a validation message, counted apart.
         """
         ...

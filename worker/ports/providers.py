@@ -1,4 +1,4 @@
-"""What a message's life asks of a provider and of its guard."""
+"""Ports for calling a provider, and for its breaker and limits."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ if TYPE_CHECKING:
 
 
 class Provider(Protocol):
-    """One SMS provider on the wire."""
+    """Calls one SMS provider."""
 
     @property
     def id(self) -> str:
-        """Configured id, lower case."""
+        """The configured id, in lower case."""
         ...
 
     @property
     def gives_reports(self) -> bool:
-        """Whether delivery reports can come; without, delivery is "not applicable"."""
+        """Whether delivery reports can come. Without them, delivery is "not applicable"."""
         ...
 
     async def send(self, sms: Sms) -> Outcome:
-        """Call the provider once. Never raises for what the provider or the network does."""
+        """Call the provider once. Errors of provider or network are outcomes and never raise."""
         ...
 
     async def check(self) -> AccountHealth:
-        """Ask for the account's health without sending anything. Never raises either."""
+        """Check our account without sending a message. Never raises either."""
         ...
 
     def read_report(self, kind: str, fields: Mapping[str, str]) -> DeliveryReport | OptOut | OptIn:
-        """Read a callback as the webhook took it (`kind` is `delivery`, `optout` or `optin`).
+        """Read a callback from the webhook (`kind` is `delivery`, `optout` or `optin`).
 
         Raises:
             ValueError: the callback names neither a message nor a recipient.
@@ -52,7 +52,7 @@ class Provider(Protocol):
 
 
 class BreakerState(StrEnum):
-    """State of one provider's circuit breaker, as published."""
+    """The state of a provider's circuit breaker, as published."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -60,67 +60,67 @@ class BreakerState(StrEnum):
 
 
 class Permit(Protocol):
-    """The right to call one provider, held from before the intent until after the outcome."""
+    """The right to call one provider once, from before the intent until after the outcome."""
 
     def admit(self) -> bool:
-        """Ask the breaker, synchronously, before the intent; in half-open: take the one probe."""
+        """Ask the breaker before the intent. A half-open breaker admits one probe."""
         ...
 
     async def send(self, sms: Sms, *, refused: bool = False) -> tuple[Outcome, float]:
         """Call the provider; returns the outcome and the duration in milliseconds.
 
-        The breaker learns the outcome before this returns. Needs `admit` first.
+        `admit` must come first. The breaker gets the outcome before this returns.
 
         Args:
-            sms: what is sent.
-            refused: another provider refused it by its own fault or its number's: a failure then
-                says nothing about this one.
+            sms: the SMS to send.
+            refused: whether another provider refused it because of the message or the number. A
+                failure then says nothing about this provider.
         """
         ...
 
     def release(self) -> None:
-        """Give the permit (and an unused probe) back. Idempotent."""
+        """Give back the permit and an unused probe. Idempotent."""
         ...
 
 
 class Guard(Protocol):
-    """Breaker and limits in front of one provider."""
+    """The breaker and limits of one provider."""
 
     @property
     def provider_id(self) -> str:
-        """Id of the guarded provider."""
+        """The id of the provider."""
         ...
 
     @property
     def state(self) -> BreakerState:
-        """For events, heartbeats and status."""
+        """The breaker state, for events, heartbeats and status."""
         ...
 
     @property
     def fault(self) -> str:
-        """What is wrong with our account there, until the breaker closes; empty: nothing."""
+        """The fault of our account there, until the breaker closes; empty: no fault."""
         ...
 
     def passable(self) -> bool:
-        """Whether a call would be let through now: closed, or a probe is due and free."""
+        """Whether the breaker lets a call through now: it is closed, or a probe is due."""
         ...
 
     def probe_due_in(self) -> float:
-        """Seconds until `passable` can become true; 0 when it is."""
+        """Seconds until `passable` can become true; 0 if it is true."""
         ...
 
     def busy_for(self, lane: Lane) -> float:
-        """Seconds until it is worth asking for a permit again; 0: one can be had soon."""
+        """Seconds until asking for a permit makes sense again; 0: one is free soon."""
         ...
 
     def permit_now(self, lane: Lane) -> Permit | None:
-        """A permit (concurrency and rate) that is free at once; None: there is none."""
+        """Take a permit (concurrency and rate) that is free now; None: there is none."""
         ...
 
     async def permit(self, lane: Lane) -> Permit | None:
-        """Wait for a permit, transactional first; None: the provider is too slow to wait for."""
+        """Wait for a permit, transactional first; None: the wait would be too long."""
         ...
 
     def share_between(self, replicas: int) -> None:
-        """Take `1 / replicas` of the account's limits: falling at once, rising after 5 s."""
+        """Use `1 / replicas` of the account's limits. A cut acts at once, a rise after 5 s."""
         ...

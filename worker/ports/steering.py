@@ -1,4 +1,4 @@
-"""The state in force, its log, and the replicas that follow it."""
+"""Ports for the state in force, its log, and the replicas that follow it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Snapshots(Protocol):
 
     @property
     def current(self) -> Snapshot | None:
-        """Newest verified snapshot; None before the first."""
+        """The newest verified snapshot; None before the first."""
         ...
 
     def is_fresh(self) -> bool:
@@ -23,12 +23,12 @@ class Snapshots(Protocol):
         ...
 
     async def fresh(self) -> Snapshot:
-        """Wait until there is a fresh one."""
+        """Wait for a fresh snapshot and return it."""
         ...
 
 
 class ControlLog(Protocol):
-    """The append-only log whose last entry is what is in force.
+    """The append-only control log. Its last entry is the state in force.
 
     Methods raise `StoreUnavailable`.
     """
@@ -38,15 +38,15 @@ class ControlLog(Protocol):
         ...
 
     async def append(self, entry: LogEntry) -> None:
-        """Append under compare-and-set.
+        """Append an entry by compare-and-set.
 
         Raises:
-            WriteConflict: another entry took the place; read again and decide anew.
+            WriteConflict: another entry has this number; read the log and decide again.
         """
         ...
 
     async def find(self, user: str, command_id: str) -> LogEntry | None:
-        """The entry of a command; None: never decided."""
+        """The entry of a command; None: the command was never decided."""
         ...
 
     async def history(self, limit: int, before: int | None) -> list[LogEntry]:
@@ -54,13 +54,13 @@ class ControlLog(Protocol):
         ...
 
     async def state_at(self, version: int) -> Snapshot | None:
-        """The state of a version; None: there was none."""
+        """The state of a version; None: there is none."""
         ...
 
     async def known_good(self, for_s: float) -> Snapshot | None:
-        """The last version but the present one that was in force for that long without an alarm.
+        """The last earlier version that was in force for at least `for_s` without an alarm.
 
-        Not one that automation ended by going down, nor one under which it held for a reason.
+        Versions that automation ended by a rollback, or under which it held, do not count.
 
         Args:
             for_s: seconds.
@@ -69,20 +69,20 @@ class ControlLog(Protocol):
 
 
 class Replicas(Protocol):
-    """Heartbeats of all worker processes. Methods raise `StoreUnavailable`."""
+    """The heartbeats of all replicas. Methods raise `StoreUnavailable`."""
 
     async def write_heartbeat(self, heartbeat: Heartbeat) -> None:
-        """Write our heartbeat, stamped by the server."""
+        """Write our heartbeat. The server stamps its time."""
         ...
 
     async def live(self) -> int:
-        """Replicas whose heartbeat is under 5 s old, by the server's clock; at least 1."""
+        """Replicas with a heartbeat under 5 s old by the server's clock; at least 1."""
         ...
 
     async def list(self) -> list[LiveReplica]:
-        """The live ones, with the age of their heartbeat."""
+        """The live replicas, with the age of their heartbeat."""
         ...
 
     async def leave(self, replica: str) -> None:
-        """Remove our heartbeat at a clean end."""
+        """Remove our heartbeat at a clean stop."""
         ...

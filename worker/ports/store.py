@@ -1,4 +1,4 @@
-"""What a store may answer instead of a value."""
+"""Errors that a store raises instead of returning a value."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ class StoreUnavailable(Exception):  # noqa: N818 - names the condition its catch
 
 
 class UnreadableDocument(StoreUnavailable):
-    """The store answered what this version cannot read: a newer one wrote it.
+    """The answer cannot be read by this version, because a newer one wrote it.
 
-    To whoever needs the answer it is as good as none: nobody acts on half of a state.
+    It counts as no answer, because nothing may act on half of a state.
     """
 
 
 class WriteConflict(Exception):  # noqa: N818 - a result of compare-and-set, not a failure
-    """Another entry took the place in the control log."""
+    """Another entry has the number in the control log."""
 
 
 class StoreListener(Protocol):
-    """Whoever is told how the store answers."""
+    """Called with how the store answers."""
 
     def away(self, reason: str) -> None:
         """It did not answer."""

@@ -1,1 +1,1 @@
-"""Providers on the wire: adapters, transport, breaker and limits."""
+"""Calls to providers: adapters, transport, breaker and limits."""

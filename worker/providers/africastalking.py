@@ -1,10 +1,10 @@
-"""Africa's Talking on the wire: the bulk SMS form endpoint and the account call.
+"""The adapter of Africa's Talking: the bulk SMS form endpoint and the account call.
 
-Source: the provider's API documentation, and what its official Python and Node SDKs send (form
-endpoint, `bulkSMSMode=1`, no `enqueue` unless asked for; sandbox by the user name `sandbox`).
+Source: the provider's API documentation, and the requests of its official Python and Node SDKs
+(form endpoint, `bulkSMSMode=1`, no `enqueue` by default; sandbox by the user name `sandbox`).
 
-Rules: builds requests and does the I/O; what answers mean is `africastalking_answers`. The API key
-is unwrapped into the header of one request and kept nowhere else.
+Rules: this file builds requests and does the I/O; `africastalking_answers` reads the answers. The
+API key is unwrapped into the header of one request and stored nowhere else.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class AfricasTalking:
     """One Africa's Talking account.
 
     Args:
-        settings: kind `africastalking`. An empty `base_url` takes the live or, for the user name
-            `sandbox`, the sandbox address; `/version1` is added where it is missing.
-        ssl_context: trust other than the system's.
+        settings: kind `africastalking`. An empty `base_url` means the live address, or the sandbox
+            address for the user name `sandbox`. A missing `/version1` is added.
+        ssl_context: replaces the system's certificates.
     """
 
     gives_reports: Final = True
@@ -70,11 +70,11 @@ class AfricasTalking:
 
     @property
     def id(self) -> str:
-        """Configured id."""
+        """The configured id."""
         return self._settings.id
 
     async def send(self, sms: Sms) -> Outcome:
-        """POST one message to one recipient, once."""
+        """Send one message to one recipient by one POST."""
         try:
             request = self._send_request(sms)
         except ValueError:  # half a surrogate pair
@@ -86,7 +86,7 @@ class AfricasTalking:
         return classify(answer, to=sms.to, own_sender=own_sender)
 
     def _send_request(self, sms: Sms) -> httpx.Request:
-        """Built by hand: what does not change from message to message is prepared once."""
+        """Build a request by hand. The parts that never change are prepared once."""
         form = {
             "username": self._settings.username or "",
             "to": sms.to,
@@ -122,7 +122,7 @@ class AfricasTalking:
         """Read a delivery report or a subscriber's opt-out.
 
         Raises:
-            ValueError: names neither a message nor a recipient, or the kind is not known.
+            ValueError: it names neither a message nor a recipient, or the kind is not known.
         """
         if kind == "delivery":
             return read_delivery(self.id, fields)

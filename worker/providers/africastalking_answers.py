@@ -1,18 +1,19 @@
-"""What Africa's Talking answers and reports mean: pure functions and the provider's tables.
+"""Reads answers and reports of Africa's Talking: pure functions and the provider's tables.
 
 Source: the provider's SMS API documentation (response format, status codes, delivery reports), and
 replies recorded by other users of it.
 
 Rules:
-- The body is read whatever the HTTP status is: a do-not-disturb rejection comes with HTTP 409.
-- `Accepted` needs the status code of the one recipient we asked for to be a success code; where
-  there is no code at all, the name of a success and a message id (the API had no codes once).
-- `NotSent` is a proof: a documented code (or no code at all), no message id, no cost; or no
-  recipients, and a `Message` that says that it went to none at no cost, or names the refusal; or an
-  HTTP status that says so (`statuses`). Whatever else is `Unknown`: there is no idempotency key and
-  no lookup by a reference of ours, so a guess would send twice.
-- `Refused` is for what no provider may do. What only this one cannot do (a sender id or a number
-  that it does not know, a route) is `NotSent`: the other provider is asked.
+- The body is read at any HTTP status, because a do-not-disturb rejection comes with HTTP 409.
+- `Accepted` needs a success code for our recipient. If there is no code at all, it needs the name
+  of a success and a message id, because older versions of the API had no codes.
+- `NotSent` needs one of these proofs: a documented code (or none at all) without message id and
+  cost; no recipients, and a `Message` that says it went to none at no cost or names the refusal; or
+  an HTTP status (`statuses`).
+- Everything else is `Unknown`. There is no idempotency key and no search by our own reference, so a
+  wrong guess would send twice.
+- `Refused` means that no provider may send it. If only this provider cannot (unknown sender id or
+  number, no route), it is `NotSent`, and the other provider is called.
 - Reasons are names from the tables below, never the provider's free text.
 """
 
@@ -65,16 +66,16 @@ REFUSALS: Final[Mapping[int, Outcome]] = {
     501: NotSent(Blame.PROVIDER, "501", NAMES[501]),
     502: NotSent(Blame.PROVIDER, "502", NAMES[502]),
 }
-"""What each means, with the configured sender id and nothing to contradict it. The meaning of
+"""The meaning of each code, for the configured sender id and without contradiction. The meaning of
 RiskHold is not documented."""
 
 _NO_CODE: Final = NotSent(Blame.PROVIDER, "no_code", "refused without a status code")
 _WHOLE_REQUEST: Final[Mapping[str, int]] = {
     name: code for name, code in CODES.items() if code in {402, 403, 404, 405, 406, 407, 409}
 }
-"""Names that, alone in `Message` beside no recipients, say that the whole request was refused."""
+"""Names that mean a refusal of the whole request, if `Message` has only this and no recipients."""
 _SENT_TO_NOBODY: Final = re.compile(r"sent to 0/\d{1,6} total cost: (.{1,40}?)( message parts: 0)?")
-"""The provider's own count, beside no recipients: `Sent to 0/1 Total Cost: 0`."""
+"""The provider's own count if there are no recipients: `Sent to 0/1 Total Cost: 0`."""
 
 DELIVERY: Final[Mapping[str, Delivery]] = {
     "Sent": Delivery.SUBMITTED,
@@ -86,15 +87,15 @@ DELIVERY: Final[Mapping[str, Delivery]] = {
     "AbsentSubscriber": Delivery.UNDELIVERED,
     "Expired": Delivery.UNDELIVERED,
 }
-"""Documented statuses of delivery reports; for the last two finality is not stated, so assumed."""
+"""Documented statuses of delivery reports. The last two are assumed to be final."""
 
 
 def classify(answer: Answer, *, to: str, own_sender: bool) -> Outcome:
-    """What an answer to a send of one message means.
+    """Read the answer to a send of one message.
 
     Args:
         answer: the complete HTTP answer.
-        to: the recipient we asked for, E.164.
+        to: the recipient of the request, E.164.
         own_sender: whether the message named the sender id itself.
     """
     data = _message_data(answer)
@@ -129,7 +130,7 @@ def _by_recipient(recipient: Recipient, *, own_sender: bool) -> Outcome:
 
 
 def _by_name(code: int, recipient: Recipient, *, own_sender: bool) -> Outcome:
-    """A documented failure, as far as nothing contradicts it."""
+    """The outcome of a documented failure, or `Unknown` if the answer contradicts itself."""
     if code in {500, 501, 502} and not recipient.costs_nothing():
         return Unknown(str(code), f"{NAMES[code]}, not free of cost")
     outcome = _refusal(code, own_sender=own_sender)
@@ -139,14 +140,14 @@ def _by_name(code: int, recipient: Recipient, *, own_sender: bool) -> Outcome:
 
 
 def _refusal(code: int, *, own_sender: bool) -> Outcome:
-    """A documented failure code, given that nothing contradicts it."""
+    """The outcome of a documented failure code without contradiction."""
     if code == 402 and own_sender:  # noqa: PLR2004 - InvalidSenderId, see NAMES
         return NotSent(Blame.MESSAGE, "402", NAMES[402])
     return REFUSALS[code]
 
 
 def _by_status(answer: Answer) -> Outcome:
-    """What the HTTP status alone says."""
+    """The outcome by the HTTP status alone."""
     if answer.status == BAD_REQUEST and "PhoneNumber" in answer.text():
         return NotSent(Blame.RECIPIENT, f"http_{answer.status}", NAMES[403])
     return by_status(answer, "no readable result: may have been taken")
@@ -159,7 +160,7 @@ def _message_data(answer: Answer) -> dict[str, Any] | None:
 
 
 def _recipients(data: dict[str, Any] | None) -> list[dict[str, Any]]:
-    """The entries of `Recipients`; one empty entry stands for a list that cannot be read."""
+    """The entries of `Recipients`. A list that cannot be read becomes one empty entry."""
     listed = (data or {}).get("Recipients") or []
     if not isinstance(listed, list):
         return [{}]
@@ -167,7 +168,7 @@ def _recipients(data: dict[str, Any] | None) -> list[dict[str, Any]]:
 
 
 def _refused_whole(message: object, *, own_sender: bool) -> Outcome | None:
-    """What `Message` says of a request without recipients; None: nothing that is a proof."""
+    """The outcome by `Message` for a request without recipients; None: it proves nothing."""
     if code := _WHOLE_REQUEST.get(plain_name(message)):
         return _refusal(code, own_sender=own_sender)
     words = " ".join(message.split()).lower() if isinstance(message, str) else ""
@@ -179,7 +180,7 @@ def read_delivery(provider: str, fields: Mapping[str, str]) -> DeliveryReport:
     """Read a delivery report: `id`, `status`, `phoneNumber`, `networkCode`, `failureReason`.
 
     Raises:
-        ValueError: neither a message id nor a number.
+        ValueError: there is neither a message id nor a number.
     """
     message_id = fields.get("id", "").strip() or None
     to = fields.get("phoneNumber", "").strip() or None
@@ -202,7 +203,7 @@ def read_optout(provider: str, fields: Mapping[str, str]) -> OptOut:
     """Read a subscriber's opt-out: `phoneNumber`, `senderId`.
 
     Raises:
-        ValueError: no number.
+        ValueError: there is no number.
     """
     to = fields.get("phoneNumber", "").strip()
     if not to:
@@ -211,7 +212,7 @@ def read_optout(provider: str, fields: Mapping[str, str]) -> OptOut:
 
 
 def read_balance(answer: Answer) -> Money | None:
-    """Money in `{"UserData": {"balance": "KES 1785.50"}}`; the key is also seen as `userData`."""
+    """The balance in `{"UserData": {"balance": "KES 1785.50"}}`; the key may also be `userData`."""
     document = answer.json()
     if not isinstance(document, dict):
         return None

@@ -1,12 +1,12 @@
-"""One recipient in an answer of Africa's Talking, made harmless, and the names of its codes.
+"""Reads one recipient in an answer of Africa's Talking safely, and names its status codes.
 
 Rules:
-- Reading is total: any JSON value may stand anywhere.
-- A status code that is there counts as it is; one that cannot be read proves nothing, and no name
-  stands in for it. Where there is none, the rest must agree: a failure names no id, costs nothing
-  and is not called a success.
-- Names are read whatever their case and blanks (`Invalid Phone Number`).
-- A recipient is ours where its number is the one we asked for in any form of its numbering plan.
+- Reading never fails, because any JSON value may be anywhere.
+- A given status code counts as it is. If it cannot be read, it proves nothing, and the name does
+  not replace it. Without a code, the rest must agree: a failure has no id, costs nothing and is not
+  called a success.
+- Case and blanks of names do not matter (`Invalid Phone Number`).
+- A recipient is ours if its number is that of the request, in any form of its numbering plan.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SUCCESS: Final = frozenset({100, 101, 102})
 """Processed, Sent, Queued."""
 _HUGE: Final = 10**20
-"""No number of a recipient is that long."""
+"""Longest number of a recipient that is read."""
 _NO_ID: Final = frozenset({"", "none", "null"})
 SUCCESS_TEXTS: Final = frozenset({"", "success", "processed", "sent", "queued"})
 
@@ -47,19 +47,19 @@ NAMES: Final[Mapping[int, str]] = {
 """Documented failure codes of one recipient. 408 is not documented."""
 
 CODES: Final[Mapping[str, int]] = {name.lower(): code for code, name in NAMES.items()}
-"""By their names, as `plain_name` gives them."""
+"""Failure codes by name, as `plain_name` returns it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """One entry of `Recipients`, made harmless."""
+    """One entry of `Recipients`, with checked values."""
 
     code: int | None
-    """As given; by the name of a failure where none is given."""
+    """The status code; if none is given, that of the failure's name."""
     has_code: bool
-    """Whether one is given, readable or not."""
+    """Whether a status code is given, readable or not."""
     status: str
-    """As `plain_name` gives it."""
+    """The status name, as `plain_name` returns it."""
     message_id: str | None
     names_id: bool
     cost: Any
@@ -84,20 +84,20 @@ class Recipient:
         )
 
     def costs_nothing(self) -> bool:
-        """Whether it says that nothing is charged."""
+        """Whether the entry says that nothing is charged."""
         return read_money(self.cost)[0] == 0
 
     def may_be_taken(self) -> bool:
-        """An id, or a cost that is there and not zero, contradicts a refusal."""
+        """Whether an id or a non-zero cost contradicts a refusal."""
         return self.names_id or not (self.cost is None or self.costs_nothing())
 
     def says_it_was_not_taken(self) -> bool:
-        """No id, no cost and no success: enough, where there is no code."""
+        """Whether it has no id, no cost and no success, which proves a failure without a code."""
         without_sign = not self.names_id and not self._names_success()
         return without_sign and self.costs_nothing() and not self.has_code
 
     def says_it_was_taken(self) -> bool:
-        """A success and an id: enough, where there is no code."""
+        """Whether it has a success name and an id, which is enough without a code."""
         return self._names_success() and self.names_id and not self.has_code
 
     def _names_success(self) -> bool:
@@ -105,16 +105,16 @@ class Recipient:
 
 
 def plain_name(raw: object) -> str:
-    """A name in lower case and without blanks; empty for what is no text."""
+    """A name in lower case and without blanks; empty: it is no text."""
     return "".join(raw.split()).lower() if isinstance(raw, str) else ""
 
 
 def is_number_of(raw: object, to: str) -> bool:
-    """Whether an entry's number is the one we asked for.
+    """Whether an entry's number is that of the request.
 
     Args:
-        raw: E.164 with or without its plus sign, or a form of the plan of the number we asked for:
-            `0977123456`, `00260977123456`. A part of the number is none.
+        raw: E.164 with or without its plus sign, or a form of the numbering plan of `to`:
+            `0977123456`, `00260977123456`. A part of the number does not match.
         to: E.164.
     """
     if isinstance(raw, bool) or not isinstance(raw, str | int):
@@ -135,7 +135,7 @@ def _digits(number: str) -> str:
 
 
 def integer(raw: object) -> int | None:
-    """A small number, also as text; None for everything else."""
+    """Read a small number, also from text; None: anything else."""
     if isinstance(raw, bool) or not isinstance(raw, int | str):
         return None
     return int(raw) if re.fullmatch(r"\d{1,6}", str(raw), re.ASCII) else None

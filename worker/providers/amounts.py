@@ -1,14 +1,14 @@
-"""Amounts of money as gateways write them.
+"""Reads amounts of money as gateways write them.
 
-Read are `KES 0.8000`, `Ksh. 600.56`, `KES -0.29`, `1,234.56`, `ZMW1 234,50`, `600.56 KES`,
-`(0.29)`, `0.29-`, `0.29 DR` and numbers.
+Examples: `KES 0.8000`, `Ksh. 600.56`, `KES -0.29`, `1,234.56`, `ZMW1 234,50`, `600.56 KES`,
+`(0.29)`, `0.29-`, `0.29 DR`, and numbers.
 
 Rules:
-- Where both separators stand, the last one begins the decimals. One alone does too, but for a comma
-  before exactly three digits (`1,234`): that is a thousand.
-- A minus on either side, brackets and the bookkeepers' DR (debit) each make an amount negative; CR
-  (credit) does not. Two words that are not the same currency are no amount: one may say `owed`.
-- What is no amount is None, and so is what is too long to be one.
+- If there are both separators, the decimals follow the last one. A single separator also begins the
+  decimals, except a comma before exactly three digits (`1,234`), which separates thousands.
+- A minus on either side, brackets, or DR (debit) make an amount negative; CR (credit) does not. Two
+  words that are not the same currency are no amount, because one may mean `owed`.
+- Text that is no amount, or too long for one, is read as None.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ _AMOUNT: Final = re.compile(
     re.ASCII,
 )
 _USUAL: Final = re.compile(r"(?!KSH|TSH|USH|ZMK|GHC)([A-Z]{3}) (\d{1,12}\.\d{1,8})", re.ASCII)
-"""Read at once, for it is what nearly every answer has."""
+"""The form of nearly all answers, which is read first to save time."""
 _PLAIN: Final = re.compile(r"(\d{0,12})(?:\.(\d{1,8}))?", re.ASCII)
 _SPACED: Final = re.compile(r"\d{1,3}(?:[ ']\d{3})+(?:[.,]\d+)?", re.ASCII)
 _THOUSANDS: Final = re.compile(r"[1-9]\d{0,2},\d{3}|\d{1,3}(?:,\d{2,3})+,\d{3}", re.ASCII)
 _DOTTED: Final = re.compile(r"\d{1,3}(?:\.\d{3}){2,}", re.ASCII)
 _SHILLINGS: Final = re.compile(r"(?:/[=-]|\.)$")
-"""How an amount without cents may end (`600/=`)."""
+"""Possible ends of an amount without cents (`600/=`)."""
 _SPACES: Final = re.compile(r"\s+")
 _DEBIT: Final = frozenset({"DR", "DB", "OD"})
-"""What is owed: debit, overdrawn."""
+"""Words for an owed amount: debit, overdrawn."""
 _CREDIT: Final = frozenset({"CR"})
 _WRITTEN: Final = str.maketrans({"\u2212": "-", "\u2019": "'"})
 
@@ -59,30 +59,30 @@ _CODES: Final[Mapping[str, str]] = {
     "GH₵": "GHS",
     "GHC": "GHS",
 }
-"""ISO 4217's codes of what is written otherwise."""
+"""ISO 4217 codes of currencies that are written differently."""
 
 
 def read_money(raw: object) -> tuple[Decimal | None, str | None]:
-    """Read an amount and its currency; None for what is not there."""
+    """Read an amount and its currency; None: not given."""
     if isinstance(raw, str) and (usual := _USUAL.fullmatch(raw)):
         return Decimal(usual[2]), usual[1]
-    found = _AMOUNT.fullmatch(_text(raw))
-    amount = _number(found[5]) if found else None
-    if found is None or amount is None or ("(" in found[2]) != bool(found[7]):
+    match = _AMOUNT.fullmatch(_text(raw))
+    amount = _number(match[5]) if match else None
+    if match is None or amount is None or ("(" in match[2]) != bool(match[7]):
         return None, None
-    words = [_plain(word) for word in found.group(1, 3, 8, 10) if word]
+    words = [_plain(word) for word in match.group(1, 3, 8, 10) if word]
     codes = {_code(word) for word in words if word not in _DEBIT | _CREDIT}
-    if not found[8]:
-        codes.discard(None)  # `US$`: only what stands behind the amount may say what it is
+    if not match[8]:
+        codes.discard(None)  # `US$`: only the word after the amount may name the currency
     if len(codes) > 1:
         return None, None
-    signs = "".join(found.group(2, 4, 6, 9))
+    signs = "".join(match.group(2, 4, 6, 9))
     negative = "-" in signs or "(" in signs or not _DEBIT.isdisjoint(words)
     return (-amount if negative else amount), next(iter(codes), None)
 
 
 def money(raw: object, currency: object = None) -> Money | None:
-    """An amount with its currency, which the text itself or `currency` names; None without one."""
+    """Read money whose currency is in the text or is `currency`; None: there is no currency."""
     amount, named = read_money(raw)
     if named is None and isinstance(currency, str):
         named = _code(currency.strip())
@@ -90,20 +90,20 @@ def money(raw: object, currency: object = None) -> Money | None:
 
 
 def cost(raw: object, currency: object = None) -> Money | None:
-    """What a message cost; None where that is not said, or makes no sense."""
-    found = money(raw, currency)
-    return found if found is not None and found.amount >= 0 else None
+    """Read the cost of a message; None: not given, or it makes no sense."""
+    cost = money(raw, currency)
+    return cost if cost is not None and cost.amount >= 0 else None
 
 
 def balance(raw: object, currency: object = None) -> Money | None:
-    """What is left in an account, also below zero; the currency need not be named."""
+    """Read the balance of an account. It may be negative and without a currency."""
     amount, _ = read_money(raw)
     known = money(raw, currency)
     return known or (Money(amount, NO_CURRENCY) if amount is not None else None)
 
 
 def _text(raw: object) -> str:
-    """What may be an amount, on one line; empty where it cannot be one."""
+    """The possible amount as one line of text; empty: it cannot be one."""
     if isinstance(raw, bool) or not isinstance(raw, str | int | float):
         return ""
     if isinstance(raw, float):
@@ -120,14 +120,14 @@ def _plain(word: str) -> str:
 
 
 def _code(name: str) -> str | None:
-    """The currency's code; None where it is none that we know."""
+    """The currency's code; None: it is unknown."""
     name = _plain(name)
     code = _CODES.get(name, name)
     return code if re.fullmatch(r"[A-Z]{3}", code) else None
 
 
 def _number(written: str) -> Decimal | None:
-    """The number, without the separators of thousands."""
+    """Read the number, without separators of thousands."""
     if " " in written or "'" in written:
         if _SPACED.fullmatch(written) is None:
             return None
@@ -139,5 +139,5 @@ def _number(written: str) -> Decimal | None:
     dot, comma = written.rfind("."), written.rfind(",")
     decimal, other = (".", ",") if dot > comma else (",", ".")
     written = written.replace(other, "").replace(decimal, ".")
-    found = _PLAIN.fullmatch(written)
-    return Decimal(written) if found and (found[1] or found[2]) else None
+    match = _PLAIN.fullmatch(written)
+    return Decimal(written) if match and (match[1] or match[2]) else None

@@ -1,9 +1,9 @@
-"""One call and what came back, in the form that the adapters' pure classifiers read.
+"""Makes one HTTP call and reads its answer for the adapters.
 
-Rules: the classifiers see an `Answer` and nothing of HTTP libraries; a call that brought no answer
-is an outcome already. Nothing a provider or the network says in free text reaches an outcome's
-reason: it may repeat the number, the text or a secret. Reading is total: whatever the bytes are, it
-ends, raises nothing, and gives values that can be stored.
+Rules: adapters get an `Answer` and nothing of the HTTP libraries. A call without an answer becomes
+an outcome here. Free text of a provider or the network never reaches the reason of an outcome,
+because it may repeat the number, the text or a secret. Reading never fails for any bytes, and
+returns values that can be stored.
 """
 
 from __future__ import annotations
@@ -30,39 +30,39 @@ if TYPE_CHECKING:
     from worker.providers.transport import Client
 
 DEFAULT_PAUSE_S: Final = 1.0
-"""Pause after a 429 that names none."""
+"""Pause after a 429 without a pause of its own."""
 LONGEST_PAUSE_S: Final = 86_400.0
-"""A longer one is read as this."""
+"""Longest pause. Longer ones are cut to it."""
 
 _SECONDS: Final = re.compile(r"\d++(?:\.\d++)?", re.ASCII)
 _BACKSLASH: Final = re.compile(r"""\\(["\\/bfnrt]|u[0-9A-Fa-f]{4})?""")
-"""One with what it escapes, or one that escapes nothing."""
+"""A backslash with the character it escapes, or one that escapes nothing."""
 _LONGEST_INTEGER: Final = 40
 _LONGEST_ID: Final = 200
 
 
 def _integer(digits: str) -> int | None:
-    """An integer of a sensible size: Python itself refuses those of thousands of digits."""
+    """Read an integer of sensible size. Python itself refuses thousands of digits."""
     return int(digits) if len(digits) <= _LONGEST_INTEGER else None
 
 
-# Control characters within strings are no JSON, but gateways echo texts of several lines so.
+# Control characters in strings are invalid JSON, but gateways repeat texts of several lines so.
 _JSON: Final = json.JSONDecoder(strict=False, parse_int=_integer, parse_constant=lambda _name: None)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Answer:
-    """A complete HTTP answer. No repr: bodies name recipients."""
+    """A complete HTTP answer. It has no repr, because bodies name recipients."""
 
     status: int
     headers: Mapping[str, str]
-    """Case-insensitive when it comes from `ask`."""
+    """The header fields, case-insensitive if they come from `ask`."""
     body: bytes
 
     def json(self) -> Any:
-        """The body as JSON; None when it is none.
+        """The body as JSON; None: it is no JSON.
 
-        A backslash that begins no escape stands for itself: gateways that echo a text write so.
+        A backslash without an escape is read as a backslash, because some gateways repeat texts so.
         """
         text = self.text().strip("\x00\x1a\ufeff \t\r\n")
         try:
@@ -71,10 +71,10 @@ class Answer:
             return _decoded_again(text) if "\\" in text else None
 
     def text(self) -> str:
-        """The body as text; bytes that cannot be decoded are replaced.
+        """The body as text. Bytes that cannot be decoded are replaced.
 
-        UTF-8 where the bytes are that: what is declared wrongly is UTF-8 more often than not. Then
-        what the bytes show decides, then the declared charset, if it is one of text.
+        It is read as UTF-8 if the bytes are UTF-8, because a wrongly declared body mostly is. Else
+        the charset that the bytes show is used, then the declared one, if it is known.
         """
         text = _utf8(self.body)
         if text is not None:
@@ -85,15 +85,15 @@ class Answer:
         return self.body.decode(charset, "replace").removeprefix("\ufeff")
 
     def pause_s(self, now: datetime | None = None) -> float:
-        """Seconds the provider asked us to wait, or the default."""
+        """The pause in seconds that the provider asked for, or the default."""
         asked = self.asked_pause_s(now)
         return DEFAULT_PAUSE_S if asked is None else asked
 
     def asked_pause_s(self, now: datetime | None = None) -> float | None:
-        """Seconds the provider asked us to wait (`Retry-After`: seconds or a date); None: none.
+        """The pause in seconds from `Retry-After` (seconds or a date); None: not given.
 
         Args:
-            now: what a date is compared with; default: the answer's own `Date`, else our clock.
+            now: the time a date is compared with; default: the answer's `Date`, else our clock.
         """
         named = self.headers.get("retry-after", "").strip()
         if _SECONDS.fullmatch(named):
@@ -107,15 +107,15 @@ class Answer:
 
 
 def _decoded_again(text: str) -> Any:
-    """The document, with each backslash that begins no escape read as one."""
+    """Read JSON in which a backslash without an escape is a plain backslash."""
     try:
-        return _JSON.decode(_BACKSLASH.sub(lambda found: found[0] if found[1] else r"\\", text))
+        return _JSON.decode(_BACKSLASH.sub(lambda match: match[0] if match[1] else r"\\", text))
     except (ValueError, RecursionError):
         return None
 
 
 def _utf8(body: bytes) -> str | None:
-    """The text if it is UTF-8, and not a wide charset that happens to be."""
+    """The text if it is UTF-8, and not UTF-16 or UTF-32 that looks like it; else None."""
     try:
         text = body.decode()
     except UnicodeDecodeError:
@@ -124,16 +124,16 @@ def _utf8(body: bytes) -> str | None:
 
 
 def _date(named: str) -> datetime | None:
-    """An HTTP date; None where it is none."""
+    """Read an HTTP date; None: it is no date."""
     try:
-        found = parsedate_to_datetime(named)
+        date = parsedate_to_datetime(named)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 async def ask(client: Client, request: httpx.Request) -> Answer | NotSent | Unknown:
-    """Make one call. Never raises for what the network does."""
+    """Make one call. Errors of the network never raise."""
     if client.is_closed:
         return NotSent(Blame.PROVIDER, "closed", "our client is closed")
     try:
@@ -151,7 +151,7 @@ def code_of(error: httpx.TransportError) -> str:
 
 
 def read_id(raw: object) -> str | None:
-    """A provider's own id of a message; None where there is none that can be stored."""
+    """A provider's own id of a message; None: there is none that can be stored."""
     if isinstance(raw, bool) or not isinstance(raw, str | int | float):
         return None
     named = str(raw).strip()
@@ -159,7 +159,7 @@ def read_id(raw: object) -> str | None:
 
 
 def account_health(answer: Answer | NotSent | Unknown, balance: Money | None) -> AccountHealth:
-    """Judge the answer of an account call; `balance` is what its body said."""
+    """Read the answer of an account call; `balance` comes from its body."""
     if not isinstance(answer, Answer):
         return AccountHealth(ok=False, reason=answer.reason)
     if answer.status != httpx.codes.OK:

@@ -1,15 +1,15 @@
-"""A provider's circuit breaker: aiobreaker keeps the state, this decides when it changes.
+"""A provider's circuit breaker. aiobreaker holds the state; this module decides when it changes.
 
 Rules:
-- aiobreaker's `call` is not used: it hides the outcome that opens the breaker, lets every caller
-  through in half-open, counts excluded errors as successes and reads the wall clock. What it is
-  used for is its state and its listeners.
-- Asking (`admit`) is synchronous and names the call (`Call`); in half-open exactly one call is out.
-- A call's result counts only in the generation in which the call was admitted. Results of calls
-  begun before a change of state neither extend nor close anything.
-- Success resets the run of failures; `Mark.IGNORED` (the message's or recipient's own fault, a
-  request to slow down) neither counts nor resets, and gives a probe back undecided.
-- Time is the monotonic clock's. A failed probe doubles the wait, up to `LONGEST_WAIT` times.
+- aiobreaker's `call` is not used. It hides the outcome that opens the breaker, lets every caller
+  through in half-open, counts excluded errors as successes and uses the wall clock. Only its state
+  and its listeners are used.
+- `admit` is synchronous and returns a `Call`. In half-open exactly one call is under way.
+- A result counts only in the generation in which its call was admitted. Results of calls from
+  before a change of state have no effect.
+- Success resets the run of failures. `Mark.IGNORED` (a fault of message or recipient, a request to
+  slow down) neither counts nor resets, and leaves a probe undecided.
+- Time is monotonic. A failed probe doubles the wait, up to `LONGEST_WAIT` times `open_s`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     """`on_change(provider_id, old, new, reason)`; synchronous, must not block."""
 
 LONGEST_WAIT: Final = 4
-"""The wait for a probe grows to at most that many times `open_s`."""
+"""The wait for a probe grows to at most this many times `open_s`."""
 
 _STATES: Final = {
     CircuitBreakerState.CLOSED: BreakerState.CLOSED,
@@ -46,7 +46,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Mark(Enum):
-    """What a finished call says about the provider."""
+    """The meaning of a finished call for the provider's health."""
 
     SUCCESS = "success"
     FAILURE = "failure"
@@ -55,7 +55,7 @@ class Mark(Enum):
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """An admitted call; handed back with its result, or returned unused."""
+    """An admitted call, to be given back with its result or unused."""
 
     generation: int
     probe: bool
@@ -63,7 +63,7 @@ class Call:
 
 
 class _Window:
-    """The last calls, their failures and slow ones counted as they come and go."""
+    """The window of the last calls, with counts of failures and slow calls."""
 
     def __init__(self, size: int) -> None:
         self._calls: deque[tuple[bool, bool]] = deque()
@@ -88,10 +88,10 @@ class Breaker:
     """One provider's breaker.
 
     Args:
-        provider_id: names it towards `on_change`.
-        settings: when it opens, how long until the first probe.
+        provider_id: the id passed to `on_change`.
+        settings: when it opens, and the wait until the first probe.
         clock: monotonic time.
-        on_change: told of every change of state; its errors are logged and go no further.
+        on_change: called at every change of state; its errors are only logged.
     """
 
     def __init__(
@@ -109,15 +109,15 @@ class Breaker:
         self._failed_probes = 0
         self._probe_at = 0.0
         self.reason = ""
-        """Why the state last changed."""
+        """The reason of the last change of state."""
 
     @property
     def state(self) -> BreakerState:
-        """The present state; `open` also while a probe is due that nobody took yet."""
+        """The present state; `open` also while a probe is due but not taken."""
         return _STATES[self._machine.current_state]
 
     def passable(self) -> bool:
-        """Whether `admit` would say yes now."""
+        """Whether `admit` would let a call through now."""
         match self.state:
             case BreakerState.CLOSED:
                 return True
@@ -127,13 +127,13 @@ class Breaker:
                 return self._probe is None
 
     def probe_due_in(self) -> float:
-        """Seconds until a probe is due; 0 when it is, or when none is needed."""
+        """Seconds until a probe is due; 0: it is due, or none is needed."""
         if self.state is not BreakerState.OPEN:
             return 0.0
         return max(0.0, self._probe_at - self._clock.monotonic())
 
     def admit(self) -> Call | None:
-        """Let one call through, or say no. In half-open the call takes the one probe."""
+        """Let one call through; None: not now. In half-open it becomes the one probe."""
         if not self.passable():
             return None
         if self.state is BreakerState.CLOSED:
@@ -144,19 +144,19 @@ class Breaker:
         return self._probe
 
     def give_back(self, call: Call) -> None:
-        """Return a call that brought no result (not begun, or cancelled). Idempotent."""
+        """Give back a call without a result (not begun, or cancelled). Idempotent."""
         call.done = True
         if self._probe is call:
             self._probe = None
 
     def finish(self, call: Call, mark: Mark, duration_s: float, reason: str = "") -> None:
-        """Learn the result of an admitted call.
+        """Take the result of an admitted call.
 
         Args:
-            call: as `admit` gave it; a second result of the same call is ignored.
-            mark: what the result says about the provider.
-            duration_s: how long the call took, seconds.
-            reason: short, for the change of state that this may bring.
+            call: the call from `admit`; a second result of the same call is ignored.
+            mark: the meaning of the result.
+            duration_s: the duration of the call, seconds.
+            reason: a short reason for a possible change of state.
         """
         if call.done:
             return
@@ -169,12 +169,12 @@ class Breaker:
             self._count(mark, duration_s, reason)
 
     def trip(self, call: Call, reason: str) -> None:
-        """Open at once, if closed since `call` began: for faults every further call would meet."""
+        """Open at once, if closed since `call` began. Used for faults that affect every call."""
         if self.state is BreakerState.CLOSED and call.generation == self._generation:
             self._open(reason)
 
     def reset(self, reason: str) -> None:
-        """Close at once: an administrator's decision."""
+        """Close at once, by an administrator's decision."""
         if self.state is not BreakerState.CLOSED:
             self._close(reason)
 
@@ -214,7 +214,7 @@ class Breaker:
         self._move(self._machine.close, reason)
 
     def _move(self, change: Callable[[], None], reason: str) -> None:
-        """Begin a new generation: what was counted and who is still out no longer matters."""
+        """Begin a new generation: earlier counts and calls under way no longer matter."""
         self._generation += 1
         self._in_a_row = 0
         self._window = _Window(self._settings.window)
@@ -224,7 +224,7 @@ class Breaker:
 
 
 class _Listener(CircuitBreakerListener):  # type: ignore[misc] # aiobreaker ships no types
-    """Passes changes of state on; aiobreaker calls it inline, so nothing may be raised here."""
+    """Passes changes of state on. aiobreaker calls it inline, so it must not raise."""
 
     def __init__(self, provider_id: str, breaker: Breaker, on_change: OnChange) -> None:
         self._provider_id = provider_id
@@ -235,5 +235,5 @@ class _Listener(CircuitBreakerListener):  # type: ignore[misc] # aiobreaker ship
         before, after = (_STATES[state.state] for state in (old, new))  # type: ignore[attr-defined] # as above
         try:
             self._on_change(self._provider_id, before, after, self._breaker.reason)
-        except Exception:  # noqa: BLE001 - a listener's mistake must not turn a sent message into an error
+        except Exception:  # noqa: BLE001 - a faulty listener must not turn a sent message into an error
             _log.exception("breaker listener failed", provider=self._provider_id)

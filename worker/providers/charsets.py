@@ -1,8 +1,8 @@
-"""In which charset a text from outside is written.
+"""Finds the charset of a text from outside.
 
-Rules: pure. The declared charset counts where it is one of text that is known here: a name from
-outside never reaches Python's registry of codecs otherwise, which would remember it for ever and
-holds codecs that are no charsets. UTF-16 and UTF-32 show themselves.
+Rules: pure. The declared charset counts if it is one of the known charsets. Other names never reach
+Python's registry of codecs, which would store them for ever and also has codecs that are no
+charsets. UTF-16 and UTF-32 are recognised by their bytes.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _MARKED: Final = frozenset({"utf-16", "utf-32"})
 
 
 def declared(parameters: str) -> str | None:
-    """The charset that a content type names; None: none, or none that is known."""
+    """The charset that a content type names; None: it names none, or an unknown one."""
     named = _DECLARED.search(parameters[:1_000])
     name = named[1].lower() if named else ""
     return codecs.lookup(name).name if _KNOWN.fullmatch(name) else None
 
 
 def shown(body: bytes) -> str:
-    """The charset that the bytes themselves show, by their mark or their zeros; else UTF-8."""
+    """The charset by the byte order mark or the zeros in the bytes; else UTF-8."""
     charset = json.detect_encoding(body).removesuffix("-sig")
-    # Zeros around a text are no part of it: some servers send the one that ends it in memory.
+    # Zeros around a text are ignored: some servers send the zero that ends it in their memory.
     is_wide = charset in _MARKED or b"\x00" in body.strip(b"\x00")
     return charset if is_wide else "utf-8"
 

@@ -1,15 +1,15 @@
-"""Connections to a provider that read heads tolerantly and are given up in time.
+"""Connections to a provider that read heads tolerantly and are closed in time.
 
 Rules:
-- The head of an answer is held back until it is complete, mended by `http_head`, and handed to
-  aiohttp; the body passes untouched, up to its end (`http_body`). Nothing is ever asked for again.
-- One request, one answer: what follows the body belongs to no answer. It is dropped, and so is the
-  connection, for the next request would take it for its own answer. The same goes for bytes, or the
-  server's close, that come while no request is under way, up to the moment of the next request.
-- Where the server says how long it keeps an idle connection (`Keep-Alive: timeout=5`), we stop
-  using it `MARGIN_S` earlier: a request that meets the server's close is lost, and stays unknown.
+- The head of an answer is held back until it is complete, corrected by `http_head`, and passed to
+  aiohttp. The body passes unchanged up to its end (`http_body`). No request is ever repeated.
+- Each request has one answer. Bytes after the body belong to no answer. They are dropped together
+  with the connection, because the next request would take them for its own answer. The same holds
+  for bytes, or a close by the server, before the next request.
+- If the server says how long it keeps an idle connection (`Keep-Alive: timeout=5`), we stop using
+  it `MARGIN_S` earlier. A request that meets the server's close is lost, with an unknown outcome.
 
-aiohttp has no public place for either, so this derives from its two classes.
+aiohttp has no public way for this, so the module derives from two of its classes.
 """
 
 from __future__ import annotations
@@ -40,19 +40,19 @@ class _Connection(ResponseHandler):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop=loop)
         self._head: http_head.Collector | None = None
-        """What came of the head that is awaited; None: none is."""
+        """The received part of the awaited head; None: no head is awaited."""
         self._body: http_body.Ending | None = None
-        """Where the body that is awaited ends; None: none is."""
+        """Finds the end of the awaited body; None: no body is awaited."""
         self._use_until = math.inf
 
     def set_response_params(self, **params: Any) -> None:
-        """A request begins on this connection: the next thing to come is a head."""
+        """Note that a request begins on this connection, so a head is awaited next."""
         self._head, self._body = http_head.Collector(), None
         super().set_response_params(**params)
 
     def data_received(self, data: bytes) -> None:
-        """Hold back what comes until the head is complete; pass on the body and nothing more."""
-        if not data:  # aiohttp goes on with what it has already
+        """Hold back bytes until the head is complete; then pass on the body and nothing more."""
+        if not data:  # aiohttp goes on with the bytes it has already
             super().data_received(data)
         elif self._head is not None:
             self._read_head(self._head, data)
@@ -71,7 +71,7 @@ class _Connection(ResponseHandler):
             super().data_received(all_of_it)
 
     def _read_body(self, body: http_body.Ending, head: bytes, data: bytes) -> None:
-        """Pass on what belongs to the answer; what follows it makes the connection unusable."""
+        """Pass on the bytes of the answer. Bytes after it make the connection unusable."""
         end = body.find(data)
         self._body = body if end is None else None
         if end is not None and end < len(data):
@@ -79,13 +79,13 @@ class _Connection(ResponseHandler):
         super().data_received(head + data[:end])
 
     def _refuse(self) -> None:
-        """Something came that no request of ours asked for."""
+        """Handle bytes that belong to no request of ours."""
         self.force_close()
         if self.transport is not None:
             self.transport.close()
 
     def _until(self, head: http_head.Head) -> float:
-        """When to stop using this connection, by what the server says; the loop's time."""
+        """When to stop using this connection by the server's timeout, in the loop's time."""
         kept_s = http_head.keep_alive_s(head.fields.get(b"keep-alive"))
         return math.inf if kept_s is None else self._loop.time() + kept_s - MARGIN_S
 
@@ -95,7 +95,7 @@ class _Connection(ResponseHandler):
         return super().is_connected() and in_time and not self._has_unread()
 
     def _has_unread(self) -> bool:
-        """Whether bytes or the server's close have come that the loop has not seen yet."""
+        """Whether bytes or a close of the server have come that the loop has not seen yet."""
         sock = self.transport.get_extra_info("socket") if self.transport else None
         if sock is None:
             return False
@@ -108,8 +108,8 @@ class Connector(aiohttp.TCPConnector):
     """Makes connections and keeps idle ones.
 
     Args:
-        keep_alive_s: for how long, seconds; 0: none is kept.
-        ssl: trust other than the system's, or True.
+        keep_alive_s: how long idle ones are kept, seconds; 0: none is kept.
+        ssl: replaces the system's certificates; True: it does not.
     """
 
     def __init__(self, *, keep_alive_s: float, ssl: ssl.SSLContext | bool) -> None:

@@ -1,8 +1,8 @@
-"""Answers and reports of a gateway, read by its preset: pure functions.
+"""Reads answers and reports of a gateway by its preset. Pure functions.
 
-Rules: the first row of the preset's table that matches decides; no row: the HTTP status, where it
-says that the request was not processed (`statuses`); else `Unknown`. Reasons are ours, never the
-gateway's free text, which may repeat the number or the text.
+Rules: the first matching row of the preset's table decides. Without a matching row, an HTTP status
+that proves "not processed" decides (`statuses`). Otherwise the outcome is `Unknown`. Reasons are
+ours, never the gateway's free text, which may repeat the number or the text.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _SAYINGS: Final[Mapping[Verdict, Callable[[str], Outcome]]] = {
     ),
     Verdict.UNKNOWN: lambda code: Unknown(code, "the gateway does not say whether it took it"),
 }
-"""What a row says, given its code, where the answer itself adds nothing."""
+"""The outcome of a verdict, made from the code of its row alone."""
 
 
 def _account(code: str, reason: str, fault: AccountFault) -> NotSent:
@@ -56,7 +56,7 @@ def _account(code: str, reason: str, fault: AccountFault) -> NotSent:
 
 
 def classify(answer: Answer, preset: Preset, *, own_sender: bool) -> Outcome:
-    """What an answer to a send means by the preset's table.
+    """Read the answer to a send by the preset's table.
 
     Args:
         answer: the complete HTTP answer.
@@ -113,7 +113,7 @@ def _equals(got: Any, want: Any) -> bool:
 
 
 def at_path(document: Any, path: str) -> Any:
-    """The value at `response.0.id` in a JSON document; None where there is none."""
+    """The value at a path like `response.0.id` in a JSON document; None: there is none."""
     for step in path.split("."):
         if isinstance(document, dict):
             document = document.get(step)
@@ -125,13 +125,13 @@ def at_path(document: Any, path: str) -> Any:
 
 
 def extract(source: Extract | None, document: Any, text: str) -> str | int | float | None:
-    """A single value of an answer; None where there is none."""
+    """A single value of an answer; None: there is none."""
     if source is None:
         return None
     if source.path is not None:
-        found = at_path(document, source.path)
-        single = isinstance(found, str | int | float) and not isinstance(found, bool)
-        return found if single else None
+        value = at_path(document, source.path)
+        single = isinstance(value, str | int | float) and not isinstance(value, bool)
+        return value if single else None
     match = re.search(source.regex or "", text)
     return match[1] if match else None
 
@@ -140,13 +140,13 @@ def read_delivery(provider: str, reports: Reports, fields: Mapping[str, str]) ->
     """Read a delivery report by the preset's names.
 
     Raises:
-        ValueError: neither a message id nor a number.
+        ValueError: there is neither a message id nor a number.
     """
 
     def field(name: str | None) -> str | None:
         return (fields.get(name, "").strip() or None) if name else None
 
-    # Our own id as it came: what differs from it by a blank is another message's.
+    # Our own id stays as it came: an id that differs by a blank is that of another message.
     message_id = fields[reports.message_id or ""] if field(reports.message_id) else None
     provider_message_id = field(reports.provider_message_id)
     to, reason = field(reports.to), field(reports.reason)
@@ -171,7 +171,7 @@ def read_optout(provider: str, optouts: ConsentFields, fields: Mapping[str, str]
     """Read an opt-out by the preset's names.
 
     Raises:
-        ValueError: no number.
+        ValueError: there is no number.
     """
     return OptOut(provider, *_whose(optouts, fields))
 

@@ -1,6 +1,6 @@
-"""Requests of a gateway preset: pure functions from settings and message to an HTTP request.
+"""Builds HTTP requests from a gateway preset, settings and message. Pure functions.
 
-Rules: nothing is sent here. Secrets are unwrapped into the values of one request and kept nowhere
+Rules: nothing is sent here. Secrets are unwrapped into the values of one request and stored nowhere
 else. Each slot is encoded for its place: address, query, header, form, JSON, XML.
 """
 
@@ -37,7 +37,7 @@ _NEEDED_BY_AUTH: Final[Mapping[str, frozenset[str]]] = {
 
 
 class Prepared(NamedTuple):
-    """A request, ready for a client. Never logged: any part of it may hold a secret."""
+    """A request, ready for a client. It is never logged, because any part may be a secret."""
 
     method: str
     url: str
@@ -46,29 +46,29 @@ class Prepared(NamedTuple):
 
 
 def problems(settings: ProviderSettings, preset: Preset) -> list[str]:
-    """What the settings lack for the preset; empty when they fit and a request can be written."""
-    found = [
+    """The problems of the settings with this preset; empty: requests can be built."""
+    wrong = [
         f"preset: {name}: slot {{{slot}}}: expected a known name or one of 'parameters'"
         for name, template, _ in preset.places()
         for slot in sorted(template.slots() - SLOTS - settings.parameters.keys())
     ]
-    found += [
+    wrong += [
         f"parameters.{name}: expected a name of its own, got one of the worker's"
         for name in sorted(SLOTS & settings.parameters.keys())
     ]
     needed = preset.slots() | _NEEDED_BY_AUTH[preset.auth.kind]
     if "username" in needed and not settings.username:
-        found.append(f"username: expected for preset {preset.name!r}, got none")
+        wrong.append(f"username: expected for preset {preset.name!r}, got none")
     if "secret" in needed and not settings.secret:
-        found.append(f"secret: expected for preset {preset.name!r}, got none")
+        wrong.append(f"secret: expected for preset {preset.name!r}, got none")
     if preset.reports and settings.report_base_url and not settings.report_token:
-        found.append("report_token: expected with report_base_url, got none")
-    found += [*_not_in_a_header(settings, preset), *_paths_twice(settings, preset)]
-    return found or list(_unwritable(settings, preset))
+        wrong.append("report_token: expected with report_base_url, got none")
+    wrong += [*_not_in_a_header(settings, preset), *_paths_twice(settings, preset)]
+    return wrong or list(_unwritable(settings, preset))
 
 
 def _not_in_a_header(settings: ProviderSettings, preset: Preset) -> Iterator[str]:
-    """Values of the account that a header has to carry and cannot."""
+    """Problems of account values that a header needs but cannot carry."""
     calls = [preset.send, *([preset.check.request] if preset.check else [])]
     templates = [template for call in calls for template in call.headers.values()]
     if preset.auth.kind == "header":
@@ -84,7 +84,7 @@ def _not_in_a_header(settings: ProviderSettings, preset: Preset) -> Iterator[str
 
 
 def _paths_twice(settings: ProviderSettings, preset: Preset) -> Iterator[str]:
-    """Base addresses that end already in steps which the preset puts behind them."""
+    """Problems of base addresses that already end in the steps that the preset adds."""
     values = _account_values(settings)
     addresses = {"base_url": preset.send.url}
     if preset.reports:
@@ -104,7 +104,7 @@ def _paths_twice(settings: ProviderSettings, preset: Preset) -> Iterator[str]:
 
 
 def _are_same(added: list[str], given: list[str], values: Mapping[str, str]) -> bool:
-    """Whether steps are those of the preset; behind the first one a slot may hold anything."""
+    """Whether steps are those of the preset. After the first one, a slot matches any step."""
     first = added[0]
     for slot, value in values.items():
         first = first.replace(f"{{{slot}}}", in_address(value))
@@ -113,7 +113,7 @@ def _are_same(added: list[str], given: list[str], values: Mapping[str, str]) -> 
 
 
 def _unwritable(settings: ProviderSettings, preset: Preset) -> Iterator[str]:
-    """Calls that no value could make a request of, seen by one with samples for a message."""
+    """Problems of calls that can never become a request, tested with a sample message."""
     to = f"+{preset.country_code or '260'}970000000"
     sender_id = settings.sender_id or "SAMPLE"
     sample = Sms("sample", 1, to, "sample", sender_id, valid_for_s=60.0)
@@ -133,10 +133,10 @@ def _unwritable(settings: ProviderSettings, preset: Preset) -> Iterator[str]:
 
 
 def send_request(settings: ProviderSettings, preset: Preset, sms: Sms) -> Prepared:
-    """The request that hands over one message.
+    """Build the request that sends one message.
 
     Raises:
-        ValueError: the gateway's form cannot carry something of it.
+        ValueError: the gateway's format cannot carry a value.
     """
     values = _account_values(settings) | {
         "to": number(sms.to, preset),
@@ -157,15 +157,15 @@ def send_request(settings: ProviderSettings, preset: Preset, sms: Sms) -> Prepar
 
 
 def check_request(settings: ProviderSettings, preset: Preset, call: Call) -> Prepared:
-    """The account call."""
+    """Build the account call."""
     return _request(call, preset, _account_values(settings), {})
 
 
 def number(to: str, preset: Preset) -> str:
-    """An E.164 number in the gateway's form.
+    """Convert an E.164 number to the gateway's form.
 
     Raises:
-        ValueError: the form is local and the number is of another country.
+        ValueError: the form is local and the number belongs to another country.
     """
     digits = to.removeprefix("+")
     match preset.number:

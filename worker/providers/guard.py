@@ -1,23 +1,23 @@
-"""Breaker and limits in front of one provider: the only way to call it.
+"""The breaker and limits of one provider. All its calls pass here.
 
 Rules:
-- A permit is held from before the intent until after the outcome; `admit` asks the breaker without
-  waiting, so that nothing comes between the decision and the intent.
-- Nobody waits long at a slow provider. A provider is busy where the expected wait is longer than
+- A permit is held from before the intent until after the outcome. `admit` asks the breaker without
+  waiting, so that nothing happens between the decision and the intent.
+- No message waits long for a slow provider. A provider is busy if the expected wait is longer than
   `PATIENCE_S`, by the age of the calls under way, the rate and the pause it asked for. A caller
-  that waits all the same gives up after `GIVE_UP_S`.
-- A permit is also held while its intent and its outcome are written. A slow store is not the fault
-  of the provider: it makes no provider busy, and a caller that waits because of it goes on waiting.
-- The outcome is captured here and returned whatever the breaker makes of it.
-- Refused calls and the faults of recipients and messages say nothing about the provider. Nor do
-  failures of a message that another provider refused by such a fault: providers call one thing by
-  different names. A request to slow down pauses the limiter.
-- Faults of the account open the breaker at once and are told; a refused credential or a wrong
-  address only when the account call confirms it, which runs in a task of its own beside the
-  traffic. The fault stands until the breaker closes.
-- Refusals that only this provider can make are watched (`refusals`): people are told.
-- An adapter that raises has broken its promise after the call may have begun: `Unknown`.
-- A cancelled call gives its probe back and teaches the breaker nothing.
+  that waits anyway gives up after `GIVE_UP_S`.
+- A permit is also held while its intent and outcome are written. A slow store is not the provider's
+  fault: it does not make the provider busy, and callers that wait because of it keep waiting.
+- The outcome is always returned, whatever the breaker does.
+- Refused calls and faults of recipients and messages say nothing about the provider. The same holds
+  for failures of a message that another provider refused by such a fault, because providers have
+  different names for one thing. A request to slow down pauses the limiter.
+- Faults of the account open the breaker at once and are reported. A refused credential or a wrong
+  address must first be confirmed by the account call, which runs in its own task. The fault lasts
+  until the breaker closes.
+- Refusals that only this provider makes are counted (`refusals`) and reported to people.
+- If an adapter raises, the outcome is `Unknown`, because the call may have begun.
+- A cancelled call gives its probe back and does not count for the breaker.
 """
 
 from __future__ import annotations
@@ -59,18 +59,18 @@ if TYPE_CHECKING:
     """`on_fault(provider_id, fault)`; synchronous, must not block."""
 
 _TO_CONFIRM: Final = frozenset({AccountFault.AUTHENTICATION, AccountFault.ADDRESS})
-"""Faults of which one answer alone is no proof."""
+"""Faults that one answer alone does not prove."""
 PATIENCE_S: Final = 1.0
 """Expected wait above which a provider counts as busy."""
 GIVE_UP_S: Final = 2.0
 """Longest wait for a permit."""
 ASK_AGAIN_S: Final = 5.0
-"""A provider that is busy for longer is asked again after this time."""
+"""A provider that is busy for longer is tried again after this time."""
 _log = structlog.get_logger(__name__)
 
 
 def mark_of(outcome: Outcome, *, refused: bool = False) -> Mark:
-    """What an outcome says about the provider's health; for `refused` see `Permit.send`."""
+    """The meaning of an outcome for the provider's health; for `refused` see `Permit.send`."""
     match outcome:
         case Accepted():
             return Mark.SUCCESS
@@ -88,12 +88,12 @@ class ProviderGuard:
     """The `Guard` of one provider.
 
     Args:
-        provider: whom it guards.
+        provider: the provider.
         settings: limits and breaker of the account.
         clock: monotonic time.
-        on_change: told of every change of the breaker's state.
-        on_fault: told of a fault of the account, and with None that it is over.
-        on_refusals: told of refusals that only this provider makes, where they are many.
+        on_change: called at every change of the breaker's state.
+        on_fault: called with a fault of the account, and with None when it is over.
+        on_refusals: called if many refusals are made by this provider only.
         in_hand: see `Limiter`.
     """
 
@@ -117,18 +117,18 @@ class ProviderGuard:
         self._refusals = RefusalWatch(provider.id, clock, on_refusals)
         self.limiter = Limiter(settings.max_in_flight, settings.rate_per_s, clock, in_hand)
         self.calls: dict[ProviderPermit, float] = {}
-        """Calls under way and when each began, the oldest first."""
+        """The calls under way with the time each began, the oldest first."""
         self.clock = clock
         self._confirming: asyncio.Task[None] | None = None
 
     @property
     def provider_id(self) -> str:
-        """Id of the guarded provider."""
+        """The id of the provider."""
         return self.provider.id
 
     @property
     def state(self) -> BreakerState:
-        """State of the breaker."""
+        """The state of the breaker."""
         return self.breaker.state
 
     def passable(self) -> bool:
@@ -136,7 +136,7 @@ class ProviderGuard:
         return self.breaker.passable()
 
     def probe_due_in(self) -> float:
-        """Seconds until `passable` can become true; 0 when it is."""
+        """Seconds until `passable` can become true; 0 if it is true."""
         return self.breaker.probe_due_in()
 
     def busy_for(self, lane: Lane) -> float:
@@ -160,37 +160,37 @@ class ProviderGuard:
                 return ProviderPermit(self, lane)
 
     def _held_by_store(self) -> bool:
-        """Whether most permits are held by those who wait for the store, not for the provider."""
+        """Whether most permits are held by calls that wait for the store, not for the provider."""
         return 2 * len(self.calls) < self.limiter.taken
 
     def _call_s(self) -> float:
-        """How long a call takes: twice the age of the one in the middle.
+        """The estimated duration of a call: twice the median age of the calls under way.
 
-        Known while none of them came back yet, which is what a provider that hangs looks like.
+        It is known even if no call returns, as with a provider that hangs.
         """
         middle = next(islice(self.calls.values(), len(self.calls) // 2, None), None)
         return 0.0 if middle is None else 2 * (self.clock.monotonic() - middle)
 
     def share_between(self, replicas: int) -> None:
-        """Take `1 / replicas` of the account's limits."""
+        """Use `1 / replicas` of the account's limits."""
         self.limiter.share_between(replicas)
 
     def reset(self, reason: str) -> None:
-        """Close the breaker: an administrator's decision."""
+        """Close the breaker, by an administrator's decision."""
         self.breaker.reset(reason)
 
     def on_fault(self, call: OnFault) -> None:
-        """Have `call` told of faults too."""
+        """Also call `call` with every fault."""
         self._on_fault.append(call)
 
     async def close(self) -> None:
-        """End what runs beside the traffic. Idempotent; the provider is closed by its owner."""
+        """Stop background tasks. Idempotent. The owner of the provider closes it."""
         task, self._confirming = self._confirming, None
         if task is not None:
             await cancel_all([task])
 
     def learn(self, call: Call, outcome: Outcome, duration_s: float, *, refused: bool) -> None:
-        """Take the result of a call into breaker and limiter."""
+        """Pass the result of a call to breaker and limiter."""
         self._refusals.note(outcome)
         if isinstance(outcome, NotSent | Unknown) and outcome.slow_down_s is not None:
             self.limiter.slow_down(outcome.slow_down_s)
@@ -206,7 +206,7 @@ class ProviderGuard:
             self._faulty(call, f"{outcome.account_fault}: {outcome.reason}")
 
     def _faulty(self, call: Call, fault: str) -> None:
-        """Every further message would fare the same."""
+        """Handle a fault that affects every message: open the breaker and report it."""
         self.breaker.trip(call, fault)
         if self.breaker.state is not BreakerState.CLOSED and not self.fault:
             self._set_fault(fault)
@@ -222,7 +222,7 @@ class ProviderGuard:
         self._on_change(provider_id, old, new, reason)
 
     def _confirm(self, call: Call) -> None:
-        """Ask for the account once, however many calls were refused meanwhile."""
+        """Make one account call, however many calls were refused meanwhile."""
         if self._confirming is None or self._confirming.done():
             work = self._trip_if_confirmed(call)
             self._confirming = asyncio.get_running_loop().create_task(
@@ -236,13 +236,13 @@ class ProviderGuard:
 
 
 def _whereabouts(error: Exception) -> dict[str, str]:
-    """What may be logged of an error: its class and where it was raised."""
+    """The loggable parts of an error: its class and the place where it was raised."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return {"error": type(error).__name__, "where": f"{frame.name}:{frame.lineno}"}
 
 
 class ProviderPermit:
-    """A permit at the limiter, and with `admit` a call admitted by the breaker."""
+    """A permit of the limiter, and after `admit` a call admitted by the breaker."""
 
     __slots__ = ("_call", "_guard", "_held", "_lane", "_used")
 
@@ -254,7 +254,7 @@ class ProviderPermit:
         self._used = False
 
     def admit(self) -> bool:
-        """Ask the breaker; in half-open this takes the one probe."""
+        """Ask the breaker. In half-open this takes the one probe."""
         if self._call is None and self._held:
             self._call = self._guard.breaker.admit()
         return self._call is not None
@@ -267,10 +267,10 @@ class ProviderPermit:
             refused: see `Permit.send`.
 
         Returns:
-            The outcome, and how long the call took in milliseconds.
+            The outcome, and the duration of the call in milliseconds.
 
         Raises:
-            RuntimeError: not admitted, released already, or a second call.
+            RuntimeError: it is not admitted, is released already, or was used before.
         """
         if self._call is None or not self._held or self._used:
             raise RuntimeError("send: expected one call on an admitted permit that is still held")
@@ -280,7 +280,7 @@ class ProviderPermit:
         try:
             outcome = await guard.provider.send(sms)
         except Exception as error:  # noqa: BLE001 - see the rules above
-            # Not the text of the error: it may hold a number or a secret.
+            # The text of the error may hold a number or a secret, so it is not used.
             _log.error("adapter raised", provider=guard.provider_id, **_whereabouts(error))
             outcome = Unknown("adapter_error", type(error).__name__)
         finally:
@@ -290,7 +290,7 @@ class ProviderPermit:
         return outcome, duration_s * 1000
 
     def release(self) -> None:
-        """Give the permit and an unused probe back. Idempotent."""
+        """Give back the permit and an unused probe. Idempotent."""
         if not self._held:
             return
         self._held = False

@@ -1,9 +1,9 @@
-"""Where the body of an HTTP answer ends, so that what follows is never taken for a part of it.
+"""Finds the end of the body of an HTTP answer, so that later bytes are never taken as a part of it.
 
 Rules:
-- The body itself is not changed and not read: the HTTP library does that. Only its end is found.
-- What is not clear has no end here: everything is passed on, and the library judges it.
-- Linear in what came, however it was cut into pieces.
+- Only the end is found. The HTTP library reads the body, which is not changed here.
+- If the end is not clear, all bytes are passed on, and the library decides.
+- The work is linear in the number of bytes, however they are cut into pieces.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 _NO_BODY: Final = frozenset({101, 204, 304})
 _SIZE: Final = re.compile(rb"[0-9A-Fa-f]{1,15}(?![0-9A-Za-z])")
 _LONGEST_LINE: Final = 64
-"""What is kept of a line between chunks; its beginning says all that counts."""
+"""Longest part of a line between chunks that is kept; only the beginning matters."""
 _FOR_EVER: Final = 1 << 62
 
 
 class Ending(Protocol):
-    """Tells where a body ends."""
+    """Finds the end of a body."""
 
     def find(self, data: bytes) -> int | None:
-        """How many of the bytes that came next belong to the body; None: all, and it goes on."""
+        """How many of the next bytes belong to the body; None: all, and the body goes on."""
 
 
 class Counted:
@@ -41,7 +41,7 @@ class Counted:
 
 
 class Chunked:
-    """A body in chunks: a line with the size of each, and after the last one the trailers."""
+    """A body in chunks: each after a line with its size, and trailers after the last one."""
 
     def __init__(self) -> None:
         self._skip = 0
@@ -50,21 +50,26 @@ class Chunked:
 
     def find(self, data: bytes) -> int | None:
         """See `Ending`."""
-        at = 0
+        position = 0
         while True:
-            step = min(self._skip, len(data) - at)
-            at, self._skip = at + step, self._skip - step
-            ends = data.find(b"\n", at)
+            step = min(self._skip, len(data) - position)
+            position, self._skip = position + step, self._skip - step
+            ends = data.find(b"\n", position)
             if ends < 0:
-                self._line = (self._line + data[at : at + _LONGEST_LINE])[:_LONGEST_LINE]
+                self._line = (self._line + data[position : position + _LONGEST_LINE])[
+                    :_LONGEST_LINE
+                ]
                 return None
-            line, self._line = (self._line + data[at : min(ends, at + _LONGEST_LINE)]).strip(), b""
-            at = ends + 1
+            line, self._line = (
+                (self._line + data[position : min(ends, position + _LONGEST_LINE)]).strip(),
+                b"",
+            )
+            position = ends + 1
             if self._is_last(line):
-                return at
+                return position
 
     def _is_last(self, line: bytes) -> bool:
-        """Read a line that is no part of a chunk; an empty one also follows each chunk."""
+        """Read a line between chunks. An empty line also follows each chunk."""
         if not line or self._in_trailers:
             return self._in_trailers and not line
         size = _SIZE.match(line)
@@ -74,7 +79,7 @@ class Chunked:
 
 
 class Open:
-    """A body that ends with the connection, or nobody knows where."""
+    """A body that ends with the connection, or whose end is not known."""
 
     def find(self, data: bytes) -> int | None:  # noqa: ARG002 - see `Ending`
         """See `Ending`."""
@@ -82,7 +87,7 @@ class Open:
 
 
 def ending(head: Head) -> Ending:
-    """How the end of the body that follows a head is found."""
+    """Choose how to find the end of the body after a head."""
     if head.status in _NO_BODY:
         return Counted(0)
     if b"transfer-encoding" in head.fields:

@@ -1,7 +1,7 @@
-"""The generic HTTP gateway: any provider that a preset file describes.
+"""The adapter for any provider that a preset file describes.
 
-Rules: `preset` says what the gateway is, `gateway_request` and `gateway_answers` are pure, and this
-file does the I/O. An address is never logged: it may hold a secret and the text.
+Rules: `preset` describes the gateway, `gateway_request` and `gateway_answers` are pure, and this
+file does the I/O. An address is never logged, because it may have a secret and the text.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class HttpGateway:
 
     Args:
         settings: kind `http`, with the preset's name or path.
-        ssl_context: trust other than the system's.
+        ssl_context: replaces the system's certificates.
 
     Raises:
-        ValueError: the preset is wrong or the settings lack something for it; all of it is named.
+        ValueError: the preset is wrong or the settings do not fit; all problems are named.
     """
 
     def __init__(
@@ -55,12 +55,12 @@ class HttpGateway:
 
     @property
     def id(self) -> str:
-        """Configured id."""
+        """The configured id."""
         return self._settings.id
 
     @property
     def gives_reports(self) -> bool:
-        """Whether delivery can be judged at all."""
+        """Whether delivery reports can come."""
         told_where = bool(self._settings.report_base_url and self._settings.report_token)
         return self._preset.reports is not None and told_where
 
@@ -77,7 +77,7 @@ class HttpGateway:
         return gateway_answers.classify(answer, self._preset, own_sender=own_sender)
 
     async def check(self) -> AccountHealth:
-        """Ask for the balance, where the gateway has a call for it."""
+        """Ask for the balance, if the gateway has an account call."""
         call = self._preset.check
         if call is None:
             return AccountHealth(ok=True, reason="the gateway has no account call")
@@ -100,7 +100,7 @@ class HttpGateway:
         """Read a delivery report, an opt-out or an opt-in.
 
         Raises:
-            ValueError: names neither a message nor a recipient, or the gateway gives no such kind.
+            ValueError: it names neither message nor recipient, or the preset lacks this kind.
         """
         preset = self._preset
         if kind == "delivery" and preset.reports:

@@ -1,17 +1,17 @@
-"""The head of an HTTP answer, read as tolerantly as it is safe to.
+"""Reads the head of an HTTP answer as tolerantly as is safe.
 
 An accepted SMS must not become `Unknown` because a gateway writes odd heads. So we read the head
-ourselves and hand the HTTP library a clean one.
+ourselves and pass a clean one to the HTTP library.
 
 Rules:
-- Only the fields that we use are kept (`KEPT`); nothing else in a head can do harm.
-- What decides where the body ends is never guessed: lengths that differ, or that are no numbers,
-  are handed on as they came, and the library refuses the answer.
-- What does not begin like HTTP, or is longer than `MAX_HEAD`, is handed on as it came.
-- Interim answers (1xx) are dropped: the answer is what follows them.
-- The work is linear in the octets that came, whatever they are and however they are cut: patterns
-  take what they matched for good, and no octet is looked at again for each one that follows.
-- Nothing here asks for anything again.
+- Only the fields that we use are kept (`KEPT`), so that no other field can do harm.
+- The end of the body is never guessed. Lengths that differ, or are no numbers, are passed on as
+  they came, and the library refuses the answer.
+- A head that does not begin like HTTP, or is longer than `MAX_HEAD`, is passed on as it came.
+- Interim answers (1xx) are dropped, because the answer follows them.
+- The work is linear in the number of bytes, whatever they are and however they are cut. Patterns do
+  not backtrack, and no byte is read again for each later one.
+- Nothing here repeats a request.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ _FIELD: Final = re.compile(
     rb"^[ \t]*+(" + b"|".join(sorted(KEPT)) + rb")[ \t]*+:([^\n]*+(?:\n[ \t]++[^\n:]*+(?=\n))*+)",
     re.IGNORECASE | re.MULTILINE,
 )
-"""A value goes on in lines that begin with a blank, unless they name a field."""
+"""A field we use. Lines that begin with a blank and name no field continue its value."""
 _STATUS: Final = re.compile(rb"\s*+HTTP/(\d)(?:\.(\d+))?[ \t]+(\d{3})(?!\d)", re.IGNORECASE)
 _BEGINNING: Final = b"HTTP/"
 _SPACE: Final = re.compile(rb"\s*+")
 _ONE: Final = frozenset({b"content-type", b"date", b"retry-after"})
-"""Of these the first one stands."""
+"""Fields of which only the first counts."""
 _NO_CODING: Final = frozenset({b"", b"identity"})
 _CONTROL: Final = re.compile(rb"[\x00-\x1f\x7f]+")
 _SEPARATED: Final = re.compile(rb"[\s,]+")
@@ -59,53 +59,53 @@ class Head:
     """A complete head."""
 
     raw: bytes
-    """In strict form; as it came where that would take a guess."""
+    """The head in strict form, or as it came if that would need a guess."""
     status: int | None = None
-    """None: handed on as it came."""
+    """The status; None: the head is passed on as it came."""
     fields: Fields = field(default_factory=dict)
-    """The fields we use, names in lower case; those in `raw`."""
+    """The fields we use, with names in lower case, as in `raw`."""
 
 
 class Collector:
-    """Collects what comes until the head of the answer is complete."""
+    """Collects bytes until the head of the answer is complete."""
 
     def __init__(self) -> None:
         self._data = bytearray()
         self._searched = 0
-        """No empty line ends before that place, but for one that begins there."""
+        """The search for an empty line continues from this place."""
 
     def add(self, data: bytes) -> tuple[bytes, bytes] | None:
-        """The head with its empty line, and what comes after it; None: it is not complete."""
+        """The head with its empty line, and the bytes after it; None: it is not complete."""
         self._data += data if self._data else data.lstrip()
         begins = 0
-        while found := _END.search(self._data, max(begins, self._searched)):
-            head = bytes(self._data[begins : found.end()])
+        while match := _END.search(self._data, max(begins, self._searched)):
+            head = bytes(self._data[begins : match.end()])
             if not is_interim(head):
-                return head, bytes(self._data[found.end() :])
-            begins = _after_space(self._data, found.end())
+                return head, bytes(self._data[match.end() :])
+            begins = _after_space(self._data, match.end())
         del self._data[:begins]
         self._searched = max(0, len(self._data) - 2)
         return None
 
     def hopeless(self) -> bytes | None:
-        """All that came, if it can never become a head that we read."""
+        """All received bytes, if they can never become a readable head."""
         could_be = _BEGINNING.startswith(self._data[:5].upper())
         return None if could_be and len(self._data) <= MAX_HEAD else bytes(self._data)
 
 
 def _after_space(data: bytearray, begins: int) -> int:
-    found = _SPACE.match(data, begins)
-    return found.end() if found else begins
+    match = _SPACE.match(data, begins)
+    return match.end() if match else begins
 
 
 def is_interim(head: bytes) -> bool:
-    """Whether another head follows (1xx, but for a change of protocol)."""
-    found = _STATUS.match(head)
-    return found is not None and found[3].startswith(b"1") and found[3] != b"101"
+    """Whether another head follows (1xx, except a change of protocol)."""
+    match = _STATUS.match(head)
+    return match is not None and match[3].startswith(b"1") and match[3] != b"101"
 
 
 def mended(head: bytes) -> Head:
-    """The head in strict form; as it came where that would take a guess."""
+    """Write the head in strict form, or as it came if that would need a guess."""
     status = _STATUS.match(head)
     if status is None:
         return Head(head)
@@ -119,7 +119,7 @@ def mended(head: bytes) -> Head:
 
 
 def _is_framed(kept: Fields) -> bool:
-    """Make clear where the body ends; False: what is said contradicts itself."""
+    """Make the end of the body clear; False: the fields contradict each other."""
     coding = kept.pop(b"transfer-encoding", b"").lower()
     codings = set(_SEPARATED.split(coding)) - _NO_CODING if coding else ()
     length = _one_length(kept.pop(b"content-length", None))
@@ -127,7 +127,7 @@ def _is_framed(kept: Fields) -> bool:
         return False
     if codings:
         kept[b"transfer-encoding"] = b"chunked"
-        if length:  # RFC 9112 6.3: it does not count, and the connection is not used again
+        if length:  # RFC 9112 6.3: the length does not count, and the connection is not used again
             kept[b"connection"] = b"close"
     elif length:
         kept[b"content-length"] = length
@@ -135,18 +135,19 @@ def _is_framed(kept: Fields) -> bool:
 
 
 def fields(head: bytes) -> Fields:
-    """The fields we use, names in lower case; several of one name are joined by commas."""
-    found: dict[bytes, list[bytes]] = {}
+    """The fields we use, with names in lower case. Repeated fields are joined by commas."""
+    collected: dict[bytes, list[bytes]] = {}
     for written, raw in _FIELD.findall(head):
         value = _CONTROL.sub(b" ", raw).strip()
-        found.setdefault(written.lower(), []).append(value)
+        collected.setdefault(written.lower(), []).append(value)
     return {
-        name: values[0] if name in _ONE else b", ".join(values) for name, values in found.items()
+        name: values[0] if name in _ONE else b", ".join(values)
+        for name, values in collected.items()
     }
 
 
 def _one_length(value: bytes | None) -> bytes | None:
-    """The length if all that is said agrees; empty: none is said; None: it does not agree."""
+    """The length; empty: none is given; None: the given lengths differ."""
     if value is None:
         return b""
     if value.isdigit():
@@ -157,7 +158,7 @@ def _one_length(value: bytes | None) -> bytes | None:
 
 
 def keep_alive_s(value: bytes | None) -> float | None:
-    """How long the server keeps an idle connection (`timeout=5, max=100`); None: not readable."""
+    """Seconds for which the server keeps an idle connection (`timeout=5`); None: not readable."""
     if value is None:
         return None
     said = dict(_pair(part) for part in value.decode("latin-1").lower().split(","))
@@ -166,8 +167,8 @@ def keep_alive_s(value: bytes | None) -> float | None:
     timeout = said.get("timeout", "")
     if timeout.startswith("-"):
         return 0.0
-    found = _NUMBER.match(timeout)
-    return float(found[0]) if found else None
+    match = _NUMBER.match(timeout)
+    return float(match[0]) if match else None
 
 
 def _pair(part: str) -> tuple[str, str]:

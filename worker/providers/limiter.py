@@ -1,17 +1,17 @@
-"""Permits to call one provider: calls under way at once and calls begun a second.
+"""Permits to call one provider. They limit calls at once and calls begun per second.
 
 Rules:
 - Transactional first: while a transactional call waits, no bulk call begins. Bulk never takes the
-  last permits (`reserved`), so a transactional call finds one at once. Within a lane the first to
-  come is the first served.
-- All replicas share the account's limits: the share of this one falls at once, and rises when the
-  rise has been due for `RISE_AFTER_S`, so that two replicas never count on the same part.
-- Each provider has its own limiter: who waits here holds nothing elsewhere.
-- A replica has a bounded number of a lane's messages in hand (`in_hand`). Calls to one provider
-  never take all of them, and a caller that would wait long learns so (`wait_s`) and can go to the
-  other provider: one that hangs must not keep the other's messages in the queue.
-- A waiter that is cancelled or gives up leaves no permit taken. Every step is O(1).
-- Why not aiolimiter: its rate is fixed, it knows no lanes, and it wakes by its own clock.
+  last permits (`reserved`), so a transactional call gets one at once. Within a lane the order is
+  first come, first served.
+- All replicas share the account's limits. The share of a replica falls at once, but rises only
+  after `RISE_AFTER_S`, so that two replicas never use the same part.
+- Each provider has its own limiter. A waiter here holds no permit of another provider.
+- A replica handles a bounded number of a lane's messages at once (`in_hand`). Calls to one provider
+  never take all of them. A caller can see a long wait in advance (`wait_s`) and use the other
+  provider. So a provider that hangs does not block the messages of the other.
+- A waiter that is cancelled or gives up keeps no permit. Every step is O(1).
+- aiolimiter is not used: its rate is fixed, it has no lanes, and it uses its own clock.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
 
 RISE_AFTER_S: Final = 5.0
 LONGEST_PAUSE_S: Final = 60.0
-"""A provider that asks for a longer pause is asked again after this one."""
+"""Longest pause. A provider that asks for a longer one is tried again after this time."""
 _BURST_S: Final = 0.1
-"""Seconds' worth of calls that may begin together."""
+"""How many seconds' calls by the rate may begin together."""
 
 
 class Limiter:
     """Concurrency and rate of one provider account.
 
     Args:
-        max_in_flight: calls under way at once, over all replicas.
-        rate_per_s: calls begun a second, over all replicas.
+        max_in_flight: calls at once, over all replicas.
+        rate_per_s: calls begun per second, over all replicas.
         clock: monotonic time.
-        in_hand: by lane, how many messages this replica has in hand at once; absent: no bound.
+        in_hand: by lane, how many messages this replica handles at once; absent: no bound.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Limiter:
         self.reserved = min(self.limit - 1, max(1, self.limit // 4))
         """Permits that bulk leaves free."""
         self.rate = self._rate_per_s / replicas
-        """Calls begun a second by this replica."""
+        """Calls that this replica may begin per second."""
         self._burst = max(1.0, self.rate * _BURST_S)
 
     @property
@@ -86,7 +86,7 @@ class Limiter:
         return sum(map(len, self._waiting.values()))
 
     def take(self, lane: Lane) -> bool:
-        """Take a permit and the right to begin a call, if both are free at once."""
+        """Take a permit and the right to begin a call, if both are free now."""
         if self._queued_before(lane) or not self._may_begin(lane):
             return False
         self._begin(lane)
@@ -96,7 +96,7 @@ class Limiter:
         """Wait for a permit and the right to begin a call.
 
         Raises:
-            TimeoutError: there was none within `longest_s`.
+            TimeoutError: there was no permit within `longest_s`.
         """
         if self.take(lane):
             return
@@ -123,11 +123,11 @@ class Limiter:
             self._wake()
 
     def wait_s(self, lane: Lane, call_s: Callable[[], float]) -> float:
-        """Seconds a newcomer would wait, as far as can be told.
+        """Estimate the seconds that a new caller would wait.
 
         Args:
-            lane: of the newcomer.
-            call_s: how long a call takes; asked only where permits are short.
+            lane: lane of the new caller.
+            call_s: returns the duration of a call; only called if no permit is free.
         """
         now = self._clock.monotonic()
         self._refill(now)
@@ -137,19 +137,19 @@ class Limiter:
         return max(0.0, self._paused_until - now, (calls - self._tokens) / self.rate, for_permit)
 
     def release(self, lane: Lane = Lane.TRANSACTIONAL, *, unused: bool = False) -> None:
-        """Give a permit back; `unused`: no call was begun, so the rate is not charged either."""
+        """Give a permit back; `unused`: no call was begun, so it does not count for the rate."""
         self._taken[lane] -= 1
         if unused:
             self._tokens = min(self._burst, self._tokens + 1)
         self._wake()
 
     def slow_down(self, seconds: float) -> None:
-        """Begin no call for so long (at most `LONGEST_PAUSE_S`)."""
+        """Begin no call for this time (at most `LONGEST_PAUSE_S`)."""
         until = self._clock.monotonic() + min(seconds, LONGEST_PAUSE_S)
         self._paused_until = max(self._paused_until, until)
 
     def share_between(self, replicas: int) -> None:
-        """Take `1 / replicas` of the limits: falling at once, rising after `RISE_AFTER_S`."""
+        """Use `1 / replicas` of the limits. A cut acts at once, a rise after `RISE_AFTER_S`."""
         replicas = max(1, replicas)
         if replicas >= self._replicas:
             self._share(replicas)
@@ -182,7 +182,7 @@ class Limiter:
         return free if most is None else min(free, most - self._taken[lane])
 
     def _permits(self, lane: Lane) -> int:
-        """Permits the lane has when nobody else calls."""
+        """The permits of a lane if there are no other calls."""
         permits = self.limit - (self.reserved if lane is Lane.BULK else 0)
         return min(permits, self._most.get(lane, permits))
 
@@ -195,7 +195,7 @@ class Limiter:
         self._tokens -= 1
 
     def _wake(self) -> None:
-        """Let in who may begin now; look again when time alone can let in more."""
+        """Give permits to waiters that may begin now, and check again when time allows more."""
         while (lane := self._first()) is not None and self._may_begin(lane):
             self._begin(lane)
             self._waiting[lane].popleft().set_result(None)
@@ -206,7 +206,7 @@ class Limiter:
             self._timer = asyncio.get_running_loop().call_later(wait, self._wake)
 
     def _first(self) -> Lane | None:
-        """Lane of the waiter whose turn it is; those that went away are dropped."""
+        """The lane of the next waiter. Waiters that are gone are dropped."""
         for queue in self._waiting.values():
             while queue and queue[0].done():
                 queue.popleft()
@@ -214,7 +214,7 @@ class Limiter:
         return next((lane for lane in lanes if self._waiting[lane]), None)
 
     def _wait_s(self, lane: Lane) -> float | None:
-        """Seconds until time alone lets somebody in; None: it takes a release."""
+        """Seconds until a waiter may begin without a release; None: a release is needed."""
         now = self._clock.monotonic()
         if self._free(lane) > 0:
             return max((1 - self._tokens) / self.rate, self._paused_until - now, 0.0)
@@ -222,5 +222,5 @@ class Limiter:
 
 
 def _share_of(in_hand: int) -> int:
-    """How many of a lane's messages in hand may be calls to one provider: three in four."""
+    """How many messages of a lane may be calls to one provider: three quarters."""
     return max(1, in_hand - max(1, in_hand // 4))

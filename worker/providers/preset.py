@@ -1,16 +1,16 @@
-"""The description of a gateway: one YAML file, validated whole.
+"""The preset: one YAML file that describes a gateway, validated as a whole.
 
 Rules:
-- `rules` is an ordered table; the first row that matches an answer decides. An answer no row
-  matches is `Unknown`. A row that accepts needs an HTTP status and something in the body: many
-  gateways answer 200 to everything.
+- `rules` is an ordered table. The first row that matches an answer decides. An answer without a
+  matching row is `Unknown`. A row that accepts needs an HTTP status and a condition on the body,
+  because many gateways answer 200 to everything.
 - Bodies are forms, JSON of any depth, XML or text (`preset_body`). Answers are read by JSON paths
-  (`messages.0.status.name`) and regular expressions; those of XML by the latter.
-- No value of a slot can change what is around it (`template`), or the file is refused.
-- Every slot is known, every address complete, every regular expression compiles, or the file is
-  refused with all of its problems.
+  (`messages.0.status.name`) and regular expressions, XML only by the latter.
+- The file is refused if the value of a slot could change the text around it (`template`).
+- The file is refused with all of its problems if a slot is unknown, an address is incomplete, or a
+  regular expression does not compile.
 
-Presets shipped are in `presets/`; `load` takes one of their names or the path of a file.
+Shipped presets are in `presets/`. `load` takes one of their names or the path of a file.
 """
 
 from __future__ import annotations
@@ -50,41 +50,41 @@ Folded = Annotated[str, AfterValidator(str.casefold)]
 
 
 class Verdict(StrEnum):
-    """What a row of `rules` says about an answer."""
+    """The verdict of a row of `rules`."""
 
     ACCEPTED = "accepted"
     REFUSED = "refused"
-    """What no provider may do: no other one is asked."""
+    """No provider may send it, so no other one is called."""
     OPTED_OUT = "opted_out"
     NOT_SENT = "not_sent"
-    """Proof that the gateway did not take it."""
+    """A proof that the gateway did not take it."""
     RECIPIENT = "recipient"
-    """Proof, and the reason is the number, which this gateway does not serve."""
+    """A proof. The gateway does not serve the number."""
     MESSAGE = "message"
-    """Proof, and the reason is what this message asks for (its text, its length)."""
+    """A proof. The reason is in the message (its text, its length)."""
     AUTHENTICATION = "authentication"
     BALANCE = "balance"
     SENDER = "sender"
-    """The sender id: ours (account fault) or the message's own (like `message`)."""
+    """The sender id is refused: ours (account fault) or the message's own (like `message`)."""
     SLOW_DOWN = "slow_down"
     UNKNOWN = "unknown"
-    """Said outright, to shield an answer from a later row."""
+    """The outcome is unknown. Such a row protects an answer from later rows."""
 
 
 class Rule(Part):
-    """One row: all conditions given must hold."""
+    """One row. It matches if all its conditions hold."""
 
     status: frozenset[int] = frozenset()
     """HTTP statuses; empty: any."""
     fields: dict[str, str | int | bool | list[str | int]] = Field(
         default_factory=dict, alias="json"
     )
-    """Path in the JSON body (`error.code`, `response.0.id`) -> the value or values it must have."""
+    """Path in the JSON body (`error.code`, `response.0.id`) -> the allowed value or values."""
     regex: Regex | None = None
-    """Found anywhere in the body."""
+    """Regular expression that must match anywhere in the body."""
     verdict: Verdict
     code: str | None = None
-    """Code of the outcome; default `http_<status>`."""
+    """Code of the outcome; default: `http_<status>`."""
 
     @model_validator(mode="after")
     def _specific(self) -> Self:
@@ -98,7 +98,7 @@ class Rule(Part):
 
 
 class Extract(Part):
-    """Where a value is in an answer: a JSON path, or the first group of a regular expression."""
+    """The place of a value in an answer: a JSON path, or the first group of a pattern."""
 
     path: str | None = Field(default=None, alias="json")
     regex: Regex | None = None
@@ -121,20 +121,20 @@ class Check(Part):
 
 
 class Reports(Part):
-    """Delivery reports: our address as the gateway is told it, and how to read what comes."""
+    """Delivery reports: the address that the gateway gets, and the names of their fields."""
 
     url: Text
     percent: Literal["%", "%%"] = "%"
-    """How a percent sign is written in the address; `%%` where the gateway expands escapes."""
+    """How a percent sign is written in the address; `%%` if the gateway expands escapes."""
     message_id: str | None = None
-    """Field that holds our own message id; likewise below."""
+    """The field with our own message id. The next ones are names of fields too."""
     epoch: str | None = None
     provider_message_id: str | None = None
     to: str | None = None
     network_code: str | None = None
     reason: str | None = None
     opted_out: frozenset[Folded] = frozenset()
-    """Reasons that say that the recipient wants no messages of this sender, in any case."""
+    """Reasons that mean an opt-out from this sender; case does not matter."""
     status: str = "status"
     statuses: dict[str, Delivery]
 
@@ -147,21 +147,21 @@ class Reports(Part):
 
 
 class ConsentFields(Part):
-    """Callbacks about consent: which fields hold what."""
+    """Callbacks about consent: the names of their fields."""
 
     to: str
     sender_id: str | None = None
 
 
 class Preset(Part):
-    """A gateway."""
+    """The description of a gateway."""
 
     name: str
     about: str = ""
     number: Literal["e164", "digits", "local"] = "e164"
-    """`+260977123456`, `260977123456` or `0977123456`."""
+    """Form of numbers: `+260977123456`, `260977123456` or `0977123456`."""
     country_code: str | None = Field(default=None, pattern=r"^[1-9]\d{0,2}$")
-    """For `local`: the one country the gateway serves."""
+    """For `local`: the code of the only country that the gateway serves."""
     auth: Auth = Auth()
     send: Call
     rules: list[Rule] = Field(min_length=1)
@@ -195,11 +195,11 @@ class Preset(Part):
 
     @property
     def digits(self) -> frozenset[str]:
-        """Slots that hold nothing but digits."""
+        """The slots that always hold only digits."""
         return _DIGITS_AND_NUMBER if self.number == "digits" else DIGITS
 
     def places(self) -> Iterator[Place]:
-        """Every template of this preset."""
+        """All templates of this preset."""
         yield from self.send.places("send")
         yield from fields_at("auth.fields", self.auth.fields)
         if self.check:
@@ -208,13 +208,13 @@ class Preset(Part):
             yield Place("reports.url", self.reports.url, "address")
 
     def slots(self) -> frozenset[str]:
-        """Every name that a template of this preset needs."""
+        """All names that the templates of this preset need."""
         return frozenset().union(*(place.template.slots() for place in self.places()))
 
 
 @cache
 def shipped() -> tuple[str, ...]:
-    """Names of the presets that come with the worker."""
+    """The names of the shipped presets."""
     folder = resources.files("worker.providers") / "presets"
     names = (entry.name for entry in folder.iterdir())
     return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
@@ -224,7 +224,7 @@ def load(name: str) -> Preset:
     """Load a shipped preset, or the file at a path.
 
     Raises:
-        ValueError: no such preset, no YAML, or a description with problems (all of them named).
+        ValueError: there is no such preset, it is no YAML, or it has problems (all are named).
     """
     return Preset.model_validate(_document(name))
 

@@ -1,10 +1,11 @@
-"""The body of a preset's request: what may stand in it, and how values are written into it.
+"""The body of a preset's request, and how values are written into it.
 
-Rules: values are escaped as `template` says. What a format cannot carry at all is a `ValueError`.
-Names are as they are written: slots are for values.
+Rules: values are escaped by the rules of `template`. A value that a format cannot carry raises
+`ValueError`. Names are fixed, and only values have slots.
 
-What is JSON, XML or a form is said by `kind`; for the kind `text`, by the Content-Type of the
-request or by how the text begins. Plain text has one slot at most: nothing would part two values.
+`kind` says whether the body is JSON, XML or a form. For the kind `text`, the Content-Type of the
+request or the beginning of the text decides. Plain text has at most one slot, because two values
+could not be separated.
 """
 
 from __future__ import annotations
@@ -42,12 +43,12 @@ _LEFT_OUT: Final = object()
 
 
 class Place(NamedTuple):
-    """A template, and where it stands in a preset."""
+    """A template, and its place in a preset."""
 
     name: str
     template: Template
     format: Format | None = None
-    """None: to be seen by how it begins."""
+    """The format; None: the beginning of the text decides."""
 
 
 def _name(name: object) -> str:
@@ -61,7 +62,7 @@ def _template(source: object) -> object:
 
 
 def _tree(source: object, depth: int = 0) -> object:
-    """A JSON document with templates for its strings."""
+    """A JSON document whose strings are templates."""
     if depth > _DEEPEST:
         raise ValueError(f"expected at most {_DEEPEST} levels")
     match source:
@@ -84,13 +85,13 @@ Tree = Annotated[Any, BeforeValidator(_tree)]
 
 
 class Part(BaseModel):
-    """Base of everything in a preset."""
+    """The base class of all parts of a preset."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
 
 class Body(Part):
-    """The request's body: `fields` of a form or a JSON object (nested, if need be), or `text`."""
+    """The body of a request: `fields` of a form or a JSON object (may be nested), or `text`."""
 
     kind: Kind
     fields: dict[Name, Tree] = Field(default_factory=dict)
@@ -110,13 +111,13 @@ class Body(Part):
         return self
 
     def places(self, content_type: str) -> Iterator[Place]:
-        """Every template in it."""
+        """All templates in the body."""
         if self.text is not None:
             yield Place("text", self.text, self.format(content_type))
         yield from _places("fields", self.fields)
 
     def format(self, content_type: str) -> Format:
-        """What it is written in."""
+        """The format of the body."""
         if self.kind != "text" or self.text is None:
             return self.kind
         named: tuple[Format, ...] = ("json", "xml", "form")
@@ -128,7 +129,7 @@ class Body(Part):
     def render(
         self, values: Mapping[str, str], content_type: str, digits: frozenset[str] = DIGITS
     ) -> bytes:
-        """Fill the slots; fields with nothing in them are left out.
+        """Fill the slots. Fields whose slots are all empty are left out.
 
         Raises:
             ValueError: the format cannot carry a value.
@@ -152,7 +153,7 @@ def _places(name: str, node: Any) -> Iterator[Place]:
 
 
 def _filled(node: Any, values: Mapping[str, str], digits: frozenset[str]) -> Any:
-    """A part of the document with values in its slots; `_LEFT_OUT` where none holds anything."""
+    """A part of the document with filled slots; `_LEFT_OUT` if all its slots are empty."""
     match node:
         case Template():
             return _LEFT_OUT if node.is_empty(values) else node.render(values, digits=digits)

@@ -1,8 +1,8 @@
-"""One request of a preset: its address, its headers, how it is authorised.
+"""One request of a preset: its address, headers and authorisation.
 
-Rules: an address is complete by itself: a base address of the settings, or a host that no message
-decides, and then a path. A header is one that HTTP can carry. What is wrong is a `ValueError` that
-names the field.
+Rules: an address must be complete: a base address of the settings, or a host that does not depend
+on the message, and then a path. A header must be valid in HTTP. A problem raises a `ValueError`
+that names the field.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ _ACCOUNT: Final = {"base_url", "username", "secret", "sender_id", "provider_id"}
 _MESSAGE: Final = {"to", "text", "message_id", "epoch", "coding", "valid_for_s", "valid_for_min"}
 _REPORT: Final = {"report_base_url", "report_token", "report_url"}
 SLOTS: Final = frozenset(_ACCOUNT | _MESSAGE | _REPORT)
-"""What templates may name, besides `ProviderSettings.parameters`."""
+"""Names for templates, besides `ProviderSettings.parameters`."""
 _URL: Final = re.compile(r"(\{\w+\}|https?://[^/?#]+)([/?][^#]*)?")
 _HOST_OF_MESSAGE: Final = re.compile("|".join(re.escape(f"{{{name}}}") for name in sorted(SLOTS)))
 _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-"""RFC 9110 5.1."""
+"""The name of a header field by RFC 9110, section 5.1."""
 _FRAMING: Final = frozenset({"content-length", "transfer-encoding"})
-"""What the HTTP library says of the body; a second word on it would split the request."""
+"""Headers that the HTTP library sets for the body. A second one could split the request."""
 
 
 def fields_at(name: str, fields: Fields) -> Iterator[Place]:
-    """The templates of named fields."""
+    """The templates of fields, with their places."""
     return (Place(f"{name}.{field}", template) for field, template in fields.items())
 
 
 def url_problems(url: Template, base: str) -> Iterator[str]:
-    """What is missing for an address to be complete."""
-    found = _URL.fullmatch(url.source)
-    host = found[1] if found else ""
+    """Check that an address is complete."""
+    match = _URL.fullmatch(url.source)
+    host = match[1] if match else ""
     if host != f"{{{base}}}" and (not host.startswith("http") or _HOST_OF_MESSAGE.search(host)):
         yield (
             f"url: expected '{{{base}}}' or an address with http:// or https://, behind it '/' or "
@@ -51,7 +51,7 @@ def url_problems(url: Template, base: str) -> Iterator[str]:
 
 
 def _of_headers(fields: Fields) -> Iterator[str]:
-    """What a request cannot have for headers."""
+    """Check the headers of a request."""
     for name, template in fields.items():
         if not _HEADER.fullmatch(name):
             yield f"headers: expected the name of a field of HTTP, got {name!r}"
@@ -66,7 +66,7 @@ def _of_headers(fields: Fields) -> Iterator[str]:
 
 
 class Auth(Part):
-    """How a call is authorised; `fields` are the headers or the query values."""
+    """The authorisation of a call; `fields` are the headers or query values."""
 
     kind: Literal["none", "basic", "bearer", "header", "query"] = "none"
     fields: Fields = Field(default_factory=dict)
@@ -96,12 +96,12 @@ class Call(Part):
 
     @property
     def content_type(self) -> str:
-        """As the preset says; empty where it leaves that to the kind of body."""
+        """The Content-Type in the preset; empty: the kind of body decides."""
         named = (value for name, value in self.headers.items() if name.lower() == "content-type")
         return "".join(value.literal for value in named)
 
     def places(self, name: str) -> Iterator[Place]:
-        """Every template of the request."""
+        """All templates of the request."""
         yield Place(f"{name}.url", self.url, "address")
         yield from fields_at(f"{name}.query", self.query)
         yield from fields_at(f"{name}.headers", self.headers)

@@ -1,8 +1,8 @@
-"""The formats that a request of a preset is written in: how a value is escaped, where it may stand.
+"""The formats of a preset's request: how a value is escaped, and where a value may be.
 
-Rules: what a format cannot carry at all is a `ValueError`. `contents` gives the places that are
-data (strings of JSON, content of XML, values of a form, steps and query values of an address), as
-their reader sees them; what stands nowhere in them would be read as a part of the format itself.
+Rules: a value that a format cannot carry raises `ValueError`. `contents` returns the data of a
+document as its reader sees it: strings of JSON, content of XML, values of a form, steps and query
+values of an address. A slot outside of them would be read as a part of the format itself.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ _XML: Final = str.maketrans({char: f"&#{ord(char)};" for char in "&<>\"'\t\n\r"}
 
 
 def in_json(value: str) -> str:
-    """A value between the quotes of a JSON string."""
+    """Escape a value for the inside of a JSON string."""
     return json.dumps(value, ensure_ascii=False)[1:-1]
 
 
 def in_xml(value: str) -> str:
-    """A value in an element or an attribute.
+    """Escape a value for an XML element or attribute.
 
     Raises:
-        ValueError: it holds characters that XML 1.0 has no way to write.
+        ValueError: it has characters that XML 1.0 cannot write.
     """
     if _NO_XML.search(value):
         raise ValueError("XML cannot carry this value")
@@ -39,7 +39,7 @@ def in_xml(value: str) -> str:
 
 
 def in_address(value: str) -> str:
-    """A value as one step or one query value of an address."""
+    """Escape a value for one step or one query value of an address."""
     return quote(value, safe="")
 
 
@@ -47,7 +47,7 @@ def in_header(value: str) -> str:
     """Check a value for a header field.
 
     Raises:
-        ValueError: it holds characters that a header cannot carry.
+        ValueError: it has characters that a header cannot carry.
     """
     if not value.isascii() or any(ord(char) < ord(" ") or char == "\x7f" for char in value):
         raise ValueError("a header cannot carry this value")
@@ -71,13 +71,13 @@ EXPECTED: Final[Mapping[Format, str]] = {
 
 
 def begun(text: str) -> Format:
-    """What a value is written in, by how it begins."""
+    """The format of a text, by its beginning."""
     first = text.lstrip("\ufeff \t\r\n")[:1]
     return "json" if first in {"{", "["} else "xml" if first == "<" else "text"
 
 
 def contents(written: str, form: Format) -> list[str]:
-    """Everything in a document that is data.
+    """Return all data in a document.
 
     Raises:
         ValueError: it is not well-formed.

@@ -1,12 +1,12 @@
-"""Refusals that only this provider makes: a person must hear of them, and nothing else.
+"""Counts refusals that only this provider makes, and reports them to people.
 
-A sender id that is not registered there, or numbers that it does not know, go to the other provider
-and count neither for the breaker nor for the detectors: they say nothing about its health. But the
-share cannot grow to 100 % while they are there.
+If a sender id is not registered there, or numbers are unknown to it, the messages go to the other
+provider. They count neither for the breaker nor for the detectors, because they say nothing about
+the provider's health. But the share cannot grow to 100 % while they occur.
 
-Rules: told once in `PERIOD_S` for each code, with the number of messages, never with a number or a
-text. One wrong sender id is a mistake, some are a missing registration; single wrong numbers are
-usual, so it takes a share of the calls.
+Rules: each code is reported once in `PERIOD_S`, with the count of messages and never with a number
+or text. One wrong sender id is a mistake, but several mean a missing registration. Single wrong
+numbers are usual, so a share of the calls is needed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MUCH: Final[Mapping[Blame, tuple[int, float]]] = {
     Blame.MESSAGE: (3, 0.0),
     Blame.RECIPIENT: (10, 0.05),
 }
-"""From how many on it is told, and from which share of the calls on."""
+"""The least count, and the least share of the calls, for a report."""
 
 
 OnRefusals = Callable[[str, str, str], None]
@@ -39,9 +39,9 @@ class RefusalWatch:
     """Counts the refusals of one provider.
 
     Args:
-        provider_id: names it towards `tell`.
+        provider_id: the id passed to `tell`.
         clock: monotonic time.
-        tell: told when it is much.
+        tell: called if there are many refusals.
     """
 
     def __init__(self, provider_id: str, clock: Clock, tell: OnRefusals) -> None:

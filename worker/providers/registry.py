@@ -1,7 +1,7 @@
-"""Which adapter speaks for which kind of provider: the one place that knows them all.
+"""Lists the adapters by kind of provider. Only this place knows them all.
 
-A new provider is one file with an adapter (or none, if a preset of the gateway describes it) and
-one entry here.
+A new provider needs one file with an adapter (or none, if a preset describes it) and one entry
+here.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ ADAPTERS: Final[Mapping[ProviderKind, Callable[[ProviderSettings], Provider]]] =
 
 
 def build(settings: ProviderSettings) -> Provider:
-    """The adapter of one configured account.
+    """Build the adapter of one configured account.
 
     Raises:
-        ValueError: the settings do not describe it; every problem is named.
+        ValueError: the settings do not fit; all problems are named.
     """
     without(list(_unusable(settings)))
     return ADAPTERS[settings.kind](settings)
 
 
 def _unusable(settings: ProviderSettings) -> Iterator[str]:
-    """Addresses that look like ones, but that the libraries refuse to call."""
+    """Problems of addresses that look valid, but that the HTTP libraries refuse."""
     addresses = {"base_url": settings.base_url, "report_base_url": settings.report_base_url}
     for name, address in addresses.items():
         try:
@@ -63,7 +63,7 @@ def guard(
     on_refusals: OnRefusals,
     in_hand: Mapping[Lane, int],
 ) -> ProviderGuard:
-    """The breaker and limits in front of a provider."""
+    """Build the guard of a provider."""
     return ProviderGuard(
         provider,
         settings,

@@ -1,19 +1,21 @@
-"""HTTP statuses that say that a request was not processed: one table for every adapter.
+"""HTTP statuses that prove that a request was not processed: one table for all adapters.
 
-Source: RFC 9110 section 15, RFC 6585, RFC 8470. An adapter asks here last: what the provider's own
-documentation or the gateway's preset says about an answer goes first.
+Source: RFC 9110 section 15, RFC 6585, RFC 8470. An adapter uses this table last. The provider's own
+documentation or the gateway's preset comes first.
 
 Rules:
-- A status stands here if its definition says that the request was not carried out. What servers use
-  for other things as well does not: `Unknown` holds a message, a wrong proof sends it twice.
-- What may be due to what a publisher wrote is blamed on the message, 400 as well: one publisher's
-  texts must not open the breakers that all messages share. Should our account be the reason after
-  all, the other provider takes the messages, a person is told (`refusals`), and no share grows.
-- A redirect is a proof and never followed: the request would go where nobody configured it to go.
+- A status is listed if its definition says that the request was not carried out. A status that
+  servers also use for other things is not listed: `Unknown` keeps a message waiting for its report,
+  but a wrong proof sends it twice.
+- If the reason may be something that a publisher wrote, the message is blamed, also for 400. One
+  publisher's texts must not open the breaker for all messages. If the reason is our account after
+  all, the other provider takes the messages, people get an alert (`refusals`), and the share does
+  not grow.
+- A redirect is a proof and is never followed, because it leads to an unconfigured address.
 
-Not here, on purpose:
+Not listed on purpose:
 - 303 See Other: "to allow the output of a POST to redirect": the request was carried out.
-- 406 Not Acceptable: frameworks say so after they did the work, of an answer they cannot write.
+- 406 Not Acceptable: frameworks send it after the work was done, if they cannot write the answer.
 - 408 Request Timeout: also used by proxies whose own server was too slow with its answer.
 - 409 Conflict: may mean that the message was there already. 402 is not defined.
 - 416, 424 and the like are about requests that we do not make.
@@ -64,7 +66,7 @@ NOT_PROCESSED: Final[Mapping[int, tuple[Blame, str]]] = {
     505: (Blame.PROVIDER, "the version of HTTP is refused"),
     511: (Blame.ACCOUNT, "the network asks for a login"),
 }
-"""Whose fault it is, and why it was not processed."""
+"""The blame, and the reason why the request was not processed."""
 
 _FAULTS: Final[Mapping[int, AccountFault]] = {
     401: AccountFault.AUTHENTICATION,
@@ -78,12 +80,12 @@ _FAULTS: Final[Mapping[int, AccountFault]] = {
     410: AccountFault.ADDRESS,
     421: AccountFault.ADDRESS,
 }
-"""Faults of our account or its settings. One answer alone does not prove them (a load balancer in
-the midst of a change says 404 too): the guard has the account call confirm them."""
+"""Faults of our account or its settings. One answer alone does not prove them, because a load
+balancer may send 404 during a change. So the guard confirms them by the account call."""
 
 
 def account_fault(status: int) -> AccountFault | None:
-    """Which fault of our account a status hints at."""
+    """The fault of our account that a status suggests."""
     return _FAULTS.get(status)
 
 
@@ -94,11 +96,11 @@ def slow_down(answer: Answer, code: str) -> NotSent:
 
 
 def by_status(answer: Answer, unknown: str) -> NotSent | Unknown:
-    """What the HTTP status alone says about a send.
+    """The outcome of a send by the HTTP status alone.
 
     Args:
         answer: the complete HTTP answer.
-        unknown: the reason where it says nothing.
+        unknown: the reason if the status proves nothing.
     """
     status, label = answer.status, f"http_{answer.status}"
     if status == TOO_MANY:

@@ -1,15 +1,15 @@
-"""Templates of a gateway preset: text with slots, encoded for the place where it stands.
+"""Templates of a gateway preset: text with slots, whose values are escaped for their place.
 
 Rules:
 - `{name}` is a slot, `{{` and `}}` are braces.
-- What a slot holds is data: nothing in a message can change the request around it. A value is
-  escaped for every format it stands in, from the inside out: JSON in a form field is escaped as
-  JSON, then as a form. What a template is written in is seen by how it begins.
-- Where that cannot be decided, the template is refused (`Template.check`): in plain text the words
-  of a message stand alone, without anything around them that a reader could part them by.
-- In an address a slot is a part of one step or of one query value; a step that would come out empty
-  or as dots is refused, because it leads elsewhere. `base_url` and `report_base_url` come from the
-  settings and stand in addresses as they are.
+- The value of a slot is data, and nothing in a message can change the request around it. A value is
+  escaped for every format around it, from the inside out: JSON in a form field is escaped as JSON,
+  then as a form. The beginning of a template shows its format.
+- A template is refused if a value could not be separated from the text around it
+  (`Template.check`). In plain text a value from a message must be the only content.
+- In an address a slot is a part of one step or of one query value. A step that becomes empty or
+  dots is refused, because it changes the path. `base_url` and `report_base_url` come from the
+  settings and are inserted as they are.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 Encode = Callable[[str], str]
 
 DIGITS: Final = frozenset({"epoch", "coding", "valid_for_s", "valid_for_min"})
-"""Slots that hold nothing but digits: they need no escaping, and in JSON no quotes."""
+"""Slots with digits only. They need no escaping, and no quotes in JSON."""
 _WORDS: Final = frozenset({"text", "sender_id"})
-"""Slots that hold what somebody wrote."""
+"""Slots with text that people wrote."""
 _OF_MESSAGE: Final = _WORDS | {"message_id"}
 _ADDRESSES: Final = frozenset({"base_url", "report_base_url"})
 _STRUCTURE: Final = re.compile(r'%[0-9A-Fa-f]{2}|[{}\[\]<>"=&|;\\\t\r\n]')
@@ -49,14 +49,14 @@ class Template:
     _known: dict[tuple[Format | None, frozenset[str]], tuple[Encode, ...]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
-    """What `check` found: worked out once, not for every message."""
+    """The result of `check`, computed once and not for every message."""
 
     @classmethod
     def parse(cls, source: str) -> Template:
         """Parse a template.
 
         Raises:
-            ValueError: a brace without its partner, or a slot with more than a name.
+            ValueError: a brace has no partner, or a slot has more than a name.
         """
         if _MARK.search(source):
             raise ValueError("expected text without private characters")
@@ -79,27 +79,27 @@ class Template:
 
     @property
     def format(self) -> Format:
-        """What it is written in, by how it begins."""
+        """The format of the template, by its beginning."""
         return begun(self.parts[0][0]) if self.parts else "text"
 
     def slots(self) -> frozenset[str]:
-        """Names the template needs."""
+        """The names that the template needs."""
         return frozenset(slot for _, slot in self.parts if slot is not None)
 
     def check(
         self, form: Format | None = None, digits: frozenset[str] = DIGITS
     ) -> tuple[Encode, ...]:
-        """Check that a value in a slot can change nothing around it, whatever it is.
+        """Check that no value of a slot can change the text around it.
 
         Args:
-            form: what it is written in; default: by how it begins.
-            digits: slots that hold digits.
+            form: the format; default: by the beginning of the template.
+            digits: slots with digits only.
 
         Returns:
             How the value of each slot is escaped.
 
         Raises:
-            ValueError: one could, or there would be no telling.
+            ValueError: a value could change it, or this cannot be decided.
         """
         encoders = _encoders(self, form, digits) if form else _by_beginning(self, digits)
         self._known[form, digits] = encoders
@@ -124,10 +124,10 @@ class Template:
         """Fill an address.
 
         Args:
-            values: what the slots hold.
+            values: the values of the slots.
             percent: how a percent sign of our encoding is written; `%%` for a gateway that expands
-                escapes of its own in the address.
-            digits: slots that hold digits.
+                its own escapes in the address.
+            digits: slots with digits only.
 
         Raises:
             ValueError: a step would be empty or dots.
@@ -152,7 +152,7 @@ class Template:
     def _escaped(
         self, values: Mapping[str, str], form: Format | None, digits: frozenset[str]
     ) -> list[str]:
-        """What each slot holds, escaped for its place."""
+        """The value of each slot, escaped for its place."""
         encoders = self._known.get((form, digits)) or self.check(form, digits)
         return [
             encode(values[slot]) if slot is not None else ""
@@ -165,7 +165,7 @@ class Template:
         )
 
     def is_empty(self, values: Mapping[str, str]) -> bool:
-        """Whether it has slots and none holds anything: the field around it is left out."""
+        """Whether it has slots and all are empty, so that its field is left out."""
         slots = self.slots()
         return bool(slots) and not any(values[slot] for slot in slots)
 
@@ -175,13 +175,13 @@ def _empty(path: str) -> int:
 
 
 def _encoders(template: Template, form: Format, digits: frozenset[str]) -> tuple[Encode, ...]:
-    """How the value of each slot is escaped.
+    """Find out how the value of each slot is escaped.
 
-    A sample with a mark for every slot is read as its reader would read it. The texts in which the
-    marks turn up are templates again.
+    A sample with a mark for every slot is read in its format. The texts with marks in the result
+    are templates again.
 
     Raises:
-        ValueError: a mark does not turn up, or a value could not be told from what is around it.
+        ValueError: a mark is missing, or a value could not be separated from the text around it.
     """
     if form == "text":
         _check_plain(template)
@@ -217,7 +217,7 @@ def _sample(template: Template, harmless: Mapping[int, Encode]) -> str:
 def _within(
     content: str, template: Template, outer: Encode, digits: frozenset[str]
 ) -> Iterator[tuple[int, Encode]]:
-    """How the slots of a text within a document are escaped: for it, then for the document."""
+    """The escapes for a text inside a document: first for the text, then for the document."""
     *pairs, last = _MARK.split(content)
     places = [ord(mark) - _FIRST_MARK for mark in pairs[1::2]]
     slots = [template.parts[place][1] for place in places]
@@ -232,13 +232,13 @@ def _both(inner: Encode, outer: Encode) -> Encode:
 
 
 def _by_beginning(template: Template, digits: frozenset[str]) -> tuple[Encode, ...]:
-    """The same where nobody says what it is written in."""
+    """The escapes for a text whose format is not given."""
     try:
         return _encoders(template, template.format, digits)
     except ValueError:
         if template.slots() & _OF_MESSAGE:
             raise
-        return (str,) * len(template.parts)  # `[{to}]`: neither JSON nor harm
+        return (str,) * len(template.parts)  # `[{to}]` is no JSON, but harmless
 
 
 def _check_plain(template: Template) -> None:
@@ -248,14 +248,14 @@ def _check_plain(template: Template) -> None:
         return
     if len(of_message) > 1 or (len(slots) > 1 and of_message[0] in _WORDS):
         raise ValueError(f"expected {{{of_message[0]}}} as the only slot in plain text")
-    if found := _STRUCTURE.search(template.literal):
-        raise ValueError(f"expected plain text around {{{of_message[0]}}}, got {found[0]!r}")
+    if match := _STRUCTURE.search(template.literal):
+        raise ValueError(f"expected plain text around {{{of_message[0]}}}, got {match[0]!r}")
 
 
 def render_fields(
     fields: Mapping[str, Template], values: Mapping[str, str], digits: frozenset[str] = DIGITS
 ) -> dict[str, str]:
-    """Fill every field; those that would be empty are left out."""
+    """Fill all fields; empty ones are left out."""
     return {
         name: template.render(values, digits=digits)
         for name, template in fields.items()

@@ -1,21 +1,21 @@
 """HTTP to a provider: httpx as the client, aiohttp on the wire, errors that are proofs.
 
 Rules:
-- What cannot be a request at all is found before anything is sent: `check_request` says so when the
-  settings are read, and a call that gets so far is not sent.
-- The errors in `NOT_SENT` mean that no byte of the request left; every other `httpx.TransportError`
-  means that it may have. Nothing else is raised, but cancellation.
+- An invalid request is found before anything is sent: by `check_request` when the settings are
+  read, or else in the call, which then sends nothing.
+- The errors in `NOT_SENT` mean that no byte of the request left. Every other `httpx.TransportError`
+  means that it may have left. Only these errors and cancellation are raised.
 - One call is one request. aiohttp by itself repeats GET, PUT and DELETE when a kept-alive
   connection turns out dead; `_once` turns such an error into ours before aiohttp can react to it.
 - No redirects, cookies or proxies from the environment. A body above `MAX_BODY`, as sent or
   unpacked, is an error, not a truncated answer.
 - Heads are read tolerantly (`connection`); of an answer's fields only those in `http_head.KEPT`
   are passed on.
-- An idle connection is used again for `keep_alive_s` at most, and for less where the server says
-  so: what is sent on a connection that the server just closed is lost, and never repeated.
-- Two bounds: `connect_timeout_s` until there is a connection (name, TCP and TLS), then `deadline_s`
-  until the last byte is read. httpx's own timeouts are not used: they are per operation.
-- The caller bounds concurrency (`limiter`), so the pool has no limit and nobody waits in it.
+- An idle connection is used again for at most `keep_alive_s`, or less if the server says so. A
+  request on a connection that the server has just closed is lost and never repeated.
+- There are two bounds: `connect_timeout_s` until there is a connection (name, TCP and TLS), then
+  `deadline_s` until the last byte is read. httpx's own timeouts are per operation and not used.
+- The caller bounds concurrency (`limiter`), so the pool has no limit and no call waits in it.
 
 Why not httpx's own pool: it costs 5-10 ms of CPU a request at 64-128 in flight, this 0.6.
 Why not httpx-aiohttp: it reports "took the request and closed" as a connect timeout.
@@ -50,7 +50,7 @@ NOT_SENT: Final = (
     httpx.UnsupportedProtocol,
     httpx.LocalProtocolError,
 )
-"""Errors that prove that no byte of the request left."""
+"""The errors that prove that no byte of the request left."""
 
 _ADDED_BY_AIOHTTP: Final = ("User-Agent", "Content-Type", "Accept", "Accept-Encoding")
 _NOT_PASSED_ON: Final = frozenset({b"content-encoding", b"transfer-encoding"})
@@ -60,10 +60,10 @@ _NOT_IN_A_HEADER: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 async def _once(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
-    """Client middleware: connect, send, read the head; judge the error where it happens.
+    """Client middleware: connect, send, read the head, and translate errors where they happen.
 
-    Runs inside aiohttp's repeat loop, which only reacts to its own error classes. The errors that
-    come before a connection stand first because they are `ClientError`s and `OSError`s too.
+    It runs inside aiohttp's repeat loop, which only reacts to its own error classes. Errors before
+    a connection are handled first, because they are also `ClientError`s and `OSError`s.
     """
     try:
         return await handler(request)
@@ -78,7 +78,7 @@ async def _once(
 
 
 def _after_connect(error: Exception) -> httpx.TransportError:
-    """The httpx error for what happened once the connection was handed over: may have left."""
+    """The httpx error for an error after the connection was made: the request may have left."""
     name = type(error).__name__
     match error:
         case TimeoutError():
@@ -100,7 +100,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         connect_timeout_s: longest time to get a connection, seconds.
         deadline_s: longest time from there to the last byte of the answer, seconds.
         keep_alive_s: longest time that a connection may be idle and still be used, seconds.
-        ssl_context: trust other than the system's.
+        ssl_context: replaces the system's certificates.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         self._closed = False
 
     def _open(self) -> aiohttp.ClientSession:
-        """The session; made at the first call because it needs the running loop."""
+        """The session. It is made at the first call, because it needs the running loop."""
         if self._closed:
             raise httpx.ConnectError("no connection: closed by us")
         if self._session is None:
@@ -165,7 +165,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         session, self._session = self._session, None
         if session is not None:
             await session.close()
-            # aiohttp: the transports of a closed session end in the next turns of the loop.
+            # In aiohttp the transports of a closed session end in the next turns of the loop.
             await asyncio.sleep(0)
 
 
@@ -177,7 +177,7 @@ def _address(request: httpx.Request) -> URL:
 
 
 def _headers(request: httpx.Request) -> list[tuple[str, str]]:
-    """The fields of the request; checked here, where it is sure that nothing has left."""
+    """The header fields of the request. They are checked before anything is sent."""
     raw = request.headers.raw
     if _NOT_IN_A_HEADER.search(b"".join([value for _, value in raw])):
         raise httpx.LocalProtocolError("a header cannot carry its value")
@@ -185,10 +185,10 @@ def _headers(request: httpx.Request) -> list[tuple[str, str]]:
 
 
 def check_request(method: str, url: str, headers: Mapping[str, str] | None = None) -> None:
-    """Build a request as for a call, and send nothing.
+    """Build a request as for a call, but send nothing.
 
     Raises:
-        ValueError: the libraries do not take it; nothing of it is in the error.
+        ValueError: the libraries refuse the request; the error shows nothing of it.
     """
     try:
         request = httpx.Request(method, url, headers=headers)
@@ -200,7 +200,7 @@ def check_request(method: str, url: str, headers: Mapping[str, str] | None = Non
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """The whole body, unpacked."""
+    """Read the whole body, unpacked."""
     chunks = bytearray()
     while chunk := await response.content.readany():
         chunks += chunk
@@ -214,7 +214,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
 
 
 class Client(httpx.AsyncClient):
-    """httpx's client, with one shorter way."""
+    """httpx's client, with a faster `send`."""
 
     def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
         self._wire = transport
@@ -222,23 +222,23 @@ class Client(httpx.AsyncClient):
             transport=transport,
             trust_env=False,
             follow_redirects=False,
-            timeout=None,  # the transport keeps the time, for the whole call
+            timeout=None,  # the transport bounds the time of the whole call
             headers={"Accept-Encoding": "identity", "User-Agent": "sms-migration-worker"},
         )
 
     async def once(self, request: httpx.Request) -> httpx.Response:
-        """Send a request as it is: with auth, redirects and cookies off, nothing is between.
+        """Send a request directly, because auth, redirects and cookies are off.
 
-        Saves a tenth of what a call costs, and keeps no cookie that would tie calls together.
+        It saves a tenth of the cost of a call, and stores no cookie that would link calls.
         """
         return await self._wire.handle_async_request(request)
 
 
 def http_client(transport: httpx.AsyncBaseTransport) -> Client:
-    """The client adapters use: nothing from the environment, no redirects.
+    """Build the client of adapters: nothing from the environment, no redirects.
 
-    Silences httpx's own log line for every request: it prints the whole address, and a gateway's
-    address may carry its password and the text.
+    httpx's own log line for each request is off. It shows the whole address, which may have a
+    gateway's password and the text.
     """
     logging.getLogger("httpx").setLevel(logging.WARNING)
     return Client(transport)

@@ -1,8 +1,8 @@
-"""Compressed answers: some gateways compress although nobody asked for it.
+"""Unpacks compressed answers, because some gateways compress without being asked.
 
-Rules: what was unpacked is never longer than the limit, so a small answer cannot fill the memory.
-What cannot be unpacked stays as it is: whoever reads it finds nothing in it. Whoever says gzip and
-sends plain text, or sends gzip or zlib and says nothing or the other, is read as well.
+Rules: the result is never longer than the limit, so a small answer cannot fill the memory. A body
+that cannot be unpacked stays as it is, and the reader finds nothing in it. Wrong declarations are
+accepted: plain text declared as gzip, or gzip or zlib that is declared as the other or not at all.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _BARE: Final = -zlib.MAX_WBITS
 
 
 class TooLongError(ValueError):
-    """What was unpacked is longer than the limit."""
+    """The unpacked body is longer than the limit."""
 
 
 def unpack(body: bytes, codings: str, limit: int) -> bytes:
-    """The body as it was before it was compressed.
+    """Return the body before its compression.
 
     Args:
-        body: as sent.
+        body: the body as sent.
         codings: the value of `Content-Encoding`.
         limit: longest result, bytes.
 
@@ -43,38 +43,38 @@ def unpack(body: bytes, codings: str, limit: int) -> bytes:
 
 
 def _gunzipped(body: bytes, limit: int) -> bytes:
-    """Every member of a gzip file; what follows the last one is dropped."""
-    found, rest = b"", body
+    """Unpack all members of a gzip file. Bytes after the last one are dropped."""
+    unpacked, rest = b"", body
     for _ in range(_MOST_MEMBERS):
         if not rest.startswith(_GZIP_BEGINS):
             break
         packer = zlib.decompressobj(_GZIP)
-        found += _more(packer, rest, limit - len(found))
+        unpacked += _more(packer, rest, limit - len(unpacked))
         rest = packer.unused_data
-    if not found and body.startswith(_ZLIB_BEGINS):
+    if not unpacked and body.startswith(_ZLIB_BEGINS):
         return _complete(_ZLIB, body, limit) or body
-    return found or body
+    return unpacked or body
 
 
 def _inflated(body: bytes, limit: int) -> bytes:
-    """`deflate` means the zlib format; many send the bare one."""
-    found = _more(zlib.decompressobj(_ZLIB), body, limit)
-    return found or _complete(_BARE, body, limit) or body
+    """Unpack `deflate`. It means the zlib format, but many send it without zlib's header."""
+    unpacked = _more(zlib.decompressobj(_ZLIB), body, limit)
+    return unpacked or _complete(_BARE, body, limit) or body
 
 
 def _complete(kind: int, body: bytes, limit: int) -> bytes:
-    """What this holds, if its end is there; plain text that begins alike has none."""
+    """Unpack a body if its end is there. Plain text with the same beginning has no such end."""
     packer = zlib.decompressobj(kind)
-    found = _more(packer, body, limit)
-    return found if packer.eof else b""
+    unpacked = _more(packer, body, limit)
+    return unpacked if packer.eof else b""
 
 
 def _more(packer: zlib._Decompress, packed: bytes, limit: int) -> bytes:
-    """What this holds; nothing where it cannot be unpacked."""
+    """Unpack a body; empty if it cannot be unpacked."""
     try:
-        found = packer.decompress(packed, limit + 1)
+        unpacked = packer.decompress(packed, limit + 1)
     except zlib.error:
         return b""
-    if len(found) > limit:
+    if len(unpacked) > limit:
         raise TooLongError
-    return found
+    return unpacked

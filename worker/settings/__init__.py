@@ -1,1 +1,1 @@
-"""Settings: from the environment, validated whole, and what their values may be."""
+"""Settings: read from the environment and validated together."""

@@ -1,9 +1,10 @@
-"""Addresses in the settings: what is wrong with one, in words that show nothing of it.
+"""Finds the problems of an address in the settings, in words that show nothing of it.
 
-Rules: pure, and stricter than the libraries, which read much of what people mistype as something
-else: a `#` or `/` in a password ends the address there, a bad number becomes 0. Every problem says
-what was expected. Nothing of the address is in it but the names of options, and those only where no
-`@` stands behind them: else they may be the rest of a password.
+Rules:
+- Pure, and stricter than the libraries. They read a mistyped address as something else: a `#` or
+  `/` in a password ends the address there, a bad number becomes 0.
+- Every problem says what was expected. It shows nothing of the address except names of options.
+  These are shown only if no `@` follows, because otherwise they may be a part of a password.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _ADDRESS: Final = re.compile(r"([^/?#]*)(/[^?#]*)?(\?[^#]*)?(#.*)?", re.DOTALL)
 _HOST_PORT: Final = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^:\[\]]*)(?::(.*))?", re.DOTALL)
 _LABEL: Final = re.compile(r"\w([\w-]{0,61}\w)?")
 _LEGACY_IP: Final = re.compile(r"(\d+|0[xX][0-9A-Fa-f]*)(\.(\d+|0[xX][0-9A-Fa-f]*))*\.?", re.ASCII)
-"""What some libraries read as an IPv4 address, and each as another one."""
+"""Forms that some libraries read as an IPv4 address, each as a different one."""
 _DOTS: Final = re.compile(r"(?:^|[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?:[/\\]|%2f|%5c|$)", re.IGNORECASE)
 _HIGHEST_PORT: Final = 65_535
 _LONGEST_HOST: Final = 253
@@ -54,12 +55,12 @@ AMQP_OPTIONS: Final[Mapping[str, tuple[re.Pattern[str], str]]] = {
     "no_verify_ssl": (_SWITCH, "0 or 1"),
     "timeout": (_NUMBER, "whole seconds"),
 }
-"""What the AMQP library reads in an address; it passes over everything else."""
+"""The options that the AMQP library reads. It ignores all others."""
 AMQP_FILES: Final = ("cafile", "capath", "certfile", "keyfile")
 
 
 class Parts(NamedTuple):
-    """An address in parts, as written."""
+    """The parts of an address, as written."""
 
     login: str | None
     host: str
@@ -69,15 +70,15 @@ class Parts(NamedTuple):
 
 
 def split(rest: str) -> Parts:
-    """What stands behind the scheme, in parts; total."""
-    found = _ADDRESS.fullmatch(rest)
-    authority, path, query, fragment = found.groups("") if found else (rest, "", "", "")
-    login, at, host = authority.rpartition("@")
-    return Parts(login if at else None, host, path, query[1:], fragment[1:])
+    """Split the text after the scheme into parts. Never fails."""
+    match = _ADDRESS.fullmatch(rest)
+    authority, path, query, fragment = match.groups("") if match else (rest, "", "", "")
+    login, at_sign, host = authority.rpartition("@")
+    return Parts(login if at_sign else None, host, path, query[1:], fragment[1:])
 
 
 def amqp_problems(address: str) -> list[str]:
-    """What is wrong with the address of a broker."""
+    """The problems of the address of a broker."""
     rest = _after(address, AMQP)
     if isinstance(rest, list):
         return rest
@@ -95,11 +96,11 @@ def amqp_problems(address: str) -> list[str]:
 
 
 def mongo_problems(address: str) -> list[str]:
-    """What is wrong with the address of a database, but for its options: the driver knows those."""
+    """The problems of the address of a database. The driver checks its options."""
     rest = _after(address, MONGO)
     if isinstance(rest, list):
         return rest
-    parts = split(rest.replace("#", "%23"))  # the driver reads it as any other character
+    parts = split(rest.replace("#", "%23"))  # to the driver, # is a plain character
     behind_login = parts.path + ("" if parts.login is not None else parts.query)
     if "@" in behind_login or "@" in (parts.login or "") or (parts.login or "").count(":") > 1:
         return [LOGIN]
@@ -111,27 +112,27 @@ def mongo_problems(address: str) -> list[str]:
 
 
 def http_problems(address: str) -> list[str]:
-    """What is wrong with a base address: scheme, host, port and perhaps a path, nothing else."""
+    """The problems of a base address: scheme, host, port, perhaps a path, and nothing else."""
     rest = _after(address, HTTP)
     if isinstance(rest, list):
         return rest
     parts = split(rest)
-    found = [] if parts.login is None else ["expected no login in it"]
-    found += _host_problems(parts.host)
+    problems = [] if parts.login is None else ["expected no login in it"]
+    problems += _host_problems(parts.host)
     if "//" in parts.path or has_dots(parts.path):
-        found.append("expected a path without empty steps and without '.' and '..'")
+        problems.append("expected a path without empty steps and without '.' and '..'")
     if "?" in rest or "#" in rest:
-        found.append("expected nothing behind the path, got a '?' or a '#'")
-    return found
+        problems.append("expected nothing behind the path, got a '?' or a '#'")
+    return problems
 
 
 def has_dots(path: str) -> bool:
-    """Whether a step of a path is `.` or `..`, as clients or proxies read it: they take it out."""
+    """Whether a step of a path is `.` or `..`. Clients and proxies remove such steps."""
     return _DOTS.search(path) is not None
 
 
 def where(address: str) -> str:
-    """The hosts of an address that has no problems: what may be shown of it."""
+    """The hosts of an address without problems, which may be shown."""
     return split(address.partition("://")[2]).host
 
 
@@ -141,7 +142,7 @@ def pairs(query: str) -> list[tuple[str, str]]:
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
-    """A question that names the known name that is most like this one; empty where none is."""
+    """A question that names the most similar known name; empty: none is similar."""
     by_lower = {each.lower(): each for each in known}
     found = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.7)
     return f" (did you mean {by_lower[found[0]]}?)" if found else ""
@@ -152,7 +153,7 @@ def _each(query: str) -> list[str]:
 
 
 def _after(address: str, schemes: tuple[str, ...]) -> str | list[str]:
-    """What stands behind the scheme, or the problems that leave nothing to read."""
+    """The text after the scheme, or the problems that make it unreadable."""
     if " " in address or not address.isprintable():
         return ["expected no blanks, line ends or control characters (%20 for a blank)"]
     for scheme in schemes:
@@ -162,7 +163,7 @@ def _after(address: str, schemes: tuple[str, ...]) -> str | list[str]:
 
 
 def _is_disguised(text: str) -> bool:
-    """Whether characters like a full-width slash are in it: the library refuses them unencoded."""
+    """Whether it has characters like a full-width slash, which the library refuses unencoded."""
     plain = text.translate(dict.fromkeys(map(ord, "@:#?")))
     normal = normalize("NFKC", plain)
     return plain != normal and any(char in normal for char in "/?#@:%")
@@ -181,7 +182,7 @@ def _login_problems(login: str | None, *, password: bool) -> Iterator[str]:
 
 
 def _decodes(text: str) -> bool:
-    """Whether it means one thing: its escapes are UTF-8 without control characters."""
+    """Whether it is unambiguous: its escapes are UTF-8 without control characters."""
     try:
         return unquote_to_bytes(text).decode().isprintable()
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""Settings of who is told of alerts, and how."""
+"""Settings of the notices about alerts, and of the mail server."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from worker.settings.types import Credential, Host, Line, Seconds
 
 
 class MailSecurity(StrEnum):
-    """How the way to the mail server is protected."""
+    """How the connection to the mail server is encrypted."""
 
     STARTTLS = "starttls"
-    """Plain at first, encrypted before anything is said."""
+    """The connection starts plain and is encrypted before any data is sent."""
     TLS = "tls"
     NONE = "none"
-    """For a relay on the same machine; with a login it is refused."""
+    """No encryption, for a relay on the same machine. Refused together with a login."""
 
 
 class SmtpSettings(Group):
-    """The server that takes our mails."""
+    """The mail server."""
 
     host: Host
     """Host of the mail server; without one no mails are sent."""
     port: int | None = Field(default=None, ge=1, le=65_535)
     """Default: 587 with `starttls`, 465 with `tls`, 25 with `none`."""
     username: Line | None = None
-    """Login at the mail server; none: mails go out without a login."""
+    """User name at the mail server; without one mails are sent without a login."""
     password: Credential | None = Field(default=None, validate_default=True)
-    """Password of the login; it needs the user name, and the user name needs it."""
+    """Password of the user name. Set both or neither."""
     security: MailSecurity = MailSecurity.STARTTLS
     """How the connection is encrypted; `none` is refused together with a login."""
     sender: Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$")]
-    """Address the mails come from."""
+    """Sender address of the mails."""
 
     @field_validator("password")
     @classmethod
@@ -53,19 +53,19 @@ class SmtpSettings(Group):
 
     @property
     def port_used(self) -> int:
-        """The port, or what is usual."""
+        """The port, or the usual port of the encryption."""
         usual = {MailSecurity.STARTTLS: 587, MailSecurity.TLS: 465, MailSecurity.NONE: 25}
         return self.port or usual[self.security]
 
 
 class NotifySettings(Group):
-    """How people are told of alerts. Who is told: `NotificationRecipients` in the flags."""
+    """Timing of the notices. Their recipients are `NotificationRecipients` in the flags."""
 
     repeat_s: Seconds = 900.0
-    """Time until a critical alert that nobody acknowledged is told again."""
+    """Time after which the notice of an unacknowledged critical alert is repeated."""
     settle_s: float = Field(default=30.0, ge=0, le=86_400, allow_inf_nan=False)
-    """How long a trouble must be over before people are told so."""
+    """How long a trouble must be over before a notice says so."""
     timeout_s: float = Field(default=15.0, gt=0, le=30, allow_inf_nan=False)
     """Longest time for one mail or one POST."""
     allow_private: bool = False
-    """Whether a webhook may lead to a private or loopback address."""
+    """Whether the webhook of a recipient may have a private or loopback address."""

@@ -1,9 +1,12 @@
-"""Reading settings from the environment, and telling what in it nobody reads.
+"""Reads settings from the environment, and finds variables that no setting reads.
 
-Rules: names in any case, with the prefix `SMS_`, nested by two underscores. An empty variable is
-one that is not set. A name with our prefix that no setting has is a problem, for a misspelt setting
-would silently keep its default. So is a value given twice: in two cases of a name, under two names
-of one setting, by a key that an object in JSON repeats, or by an object and a variable below it.
+Rules:
+- Names may have any case. They begin with `SMS_`, and two underscores separate nested names.
+- An empty variable counts as not set.
+- A name with our prefix that belongs to no setting is a problem, because a misspelt setting would
+  silently keep its default.
+- Two different values of one setting are a problem: by names in different case, by two names of the
+  setting, by a repeated key of a JSON object, or by an object and a variable below it.
 """
 
 from __future__ import annotations
@@ -30,11 +33,11 @@ OF_COMMANDS: Final = ("SMS_CTL_USER",)
 _SERVICE_LINK: Final = re.compile(
     r"SMS_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)=.*|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?=.*|PORT=\w+://.*)"
 )
-"""What Kubernetes puts into a container beside a service whose name begins with `sms`."""
+"""Variables that Kubernetes sets in a container if the name of a service begins with `sms`."""
 
 
 def repeated_keys(value: str) -> tuple[str, ...]:
-    """Keys that an object in JSON has more than once; none of what is no JSON."""
+    """Keys that a JSON object has more than once; empty if the value is no JSON."""
     try:
         return repeated(value)
     except (ValueError, RecursionError):
@@ -42,7 +45,7 @@ def repeated_keys(value: str) -> tuple[str, ...]:
 
 
 class _Environment(EnvSettingsSource):
-    """Leaves what is no JSON, or repeats a key, to validation: it refuses it beside the rest."""
+    """Leaves bad JSON and repeated keys to validation, which lists them with all other problems."""
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
         if repeated_keys(value):
@@ -54,7 +57,7 @@ class _Environment(EnvSettingsSource):
 
 
 class FromEnvironment(BaseSettings):
-    """Settings that are read from the environment and from nowhere else."""
+    """Settings that are read only from the environment."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -75,25 +78,25 @@ class FromEnvironment(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not used
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not used
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments first, then the environment."""
+        """Use arguments first, then the environment."""
         return init_settings, _Environment(settings_cls)
 
 
 class Names:
-    """The variables that some settings read.
+    """The variables that settings read.
 
     Args:
-        models: the settings.
+        models: the models of the settings.
     """
 
     def __init__(self, *models: type[BaseModel]) -> None:
-        found = [each for model in models for each in _names(model, PREFIX)]
-        self.all: Final = tuple(dict.fromkeys(name for name, _ in found))
-        self._open: Final = frozenset(name for name, is_open in found if is_open)
+        variables = [each for model in models for each in _names(model, PREFIX)]
+        self.all: Final = tuple(dict.fromkeys(name for name, _ in variables))
+        self._open: Final = frozenset(name for name, is_open in variables if is_open)
         self._synonyms: Final = tuple(dict.fromkeys(each for m in models for each in _synonyms(m)))
 
     def unknown(self, environment: Mapping[str, str]) -> list[str]:
-        """Problems of the variables that have our prefix and that nobody reads."""
+        """Problems of variables with our prefix that belong to no setting."""
         return [
             f"{name}: expected the name of a setting{nearest(name, self.all)}"
             for name, value in sorted(environment.items())
@@ -103,7 +106,7 @@ class Names:
         ]
 
     def shown(self, path: Iterable[str | int]) -> str:
-        """The variable at a path of fields; the keys of an object are data and are left out."""
+        """The variable for a path of fields. Keys of an object are data and are left out."""
         name = ""
         for step in path:
             name = f"{name}__{step}".upper() if name else self._first(str(step))
@@ -118,11 +121,11 @@ class Names:
         first, below, _ = name.partition("__")
         if not below or first in self._open:
             return first in (*self.all, *OF_COMMANDS)
-        # What stands below a setting with fields of its own is judged with that setting.
+        # Names below a setting with its own fields are checked with that setting.
         return any(each.startswith(f"{first}__") for each in self.all)
 
     def given_twice(self, environment: Mapping[str, str]) -> list[str]:
-        """Problems of the settings that are given twice, with different values."""
+        """Problems of settings that have two different values."""
         given: dict[str, str] = {}
         problems = []
         for name, value in environment.items():
@@ -154,17 +157,17 @@ def _read(value: str) -> object:
 
 
 def _entries(name: str, value: object) -> Iterator[tuple[str, str]]:
-    """The variables that would give what an object holds, and what that is."""
+    """The variables that stand for the values of an object, and these values."""
     for key, each in value.items() if isinstance(value, dict) else ():
         below = f"{name}__{key.upper()}"
         if isinstance(each, dict):
             yield from _entries(below, each)
-        elif key == key.lower():  # variables give no other keys
+        elif key == key.lower():  # a variable cannot set any other key
             yield below, each if isinstance(each, str) else json.dumps(each)
 
 
 def _synonyms(model: type[BaseModel]) -> Iterator[tuple[str, str]]:
-    """The two names of every setting that has two."""
+    """The name pairs of all settings with two names."""
     for info in model.model_fields.values():
         if isinstance(info.validation_alias, AliasChoices):
             first, *others = map(str, info.validation_alias.choices)
@@ -172,7 +175,7 @@ def _synonyms(model: type[BaseModel]) -> Iterator[tuple[str, str]]:
 
 
 def _names(model: type[BaseModel], before: str) -> Iterator[tuple[str, bool]]:
-    """Every variable of a model, and whether anything may stand below it (an object)."""
+    """The variables of a model, and whether each is an object with free keys below it."""
     for field, info in model.model_fields.items():
         alias = info.validation_alias
         if isinstance(alias, AliasChoices):

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Group(BaseModel):
-    """Settings that belong together, below one name."""
+    """The base class of settings that belong together."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True

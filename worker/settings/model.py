@@ -1,9 +1,9 @@
-"""Process settings: from the environment, validated whole, read once at the composition root.
+"""The settings of a process, read from the environment once, at its start.
 
-Rules: secrets are `SecretStr`; every problem is listed at once, at the field it belongs to; where
-two fields contradict each other, at the later one. Nothing here changes at run time (what does is
-in the control log, seeded from `flags_file`). Names in the environment are those of
-`worker.settings.environment`; `AMQP_URL` and `MONGO_URL` stand without a prefix.
+Rules: secrets are `SecretStr`. All problems are listed at once, each at its field; if two fields
+contradict each other, at the later one. Settings do not change at run time. What changes is in the
+control log, whose first entry comes from `flags_file`. `worker.settings.environment` defines the
+names of variables; `AMQP_URL` and `MONGO_URL` have no prefix.
 """
 
 from __future__ import annotations
@@ -52,33 +52,33 @@ def _default_roles() -> dict[str, AccessRole]:
 
 
 class RuleBy(StrEnum):
-    """What follows an attempt that may have left; see `domain.messages.message.OnUnknown`."""
+    """What to do after an attempt that may have left; see `domain.messages.message.OnUnknown`."""
 
     RESEND = "resend"
     HOLD = "hold"
 
 
 class MessageSettings(FromEnvironment):
-    """What it takes to understand a command: shared by workers and by whoever replays one."""
+    """Settings for decoding commands, shared by the workers and the replay of dead letters."""
 
     mongo_database: DatabaseName = "sms"
     """Name of the database."""
     hash_key: Credential
-    """Key of the hashes of numbers and texts; the same on every replica, and never changed."""
+    """Key of the hashes of numbers and texts. It is the same on every replica and never changes."""
     allowed_regions: Annotated[frozenset[Region], Field(min_length=1)] = frozenset({"ZM"})
     """Countries that numbers may belong to, as a JSON array of ISO 3166 codes."""
     default_region: Region = Field(default="ZM", validate_default=True)
-    """Country that national numbers are read in; one of the allowed ones."""
+    """Country of numbers without a country code; one of the allowed countries."""
     strict_numbers: bool = True
-    """False accepts numbers that are possible but unknown to the numbering metadata."""
+    """False also accepts numbers that are possible but unknown to the numbering metadata."""
     life_transactional_s: Seconds = 600.0
     """Life of a transactional message without `expiresAt`."""
     life_bulk_s: Seconds = 86_400.0
     """Life of a bulk message without `expiresAt`."""
     unknown_by_type: dict[str, RuleBy] = Field(default_factory=dict)
-    """What follows an attempt that may have been sent, by message type, as a JSON object
-    (`{"Otp": "hold"}`). `resend`: one more attempt through another provider; `hold`: none. A type
-    that is not named follows its lane: `resend` for transactional, `hold` for bulk."""
+    """What to do after an attempt that may have left, by message type, as a JSON object
+    (`{"Otp": "hold"}`). `resend`: one more attempt through another provider; `hold`: none. Other
+    types follow their lane: `resend` for transactional, `hold` for bulk."""
 
     @field_validator("default_region")
     @classmethod
@@ -97,53 +97,53 @@ class Settings(MessageSettings):
     """Address of MongoDB, a replica set."""
 
     target: ProviderSettings
-    """The provider that traffic moves to."""
+    """The provider to which traffic moves."""
     legacy: ProviderSettings
-    """The provider that traffic comes from."""
+    """The provider from which traffic moves away."""
 
     prefetch_transactional: Prefetch = 96
-    """Transactional messages a replica has in hand at once; calls to one provider take at most 3 in
-    4 of them."""
+    """Transactional messages that a replica handles at once. At most three quarters of them may be
+    calls to one provider."""
     prefetch_bulk: Prefetch = 96
     """The same for bulk messages."""
     rounds_transactional: Count = 4
-    """Rounds of a transactional message that may end without a send before it is `failed`."""
+    """Rounds without a send after which a transactional message is `failed`."""
     rounds_bulk: Count = 12
     """The same for bulk messages."""
 
     lease_margin_s: Seconds = 15.0
-    """A lease outlives the longest provider deadline by that much."""
+    """How much longer a lease lasts than the longest provider deadline."""
     snapshot_max_age_s: Seconds = 5.0
-    """A replica that could not verify its state for so long sends nothing new."""
+    """A replica that could not verify its state for this time sends nothing new."""
     drain_grace_s: Seconds = Field(default=45.0, validate_default=True)
-    """Longest time that a worker takes after SIGTERM to finish what it has in hand; more than the
-    longest provider deadline."""
+    """Longest time after SIGTERM for finishing the messages in progress; more than the longest
+    provider deadline."""
     roles: dict[BrokerUser, RankName] = Field(default_factory=_default_roles)
-    """Who may steer: role (observer, operator, administrator) by broker user, as a JSON object."""
+    """Role (observer, operator, administrator) by broker user, as a JSON object."""
     store_timeout_s: float = Field(default=5.0, ge=0.1, le=3_600, allow_inf_nan=False)
     """Longest time for one operation of the database."""
 
     report_deadline_s: Seconds = 48 * 3600.0
-    """A message without a final delivery report is `sms.unreported` after that."""
+    """Age at which a message without a final delivery report is `sms.unreported`."""
     delivery_age_s: Seconds = Field(default=600.0, validate_default=True)
-    """Age at which an accepted message is judged delivered or not, before the report deadline."""
+    """Age at which an accepted message counts as delivered or not, before the report deadline."""
     keep_records_s: Seconds = Field(default=30 * 86_400.0, validate_default=True)
     """How long settled records of messages are kept."""
 
     smtp: SmtpSettings | None = None
     """The mail server. None: no mails are sent."""
     notify: NotifySettings = NotifySettings()
-    """How people are told of alerts."""
+    """Timing of the notices about alerts."""
 
     flags_file: Path = Path("deploy/flags.json")
-    """Flags that the first start of all puts in force; it is not read again."""
+    """File with the flags for the very first start. It is not read again."""
     tariffs_file: Path | None = None
-    """Prices by provider and country (YAML), for providers that do not tell the cost."""
+    """File with prices by provider and country (YAML), for providers that do not name the cost."""
 
     private_host: Host = "127.0.0.1"
     """Address on which `/live` and `/ready` are served."""
     private_port: Port = 0
-    """Port of `/live` and `/ready`; 0 takes a free one."""
+    """Port of `/live` and `/ready`; 0: a free one."""
 
     log_level: LogLevel = "info"
     """`debug`, `info`, `warning` or `error`."""
@@ -192,7 +192,7 @@ class Settings(MessageSettings):
 
     @property
     def prefetch(self) -> dict[Lane, int]:
-        """Messages in hand at once, by lane."""
+        """Messages handled at once, by lane."""
         return {
             Lane.TRANSACTIONAL: self.prefetch_transactional,
             Lane.BULK: self.prefetch_bulk,
@@ -200,25 +200,25 @@ class Settings(MessageSettings):
 
     @property
     def lease_s(self) -> float:
-        """Seconds an intent holds its record."""
+        """The length of a lease in seconds."""
         longest = max(p.deadline_s + p.connect_timeout_s for p in (self.target, self.legacy))
         return longest + self.lease_margin_s
 
 
 class WebhookSettings(FromEnvironment):
-    """All settings of the webhook process: its own broker user, and the tokens."""
+    """All settings of the webhook process, which has its own broker user."""
 
     amqp_url: AmqpUrl = Field(validation_alias=AliasChoices("AMQP_URL", "SMS_AMQP_URL"))
     """Address of RabbitMQ with the login of the user `webhook`."""
     webhook_host: Host = "127.0.0.1"
     """Address on which the webhook listens."""
     webhook_port: Port = 0
-    """Port on which the webhook listens; 0 takes a free one."""
+    """Port on which the webhook listens; 0: a free one."""
     webhook_tokens: Annotated[dict[ProviderId, Token], Field(min_length=1)]
     """Secret path segment by provider id, as a JSON object."""
     webhook_answers: dict[ProviderId, WebhookAnswer] = Field(default_factory=dict)
-    """Body of the answer 200 by provider id, as a JSON object; `ok` where none is given. For
-    gateways that repeat a report until they read their own word (Jasmin: `ACK/Jasmin`)."""
+    """Body of the answer 200 by provider id, as a JSON object; `ok` if none is given. For gateways
+    that repeat a report until they get a special answer (Jasmin: `ACK/Jasmin`)."""
     log_level: LogLevel = "info"
     """`debug`, `info`, `warning` or `error`."""
 

@@ -1,4 +1,4 @@
-"""Settings of a provider account: where it is, its credentials, limits and breaker."""
+"""Settings of a provider account: address, credentials, limits and breaker."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _VERSION: Final = "version1"
 
 
 class ProviderKind(StrEnum):
-    """Which adapter speaks to a provider."""
+    """The adapter of a provider."""
 
     AFRICASTALKING = "africastalking"
     HTTP = "http"
@@ -39,17 +39,17 @@ class BreakerSettings(Group):
     """When a provider's circuit breaker opens and how it closes again."""
 
     consecutive_failures: Count = 5
-    """So many failures in a row open the breaker."""
+    """Number of failures in a row that opens the breaker."""
     failure_rate: Rate = 0.5
-    """This share of failures within the window opens the breaker."""
+    """Share of failures within the window that opens the breaker."""
     slow_call_rate: Rate = 0.8
-    """This share of slow calls within the window opens the breaker."""
+    """Share of slow calls within the window that opens the breaker."""
     slow_call_s: Seconds = 5.0
     """A call that takes longer than this is slow."""
     window: Count = 50
-    """How many of the last calls the two rates look at."""
+    """Number of the last calls over which the two shares are taken."""
     minimum_calls: Count = 20
-    """How many calls the window must hold before a rate opens the breaker."""
+    """Number of calls in the window before a share may open the breaker."""
     open_s: Seconds = 15.0
     """How long an open breaker waits before it lets one call through."""
 
@@ -66,39 +66,39 @@ class ProviderSettings(Group):
     """One provider account."""
 
     id: ProviderId
-    """Name of the provider in events, metrics and commands; the two providers have two names."""
+    """Name of the provider in events, metrics and commands; it differs for the two providers."""
     kind: ProviderKind
-    """Which adapter speaks to the provider: its own one, or the generic HTTP gateway."""
+    """The adapter: one made for the provider, or the generic HTTP gateway."""
     preset: Line | None = Field(default=None, validate_default=True)
     """For kind `http`: name of a shipped preset or path of a YAML file."""
     base_url: HttpUrlOrEmpty = Field(default="", validate_default=True)
-    """Address of the provider's API. Kind `africastalking` may leave it out: then it is the live
-    address, or the sandbox where the user name is `sandbox`."""
+    """Address of the provider's API. Optional for kind `africastalking`: the default is the live
+    address, or the sandbox if the user name is `sandbox`."""
     username: Line | None = Field(default=None, validate_default=True)
     """User name of the account; kind `africastalking` needs one."""
     secret: Credential | None = Field(default=None, validate_default=True)
     """API key or password."""
     sender_id: Sender | None = None
-    """The account's registered sender id, used where a message names none."""
+    """The account's registered sender id, used for messages without one."""
     parameters: dict[str, Line] = Field(default_factory=dict)
-    """Further values a preset's templates may name."""
+    """Further values for the templates of a preset, as a JSON object."""
     connect_timeout_s: Seconds = 3.0
-    """Longest time for opening a connection; after it, the message was not sent."""
+    """Longest time for opening a connection; after it, the outcome is "not sent"."""
     deadline_s: Seconds = 30.0
-    """Longest time from the first byte sent to the last byte read; after it: unknown."""
+    """Longest time from the first byte sent to the last byte read; after it: "unknown"."""
     keep_alive_s: float = Field(default=4.0, ge=0, le=3_600, allow_inf_nan=False)
-    """Longest time that a connection may be idle and still be used; 0: none is kept. Below the 5 s
-    after which many servers close it; a server that names a shorter time is heeded."""
+    """Longest idle time after which a connection is still used; 0: no connection is kept. Stay
+    below the 5 s after which many servers close it. A shorter time named by the server counts."""
     max_in_flight: Count = 64
-    """Calls under way at once, over all replicas."""
+    """Most calls at once, over all replicas."""
     rate_per_s: float = Field(default=500.0, gt=0, le=1_000_000, allow_inf_nan=False)
-    """Calls begun a second, over all replicas."""
+    """Most calls begun per second, over all replicas."""
     low_balance: float | None = Field(default=None, allow_inf_nan=False)
-    """Alert when the account's balance falls below, in the account's currency."""
+    """Balance below which an alert is raised, in the account's currency."""
     report_token: Token | None = None
     """Secret path segment of the delivery-report webhook."""
     report_base_url: HttpUrl | None = None
-    """Public address of the webhook, for gateways that are told it with each message."""
+    """Public address of the webhook, for gateways that get it with each message."""
     breaker: BreakerSettings = BreakerSettings()
     """When the circuit breaker opens and closes."""
 

@@ -1,9 +1,9 @@
-"""Hiding the configured credentials in a text, whole and in parts.
+"""Hides the configured credentials in a text, as a whole and in parts.
 
-Rules: pure. A credential is known in every form in which a library may write it: as it is, percent-
-encoded, decoded, escaped as in a Python or a JSON string. `whole` hides such forms; `parts` also
-hides every run of six characters of one, for error messages quote an address cut off where its
-parser gave up. Shorter credentials are hidden where they stand whole.
+Rules: pure. A credential is hidden in every form in which a library may write it: as it is,
+percent-encoded, decoded, or escaped as in a Python or JSON string. `whole` hides complete forms.
+`parts` also hides every run of six characters of a form, because error messages may quote a part of
+an address. Shorter credentials are hidden only as a whole.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 MARK: Final = "***"
 RUN: Final = 6
-"""Characters of a credential that tell too much of it."""
+"""The length from which a part of a credential is hidden."""
 SHORTEST: Final = 4
-"""A shorter credential would be found everywhere; it protects nothing."""
+"""Shorter credentials are not hidden, because they protect nothing and match everywhere."""
 
 
 class Redactor:
@@ -38,11 +38,11 @@ class Redactor:
         self._runs = frozenset(run for form in forms for run in _runs(form))
 
     def whole(self, text: str) -> str:
-        """Hide credentials that stand in the text as a whole."""
+        """Hide complete credentials."""
         return self._whole.sub(MARK, text)
 
     def parts(self, text: str) -> str:
-        """Hide credentials, and every longer part of one."""
+        """Hide credentials and all their longer parts."""
         text = self.whole(text)
         hidden = [text[at : at + RUN] in self._runs for at in range(len(text))]
         if not any(hidden):
@@ -52,7 +52,7 @@ class Redactor:
 
 
 def basic(username: str, password: str) -> str:
-    """A login as HTTP writes it in a header."""
+    """A login as in an HTTP header."""
     return base64.b64encode(f"{username}:{password}".encode(errors="surrogatepass")).decode()
 
 

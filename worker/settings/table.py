@@ -1,7 +1,7 @@
-"""The table of every setting, in Markdown, made from the settings models.
+"""Makes the table of all settings, in Markdown, from the settings models.
 
-Rules: `deploy/README.md` holds this table between two marks, and a test fails when it is stale. A
-setting's meaning is the docstring below its field; every setting has one.
+Rules: `deploy/README.md` holds this table between two marks, and a test fails if it is stale. The
+docstring below a field is the meaning of the setting, and every setting has one.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ SECTIONS: Final[tuple[tuple[str, str, type[BaseModel]], ...]] = (
     ("Notices", f"{PREFIX}NOTIFY__", NotifySettings),
     ("The webhook", PREFIX, WebhookSettings),
 )
-"""Title, what stands before the names of the variables, and the model."""
+"""Title, prefix of the variables, and the model."""
 
 
 def table() -> str:
-    """Every setting with its default and its meaning, one Markdown table a section."""
+    """All settings with default and meaning, as one Markdown table for each section."""
     return "\n\n".join(_section(*section) for section in SECTIONS)
 
 
@@ -48,7 +48,7 @@ def _section(title: str, before: str, model: type[BaseModel]) -> str:
 
 
 def _variables(before: str, model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
-    """The settings of a model that are values; groups of settings have a section of their own."""
+    """The settings of a model that are values. Groups have their own section."""
     for field, info in model.model_fields.items():
         if not any(_is_group(kind) for kind in (info.annotation, *get_args(info.annotation))):
             yield _name(before, field, info), info
@@ -72,7 +72,7 @@ def _default(info: FieldInfo) -> str:
 
 
 def _written(value: Any) -> str:
-    """A value as it is written into the environment."""
+    """A value as it is written in the environment."""
     if isinstance(value, StrEnum | Path | str):
         return str(value)
     if isinstance(value, frozenset):

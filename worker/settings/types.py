@@ -1,8 +1,8 @@
-"""The kinds of values that settings have, and what each refuses.
+"""The types of settings, and the values that each refuses.
 
-Rules: a problem says what was expected and shows nothing of a credential. A value is taken as it is
-and never trimmed: a blank or a line end at an end of a text, and a control character anywhere in
-it, is refused. That holds for credentials and for plain texts alike.
+Rules: a problem says what was expected and shows nothing of a credential. Values are never trimmed.
+A text, secret or not, is refused if it begins or ends with a blank or line end, or has a control
+character.
 """
 
 from __future__ import annotations
@@ -105,13 +105,13 @@ def _region(value: str) -> str:
 
 
 def _rank(value: object) -> object:
-    """Roles in any case; `Admin` and `SMS_Admin` are what the replaced system called them."""
+    """Read roles in any case. `Admin` and `SMS_Admin` are names of the replaced system."""
     plain = str(value).lower()
     return AccessRole.ADMINISTRATOR if plain in ("admin", "sms_admin") else plain
 
 
 def credentials(settings: BaseModel) -> Iterator[str]:
-    """Every credential within settings, to be hidden from logs; of an address its password."""
+    """All credentials in the settings, with the passwords of addresses, to be hidden in logs."""
     for name in type(settings).model_fields:
         yield from _within(getattr(settings, name))
     login = (getattr(settings, "username", None), getattr(settings, "secret", None))
@@ -142,7 +142,7 @@ def without(problems: list[str]) -> None:
     """Refuse a value that has problems.
 
     Raises:
-        ValueError: it has; they stand in one text, which `worker.cli.configuration` takes apart.
+        ValueError: with all problems in one text, which `worker.cli.configuration` splits again.
     """
     if problems:
         raise ValueError("; ".join(problems))
@@ -153,22 +153,22 @@ Credential = Annotated[SecretStr, AfterValidator(_credential)]
 Token = Annotated[Credential, AfterValidator(_token)]
 AmqpUrl = Annotated[SecretStr, AfterValidator(_address(amqp_problems))]
 MongoUrl = Annotated[SecretStr, AfterValidator(_address(mongo_problems))]
-"""Judged without its options; those the driver judges (`worker.store.address_check`)."""
+"""An address of MongoDB. The driver checks its options (`worker.store.address_check`)."""
 HttpUrl = Annotated[str, AfterValidator(_http)]
 HttpUrlOrEmpty = Annotated[str, AfterValidator(_http_or_none)]
 Host = Annotated[str, AfterValidator(_host)]
 ReplicaName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 DatabaseName = Annotated[str, StringConstraints(pattern=r"^[^\s./\\\"$\x00]{1,63}$")]
-"""What MongoDB takes as the name of a database."""
+"""A name that MongoDB accepts for a database."""
 Seconds = Annotated[float, Field(gt=0, le=_DECADE_S, allow_inf_nan=False)]
 Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Count = Annotated[PositiveInt, Field(le=1_000_000)]
 Prefetch = Annotated[PositiveInt, Field(le=65_535)]
-"""The protocol counts deliveries in 16 bits."""
+"""A number of deliveries, for which the protocol has 16 bits."""
 LogLevel = Annotated[str, StringConstraints(pattern=r"^(debug|info|warning|error)$")]
 Sender = Annotated[str, AfterValidator(_sender)]
-"""What a phone can show as the sender."""
+"""A sender that a phone can show."""
 Region = Annotated[str, AfterValidator(_region)]
 ProviderId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 WebhookAnswer = Annotated[str, StringConstraints(max_length=1_000)]

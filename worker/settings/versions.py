@@ -1,7 +1,7 @@
-"""Whether a server is new enough to be relied on.
+"""Checks whether a server is new enough.
 
-Rules: asked once, at start, so that an older server is named then and not met later as a call that
-never succeeds. What a server says of itself is foreign: what is no version is too old.
+Rules: the check runs once, at the start, because calls to an older server would later fail without
+a clear reason. A version that cannot be read counts as too old.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _SHOWN: Final = 40
 
 
 class UnfitServerError(StartError):
-    """A server that this worker cannot rely on; the message names the variable of its address."""
+    """A server is too old for this worker. The message names the variable of its address."""
 
     def __init__(self, variable: str, expected: str, got: str) -> None:
         super().__init__(f"{variable}: expected {expected}, got {got[:_SHOWN]}")
@@ -32,7 +32,7 @@ def require(variable: str, product: str, oldest: tuple[int, int], got: object) -
         got: the version as the server spells it.
 
     Raises:
-        UnfitServerError: it is older, or `got` is no version.
+        UnfitServerError: the server is older, or `got` is no version.
     """
     found = _VERSION.match(got) if isinstance(got, str) else None
     if found is None or (int(found[1]), int(found[2])) < oldest:

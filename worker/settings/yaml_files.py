@@ -1,7 +1,8 @@
-"""YAML files that a person writes: presets and tariffs.
+"""Reads YAML files that people write: presets and tariffs.
 
-Rules: one reader for all. A key stands once in its mapping (YAML 1.2, 3.2.1.1), because the library
-keeps one of two without a word. A problem names the key and the line, and nothing else of the file.
+Rules: there is one reader for all. A repeated key is refused (YAML 1.2, 3.2.1.1), because the
+library would silently keep one of the two values. A problem names the key and the line, and nothing
+else of the file.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _LONGEST_KEY: Final = 40
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses repeated keys, which are compared as they are written: `1` is `"1"`."""
+    """Refuses repeated keys. They are compared as text: `1` equals `"1"`."""
 
     def compose_mapping_node(self, anchor: Any) -> MappingNode:
         node: MappingNode = super().compose_mapping_node(anchor)
@@ -35,13 +36,13 @@ class _Loader(yaml.SafeLoader):
 
 
 def read(text: str) -> Any:
-    """The document.
+    """Read a document.
 
     Raises:
-        ValueError: it is no YAML, or a key is repeated; the text says what was expected.
+        ValueError: it is no YAML, or a key is repeated. The text says what was expected.
     """
     try:
-        return yaml.load(text, _Loader)  # noqa: S506 - derived from the safe one
+        return yaml.load(text, _Loader)  # noqa: S506 - derived from the safe loader
     except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         at = f"cannot go on at line {mark.line + 1}" if mark else f"got {type(error).__name__}"

@@ -1,1 +1,1 @@
-"""MongoDB: records, control log, slots; the only package that knows the driver."""
+"""MongoDB: records, control log and metrics. Only this package uses the driver."""

@@ -1,9 +1,9 @@
-"""The address of the database: it says how the server is reached, and nothing else.
+"""Reads the address of the database, which only says how to reach the server.
 
 Rules: an address may name hosts, login, encryption, compression and the replica set. All other
-options are left out of it, also those that a later driver adds: what this worker relies on (where
-it reads, when a write counts, what is repeated, how long it waits) is set in `store.client`, and
-hosted databases like to hand out addresses that say otherwise.
+options are left out, also those that a later driver adds. `store.client` sets where the worker
+reads, when a write counts, what is repeated and how long it waits. The addresses that hosted
+databases give out often set these differently.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ REACHING: Final = frozenset(
         "zlibcompressionlevel",
     }
 )
-"""Options that an address may hold, in lower case."""
+"""Options that an address may have, in lower case."""
 
 
 def split(url: str) -> tuple[str, tuple[str, ...]]:

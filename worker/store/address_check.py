@@ -1,8 +1,8 @@
-"""What the driver says of the address of a database, before anything connects.
+"""Checks the address of a database with the driver, without a connection.
 
-Rules: the driver itself reads the address, as it will at the start, and connects to nothing. It
-only warns of an option it does not know or whose value it cannot use, and goes on without it; here
-that is a problem. Its texts may quote the address, so parts of it are hidden in them.
+Rules: the driver reads the address as it does at the start, but does not connect. It only warns of
+an unknown option or an unusable value and then ignores the option. Here such a warning is a
+problem. The driver's texts may quote the address, so its secret parts are hidden.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LOGIN_REFUSED: Final = (18, 8000)
-"""AuthenticationFailed; the second is what hosted databases say."""
+"""The codes of AuthenticationFailed. Hosted databases use the second one."""
 _NO_RIGHT: Final = 13
 """Unauthorized."""
 _ADVICE: Final = re.compile(r" or maybe a camelCase.*|[.?] Refer to .*|, use urllib.*")
@@ -40,7 +40,7 @@ _SAID: Final = (
 
 
 def problems(address: str) -> list[str]:
-    """What is wrong with an address that reads well otherwise (`addresses.mongo_problems`)."""
+    """The driver's problems with an address that passed `addresses.mongo_problems`."""
     parts = split(address.partition("://")[2])
     options = pairs(parts.query)
     if any(not value for _, value in options):
@@ -66,12 +66,12 @@ def _words(login: str) -> list[str]:
 
 
 def _sentence(said: object) -> str:
-    """What the driver says, on one line, without its advice for programmers."""
+    """The driver's text in one line, without its advice for programmers."""
     return _ADVICE.split(" ".join(str(said).split()))[0]
 
 
 def why(error: Exception) -> str:
-    """Why the database cannot be used, in words for whoever set its address; total."""
+    """Why the database cannot be used, in words for the person who set its address."""
     match error:
         case OperationFailure(code=code) if code in _LOGIN_REFUSED:
             return "it refuses the login (password percent-encoded? authSource right?)"
@@ -88,7 +88,7 @@ def why(error: Exception) -> str:
 
 
 def _servers(error: ServerSelectionTimeoutError) -> str:
-    """The commonest reasons, which the driver only tells in the middle of a text."""
+    """The most common reasons, which the driver names in the middle of a text."""
     said = str(error)
-    found = [words for words in _SAID if words.lower() in said.lower()]
-    return f": {', '.join(found)}" if found else ""
+    reasons = [words for words in _SAID if words.lower() in said.lower()]
+    return f": {', '.join(reasons)}" if reasons else ""

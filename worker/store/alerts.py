@@ -1,8 +1,8 @@
-"""Alerts of all replicas: one document a trouble from its beginning to its end, or an event.
+"""Stores the alerts of all replicas: one document for each trouble or event.
 
-Rules: of a key at most one trouble is open (a unique partial index). A trouble that comes
-back soon is the same one, open again. Who sees it, and until when a notice is claimed, goes by the
-server's clock. Who may tell people is decided by compare-and-set on `claims`.
+Rules: at most one trouble with a key is open (a unique partial index). A trouble that comes back
+soon is the same alert, opened again. The server's clock decides which replicas see it and when the
+claim of a notice ends. A compare-and-set on `claims` decides which replica sends the notices.
 
     alerts  {_id: alert id, key, open, code, provider, severity, reason, evidence, suggestedCommand,
              since, lastSeen, count, ends, seen: {replica: at}, overAt, overReason, acknowledged,
@@ -54,7 +54,7 @@ class AlertStore:
         self._collection = collection
         self._replica = replica
 
-    # --- what replicas see -----------------------------------------------------------------
+    # --- observations of replicas ----------------------------------------------------------
 
     async def record(self, what: AlertObservation, *, told: bool = False) -> None:
         """See `AlertBook.record`."""
@@ -72,15 +72,15 @@ class AlertStore:
             await self._began(what, count=0, told=told)
 
     async def _began(self, what: AlertObservation, *, count: int, told: bool) -> None:
-        """Join the open one of that key; else open it, anew or again."""
+        """Join the open alert with this key, else reopen a recent one or open a new one."""
         seen = {"$currentDate": {f"seen.{self._replica}": True, "lastSeen": True}}
         values: Document = {"open": True}
         if told:
             values["told"] = {"kind": str(Kind.NEW), "at": what.at}
         while True:
             joined = {"$set": values, "$inc": {"count": count}, **seen}
-            found = await self._collection.update_one({"key": what.key, "open": True}, joined)
-            if found.matched_count:
+            result = await self._collection.update_one({"key": what.key, "open": True}, joined)
+            if result.matched_count:
                 return
             begun = {
                 "$set": {**values, **_said(what), "overAt": None, "acknowledged": None},
@@ -93,15 +93,15 @@ class AlertStore:
                     new = {**begun, "$setOnInsert": _fresh(what, values)}
                     await self._collection.update_one({"_id": what.id}, new, upsert=True)
             except DuplicateKeyError:
-                continue  # another replica opened it first: join that one
+                continue  # another replica opened it first, so join that one
             return
 
     async def _again(self, what: AlertObservation, begun: Document) -> bool:
-        """Open what ended lately; False: nothing did."""
+        """Reopen a trouble that ended recently; False: there is none."""
         lately = {"key": what.key, "ends": True, "overAt": {"$gt": what.at - _SAME}}
         newest = [("overAt", DESCENDING)]
-        found = await self._collection.find_one_and_update(lately, begun, sort=newest)
-        return found is not None
+        reopened = await self._collection.find_one_and_update(lately, begun, sort=newest)
+        return reopened is not None
 
     async def _happened(self, what: AlertObservation, *, told: bool) -> None:
         values: Document = {"open": False, **_said(what), "expireAt": what.at + _KEPT}
@@ -116,7 +116,7 @@ class AlertStore:
         await self._collection.update_one({"_id": what.id}, happened, upsert=True)
 
     async def _ended(self, what: AlertObservation) -> None:
-        """This replica sees it no more; it is over when none does."""
+        """Note that this replica no longer sees it. It is over if no replica does."""
         mine = {"key": what.key, "open": True}
         await self._collection.update_one(
             mine,
@@ -136,7 +136,7 @@ class AlertStore:
         with errors_as_unavailable:
             await self._collection.update_one(as_read, {"$set": {**over, "expireAt": now + _KEPT}})
 
-    # --- what everybody reads ----------------------------------------------------------------
+    # --- reading -----------------------------------------------------------------------------
 
     async def recent(self) -> list[tuple[Alert, datetime]]:
         """See `AlertBook.recent`."""
@@ -148,10 +148,10 @@ class AlertStore:
             {"$sort": {"since": -1, "_id": 1}},
         ]
         with errors_as_unavailable:
-            found = await self._collection.aggregate(pipeline).to_list(None)
-        return [(stored_alert(document), document["now"]) for document in found]
+            documents = await self._collection.aggregate(pipeline).to_list(None)
+        return [(stored_alert(document), document["now"]) for document in documents]
 
-    # --- what people are told ----------------------------------------------------------------
+    # --- notices -----------------------------------------------------------------------------
 
     async def claim(self, alert: Alert, now: datetime) -> bool:
         """See `AlertBook.claim`."""
@@ -180,7 +180,7 @@ class AlertStore:
             await self._collection.update_one(self._claimed(alert), {"$set": later})
 
     def _claimed(self, alert: Alert) -> Document:
-        """While nobody else has claimed it since."""
+        """The filter: no other replica has claimed it since."""
         return {"_id": alert.id, "claimedBy": self._replica}
 
     async def acknowledge(self, ident: str, by: str, reason: str) -> None:
@@ -195,19 +195,19 @@ class AlertStore:
 
 
 def _said(what: AlertObservation) -> Document:
-    """What it says; who tells it without evidence takes nobody's away."""
+    """The fields of an observation. Without evidence it keeps the stored evidence."""
     said: Document = {
         "severity": what.severity,
         "reason": _text(what.reason),
         "suggestedCommand": what.suggested_command,
     }
-    if what.evidence:  # as pairs: names are anything, dots and dollars in them are data
+    if what.evidence:  # stored as pairs, because names may have dots and dollars
         said["evidence"] = [[_text(n), _text(v)] for n, v in what.evidence.items()]
     return said
 
 
 def _text(said: str) -> str:
-    """As it can be stored: a provider's broken answer may be in a reason."""
+    """The text in a form that can be stored. A reason may quote a broken answer of a provider."""
     return said.encode(errors="replace").decode()
 
 
@@ -229,7 +229,7 @@ def _literal(values: Document) -> Document:
 
 
 def stored_alert(document: Document) -> Alert:
-    """A stored alert, with the server's `now`, as a value."""
+    """Read a stored alert, with the server's `now`."""
     told, taken, now = document.get("told"), document.get("acknowledged"), document["now"]
     return Alert(
         id=document["_id"],
@@ -258,10 +258,10 @@ def stored_alert(document: Document) -> Alert:
 
 
 def _lately(at: datetime, now: datetime) -> bool:
-    """Not long ago, nor long from now: the server's clock may have been ahead."""
+    """Whether a time is near now, before or after. The server's clock may have been ahead."""
     return apart(at, now) < timedelta(seconds=UNSEEN_S)
 
 
 def _severity(stored: object) -> Severity:
-    """What a newer version calls otherwise is shown and sent, as a warning."""
+    """Read a severity. An unknown one of a newer version becomes a warning."""
     return next((each for each in SEVERITIES if each == stored), "warning")

@@ -1,10 +1,12 @@
-"""The connection to MongoDB, with the settings everything else relies on.
+"""The connection to MongoDB, with the settings on which everything else relies.
 
-Rules: majority writes, journalled; majority reads from the primary; reads and writes repeated once
-by the driver; a client-side deadline (`timeoutMS`, which also bounds the server's work) and no
-socket timeout, because a write that outlives its client's patience would appear after the client
-re-read. The address changes none of it (`store.address`). Motor is past its end of life: this
-module and the type `Any` are all that changes with its successor.
+Rules:
+- Writes are majority writes with journal. Reads are majority reads from the primary. The driver
+  repeats both once.
+- There is a client-side deadline (`timeoutMS`, which also bounds the server's work) and no socket
+  timeout. After a socket timeout a write could still appear after the client has read again.
+- The address cannot change these settings (`store.address`).
+- Motor is past its end of life. Its replacement changes only this module and the type `Any`.
 """
 
 from __future__ import annotations
@@ -48,31 +50,31 @@ class Database:
         return self.db[collection]
 
     async def ping(self) -> None:
-        """Raise pymongo's error when no primary answers."""
+        """Raise pymongo's error if no primary answers."""
         await self.db.command("ping")
 
     async def check(self) -> None:
-        """Make sure that the server is one to rely on.
+        """Check that the server has what the worker needs.
 
         Raises:
-            UnfitServerError: it is not.
-            PyMongoError: it does not answer.
+            UnfitServerError: the server is not suitable.
+            PyMongoError: the server does not answer.
         """
         if self._left_out:
             _log.warning("options of MONGO_URL are not used", options=self._left_out)
         await server.check(self.db)
 
     async def close(self) -> None:
-        """Close the sockets; takes leave of the server only if it answers in time. Idempotent."""
+        """Close the sockets. Ends sessions only if the server answers in time. Idempotent."""
         loop, closed = asyncio.get_running_loop(), asyncio.Event()
 
         def close() -> None:
             self._client.close()
-            with suppress(RuntimeError):  # the loop may be gone by now
+            with suppress(RuntimeError):  # the loop may be closed by now
                 loop.call_soon_threadsafe(closed.set)
 
-        # The driver ends its sessions by a blocking call without a deadline: not on our loop, and
-        # in a thread that the end of the process does not wait for.
+        # The driver ends its sessions by a blocking call without a deadline. So it runs in a
+        # daemon thread, which blocks neither our loop nor the end of the process.
         threading.Thread(target=close, name="close store", daemon=True).start()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._timeout_s):

@@ -1,12 +1,13 @@
-"""Calls by the slot in which they began, in MongoDB.
+"""Stores calls by the slot in which they began, in MongoDB.
 
-Rules: one document for each owner, provider and slot of 10 s, always written whole: writing one
-twice counts nothing twice. Kept apart from the slots of what ended (`slots`), so that reports cost
-what they did, and for ten minutes: they are looked at for one.
+Rules: one document for each owner, provider and slot of 10 s, always written as a whole, so a
+repeated write counts nothing twice. Cohorts are stored apart from the slots of ended calls
+(`slots`), so that health reports do not read them. They are kept for ten minutes and needed for
+one.
 
     cohorts   {_id: "owner:provider:epoch", owner, provider, at, counts}
 
-`counts` is flat, name -> number, absent = 0: the names are the writer's (`telemetry.cohorts`).
+`counts` maps names to numbers, absent = 0. The writer defines the names (`telemetry.cohorts`).
 """
 
 from __future__ import annotations
@@ -44,16 +45,16 @@ class CohortRow(Protocol):
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """Sums by name; those of 0 may be absent."""
+        """Sums by name; zeros may be absent."""
         ...
 
 
 class CohortStore:
-    """Writes the cohorts of this process and reads those of all.
+    """Writes the cohorts of this process and reads those of all replicas.
 
     Args:
-        collection: where they are kept.
-        owner: fresh id of this process start; a restart never writes its predecessor's cohorts.
+        collection: stores the cohorts.
+        owner: new id of this process start, so that a restart writes new documents.
     """
 
     def __init__(self, collection: Any, owner: str) -> None:
@@ -61,7 +62,7 @@ class CohortStore:
         self._owner = owner
 
     async def write(self, rows: Sequence[CohortRow]) -> bool:
-        """Write rows as they stand now; False: the store did not take them all."""
+        """Write the present rows; False: the store did not take all of them."""
         try:
             if rows:
                 await self._collection.bulk_write([self._row(each) for each in rows], ordered=False)
@@ -82,7 +83,7 @@ class CohortStore:
             ("owner", "provider", "at", *(f"counts.{each}" for each in names)), 1
         )
         with errors_as_unavailable:
-            found = await self._collection.find(
+            documents = await self._collection.find(
                 {"at": {"$gte": since, "$lte": until}}, wanted
             ).to_list(None)
         return [
@@ -92,7 +93,7 @@ class CohortStore:
                 int(each["at"].timestamp()),
                 {name: each.get("counts", {}).get(name, 0) for name in names},
             )
-            for each in found
+            for each in documents
         ]
 
     def _row(self, row: CohortRow) -> ReplaceOne[Any]:

@@ -1,11 +1,11 @@
-"""One batch of writes: issued against MongoDB, and carried to its decision.
+"""Issues one batch of writes to MongoDB, and repeats it until each operation is decided.
 
 Rules:
-- An operation is decided only by an acknowledged write or by reading its own token back. Network
-  errors, failovers and write-concern errors leave it undecided: the *same* operations are issued
-  again, with backoff, until all are decided.
-- Documents are encoded by the caller, so one that cannot be encoded fails alone.
-- Errors of bulk writes echo documents: only their class and code leave this module.
+- An operation is decided only by an acknowledged write or by reading its own token back. After
+  network errors, failovers and write-concern errors it is undecided. Then the *same* operations are
+  issued again, with backoff, until all are decided.
+- Callers encode their documents, so that a document that cannot be encoded fails alone.
+- Errors of bulk writes quote documents, so only their class and code leave this module.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from worker.ports.store import StoreListener
 
 DUPLICATE_KEY: Final = 11000
-"""Code of the server for a document whose unique key exists already."""
+"""The server's code for a document whose unique key exists already."""
 _BACKOFF_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 Document = dict[str, Any]
@@ -33,7 +33,7 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Insert:
-    """A document to insert; `token` tells our insert from another's."""
+    """A document to insert. `token` distinguishes our insert from others."""
 
     id: str
     token: str
@@ -41,14 +41,14 @@ class Insert:
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Insert:
-        """Encode now, so that what cannot be encoded raises here and fails nobody else."""
+        """Encode now, so that a document that cannot be encoded raises here and fails alone."""
         raw = RawBSONDocument(encode(document))
         return cls(id=document["_id"], token=document["token"], document=raw)
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A compare-and-set on one document; `won` recognises it in the document read back."""
+    """A compare-and-set on one document. `won` recognises its result in a document read back."""
 
     id: str
     update: UpdateOne
@@ -61,7 +61,7 @@ class Change:
         update: Mapping[str, Any],
         won: Callable[[Document], bool],
     ) -> Change:
-        """Encode now (see `Insert.of`). The filter must not match what the update produced."""
+        """Encode now (see `Insert.of`). The filter must not match the updated document."""
         encoded = RawBSONDocument(encode(update))
         return cls(id=filter_["_id"], update=UpdateOne(dict(filter_), encoded), won=won)
 
@@ -71,8 +71,8 @@ class Committer:
 
     Args:
         collection: with majority write and read concern and a client-side `timeoutMS`.
-        view: pipeline stages applied to documents read back (the server's verdict on the lease).
-        health: told how each issue went.
+        view: pipeline stages for documents read back, which add whether the lease is over.
+        health: called with how each issue went.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Committer:
         self._health = health
 
     async def insert(self, batch: Sequence[Insert]) -> Mapping[str, Document | None]:
-        """Unordered inserts; see the module's rules for what decides."""
+        """Issue unordered inserts; the module's rules say when each is decided."""
         results: dict[str, Document | None] = {}
         undecided = {op.id: op for op in batch}
         tries = 0
@@ -102,7 +102,7 @@ class Committer:
         return results
 
     async def _try_insert(self, undecided: Mapping[str, Insert]) -> dict[str, Insert] | None:
-        """One issue. Returns those whose id exists already; None when nothing is known."""
+        """Issue once; returns operations whose id exists already; None: the result is not known."""
         ops = list(undecided.values())
         try:
             await self._collection.insert_many([op.document for op in ops], ordered=False)
@@ -123,7 +123,7 @@ class Committer:
         return losers
 
     async def change(self, batch: Sequence[Change]) -> Mapping[str, Document | None]:
-        """Unordered compare-and-sets; all matched without an error: all won; else read back."""
+        """Issue unordered compare-and-sets. If all match, all won; otherwise read back."""
         ops = {op.id: op for op in batch}
         tries = 0
         while (matched := await self._try_change(ops)) is None:
@@ -149,7 +149,7 @@ class Committer:
     async def _read_back(
         self, ops: Mapping[str, Any], won: Callable[[Any, Document], bool]
     ) -> dict[str, Document | None] | None:
-        """What reading says of each that is there; None when nothing is known."""
+        """Read the documents; returns what became of each, or None if that is not known."""
         if not ops:
             return {}
         try:

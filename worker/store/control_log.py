@@ -1,10 +1,10 @@
-"""The control log: flags and state as the `after` of the last entry of an append-only collection.
+"""The control log: an append-only collection. `after` of its last entry is the state in force.
 
-Rules: one insert `{_id: last + 1, ...}` is compare-and-set, immutable history and once-only (unique
-user + commandId) in one write. Nothing is ever updated or removed. `version` rises only when the
-state changes; `lineage` is a UUID in entry 1 and marks versions that compare. An entry that this
-version does not understand is left out of histories; where it is the answer itself, there is none
-(`UnreadableDocument`).
+Rules: the insert of `{_id: last + 1, ...}` is a compare-and-set, and a unique index on user and
+commandId decides each command only once. Nothing is ever updated or removed. `version` rises only
+if the state changes. `lineage` is a UUID in entry 1; only versions of one lineage can be compared.
+An entry that this version cannot read is left out of histories. If it is the answer itself, it
+raises `UnreadableDocument`.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class ControlLogStore:
 
     async def last(self) -> tuple[int, Snapshot] | None:
         """See `ControlLog.last`."""
-        found = await self._read({}, limit=1)
-        return (found[0]["_id"], snapshot(found[0]["after"])) if found else None
+        entries = await self._read({}, limit=1)
+        return (entries[0]["_id"], snapshot(entries[0]["after"])) if entries else None
 
     async def append(self, entry: LogEntry) -> None:
         """See `ControlLog.append`."""
@@ -68,19 +68,19 @@ class ControlLogStore:
 
     async def find(self, user: str, command_id: str) -> LogEntry | None:
         """See `ControlLog.find`."""
-        found = await self._read({"user": user, "commandId": command_id}, limit=1)
-        return entry(found[0]) if found else None
+        entries = await self._read({"user": user, "commandId": command_id}, limit=1)
+        return entry(entries[0]) if entries else None
 
     async def history(self, limit: int, before: int | None) -> list[LogEntry]:
         """See `ControlLog.history`."""
         query = {"_id": {"$lt": before}} if before is not None else {}
-        found = (_entry_or_none(document) for document in await self._read(query, limit))
-        return [each for each in found if each is not None]
+        entries = (_entry_or_none(document) for document in await self._read(query, limit))
+        return [each for each in entries if each is not None]
 
     async def state_at(self, version: int) -> Snapshot | None:
         """See `ControlLog.state_at`."""
-        found = await self._read({"version": version, "changed": True}, limit=1)
-        return snapshot(found[0]["after"]) if found else None
+        entries = await self._read({"version": version, "changed": True}, limit=1)
+        return snapshot(entries[0]["after"]) if entries else None
 
     async def known_good(self, for_s: float) -> Snapshot | None:
         """See `ControlLog.known_good`."""
@@ -94,7 +94,7 @@ class ControlLogStore:
         return None
 
     async def _held(self, earlier: Document, later: Document) -> bool:
-        """Whether automation held for a reason in between."""
+        """Whether automation held for a reason between the two versions."""
         between = {"$gt": earlier["_id"], "$lt": later["_id"]}
         hold = {"_id": between, "user": AUTOMATIC, "command.name": "hold"}
         return bool(await self._read(hold, limit=1))
@@ -102,8 +102,8 @@ class ControlLogStore:
     async def _read(self, query: Document, limit: int) -> list[Document]:
         with errors_as_unavailable:
             cursor = self._collection.find(query).sort("_id", DESCENDING).limit(limit)
-            found: list[Document] = await cursor.to_list(None)
-        return found
+            documents: list[Document] = await cursor.to_list(None)
+        return documents
 
 
 def _version(document: Document) -> Version:
@@ -112,7 +112,7 @@ def _version(document: Document) -> Version:
 
 
 def _entry_or_none(document: Document) -> LogEntry | None:
-    """An entry; None for one that this version does not understand."""
+    """Read an entry; None: this version cannot read it."""
     try:
         return entry(document)
     except UnreadableDocument as error:
@@ -121,7 +121,7 @@ def _entry_or_none(document: Document) -> LogEntry | None:
 
 
 def entry(document: Document) -> LogEntry:
-    """A stored entry as a value. Raises `UnreadableDocument`."""
+    """Read a stored entry. Raises `UnreadableDocument`."""
     before = document["before"]
     return LogEntry(
         number=document["_id"],

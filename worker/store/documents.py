@@ -1,13 +1,12 @@
-"""How a record looks in MongoDB: documents to values and back.
+"""Converts records to MongoDB documents and back.
 
 Rules:
 - The text and the full number have no field here.
 - Attempts are keyed by their epoch, so that one update can end an attempt and begin the next.
-- `claimedAt` is the server's time in whole seconds, written by the server: its clock alone judges
-  leases.
-- What a newer version stored is read so that nothing is sent, told or ended because of it. A record
-  in a state this version does not know counts as held by somebody else, and an outcome this version
-  does not know leaves the attempt in doubt.
+- `claimedAt` is the server's time in whole seconds, written by the server. Only its clock decides
+  whether a lease is over.
+- Unknown values of a newer version never cause a send, an event or an end. A record in an unknown
+  state counts as held by another worker. An attempt with an unknown outcome stays in doubt.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ _RECORDED: Final = re.compile(r"\w{2}-\w{32}-\w{16}-\w[13579bdf](?:-.*)?")
 """A W3C `traceparent` whose flags say that the trace is sampled."""
 
 SERVER_TIME: Final = Timestamp(0, 0)
-"""mongod replaces a top-level value like this by its own time on insert."""
+"""On insert, MongoDB replaces such a top-level value by its own time."""
 
 _LEASE_END: Final = {
     "$add": [
@@ -61,14 +60,14 @@ _LEASE_END: Final = {
 
 
 def lease_dead_for(extra_ms: int) -> Document:
-    """Expression: the lease of this document ended longer ago, by the server's clock."""
+    """Expression: the lease of this document is over for longer, by the server's clock."""
     return {"$lt": [{"$add": [_LEASE_END, extra_ms]}, "$$NOW"]}
 
 
 LEASE_DEAD: Final = lease_dead_for(0)
 """Expression: the lease of this document is over, by the server's clock."""
 VIEW: Final = ({"$addFields": {"leaseAlive": {"$not": [LEASE_DEAD]}}},)
-"""Pipeline that adds the verdict on the lease to a document."""
+"""Pipeline that adds to a document whether its lease is over."""
 
 
 def recorded_trace(traceparent: str | None) -> str | None:
@@ -95,7 +94,7 @@ def of_message(message: Message) -> Document:
 
 
 def of_new(ident: str, state: State, token: str, now: datetime) -> Document:
-    """A record as every insert begins it; the caller adds what it knows."""
+    """The fields of every new record. The caller adds the others."""
     return {
         "_id": ident,
         "state": str(state),
@@ -114,7 +113,7 @@ def of_new(ident: str, state: State, token: str, now: datetime) -> Document:
 
 
 def of_attempt(attempt: Attempt, token: str) -> Document:
-    """An intent."""
+    """The fields of an intent."""
     return {
         "provider": attempt.provider,
         "version": attempt.version,
@@ -128,7 +127,7 @@ def of_attempt(attempt: Attempt, token: str) -> Document:
 
 
 def of_finished(finished: Finished) -> Document:
-    """How an attempt ended."""
+    """The fields of the end of an attempt."""
     outcome = finished.outcome
     document: Document = {
         "result": str(result_of(outcome)),
@@ -161,7 +160,7 @@ def of_event(event: StoredEvent) -> Document:
 
 
 def pushed(events: tuple[StoredEvent, ...]) -> Document:
-    """Operand of `$push` that puts events into the outbox, unconfirmed."""
+    """Operand of `$push` that adds unconfirmed events to the outbox."""
     return {
         "events": {"$each": [of_event(event) for event in events]},
         "unconfirmed": {"$each": [event.event_id for event in events]},
@@ -187,7 +186,7 @@ def reference(provider: str, provider_message_id: str) -> str:
 
 
 def record(document: Document) -> Record:
-    """Read a record (from `VIEW`, else the lease counts as dead)."""
+    """Read a record. Without `VIEW`, its lease counts as over."""
     attempts, to = document.get("attempts", {}), document.get("to") or {}
     state = word(State, document["state"], None)
     return Record(
@@ -240,7 +239,7 @@ def _attempt(epoch: int, document: Document) -> Attempt:
 
 
 def _delivery(document: Document) -> Delivery:
-    """What reports said; of a state this version does not know, that something was said."""
+    """Read a delivery state. An unknown one still means that a report came."""
     state = document.get("state", Delivery.NONE)
     return word(Delivery, state, Delivery.SUBMITTED)
 

@@ -1,8 +1,8 @@
-"""What delivery reports and the sweeper read and change in the records.
+"""Reads and changes records for delivery reports and the sweeper.
 
-Rules: the same as in `store.messages`: each transition is one compare-and-set, and its filter names
-all it relies on. Queries are bounded and run over partial indexes, so their cost follows what is
-due, not what is stored. Every failure of the store is `StoreUnavailable`: these callers come again.
+Rules: as in `store.messages`, each transition is one compare-and-set, and its filter names all it
+relies on. Queries are bounded and use partial indexes, so their cost depends on what is due and not
+on what is stored. Every failure of the store raises `StoreUnavailable`; the callers try again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _BATCH: Final = 200
 _IN_HAND: Final = {"state": str(State.SUBMITTING), "claimedAt": {"$gt": Timestamp(0, 1)}}
-"""Records in `submitting`; the bound is there for the index, which is on `claimedAt`."""
+"""Records in `submitting`. The bound is needed for the index on `claimedAt`."""
 
 
 class DueStore:
@@ -62,7 +62,7 @@ class DueStore:
         query = {
             "createdAt": {"$gte": since},
             "to.hash": recipient_hash,
-            # One in hand may be the one meant: its response is not stored yet.
+            # A record in `submitting` may be the right one: its response is not stored yet.
             "$or": [{"to.hash": recipient_hash, "state": str(State.UNKNOWN)}, dict(_IN_HAND)],
         }
         return await self._records(query, limit=2)
@@ -158,7 +158,7 @@ class DueStore:
     async def _change(
         self, query: Document, update: Document, events: tuple[StoredEvent, ...]
     ) -> bool:
-        """One retryable write; an ambiguous failure is repeated by the caller's next look."""
+        """Make one retryable write. After a failure the caller looks and writes again."""
         if events:
             update["$push"] = documents.pushed(events)
         with errors_as_unavailable:
@@ -167,9 +167,9 @@ class DueStore:
 
 
 def _prove(update: Document, epoch: int, report: DeliveryReport) -> None:
-    """Let an update say that a provider took the attempt."""
+    """Add to an update that a provider took the attempt."""
     update["$set"] |= {"state": str(State.ACCEPTED), f"attempts.{epoch}.result": "accepted"}
-    if report.provider_message_id:  # the next report names the same id
+    if report.provider_message_id:  # so that the next report is found by the same id
         update["$set"][f"attempts.{epoch}.pid"] = report.provider_message_id
         reference = documents.reference(report.provider, report.provider_message_id)
         update["$addToSet"] = {"refs": reference}

@@ -1,7 +1,7 @@
-"""Errors of the database driver, turned into ours in one place.
+"""Turns errors of the database driver into ours, in one place.
 
-Rules: callers of a store know `StoreUnavailable` and no error of the driver. It names the class of
-that error alone: the text of some echoes whole documents.
+Rules: callers of a store only know `StoreUnavailable` and no error of the driver. It names only the
+class of the driver's error, because the text may quote whole documents.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class _ErrorsAsUnavailable:
-    """A context without state: one object serves every caller, and costs next to nothing."""
+    """A context without state. All callers share one object, which costs almost nothing."""
 
     def __enter__(self) -> None:
         return None
@@ -33,4 +33,4 @@ class _ErrorsAsUnavailable:
 
 
 errors_as_unavailable: Final = _ErrorsAsUnavailable()
-"""`with errors_as_unavailable:` raises `StoreUnavailable` where the driver raises inside."""
+"""`with errors_as_unavailable:` turns errors of the driver into `StoreUnavailable`."""

@@ -1,10 +1,13 @@
-"""The evidence as the last tick left it: one document a lineage, written by compare-and-set.
+"""Stores the evidence after the last tick: one document per lineage, written by compare-and-set.
 
-Rules: whoever writes tick n + 1 over tick n owns it; everybody else reads it. No leader is needed
-for there to be one sequence of ticks. How old a tick is, the server's clock says: a replica whose
-own is wrong must not keep the others from looking. Nor must a server's clock that was ahead for a
-while: a tick that lies in the future is as old as it is far away. Evidence of another version of
-the method is not read: it begins anew, what was counted stays counted.
+Rules:
+- The replica that writes tick n + 1 over tick n owns it, and all others read it. So there is one
+  sequence of ticks without a leader.
+- The server's clock decides how old a tick is, so that a replica with a wrong clock cannot block
+  the others. A tick in the future counts as being as old as it is far away, because the server's
+  clock may have been ahead.
+- Evidence of another version of the method is not read. It begins again, but what was counted is
+  not counted again.
 
     evidence  {_id: lineage, tick, at, method, evidence, counted, since, holding, topic, holds,
                stamped}
@@ -30,23 +33,23 @@ COLLECTION: Final = "evidence"
 
 
 class EvidenceStore:
-    """Checkpoints in MongoDB. Methods raise `StoreUnavailable`."""
+    """Stores checkpoints in MongoDB. Methods raise `StoreUnavailable`."""
 
     def __init__(self, collection: Any) -> None:
         self._collection = collection
 
     async def read(self, lineage: str) -> Checkpoint | None:
-        """The last checkpoint; None: no tick was made."""
+        """The last checkpoint; None: there was no tick."""
         age = {"$divide": [{"$subtract": ["$$NOW", "$stamped"]}, 1_000]}
         pipeline = [{"$match": {"_id": lineage}}, {"$addFields": {"age": age, "now": "$$NOW"}}]
         with errors_as_unavailable:
-            found = await self._collection.aggregate(pipeline).to_list(None)
-        return checkpoint(found[0]) if found else None
+            documents = await self._collection.aggregate(pipeline).to_list(None)
+        return checkpoint(documents[0]) if documents else None
 
     async def known(self, lineage: str) -> Evidence | None:
-        """The evidence alone."""
-        found = await self.read(lineage)
-        return found.evidence if found else None
+        """The evidence of the last checkpoint."""
+        last = await self.read(lineage)
+        return last.evidence if last else None
 
     async def write(self, lineage: str, made: Checkpoint) -> bool:
         """Write tick `made.tick` over the one before it; False: another monitor did."""
@@ -73,26 +76,26 @@ class EvidenceStore:
     async def on_record(
         self, lineage: str, tick: int, hold_reason: HoldReason, at: datetime
     ) -> None:
-        """Note that the hold of a tick stands in the control log."""
+        """Note that the hold of a tick is in the control log."""
         with errors_as_unavailable:
             await self._collection.update_one(
                 {"_id": lineage, "tick": tick}, {"$set": {f"holds.{hold_reason}": at}}
             )
 
 
-def checkpoint(found: dict[str, Any]) -> Checkpoint:
-    """A stored checkpoint as a value, with its `age` in seconds and the server's `now`."""
-    ours = found.get("method") == METHOD
+def checkpoint(document: dict[str, Any]) -> Checkpoint:
+    """Read a stored checkpoint, with its `age` in seconds and the server's `now`."""
+    ours = document.get("method") == METHOD
     return Checkpoint(
-        tick=found["tick"],
-        at=found["at"],
-        evidence=restored(found["evidence"]) if ours else Evidence(),
-        counted=found["counted"],
-        holding=found.get("holding") if ours else None,
-        hold_reason=word(HoldReason, found.get("topic"), None) if ours else None,
-        holds=by_word(HoldReason, found.get("holds", {})) if ours else {},
-        age_s=abs(found["age"]),
-        since=found.get("since"),
-        older_method=None if ours else found.get("method", 0),
-        read_at=found.get("now"),
+        tick=document["tick"],
+        at=document["at"],
+        evidence=restored(document["evidence"]) if ours else Evidence(),
+        counted=document["counted"],
+        holding=document.get("holding") if ours else None,
+        hold_reason=word(HoldReason, document.get("topic"), None) if ours else None,
+        holds=by_word(HoldReason, document.get("holds", {})) if ours else {},
+        age_s=abs(document["age"]),
+        since=document.get("since"),
+        older_method=None if ours else document.get("method", 0),
+        read_at=document.get("now"),
     )

@@ -1,7 +1,7 @@
-"""Who failed at whom on which day, once over all replicas and restarts, in MongoDB.
+"""Stores which recipient failed at which provider on which day, for all replicas, in MongoDB.
 
-Rules: a mark is inserted, never changed; whoever inserts it was the first. Kept for two days, which
-is longer than the day it is about. Written on failures alone.
+Rules: a mark is inserted and never changed. The replica that inserts it saw the first failure. A
+mark is kept for two days, which is longer than its day. Marks are only written for failures.
 
     failed_recipients  {_id: "day:signal:provider:hash of the recipient", at}
 """
@@ -26,11 +26,11 @@ _log = structlog.get_logger(__name__)
 
 
 class FailureStore:
-    """Says which failures are the first of their day.
+    """Decides which failures are the first of their day.
 
     Args:
-        collection: where marks are kept.
-        clock: stamps them.
+        collection: stores the marks.
+        clock: stamps the marks.
     """
 
     def __init__(self, collection: Any, clock: Clock) -> None:
@@ -38,12 +38,12 @@ class FailureStore:
         self._clock = clock
 
     async def first(self, idents: Sequence[str]) -> set[str] | None:
-        """Those marks that were not there, and are now; None: the store did not answer."""
-        at = self._clock.now()
-        marks = [{"_id": ident, "at": at} for ident in idents]
+        """Insert marks and return the new ones; None: the store did not answer."""
+        now = self._clock.now()
+        marks = [{"_id": ident, "at": now} for ident in idents]
         try:
             await self._collection.insert_many(marks, ordered=False)
-        except BulkWriteError as error:  # its text echoes documents: codes are enough
+        except BulkWriteError as error:  # its text quotes documents, so only the codes are logged
             refused = {each["index"]: each["code"] for each in error.details["writeErrors"]}
             if others := {code for code in refused.values() if code != DUPLICATE_KEY}:
                 _log.warning("failures.not_counted", codes=sorted(others))

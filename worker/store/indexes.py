@@ -1,8 +1,8 @@
-"""Indexes, created at start; idempotent.
+"""Creates the indexes at the start. Idempotent.
 
-Rules: partial wherever a query concerns few documents, so that the hot path keeps no index it does
-not need. Expiry is by `expireAt` fields, which only settled records have, or for what is never
-needed longer, by the time it is about.
+Rules: an index is partial if its query concerns few documents, so that frequent writes update no
+index they do not need. Documents expire by `expireAt`, which only settled records have. Documents
+that are never needed for long expire by their own time.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from worker.store.client import Database
 
 _FORGOTTEN_S: Final = 3_600
-"""Age at which the heartbeat of a killed process is removed; it is dead to everybody after 5 s."""
+"""Age at which the heartbeat of a killed process is removed. It counts as dead after 5 s."""
 _EXPIRY: Final = IndexModel([("expireAt", ASCENDING)], expireAfterSeconds=0)
 
 
@@ -75,10 +75,10 @@ INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
     reports.COLLECTION: _REPORTS,
     alerts.COLLECTION: _ALERTS,
 }
-"""By collection."""
+"""The indexes by collection."""
 
 
 async def create(database: Database) -> None:
-    """Create what is missing."""
+    """Create missing indexes."""
     for collection, wanted in INDEXES.items():
         await database[collection].create_indexes(list(wanted))

@@ -1,6 +1,6 @@
-"""Marks in the outbox: which stored events the broker has confirmed.
+"""Marks events in the outbox that the broker has confirmed.
 
-Rules: a lost mark only means that an event is published once more with the same id. So marks are
+Rules: if a mark is lost, an event is only published once more with the same id. So marks are
 written late and in batches, and all of them before the process ends.
 """
 
@@ -34,12 +34,12 @@ class Marks:
         self._runner: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin to write."""
+        """Start to write."""
         writing = every(EVERY_S, self._write, self._stopping)
         self._runner = self._background.spawn(writing, "outbox marks")
 
     async def stop(self) -> None:
-        """Write what is left, then end."""
+        """Write the remaining marks, then stop."""
         self._stopping.set()
         if self._runner is not None:
             await self._runner
@@ -57,7 +57,7 @@ class Marks:
             await self._collection.bulk_write(
                 [_mark(ident, list(ids)) for ident, ids in pending.items()], ordered=False
             )
-        except PyMongoError as error:  # the sweeper publishes those again: harmless
+        except PyMongoError as error:  # harmless: the sweeper publishes these events again
             _log.warning("outbox marks not written", error=type(error).__name__)
 
 

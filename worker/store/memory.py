@@ -1,9 +1,9 @@
 """Records of messages in memory: the stand-in for `store.messages`, for tests and trials.
 
-Rules: it goes by the same table of transitions, with the same compare-and-set semantics, as the
-store on MongoDB; one suite runs over both. Every method lets other tasks run before it decides, so
-that races are real. One `Shelf` is one database, which any number of owners share. The clock stands
-for that of the server.
+Rules: it uses the same table of transitions and the same compare-and-set semantics as the store on
+MongoDB, and one test suite runs over both. Every method lets other tasks run before it decides, so
+that races are real. One `Shelf` is one database, shared by any number of owners. The clock acts as
+that of the server.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _NO_TIME: Final = float("-inf")
 
 @dataclass(slots=True)
 class Kept:
-    """One record and what `Record` does not show of it."""
+    """One record, with the stored fields that `Record` does not have."""
 
     record: Record
     lease_ends: float = _NO_TIME
@@ -57,7 +57,7 @@ class MemoryMessages:
         shelf: records by message id.
         owner: as in `MessageStore`.
         lease_s: as in `MessageStore`.
-        clock: judges leases.
+        clock: decides whether leases are over.
     """
 
     def __init__(self, shelf: Shelf, *, owner: str, lease_s: float, clock: Clock) -> None:
@@ -209,7 +209,7 @@ class MemoryMessages:
     async def _held(
         self, lease: Lease, found_in: frozenset[State], change: Callable[[Record], Record]
     ) -> bool:
-        """A change by the holder of a record that stands in one of these states."""
+        """Make a change by the holder of a record, from one of these states."""
         await asyncio.sleep(0)
         kept = self.shelf[lease.message_id]
         holds = (kept.record.owner, kept.record.epoch) == (lease.owner, lease.epoch)
@@ -229,7 +229,7 @@ class MemoryMessages:
 
 
 def _new(ident: str, state: State, message: Message | None, clock: Clock | None = None) -> Record:
-    if message is None:  # a command that could not be understood
+    if message is None:  # a command that could not be decoded
         if clock is None:
             raise AssertionError("a record without a message needs a time")
         nobody = Recipient(hash="", mask="")
@@ -265,7 +265,7 @@ def _stands(base: Lease | Record, record: Record, epoch: int) -> bool:
 def _ended(
     attempts: tuple[Attempt, ...], epoch: int, finished: Finished | None
 ) -> tuple[Attempt, ...]:
-    """The attempts, with the result of one; None: never called, so surely not sent."""
+    """The attempts with the result of one; None: its provider was never called, so not sent."""
     outcome = finished.outcome if finished is not None else None
     result = Result.NOT_SENT if outcome is None else result_of(outcome)
     pid = outcome.provider_message_id if isinstance(outcome, Accepted) else None

@@ -1,13 +1,13 @@
-"""Records of messages: every transition is one compare-and-set, written together with others.
+"""Stores records of messages. Every transition is one compare-and-set, written in batches.
 
 Rules:
-- The states a write starts from are those of the table (`domain.messages.transitions`).
-- The filter of each write names all it relies on (state, owner, epoch or round), and excludes its
-  own token, so that issuing it again changes nothing.
-- The token of an intent or outcome lives in its attempt and is never overwritten; other
-  transitions have a token field of their own kind.
-- `epoch` rises with every intent and only there.
-- Settled records expire (TTL) after their last possible delivery fact; no other record does.
+- The table defines the states from which a write may start (`domain.messages.transitions`).
+- The filter of each write names all it relies on (state, owner, epoch or round). It excludes the
+  write's own token, so that a repeated write changes nothing.
+- The token of an intent or outcome is in its attempt and is never overwritten. Other transitions
+  have their own token field.
+- `epoch` rises only with an intent, and with every one.
+- Settled records expire (TTL) after the time of their last possible report. No other record does.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ class MessageStore:
 
     Args:
         collection: `messages`.
-        owner: fresh UUID of this process start.
-        lease_s: how long an intent holds its record; outlives every provider deadline.
+        owner: new UUID of this process start.
+        lease_s: length of a lease; longer than every provider deadline.
         retention: see `Retention`.
         clock: wall and monotonic time.
-        health: told how the store answers.
-        referenced: told of each stored reference: reports may have come before it.
+        health: called with how the store answers.
+        referenced: called with each stored reference, because reports may have come before it.
         background: runs the writers.
     """
 
@@ -83,16 +83,16 @@ class MessageStore:
         self._referenced = referenced
 
     async def start(self) -> None:
-        """Begin to write."""
+        """Start the writers."""
         await self._claims.start()
         await self._changes.start()
         await self._marks.start()
 
     async def drain(self) -> None:
-        """Nothing to do: handlers wait for their own writes."""
+        """Do nothing: handlers wait for their own writes."""
 
     async def stop(self, within_s: float = STOP_WITHIN_S) -> None:
-        """Decide everything handed over, then end; see `GroupCommit.stop`."""
+        """Finish all writes, then stop; see `GroupCommit.stop`."""
         await self._claims.stop(within_s)
         await self._changes.stop(within_s)
         await self._marks.stop()
@@ -177,7 +177,7 @@ class MessageStore:
         return self._next_lease(base, attempt, until)
 
     def _intent(self, attempt: Attempt, previous: Finished | None, token: str) -> Document:
-        """The fields of a further intent, and how the attempt before it ended."""
+        """The fields of a further intent, and of the end of the attempt before it."""
         fields = {
             **self._submitting(token),
             "epoch": attempt.epoch,
@@ -298,14 +298,14 @@ class MessageStore:
         self._marks.add(message_id, events)
 
     def _until(self) -> float:
-        """Counted from before the write, so our view of the lease ends before the server's."""
+        """Our end of the lease, counted from before the write, so it is before the server's."""
         return self._clock.monotonic() + self._lease_s
 
     def _submitting(self, token: str) -> Document:
         return {
             "state": str(State.SUBMITTING),
             "owner": self._owner,
-            # `claimedAt` is cut to whole seconds: never let the server see the end before we do.
+            # `claimedAt` is cut to whole seconds; one more keeps our end before the server's.
             "leaseMs": int(self._lease_s * 1000) + 1000,
             "token": token,
         }
@@ -322,7 +322,7 @@ class MessageStore:
 
 
 def _held(lease: Lease, state: Any, update: Document, token: str) -> Change:
-    """A change by the holder of a record, from the states that `state` matches."""
+    """Make a change by the holder of a record, from the states that `state` matches."""
     key = str(lease.epoch)
     return Change.of(
         {
@@ -338,7 +338,7 @@ def _held(lease: Lease, state: Any, update: Document, token: str) -> Change:
 
 
 def _base(base: Lease | Record, epoch: int) -> Document:
-    """What the next intent goes on from: a record we hold, or one that nobody holds."""
+    """The filter for the next intent: a record that we hold, or one without a holder."""
     if isinstance(base, Lease):
         return {
             "_id": base.message_id,
@@ -355,7 +355,7 @@ def _base(base: Lease | Record, epoch: int) -> Document:
 
 
 def _refer(update: Document, lease: Lease, finished: Finished) -> str | None:
-    """Let reports find the attempt by the provider's id; returns the reference, if there is one."""
+    """Add the provider's id, by which reports find the attempt; returns the reference, if any."""
     outcome = finished.outcome
     if not isinstance(outcome, Accepted) or not outcome.provider_message_id:
         return None
@@ -370,7 +370,7 @@ def _publish(update: Document, events: tuple[StoredEvent, ...]) -> None:
 
 
 def _tried(base: Lease | Record) -> tuple[str, frozenset[str]]:
-    """Message id, and the providers that any attempt so far named."""
+    """The message id, and the providers of all attempts so far."""
     if isinstance(base, Lease):
         return base.message_id, base.tried
     return base.id, base.tried()

@@ -1,9 +1,9 @@
-"""What `dead replay` reads and changes in the records.
+"""Reads and changes records for `dead replay`.
 
-Rules: the same as in `store.messages`: each transition is one compare-and-set, and its filter names
-all it relies on (state, epoch, round, generation). Replays are rare and started by hand: writes are
-not grouped, and a failure of the store is `StoreUnavailable`. Where a write was applied and its
-answer was lost, the next look finds `waiting`, and the next replay goes on from that.
+Rules: as in `store.messages`, each transition is one compare-and-set, and its filter names all it
+relies on (state, epoch, round, generation). Replays are rare and started by hand, so writes are not
+grouped, and a failure of the store raises `StoreUnavailable`. If a write was applied but its answer
+was lost, the next replay finds `waiting` and continues from there.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class ReplayStore:
 
 
 def _with_late(document: Document) -> Document:
-    """The record with outcomes that came too late: they are true of their attempts all the same."""
+    """The record with its late outcomes, which still are the results of their attempts."""
     for attempt in document.get("attempts", {}).values():
         late = attempt.get("late", {}).get("result")
         if late in _TAKEN:

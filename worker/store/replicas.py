@@ -1,8 +1,8 @@
-"""Heartbeats: who is alive, and which version each replica goes by.
+"""Stores heartbeats: which replicas are alive, and which version each uses.
 
-Rules: written every second by each process about itself alone, judged by the server's clock. A
-heartbeat is a fact about the last five seconds, never a lock. One that lies in the future by more
-than that was stamped while the server's clock was ahead: it is no newer than one from the past.
+Rules: each process writes its own heartbeat every second. The server's clock decides its age. A
+heartbeat is a fact about the last five seconds, never a lock. If it lies more than that in the
+future, the server's clock was ahead when it was stamped, and the replica counts as dead.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ class ReplicaStore:
             {"$sort": {"_id": 1}},
         ]
         with errors_as_unavailable:
-            found = await self._collection.aggregate(pipeline).to_list(None)
-        return [live_replica(document) for document in found]
+            documents = await self._collection.aggregate(pipeline).to_list(None)
+        return [live_replica(document) for document in documents]
 
     async def leave(self, replica: str) -> None:
         """See `Replicas.leave`."""
@@ -65,7 +65,7 @@ class ReplicaStore:
 
 
 def live_replica(document: dict[str, Any]) -> LiveReplica:
-    """A stored heartbeat, with its `age` in seconds, as a value."""
+    """Read a stored heartbeat with its `age` in seconds."""
     heartbeat = Heartbeat(
         replica=document["_id"],
         applied=document.get("applied"),

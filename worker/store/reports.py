@@ -1,10 +1,10 @@
 """Delivery reports, stored before anything else is done with them.
 
 Rules:
-- A report stored twice is one document: its id is derived from its content. Its time is that of its
-  first arrival, and never later than now.
-- A report is matched once the record of its message says what it says. Until then its message is
-  looked for again, ever more rarely, until the report expires.
+- The id of a report is derived from its content, so a report stored twice is one document. Its time
+  is that of its first arrival, and never later than now.
+- A report is matched once it is applied to the record of its message. Until then its message is
+  searched again, less and less often, until the report expires.
 - A report with a delivery state that only a newer version knows is left to that version.
 """
 
@@ -37,7 +37,7 @@ _UNDERSTOOD: Final = {"delivery": {"$in": [None, *map(str, Delivery)]}}
 
 
 class ReportStore:
-    """Keeps reports and finds those without their message.
+    """Stores reports and finds unmatched ones.
 
     Args:
         collection: `reports`.
@@ -53,7 +53,7 @@ class ReportStore:
     async def keep(
         self, report: DeliveryReport, recipient_hash: str | None, received_at: datetime
     ) -> StoredReport:
-        """Store a report; one that came before is found, not doubled. Raises `StoreUnavailable`."""
+        """Store a report. A repeated one returns the stored one. Raises `StoreUnavailable`."""
         ident = _identity(report, recipient_hash)
         document = {
             "_id": ident,
@@ -79,26 +79,26 @@ class ReportStore:
         return StoredReport(ident, report, recipient_hash, first)
 
     async def _first_received(self, document: dict[str, Any]) -> datetime:
-        """Insert the report; returns when it arrived first."""
+        """Insert the report; returns the time of its first arrival."""
         received_at: datetime = document["receivedAt"]
         try:
             await self._collection.insert_one(document)
-        except DuplicateKeyError:  # whether it is matched is decided by the record
+        except DuplicateKeyError:  # the record decides whether it is matched
             before = await self._collection.find_one({"_id": document["_id"]}, {"receivedAt": 1})
             return min(before["receivedAt"], received_at) if before else received_at
         return received_at
 
     async def matched(self, ident: str) -> None:
-        """Note that the record of its message says what it says. Raises `StoreUnavailable`."""
+        """Note that it was applied to the record of its message. Raises `StoreUnavailable`."""
         with errors_as_unavailable:
             await self._collection.update_one({"_id": ident}, {"$set": {"matched": True}})
 
     async def waiting_for(self, references: Sequence[str]) -> list[StoredReport]:
-        """Unmatched reports that name any of these references. Raises `StoreUnavailable`."""
+        """Unmatched reports that name one of these references. Raises `StoreUnavailable`."""
         return await self._find({"matched": False, "ref": {"$in": list(references)}})
 
     async def orphans(self) -> list[StoredReport]:
-        """Unmatched reports whose turn to be tried again has come. Raises `StoreUnavailable`."""
+        """Unmatched reports that are due for another try. Raises `StoreUnavailable`."""
         now = self._clock.now()
         due = await self._find({"matched": False, "nextAt": {"$lte": now}})
         later = [
@@ -106,7 +106,7 @@ class ReportStore:
                 {"_id": each.id},
                 {
                     "$set": {"nextAt": _next(each.received_at, now)},
-                    "$min": {"receivedAt": now},  # some were stored as told by clocks ahead of ours
+                    "$min": {"receivedAt": now},  # some publishers' clocks were ahead
                 },
             )
             for each in due
@@ -125,7 +125,7 @@ class ReportStore:
 
 
 def _next(received_at: datetime, now: datetime) -> datetime:
-    """When to try again: the older a report, the more rarely. An early one takes seconds."""
+    """The time of the next try. Older reports are tried less often; a new one within seconds."""
     return now + min(max(now - received_at, _SOONEST), _LATEST)
 
 
@@ -143,7 +143,7 @@ def _identity(report: DeliveryReport, recipient_hash: str | None) -> str:
 
 
 def stored_report(document: dict[str, Any]) -> StoredReport:
-    """A stored report as a value."""
+    """Read a stored report."""
     delivery = document.get("delivery")
     report = DeliveryReport(
         provider=document["provider"],

@@ -1,8 +1,9 @@
-"""What the database server must be, asked once at start.
+"""Checks once at the start that the database server has what the worker needs.
 
-Rules: MongoDB 5.1 or later (`$tsSecond`, by which leases are judged), and the primary of a replica
-set or a router to some (majority writes, retryable writes). Versions alone do not tell: services
-that speak MongoDB's protocol claim one and lack what it has, so a read of a record is tried too.
+Rules: the server must be MongoDB 5.1 or later (leases need `$tsSecond`), and the primary of a
+replica set or a router (majority writes, retryable writes). The version is not enough, because
+services with MongoDB's protocol may claim a version and lack its features. So a record is read as a
+test too.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _UNAUTHORIZED: Final = 13
 
 
 async def check(database: Any) -> None:
-    """Raise `UnfitServerError` unless the server is one to rely on, pymongo's error if it is away.
+    """Raise `UnfitServerError` if the server is not suitable, pymongo's error if it is away.
 
     Args:
         database: the driver's database; its collections need not exist.
@@ -34,14 +35,14 @@ async def check(database: Any) -> None:
         build = await database.command("buildInfo")
         require(VARIABLE, PRODUCT, OLDEST, build.get("version"))
         require_primary(await database.command("hello"))
-    except ConfigurationError as error:  # so old that the driver itself refuses it
+    except ConfigurationError as error:  # the driver itself refuses such an old server
         oldest = f"{PRODUCT} {OLDEST[0]}.{OLDEST[1]} or later"
         raise UnfitServerError(VARIABLE, oldest, "a server the driver refuses") from error
     await _try_a_read(database)
 
 
 def require_primary(hello: Mapping[str, Any]) -> None:
-    """Refuse what takes no majority writes, by the server's answer to `hello`."""
+    """Refuse a server without majority writes, by its answer to `hello`."""
     if hello.get("msg") == _ROUTER:
         return
     if not hello.get("setName"):

@@ -1,16 +1,16 @@
-"""Metrics in MongoDB: cumulative sums by slot and by day.
+"""Stores metrics in MongoDB: cumulative sums by slot and by day.
 
-Rules: one document for each owner, provider and slot, always written whole: writing one twice
-counts nothing twice, and a write of uncertain fate is simply repeated. Every replica writes its
-slots of every span itself; nothing is rolled up, so what is written late is right at once. Sums are
-read by aggregation over the fewest of these documents that make up a period, so the cost of a
-report depends on its ends, hardly on its length, and never on the traffic in it.
+Rules: one document for each owner, provider and slot, always written as a whole. So a repeated
+write counts nothing twice, and a write that may have failed is simply repeated. Every replica
+writes its slots of every span itself. Nothing is rolled up later, so late writes are included at
+once. Sums are read by aggregation over the fewest documents that cover a period. So the cost of a
+health report depends on the ends of its period, little on its length, and never on its traffic.
 
     slots   {_id: "owner:provider:span:epoch", owner, provider, span, at, counts, expireAt}
     daily   {_id: "owner:provider:day:branch:type", owner, provider, day, branch, type, counts,
              expireAt}
 
-`counts` is flat, name -> number, absent = 0: the names are the writer's (`domain.figures.tally`).
+`counts` maps names to numbers, absent = 0. The writer defines the names (`domain.figures.tally`).
 `span` is the slot's length in seconds, one of `domain.figures.periods.SPANS`.
 """
 
@@ -77,7 +77,7 @@ class DayRow(Protocol):
 
     @property
     def branch_id(self) -> int | None:
-        """The branch, where messages name one."""
+        """The branch, if messages name one."""
         ...
 
     @property
@@ -92,12 +92,12 @@ class DayRow(Protocol):
 
 
 class SlotStore:
-    """Writes the slots of this process and sums those of all.
+    """Writes the slots of this process and sums those of all replicas.
 
     Args:
         database: the connection.
-        owner: fresh id of this process start; a restart never writes its predecessor's slots.
-        retention_days: days a document is kept after its slot or day; may be changed any time.
+        owner: new id of this process start, so that a restart writes new documents.
+        retention_days: days a document is kept after its slot or day; may change at any time.
     """
 
     def __init__(self, database: Database, owner: str, *, retention_days: int) -> None:
@@ -107,7 +107,7 @@ class SlotStore:
         self._daily: Any = database["daily"]
 
     async def create_indexes(self) -> None:
-        """Create what is missing. Idempotent."""
+        """Create missing indexes. Idempotent."""
         expiry = IndexModel([("expireAt", ASCENDING)], expireAfterSeconds=0)
         by_time = IndexModel([("span", ASCENDING), ("at", ASCENDING)])
         await self._slots.create_indexes([by_time, expiry])
@@ -115,33 +115,33 @@ class SlotStore:
         await self._daily.create_indexes([IndexModel(by_day), expiry])
 
     async def write(self, slots: Sequence[SlotRow], days: Sequence[DayRow]) -> bool:
-        """Write rows as they stand now.
+        """Write the present rows.
 
         Returns:
-            False where the store did not take them all: write them again later.
+            False if the store did not take all of them; write them again later.
         """
         try:
             if slots:
                 await self._slots.bulk_write([self._slot(row) for row in slots], ordered=False)
             if days:
                 await self._daily.bulk_write([self._day(row) for row in days], ordered=False)
-        except PyMongoError as error:  # errors of bulk writes echo documents: the type is enough
+        except PyMongoError as error:  # its text may quote documents
             _log.warning("metrics.not_stored", error=type(error).__name__)
             return False
         return True
 
     async def sum(self, since: datetime, until: datetime) -> dict[str, Sums]:
-        """Sum what every replica counted in slots of 10 s that begin in [since, until).
+        """Sum the counts of all replicas in slots of 10 s that begin in [since, until).
 
         Returns:
-            Sums by name, by provider; what never occurred is absent.
+            Sums by name, by provider; zeros are absent.
 
         Raises:
             StoreUnavailable: the store did not answer.
         """
-        # Names come from the documents, for nobody knows the currencies beforehand. Summing known
-        # names one by one would save a fifth of the time; adding up here, the server's CPU at the
-        # price of ours (tests/bench/test_health_report.py).
+        # Names come from the documents, because the currencies are not known before. Summing known
+        # names one by one would save a fifth of the time. Adding up here would save CPU of the
+        # server and cost our own (tests/bench/test_health_report.py).
         pipeline = [
             {"$match": covering(since, until)},
             {"$project": {"provider": 1, "counts": {"$objectToArray": "$counts"}}},
@@ -155,11 +155,11 @@ class SlotStore:
         ]
         with errors_as_unavailable:
             rows = await self._slots.aggregate(pipeline).to_list(None)
-        found: dict[str, Sums] = {}
+        by_provider: dict[str, Sums] = {}
         for row in rows:
-            sums = found.setdefault(row["_id"]["provider"], {})
+            sums = by_provider.setdefault(row["_id"]["provider"], {})
             sums[row["_id"]["name"]] = _from_bson(row["sum"])
-        return found
+        return by_provider
 
     async def recent(self, since: datetime, names: Sequence[str]) -> list[SlotSums]:
         """Slots of 10 s that begin at or after `since`, with the sums of the counters named.
@@ -170,15 +170,15 @@ class SlotStore:
         return await summed(self._slots, {"span": SLOT_S, "at": {"$gte": since}}, names)
 
     async def retain(self, days: int) -> None:
-        """Keep every document, old ones too, for that many days after its slot or day.
+        """Keep every document, old ones too, for this number of days after its slot or day.
 
         Raises:
-            StoreUnavailable: the store did not do all of it in time; what it did stays done.
+            StoreUnavailable: not all documents were changed in time. Changed ones stay changed.
         """
         self.retention_days = days
         for collection, field in ((self._slots, "$at"), (self._daily, "$day")):
             expire_at = {"$add": [field, days * 86_400_000]}
-            others = {"$expr": {"$ne": ["$expireAt", expire_at]}}  # so that a repeat goes on
+            others = {"$expr": {"$ne": ["$expireAt", expire_at]}}  # so that a repeat continues here
             with errors_as_unavailable:
                 await collection.update_many(others, [{"$set": {"expireAt": expire_at}}])
 
@@ -234,7 +234,7 @@ async def summed(collection: Any, match: dict[str, Any], names: Sequence[str]) -
 
 
 def covering(since: datetime, until: datetime) -> dict[str, Any]:
-    """Filter of the documents that make up a period: few long slots, short ones at its ends."""
+    """Filter for the documents that cover a period: few long slots, and short ones at its ends."""
     parts = [
         {"span": piece.span, "at": {"$gte": _moment(piece.start), "$lt": _moment(piece.end)}}
         for piece in pieces(since.timestamp(), until.timestamp())

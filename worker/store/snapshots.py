@@ -1,8 +1,8 @@
-"""How the state in force looks in MongoDB: snapshots to documents and back.
+"""Converts snapshots to MongoDB documents and back.
 
-Rules: what other versions of this worker stored is read as `domain.stored` says. Settings keep to
-what is safe where a word is unknown: the default policy, no proposal. A phase or an override that
-this version does not know makes the state `UnreadableDocument`: nothing is sent by half of a state.
+Rules: documents of other versions of this worker are read by the rules of `domain.stored`. An
+unknown word in a setting is read as the safe value: the default policy, no proposal. An unknown
+phase or override raises `UnreadableDocument`, because nothing may be sent by half of a state.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Document = dict[str, Any]
 
 
 def of_snapshot(value: Snapshot) -> Document:
-    """A snapshot as stored."""
+    """Convert a snapshot to a document."""
     flags, lock, proposal = value.flags, value.lock, value.proposal
     return {
         "version": value.version,
@@ -47,7 +47,7 @@ def of_snapshot(value: Snapshot) -> Document:
             "migration": _migration(flags.migration),
             "phases": {str(phase): _rules(rules) for phase, rules in flags.phases.items()},
         },
-        # Users are called anything: as pairs, dots and dollars in their names are data.
+        # Stored as pairs, because user names may have dots and dollars.
         "userOverrides": [[k, str(v)] for k, v in flags.user_overrides.items()],
         "branchOverrides": [[k, str(v)] for k, v in flags.branch_overrides.items()],
         "legacyRetired": value.legacy_retired,
@@ -70,7 +70,7 @@ def of_snapshot(value: Snapshot) -> Document:
 
 
 def snapshot(document: Document) -> Snapshot:
-    """A stored snapshot as a value. Raises `UnreadableDocument`."""
+    """Read a stored snapshot. Raises `UnreadableDocument`."""
     try:
         return _snapshot(document)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -106,7 +106,7 @@ def _snapshot(document: Document) -> Snapshot:
 
 
 def _proposal(document: Document | None) -> Proposal | None:
-    """A proposal; none where nobody here can carry it out."""
+    """Read a proposal; None: there is none, or this version cannot carry it out."""
     phase = word(Phase, document["phase"], None) if document else None
     return read_known(Proposal, document, phase=phase) if document and phase else None
 

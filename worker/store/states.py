@@ -1,9 +1,9 @@
-"""How a record enters a state in MongoDB: from which states, and with which deadlines.
+"""Builds the parts of updates by which a record enters a state: filter and deadlines.
 
-Rules: the states a write may start from are those of the table (`domain.messages.transitions`),
-made into filters once, at import. A state's deadlines are set when a record enters it, and those it
-does not have are removed: only records in an ended state expire (TTL). What proves a record
-`accepted` by a delivery report keeps the deadlines of `unknown`: its report is there.
+Rules: the filters are built once, at import, from the table (`domain.messages.transitions`). When a
+record enters a state, the deadlines of that state are set and all others are removed. Only records
+in a final state expire (TTL). A record proved `accepted` by a delivery report keeps the deadlines
+of `unknown`, because its report has come.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Document = dict[str, Any]
 CHANGED: Final = {"changedAt": True}
 """Operand of `$currentDate` in every write that changes a record."""
 NO_DEADLINES: Final = {"expireAt": "", "reportDue": "", "judgeAt": ""}
-"""Operand of `$unset` when a record enters a state that has no deadline."""
+"""Operand of `$unset` if a record enters a state without deadlines."""
 _NO_REPORT_DUE: Final = {"reportDue": ""}
 
 
@@ -46,7 +46,7 @@ def standing(write: Write, end: State) -> Any:
 
 
 class Retention:
-    """When stored facts are judged, given up and forgotten. All in seconds."""
+    """Seconds after which delivery is judged, reports are given up, and records expire."""
 
     def __init__(self, *, delivery_age_s: float, report_deadline_s: float, keep_s: float) -> None:
         self.delivery_age = timedelta(seconds=delivery_age_s)
@@ -54,7 +54,7 @@ class Retention:
         self.keep = timedelta(seconds=keep_s)
 
     def deadlines(self, state: State, now: datetime) -> Document:
-        """The deadlines of a record that enters an ended state."""
+        """The deadlines of a record that enters a final state."""
         if state not in (State.ACCEPTED, State.UNKNOWN):
             return {"expireAt": now + self.keep}
         due = now + self.report_deadline
@@ -64,7 +64,7 @@ class Retention:
         return deadlines
 
     def end(self, update: Document, state: State, now: datetime) -> None:
-        """Let an update end a record in `state`, with the deadlines of that state alone."""
+        """Add to an update that a record ends in `state`, with only the deadlines of that state."""
         update["$set"] |= {"state": str(state), **self.deadlines(state, now)}
         if state is not State.ACCEPTED and state is not State.UNKNOWN:
-            update["$unset"] = _NO_REPORT_DUE  # of a record that was `unknown` before
+            update["$unset"] = _NO_REPORT_DUE  # a record that was `unknown` has this deadline

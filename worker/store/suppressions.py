@@ -1,17 +1,18 @@
-"""Who wants no messages, and of which sender: durable, and a local table that follows it.
+"""Stores which recipients want no messages of which sender, and keeps a local table of them.
 
 Rules:
-- Keyed hashes and masks only. One document a recipient; every wish in it changes by compare-and-set
-  on its revision and its time, and it is never removed: a way back is a change that every replica
-  reads.
-- Senders are named on reading as they are named today, however an older version spelled them.
-- A document without wishes is of the older shape and means every sender. Workers of that age read
-  any document so, and send nothing to whoever has one. Of an opt-out that they add to a document
-  with wishes nothing is left but another time than the one `written`: it is about every sender.
-- The table is loaded whole before anything is sent and followed every second by the server's time
-  of change. An overlap is read again, so that a late commit is not missed; a change that is dated
-  later than now moves no look forward. Where the server's clock went back, everything is read
-  again; and so it is in parts, one each second, whatever the clocks say.
+- Only keyed hashes and masks are stored. Each recipient has one document. Its wishes change by
+  compare-and-set on its revision and its time. It is never removed, because an opt-in must reach
+  every replica as a change.
+- On reading, senders get the present spelling, also if an older version spelled them differently.
+- A document without wishes has the older form and means every sender. Older workers read every
+  document this way and send nothing to its recipient. If they add an opt-out to a document with
+  wishes, they only change its time, so that it differs from `written`. Such an opt-out is about
+  every sender.
+- The whole table is loaded before anything is sent. Then changes are read every second, by the
+  server's time of change. An overlap is read again, so that a late commit is not missed. A change
+  dated later than now does not move the next read forward. If the server's clock goes back,
+  everything is read again. Also, one part of the table is read again each second in any case.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ if TYPE_CHECKING:
 COLLECTION: Final = "suppressions"
 _OVERLAP: Final = timedelta(minutes=1)
 _STEADY_S: Final = 10
-"""A clock that goes back by less is covered by the overlap."""
+"""The overlap covers a clock that goes back by less than this."""
 _PART: Final = 500
-"""Documents read again each second."""
+"""Number of documents that are read again each second."""
 _BEGINNING: Final = datetime(1970, 1, 2, tzinfo=UTC)
 _RETRY_S: Final = 0.5
 _NOBODY: Final[tuple[int, frozenset[str]]] = (0, frozenset())
@@ -69,16 +70,16 @@ class SuppressionBookStore:
 
     async def read(self, recipient_hash: str) -> tuple[Wish, ...]:
         """See `SuppressionBook.read`."""
-        found = await self._find({"_id": recipient_hash}, limit=1)
-        return self.wishes(found[0]) if found else ()
+        documents = await self._find({"_id": recipient_hash}, limit=1)
+        return self.wishes(documents[0]) if documents else ()
 
     async def recent(self, limit: int) -> list[Listed]:
         """See `SuppressionBook.recent`."""
-        found = await self._find(_STOPPED, limit)
-        return [Listed(Recipient(d["_id"], d.get("mask", "")), self.wishes(d)) for d in found]
+        documents = await self._find(_STOPPED, limit)
+        return [Listed(Recipient(d["_id"], d.get("mask", "")), self.wishes(d)) for d in documents]
 
     def wishes(self, document: Document) -> tuple[Wish, ...]:
-        """What stands in a document, each sender named as today."""
+        """The wishes of a document, with senders in the present spelling."""
         standing: tuple[Wish, ...] = ()
         for wish in _wishes(document):
             named = replace(wish, sender=self._sender(wish.sender))
@@ -90,10 +91,10 @@ class SuppressionBookStore:
         await self.put_and_read(recipient, wish)
 
     async def put_and_read(self, recipient: Recipient, wish: Wish) -> Document:
-        """Record a wish; returns the document that stands then. Raises `StoreUnavailable`."""
+        """Record a wish; returns the document that is stored then. Raises `StoreUnavailable`."""
         while True:
-            found = await self._find({"_id": recipient.hash}, limit=1)
-            before = found[0] if found else None
+            documents = await self._find({"_id": recipient.hash}, limit=1)
+            before = documents[0] if documents else None
             standing = self.wishes(before) if before else ()
             after = consent.heard(standing, wish)
             if before is not None and after == standing:
@@ -107,15 +108,15 @@ class SuppressionBookStore:
                 return {"_id": recipient.hash, **document}
 
     async def _swap(self, ident: str, before: Document | None, document: Document) -> bool:
-        """Put a document in the place of the one that was read; False: another was faster."""
-        read = {name: (before or {}).get(name) for name in ("rev", "at")}  # None: a missing one
+        """Replace the document that was read; False: another write was faster."""
+        read = {name: (before or {}).get(name) for name in ("rev", "at")}  # None: no document
         written = {"rev": {"$literal": document["rev"]}, "at": "$$NOW"}
         values = {name: {"$literal": value} for name, value in document.items()}
         with errors_as_unavailable:
             try:
                 result = await self._collection.update_one(
                     {"_id": ident, **read},
-                    # Only an update can ask for the server's time.
+                    # Only an update can set the server's time.
                     [{"$set": {**values, "at": "$$NOW", "written": written}}],
                     upsert=before is None,
                 )
@@ -134,7 +135,7 @@ class SuppressionBookStore:
     async def _find(
         self, query: Document, limit: int, order: Document | None = None
     ) -> list[Document]:
-        """Documents, each with the server's `now`."""
+        """Find documents, each with the server's `now`."""
         pipeline = [
             {"$match": query},
             {"$sort": order or {"at": DESCENDING}},
@@ -142,8 +143,8 @@ class SuppressionBookStore:
             {"$addFields": {"now": "$$NOW"}},
         ]
         with errors_as_unavailable:
-            found: list[Document] = await self._collection.aggregate(pipeline).to_list(None)
-        return found
+            documents: list[Document] = await self._collection.aggregate(pipeline).to_list(None)
+        return documents
 
 
 class SuppressionStore:
@@ -151,8 +152,8 @@ class SuppressionStore:
 
     Args:
         collection: `suppressions`.
-        away: told why the store is away.
-        clock: steady time.
+        away: called with the reason when the store is away.
+        clock: monotonic time.
         sender: a sender id as wishes name it.
     """
 
@@ -181,13 +182,13 @@ class SuppressionStore:
 
     async def record(self, recipient: Recipient, wish: Wish) -> None:
         """See `Suppressions.record`. Waits while the store is away."""
-        if wish.stopped:  # nobody here sends any more, whatever becomes of the write
+        if wish.stopped:  # this replica stops sending at once, even if the write fails
             self._unwritten[recipient.hash, wish.sender] += 1
         while not await self._put(recipient, wish):  # noqa: ASYNC110 - a backoff
             await asyncio.sleep(_RETRY_S)
         if wish.stopped:
             self._unwritten[recipient.hash, wish.sender] -= 1
-            self._unwritten += Counter()  # drops what is written
+            self._unwritten += Counter()  # drops wishes that are stored now
 
     async def _put(self, recipient: Recipient, wish: Wish) -> bool:
         try:
@@ -198,7 +199,7 @@ class SuppressionStore:
         return True
 
     async def follow(self) -> None:
-        """Read what is new, and one part of all there is. Raises `StoreUnavailable`."""
+        """Read all changes, and one part of the table again. Raises `StoreUnavailable`."""
         part = await self._book.part_after(self._read_to, _PART)
         if part and self._went_back(part[0]["now"]):
             self._since = _BEGINNING
@@ -212,13 +213,13 @@ class SuppressionStore:
         self.loaded = True
 
     def _went_back(self, now: datetime) -> bool:
-        """Whether the server's clock did since the last look, by our own steady one."""
+        """Whether the server's clock went back since the last read, by our monotonic clock."""
         ahead_s = now.timestamp() - self._clock.monotonic()
         before_s, self._ahead_s = self._ahead_s, ahead_s
         return ahead_s < before_s - _STEADY_S
 
     def _take(self, document: Document) -> None:
-        """Believe a document, unless a later one was read."""
+        """Take a document into the table, unless a later one was read."""
         revision = _revision(document)
         if revision >= self._known.get(document["_id"], _NOBODY)[0]:
             self._known[document["_id"]] = revision, consent.stopped(self._book.wishes(document))
@@ -230,14 +231,14 @@ def _revision(document: Document | None) -> int:
 
 def _wishes(document: Document) -> tuple[Wish, ...]:
     stored = document.get("wishes")
-    if stored is None:  # of the older shape
+    if stored is None:  # it has the older form
         return (_every_sender(document),)
     wishes = tuple(_wish(each, document) for each in stored)
     return consent.heard(wishes, _every_sender(document)) if _touched(document) else wishes
 
 
 def _touched(document: Document) -> bool:
-    """Whether a worker that knows no wishes wrote last: all it changes is the time."""
+    """Whether an older worker without wishes wrote last. It only changes the time."""
     written = document.get("written", {})
     ours = "rev" in written and written["rev"] == document["rev"]
     return bool(ours and written["at"] != document["at"])
@@ -254,7 +255,7 @@ def _wish(stored: Document, document: Document) -> Wish:
         at=stored["at"],
         source=stored.get("source", ""),
     )
-    if "now" not in document:  # of our own making
+    if "now" not in document:  # we wrote it
         return wish
     return consent.dated(wish, document["at"], document["now"])
 

@@ -1,12 +1,12 @@
 """Group commit: the writes of concurrent handlers go out as one bulk write.
 
 Rules:
-- Each caller gets the result of its own operation. An operation that was handed over is carried to
-  its end, even when its caller is gone.
+- Each caller gets the result of its own operation. An operation is always finished, even if its
+  caller is gone.
 - An idle writer issues an operation at once. Under load an operation waits up to `LINGER_S` for
-  others: small batches cost most (19 times as much for a document).
-- Transactional operations go first; two operations on one id never share a batch.
-- What one batch does, and how it is decided, is `committer`'s.
+  others, because small batches cost most (up to 19 times as much for each document).
+- Transactional operations go first. Two operations on one id are never in one batch.
+- `committer` issues a batch and decides its operations.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 LINGER_S: Final = 0.02
 ENOUGH: Final = 32
-"""Operations after which waiting for more company gains nothing."""
+"""Number of operations from which waiting for more gains nothing."""
 MAX_BATCH: Final = 256
 STOP_WITHIN_S: Final = 10.0
-"""Longer than one issue may take (`timeoutMS`), so that a store that answers decides all."""
+"""Longer than one issue may take (`timeoutMS`), so that a working store can decide all."""
 
 Document = dict[str, Any]
 _log = structlog.get_logger(__name__)
@@ -57,11 +57,11 @@ class _Waiting(Generic[Op]):
 
 
 class GroupCommit(Generic[Op]):
-    """Batches operations and carries each to its decision.
+    """Batches operations and waits until each is decided.
 
     Args:
-        commit: issues one batch; returns by id None (won) or the document that stands instead.
-        background: runs it; its death ends the process, or every waiter would wait for ever.
+        commit: issues one batch; returns by id None (won) or the document that is stored instead.
+        background: runs the writer. If it dies, the process ends; waiters would wait for ever.
     """
 
     def __init__(
@@ -79,14 +79,14 @@ class GroupCommit(Generic[Op]):
         self._stopping = False
 
     async def start(self) -> None:
-        """Begin to write."""
+        """Start the writer."""
         self._runner = self._background.spawn(self._run(), "group commit")
 
     async def stop(self, within_s: float = STOP_WITHIN_S) -> None:
-        """Decide what was handed over, then end.
+        """Finish the waiting operations, then stop.
 
-        What the store does not decide within `within_s` seconds is left to the end of its lease:
-        a store that is away must not keep the process from ending.
+        Operations that the store does not decide within `within_s` seconds are left; their leases
+        end. A store that is away must not keep the process from ending.
         """
         self._stopping = True
         self._arrived.set()
@@ -101,13 +101,13 @@ class GroupCommit(Generic[Op]):
         self._runner = None
 
     async def run(self, op: Op, lane: Lane) -> Document | None:
-        """Carry out one operation; None when it won, else the document that stands instead."""
+        """Carry out one operation; None: it won, else the document that is stored instead."""
         waiting = _Waiting(op)
         self._pending[lane].append(waiting)
         self._arrived.set()
         if self._waiting() >= ENOUGH:
             self._enough.set()
-        return await waiting.done  # a cancelled waiter cancels its own future, never the write
+        return await waiting.done  # a cancelled waiter cancels only its own future, never the write
 
     def _waiting(self) -> int:
         return sum(len(queue) for queue in self._pending.values())
@@ -118,12 +118,12 @@ class GroupCommit(Generic[Op]):
                 if self._stopping:
                     return
                 await self._idle()
-                continue  # `stop` wakes an idle writer too: an empty batch is no batch
+                continue  # `stop` wakes an idle writer too; then the batch is empty
             await self._gather_company()
             await self._write(self._take())
 
     async def _idle(self) -> None:
-        """Wait for the first operation; a real pause forgets the load before it."""
+        """Wait for the first operation. After a real pause, the load before no longer counts."""
         clock = asyncio.get_running_loop().time
         since = clock()
         self._arrived.clear()
@@ -132,7 +132,7 @@ class GroupCommit(Generic[Op]):
             self._last_batch = 0
 
     async def _gather_company(self) -> None:
-        """Wait for more, but only when the last batch shows that more will come."""
+        """Wait for more operations, but only if the last batch shows that more will come."""
         self._enough.clear()
         busy = self._last_batch > 1 or self._waiting() > 1
         if not busy or self._waiting() >= ENOUGH or self._stopping:
@@ -160,7 +160,7 @@ class GroupCommit(Generic[Op]):
     async def _write(self, batch: list[_Waiting[Op]]) -> None:
         try:
             results = await self._commit([waiting.op for waiting in batch])
-        except Exception as error:  # noqa: BLE001 - handed to every waiter, none is lost
+        except Exception as error:  # noqa: BLE001 - every waiter gets the error
             for waiting in batch:
                 _fail(waiting.done, error)
             return
@@ -172,4 +172,4 @@ class GroupCommit(Generic[Op]):
 def _fail(done: asyncio.Future[Document | None], error: Exception) -> None:
     if not done.done():
         done.set_exception(error)
-        done.exception()  # a waiter that is gone must not make the loop complain
+        done.exception()  # the loop must not complain if a waiter is gone

@@ -1,1 +1,1 @@
-"""Logs, traces and metrics: subscribers to what happens, never a cause."""
+"""Logs, traces and metrics. They observe the worker and never change what it does."""

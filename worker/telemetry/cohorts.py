@@ -1,13 +1,13 @@
-"""Calls by the slot in which they began (`domain.detection.cohorts`), as this process knows them.
+"""Counts the calls of this process by the slot in which they began (`domain.detection.cohorts`).
 
 Rules: a call belongs to the slot of 10 s in which it began, whenever it ends. Until it is `GRACE_S`
-old, it is neither counted nor open. From then on it is open until it ended and it is known what it
-counts as. Slots close `SETTLED_AFTER_S` after their start: what comes later comes too late. Rows
-are cumulative sums of this process; one is written again only when it changed. A closed slot leaves
+old, it is neither counted nor open. Then it is open until it has ended and it is known what it
+counts as. A slot closes `SETTLED_AFTER_S` after its start, and later counts are ignored. Rows are
+cumulative sums of this process; a row is written again only if it changed. A closed slot leaves
 memory once its row was taken and not put back, and after `KEPT_S` in any case.
 
-Ages go by the monotonic clock, slots by the clock of the day, even where it was set back: a cohort
-is looked at for a minute and never again, so that nothing counts twice.
+Ages use the monotonic clock. Slots use the wall clock, even if it was set back. A cohort is read
+for a minute and never again, so nothing counts twice.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from worker.ports.clock import Clock
 
 KEPT_S: Final = 600.0
-"""A row that was not stored by then is of no use to anybody."""
+"""Age at which a row that was not stored is dropped, because it is of no use any more."""
 NAMES: Final = (
     "eligible_ok",
     "eligible_failed",
@@ -40,18 +40,18 @@ NAMES: Final = (
     "any_open",
     "any_refused",
 )
-"""Sums of a row, as the fields of `Calls`: of eligible calls, and of all of them."""
+"""Names of the sums in a row: the fields of `Calls`, for eligible calls and for all calls."""
 
 
 @dataclass(frozen=True, slots=True)
 class CohortRow:
-    """What is known of the calls to one provider that began in one slot."""
+    """The sums of the calls to one provider that began in one slot."""
 
     provider: str
     at: datetime
     """Start of the slot, UTC."""
     counts: Mapping[str, int]
-    """Sums by `NAMES`, without those of 0."""
+    """Sums by `NAMES`, without zeros."""
 
 
 class _Slot:
@@ -63,40 +63,40 @@ class _Slot:
         self.provider = provider
         self.start = start
         self.closes = closes
-        """By the monotonic clock."""
+        """When the slot closes, by the monotonic clock."""
         self.closed = False
         self.counts = dict.fromkeys(NAMES, 0)
         self.changed = False
-        """Since its row was last taken."""
+        """Whether it changed since its row was last taken."""
 
     def add(self, names: Sequence[str]) -> None:
-        """Count one more of each, unless it is too late."""
+        """Add one to each sum, unless the slot is closed."""
         if not self.closed:
             for name in names:
                 self.counts[name] += 1
             self.changed = True
 
     def open(self, call: _Call, more: int) -> None:
-        """One open call more, or less."""
+        """Add an open call, or with -1 remove one."""
         if not self.closed:
             self.counts["any_open"] += more
             self.counts["eligible_open"] += more if call.eligible else 0
             self.changed = True
 
     def close(self) -> None:
-        """Nothing of it is under way any more."""
+        """Close the slot, without open calls."""
         self.changed |= bool(self.counts["any_open"])
         self.counts["any_open"] = self.counts["eligible_open"] = 0
         self.closed = True
 
     def row(self) -> CohortRow:
-        """As it stands."""
+        """The row with the present sums."""
         counts = {name: count for name, count in self.counts.items() if count}
         return CohortRow(self.provider, datetime.fromtimestamp(self.start, UTC), counts)
 
 
 class _Call:
-    """A call that did not end, or is too young to count."""
+    """A call that has not ended, or is too young to count."""
 
     __slots__ = ("begun", "eligible", "grown", "names", "slot")
 
@@ -105,16 +105,16 @@ class _Call:
         self.begun = begun
         self.eligible = eligible
         self.grown = False
-        """Whether it is open."""
+        """Whether it is old enough to count as open."""
         self.names: Sequence[str] | None = None
-        """What it counts as, once that is known."""
+        """The sums it adds to; None: not known yet."""
 
 
 class Cohorts:
     """Counts calls by provider and slot.
 
     Args:
-        clock: places them.
+        clock: decides the slot of a call.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -122,14 +122,14 @@ class Cohorts:
         self._slots: dict[tuple[str, int], _Slot] = {}
         self._calls: dict[int, _Call] = {}
         self._young: deque[_Call] = deque()
-        """In the order in which they began."""
+        """Calls that are too young to count, in the order in which they began."""
         self._last = 0
 
     def began(self, provider: str, *, eligible: bool) -> int:
-        """A call begins.
+        """Note that a call begins.
 
         Returns:
-            The number it ends under.
+            The number of the call, needed when it ends.
         """
         now, start = self._clock.monotonic(), int(self._clock.now().timestamp())
         key = provider, start_of(start, SLOT_S)
@@ -142,7 +142,7 @@ class Cohorts:
         return self._last
 
     def ended(self, number: int, names: Sequence[str]) -> None:
-        """It is known what a call counts as; a number that nobody was given is passed over."""
+        """Note what a call counts as. An unknown number is ignored."""
         call = self._calls.pop(number, None)
         if call is None:
             return
@@ -152,7 +152,7 @@ class Cohorts:
             call.slot.add(names)
 
     def take(self) -> list[CohortRow]:
-        """Rows that changed since they were last taken."""
+        """Take the rows that changed since they were last taken."""
         now = self._clock.monotonic()
         self._grow(now)
         for key, slot in list(self._slots.items()):
@@ -173,7 +173,7 @@ class Cohorts:
                 slot.changed = True
 
     def _grow(self, now: float) -> None:
-        """Count what is old enough."""
+        """Count the calls that are old enough."""
         while self._young and self._young[0].begun <= now - GRACE_S:
             call = self._young.popleft()
             if call.names is None:

@@ -1,12 +1,14 @@
-"""Structured logs: one JSON object a line.
+"""Structured logs: one JSON object in each line.
 
-Rules: what identifies a person or opens a door never reaches a line: fields that hold a number are
-masked, fields that hold text or credentials are dropped, addresses lose their password, and what
-libraries say in free text is treated as if it held all three. No configured credential reaches a
-line in any form: it is hidden in every value, and in what libraries say every longer part of it too
-(`settings.redaction`). Warnings, and exceptions that nobody caught, are lines like every other.
-Exceptions carry types, messages and frames, never local variables. Importing this configures
-nothing; `configure` is called once, by the composition root.
+Rules:
+- No personal data or credentials reach a line. Fields with a number are masked, fields with text or
+  credentials are dropped, and addresses lose their password. Free text of libraries is treated as
+  if it had all three.
+- A configured credential is hidden in every value, in any form. In texts of libraries every longer
+  part of it is hidden too (`settings.redaction`).
+- Warnings and uncaught exceptions are lines like all others. Exceptions have types, messages and
+  frames, but never local variables.
+- Importing this module configures nothing. The composition root calls `configure` once.
 
 Fields on every line: `timestamp` (UTC), `level`, `event`, `replica`; `message_id` and `queue`
 inside a message, and `trace_id` where it has a trace (bound with `structlog.contextvars`, which
@@ -37,10 +39,10 @@ if TYPE_CHECKING:
 DROPPED: Final = frozenset(
     {"text", "body", "secret", "token", "password", "api_key", "apikey", "authorization"}
 )
-"""Fields that are left out, at any depth."""
+"""Fields that are dropped, at any depth."""
 
 MASKED: Final = frozenset({"to", "number", "recipient", "msisdn"})
-"""Fields that hold a number, at any depth; so does every field that begins with `phone`."""
+"""Fields with a number, at any depth. All fields that begin with `phone` have one too."""
 
 QUIET: Final = (
     "aio_pika",
@@ -53,10 +55,10 @@ QUIET: Final = (
     "uvicorn",
     "uvicorn.error",
 )
-"""Libraries whose debug lines print frames, addresses or documents: never below warning."""
+"""Libraries whose lines below `warning` show frames, addresses or documents."""
 
 FREE_TEXT: Final = frozenset({"exception", "error", "reason", "problem"})
-"""Fields that may quote what a library said."""
+"""Fields that may quote text of a library."""
 
 _NUMBER: Final = re.compile(r"(?<![\w.+-])\+?\d[\d ()-]{7,18}\d(?![\w.-])")
 _PASSWORD: Final = re.compile(r"(://[^/?#\s:@]*):[^/?#\s]*@")
@@ -67,13 +69,13 @@ _DEPTH: Final = 8
 def configure(
     level: str, replica: str, stream: BinaryIO | None = None, *, secrets: Iterable[str] = ()
 ) -> None:
-    """Send every line, ours and the libraries', to `stream` as JSON.
+    """Write all lines, ours and those of libraries, to `stream` as JSON.
 
     Args:
         level: `debug`, `info`, `warning` or `error`; libraries are never below warning.
-        replica: id of this process, on every line.
-        stream: where lines go; standard output by default.
-        secrets: every credential of this process.
+        replica: id of this process, in every line.
+        stream: takes the lines; standard output by default.
+        secrets: all credentials of this process.
     """
     out = stream or sys.stdout.buffer
     hidden = Redactor(secrets)
@@ -127,7 +129,7 @@ def protect(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
 
 def scrub(text: str) -> str:
-    """Clean free text of others: passwords in addresses, and whatever looks like a number."""
+    """Hide passwords in addresses and all likely phone numbers in free text of libraries."""
     return _NUMBER.sub(lambda found: _mask(found.group()), _PASSWORD.sub(r"\1:***@", text))
 
 
@@ -145,7 +147,7 @@ def _fields(fields: Any, depth: int) -> dict[str, Any]:
 
 
 def _masked(value: Any) -> Any:
-    """Mask a number, or a list of them; what is masked already stays readable."""
+    """Mask a number or a list of numbers. A masked number stays as it is."""
     if value is None or (isinstance(value, str) and "*" in value):
         return value
     if isinstance(value, (list, tuple)):
@@ -170,7 +172,7 @@ def _value(value: Any, depth: int) -> Any:
 
 
 def _scrub(value: Any, depth: int) -> Any:
-    """Clean a rendered exception: its messages are other people's free text."""
+    """Clean a rendered exception, whose messages are free text of libraries."""
     if isinstance(value, str):
         return scrub(value)
     if isinstance(value, dict):
@@ -181,7 +183,7 @@ def _scrub(value: Any, depth: int) -> Any:
 
 
 def _each(value: Any, change: Callable[[str], str]) -> Any:
-    """The same value, every text in it changed."""
+    """Return the value with a function applied to every text in it."""
     if isinstance(value, dict):
         return {key: _each(item, change) for key, item in value.items()}
     if isinstance(value, list):
@@ -196,7 +198,7 @@ def _render(_: WrappedLogger, __: str, event: EventDict) -> bytes:
 
 
 def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Log what nobody caught; an interrupt from the keyboard needs no line."""
+    """Log an uncaught exception, except an interrupt from the keyboard."""
     if not issubclass(kind, KeyboardInterrupt):
         structlog.get_logger(__name__).critical("not caught", exc_info=(kind, error, trace))
 
@@ -207,7 +209,7 @@ def _uncaught_in_thread(raised: threading.ExceptHookArgs) -> None:
 
 
 class _Bridge(logging.Handler):
-    """Hands records of the standard library's loggers to structlog."""
+    """Passes records of standard library loggers to structlog."""
 
     def __init__(self, log: Any, hidden: Redactor) -> None:
         super().__init__()
@@ -222,5 +224,5 @@ class _Bridge(logging.Handler):
                 logger=record.name,
                 exc_info=record.exc_info,
             )
-        except Exception:  # noqa: BLE001 - a line that cannot be written must break nobody
+        except Exception:  # noqa: BLE001 - a line that cannot be written must not break its caller
             self.handleError(record)

@@ -1,16 +1,17 @@
-"""The book of what this replica did: counted at once, published and stored later.
+"""Counts the attempts of this replica at once; they are published and stored later.
 
-Rules: counting is synchronous, touches memory alone and never fails; a metric is never a reason for
-a message to wait. Slots and days hold cumulative sums of this process (owner), so writing one twice
-counts nothing twice, and a write that failed is simply made again. Memory is bounded: slots
-(`telemetry.slots`) and days leave once they are stored and over, rows of a day and remembered
-recipients have a limit.
-
-What an attempt shows counts twice over: in the slot in which it ended, and in the one in which it
-began (`telemetry.cohorts`). Evidence counts at most one failure a recipient and day: retries to one
-dead number must never roll a migration back. Whether it is the first, the store is asked
-(`telemetry.recipients`): such a failure counts when it answered, in its cohort and in the slot of
-then.
+Rules:
+- Counting is synchronous, only uses memory and never fails, so that no message waits for a metric.
+- Slots and days have cumulative sums of this process (owner). So a repeated write counts nothing
+  twice, and a failed write is simply repeated.
+- Memory is bounded. Slots (`telemetry.slots`) and days leave memory once they are over and stored.
+  Rows of a day and remembered recipients have a limit.
+- An attempt counts in two places: in the slot in which it ended, and in the one in which it began
+  (`telemetry.cohorts`).
+- Evidence counts at most one failure for each recipient and day, because retries to one dead number
+  must never cause a rollback. The store knows whether a failure is the first
+  (`telemetry.recipients`). The failure counts when the store answers, in its cohort and in the slot
+  of that moment.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from worker.ports.clock import Clock
 
 MAX_ROWS_A_DAY: Final = 5_000
-"""Combinations of provider, branch and message type kept apart; further ones share a row."""
+"""The most combinations of provider, branch and message type. Further ones share a row."""
 OTHER: Final = "(other)"
 """Message type of the shared row."""
 _OK: Final = ("any_ok",)
@@ -54,7 +55,7 @@ class Day:
     cost: dict[str, Decimal] = field(default_factory=dict)
 
     def counts(self) -> dict[str, int | Decimal]:
-        """The sums flat, as stored."""
+        """The sums as stored."""
         sums: dict[str, int | Decimal] = {
             "accepted": self.accepted,
             "errors": self.errors,
@@ -65,7 +66,7 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class DayRow:
-    """Cumulative sums of one day, provider, branch and message type, as they stand."""
+    """Present cumulative sums of one day, provider, branch and message type."""
 
     provider: str
     day: date
@@ -91,9 +92,9 @@ class AttemptMetrics:
     """Counts attempts (`ports.Meter`).
 
     Args:
-        clock: places attempts in slots and days.
-        providers: ids reported from the start, with zeros.
-        slow_ms: accepted calls that took longer are slow to the detectors.
+        clock: decides slot and day of an attempt.
+        providers: ids that are reported from the start, with zeros.
+        slow_ms: accepted calls that take longer count as slow for the detectors.
     """
 
     def __init__(self, clock: Clock, providers: Iterable[str], *, slow_ms: float) -> None:
@@ -116,7 +117,7 @@ class AttemptMetrics:
         self._cohorts.ended(call, ())
 
     def attempt(self, measured: Measured, call: int = 0) -> None:
-        """Count one finished attempt; 0: of a call that nobody saw begin."""
+        """Count one finished attempt; call 0: its begin was not counted."""
         failure = counts_as_failure(measured.outcome)
         tally = self._slots.open(measured.provider, self._tick())
         tally.attempt(measured)
@@ -160,7 +161,7 @@ class AttemptMetrics:
         reported: bool = True,
         probe: bool = False,
     ) -> None:
-        """Count an accepted attempt judged at the delivery age, in the slot of the judgement."""
+        """Count at the delivery age whether an accepted attempt was delivered."""
         tally = self._slots.open(provider, self._tick())
         if probe:
             tally.probe_delivered += delivered
@@ -176,11 +177,11 @@ class AttemptMetrics:
                 self._if_first(Failure(provider, (mark,)))
 
     def asked(self) -> list[Failure]:
-        """Failures of which the store has to say whether they are the first of their day."""
+        """Take failures; the store decides whether they are the first of their day."""
         return self._recipients.take()
 
     def answered(self, asked: Sequence[Failure], first: Collection[str] | None) -> None:
-        """Count those whose marks are new to the store; None: it did not answer."""
+        """Count the failures whose marks are new in the store; None: it did not answer."""
         if first is None:
             self._recipients.forget(asked)
         left = set(first or ())
@@ -196,7 +197,7 @@ class AttemptMetrics:
 
     @property
     def providers(self) -> tuple[str, ...]:
-        """Ids of every provider reported."""
+        """The ids of all reported providers."""
         return self._slots.providers
 
     def total(self, provider: str) -> Tally:
@@ -211,7 +212,7 @@ class AttemptMetrics:
         return total.since(earlier)
 
     def take(self, limit: int = 1_000) -> Changes:
-        """Rows to store, at most `limit` slots and days; what is stored and over is forgotten."""
+        """Take at most `limit` rows to store. Forget slots and days that are over and stored."""
         self._forget()
         slots = self._slots.take(self._tick(), limit)
         days = [self._dirty_days.pop() for _ in range(min(limit, len(self._dirty_days)))]
@@ -220,7 +221,7 @@ class AttemptMetrics:
         )
 
     def put_back(self, changes: Changes) -> None:
-        """Take rows again next time: they could not be stored. Call before the next `take`."""
+        """Put rows back that could not be stored. Call before the next `take`."""
         self._slots.put_back(changes.slots)
         self._cohorts.put_back(changes.cohorts)
         self._dirty_days |= {
@@ -228,13 +229,13 @@ class AttemptMetrics:
         }
 
     def _tick(self) -> int:
-        """Seconds since the epoch, never back: a slot once forgotten must not begin again."""
+        """Seconds since the epoch. They never go back, so a forgotten slot never begins again."""
         now = int(self._clock.now().timestamp())
         self._now = max(self._now, now)
         return self._now
 
     def _failed(self, measured: Measured, call: int) -> None:
-        """A failed call: evidence where it is its recipient's first of the day."""
+        """Count a failed call. It is evidence if it is its recipient's first failure of the day."""
         whose, marks = f"{measured.provider}:{measured.recipient_hash}", []
         if not measured.probe:
             marks.append(self._mark(f"any:{whose}", "distinct_failed", of_cohort="any_failed"))
@@ -245,7 +246,7 @@ class AttemptMetrics:
         self._if_first(Failure(measured.provider, tuple(marks), call, certain))
 
     def _in_time_or_slow(self, measured: Measured, call: int) -> None:
-        """An accepted eligible call; that it was slow counts once a recipient and day."""
+        """Count an accepted eligible call. A slow one counts once for each recipient and day."""
         if measured.duration_ms <= self.slow_ms:
             self._cohorts.ended(call, _ELIGIBLE_OK)
             return
@@ -257,7 +258,7 @@ class AttemptMetrics:
         return Mark(self._recipients.ident(self._now, what), sums, of_cohort)
 
     def _if_first(self, failure: Failure) -> None:
-        """Have it counted where the store says so; at once what counts anyway."""
+        """Count it after the store's answer. Sums that count in any case count at once."""
         if not self._recipients.wait(failure):
             self._cohorts.ended(failure.call, failure.certain)
 

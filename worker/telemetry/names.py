@@ -1,7 +1,7 @@
-"""Names of spans and attributes: OpenTelemetry's semantic conventions, pinned here.
+"""Names of spans and attributes, by the semantic conventions of OpenTelemetry.
 
-The messaging conventions are still in development and their names have moved before; the RPC side
-uses the stable HTTP ones. Whatever moves is changed here and nowhere else.
+The conventions for messaging are still in development and their names have changed before. Calls to
+providers use the stable HTTP conventions. A name is only changed here.
 """
 
 from __future__ import annotations

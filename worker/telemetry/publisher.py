@@ -1,9 +1,9 @@
-"""Publishes and stores the book, once a second.
+"""Publishes and stores the metrics, once a second.
 
-Rules: metrics are never in anybody's way: publishing is handed over and forgotten, storing repeats
-until the store takes it, and neither failing stops the other. A tick that came late covers the
-longer time; the cumulative sums let a consumer that missed ticks catch up. Which failures count,
-the store is asked right before storing, once: what it does not answer does not count.
+Rules: metrics never delay other work. Publishing is not repeated; storing repeats until the store
+takes the rows; a failure of one does not stop the other. A late tick covers the longer time. A
+consumer that missed ticks can catch up, because the sums are cumulative. Right before storing, the
+store is asked once which failures count. Without an answer they do not count.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _PUBLISHED: Final = tuple(name for name in COUNTERS if name in Counts.model_fiel
 
 
 class Sink(Protocol):
-    """Where slots and days are stored."""
+    """Stores slots and days."""
 
     async def write(self, slots: Sequence[SlotRow], days: Sequence[DayRow]) -> bool:
         """Write rows as they stand; False where they must be written again."""
@@ -40,7 +40,7 @@ class Sink(Protocol):
 
 
 class CohortSink(Protocol):
-    """Where cohorts are stored."""
+    """Stores cohorts."""
 
     async def write(self, rows: Sequence[CohortRow]) -> bool:
         """Write rows as they stand; False where they must be written again."""
@@ -48,22 +48,22 @@ class CohortSink(Protocol):
 
 
 class Failures(Protocol):
-    """Where it is known who failed today."""
+    """Knows which recipients failed today."""
 
     async def first(self, idents: Sequence[str]) -> Collection[str] | None:
-        """Those marks that are the first; None: nobody knows."""
+        """The marks that are the first of their day; None: not known."""
         ...
 
 
 class MetricsPublisher:
-    """A service around the book.
+    """A service that publishes and stores the metrics.
 
     Args:
-        book: what is published and stored.
-        broadcast: takes `metric.provider`.
-        sink: takes slots and days.
-        cohorts: takes cohorts.
-        failures: says which failures count.
+        book: the metrics.
+        broadcast: publishes `metric.provider`.
+        sink: stores slots and days.
+        cohorts: stores cohorts.
+        failures: decides which failures count.
         background: runs the ticks.
         clock: stamps the events; `since` is the time of construction.
         replica: id of this process.
@@ -97,7 +97,7 @@ class MetricsPublisher:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Begin to tick. A store that hangs holds up the storing alone."""
+        """Start to tick. A store that hangs only delays the storing."""
         if not self._tasks:
             publishing = every(self._every_s, self.publish, self._stopping)
             storing = every(self._every_s, self.store, self._stopping)
@@ -107,16 +107,16 @@ class MetricsPublisher:
             }
 
     async def drain(self) -> None:
-        """Nothing of its own is in flight: what others still count, `stop` publishes."""
+        """Do nothing: `stop` publishes what other services still count."""
 
     async def stop(self) -> None:
-        """Publish and store what is left, then end. Idempotent."""
+        """Publish and store the rest, then stop. Idempotent."""
         self._stopping.set()
         if self._tasks:
             await asyncio.wait(self._tasks)
 
     async def publish(self) -> None:
-        """Hand over every provider's sums."""
+        """Publish the sums of every provider."""
         for provider in self._book.providers:
             metric = ProviderMetric(
                 provider=provider,
@@ -129,7 +129,7 @@ class MetricsPublisher:
             self._broadcast.metric(metric.event, encode(metric))
 
     async def store(self) -> None:
-        """Write what changed; keep it for next time where the store did not take it."""
+        """Write the changed rows; keep those that the store did not take for next time."""
         await self._ask()
         changes = self._book.take()
         stored = await asyncio.gather(
@@ -146,7 +146,7 @@ class MetricsPublisher:
 
 
 def wire_counts(tally: Tally) -> Counts:
-    """The sums as published: those of `Counts`, so without the evidence."""
+    """The published sums: those of `Counts`, without the evidence."""
     return Counts(
         **{name: getattr(tally, name) for name in _PUBLISHED},
         cost=tally.cost,

@@ -1,10 +1,13 @@
-"""Whose failure counts: a recipient's does once a day, over all replicas and restarts.
+"""Lets a recipient's failure count once a day, over all replicas and restarts.
 
-Rules: one dead number that is tried again and again must never look like a provider in trouble.
-What this process sees for the first time in a day (UTC) waits to be asked of the store, in batches;
-only what is new there counts. Where the store does not answer nothing counts, and the recipient's
-next failure is asked again. Nothing is asked while all is well. Memory is bounded: who is not
-remembered any more is asked again, and what finds too many waiting does not count.
+Rules:
+- One dead number that is tried again and again must never look like a provider in trouble.
+- A failure that this process sees for the first time in a day (UTC) waits until the store is asked,
+  in batches. Only failures that are new in the store count.
+- If the store does not answer, they do not count, and the recipient's next failure is asked again.
+- Without failures the store is not asked.
+- Memory is bounded. For a recipient that is no longer remembered the store is asked again. A
+  failure does not count if too many are waiting.
 """
 
 from __future__ import annotations
@@ -17,37 +20,37 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MAX_REMEMBERED: Final = 50_000
-"""Marks of a day."""
+"""The most remembered marks of a day."""
 MAX_WAITING: Final = 10_000
 _DAY_S: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """That a recipient failed at a provider on a day, and what counts where it is the first."""
+    """Marks that a recipient failed at a provider on a day, with the sums it adds to if first."""
 
     ident: str
     """`day:signal:provider:hash of the recipient`."""
     sums: tuple[str, ...]
-    """Of the slot of now."""
+    """Sum of the present slot."""
     of_cohort: str = ""
     """Sum of the slot in which the call began; empty: none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What waits to be asked of the store."""
+    """A failure for which the store is still to be asked."""
 
     provider: str
     marks: tuple[Mark, ...]
     call: int = 0
-    """Its number in the cohorts; 0: it is no call."""
+    """The number of its call in the cohorts; 0: it is no call."""
     certain: tuple[str, ...] = ()
-    """Sums of its cohort that count whatever the store says."""
+    """Sums of its cohort that count whatever the store answers."""
 
 
 class Recipients:
-    """Remembers who failed today, and what waits to be asked."""
+    """Remembers which recipients failed today, and the failures that wait for the store."""
 
     def __init__(self) -> None:
         self._day = -1
@@ -56,7 +59,7 @@ class Recipients:
         self._waiting: list[Failure] = []
 
     def ident(self, now: int, what: str) -> str:
-        """What a mark is stored under; `what`: signal, provider and recipient."""
+        """The stored id of a mark; `what` is signal, provider and recipient."""
         if now // _DAY_S != self._day:
             self._day = now // _DAY_S
             self._prefix = datetime.fromtimestamp(now, UTC).date().isoformat()
@@ -64,9 +67,9 @@ class Recipients:
         return f"{self._prefix}:{what}"
 
     def wait(self, failure: Failure) -> bool:
-        """Have the store asked; False: nothing of it can be the first of the day, or too many wait.
+        """Let a failure wait for the store; False: it cannot be a first one, or too many wait.
 
-        Marks known to be there are not asked.
+        The store is not asked about marks that are known already.
         """
         new = tuple(mark for mark in failure.marks if hash(mark.ident) not in self._seen)
         if not new or len(self._waiting) >= MAX_WAITING:
@@ -77,10 +80,10 @@ class Recipients:
         return True
 
     def take(self) -> list[Failure]:
-        """What waits, and waits no more."""
+        """Return and remove all waiting failures."""
         taken, self._waiting = self._waiting, []
         return taken
 
     def forget(self, failures: Iterable[Failure]) -> None:
-        """The store did not say whether these are the first."""
+        """Forget the marks of failures for which the store did not answer."""
         self._seen -= {hash(mark.ident) for each in failures for mark in each.marks}

@@ -1,9 +1,9 @@
 """Traces: from the command's `traceparent` over our spans to the event's `traceparent`.
 
-Rules: nothing outside this file imports opentelemetry; no global provider is set. The caller's
-decision to sample is followed; without one, `ratio` of the new traces is recorded. A message that
-is not recorded costs a match of a pattern: its `traceparent` is handed through as it came, none is
-minted. Contexts are passed as W3C strings, because they are stored and travel anyway.
+Rules: only this file imports opentelemetry, and no global provider is set. The caller decides about
+sampling; without a decision, `ratio` of the new traces is recorded. For a message that is not
+recorded, only a pattern is matched: its `traceparent` is passed on unchanged, and no new one is
+made. Contexts are passed as W3C strings, because they are stored and sent in this form.
 
     command --traceparent--> process() --> call() --> event, report
 """
@@ -54,30 +54,30 @@ _STOP_S: Final = 0.5
 _TRACEPARENT: Final = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?"
 )
-"""W3C Trace Context, level 1; later versions may append fields."""
+"""A `traceparent` of W3C Trace Context, level 1. Later versions may append fields."""
 
 
 class Call(Protocol):
-    """A provider call under way."""
+    """The span of a provider call."""
 
     @property
     def traceparent(self) -> str | None:
-        """What to hand on; None where there is no trace."""
+        """The context to pass on; None: there is no trace."""
         ...
 
     def outcome(self, code: str, *, failed: bool) -> None:
-        """Say how it ended: the outcome's code, and whether it counts as an error."""
+        """Set how the call ended: the outcome's code, and whether it counts as an error."""
         ...
 
 
 class Tracing:
-    """Makes spans, and hands them to an exporter in the background.
+    """Makes spans, and passes them to an exporter in the background.
 
     Args:
-        exporter: where spans go; None records nothing and hands contexts through.
+        exporter: exports spans; None: nothing is recorded and contexts are passed on unchanged.
         ratio: share of new traces that are recorded, 0 to 1.
         replica: id of this process.
-        draw: a number in [0, 1), for the decision on a new trace.
+        draw: returns a number in [0, 1), which decides on a new trace.
     """
 
     def __init__(
@@ -97,21 +97,21 @@ class Tracing:
 
     @property
     def records(self) -> bool:
-        """Whether any span is ever recorded; without, contexts are best passed by unread."""
+        """Whether any span is ever recorded. If not, contexts need not be read."""
         return self._tracer is not None
 
     @contextmanager
     def process(
         self, incoming: str | None, queue: str, message_id: str, *, delayed: bool = False
     ) -> Iterator[str | None]:
-        """Span the processing of one delivery; yields the `traceparent` to go on with.
+        """Open a span for one delivery; yields the `traceparent` for the calls it causes.
 
         Args:
             incoming: the delivery's `traceparent` header; malformed counts as absent.
-            queue: where the delivery came from.
+            queue: the queue of the delivery.
             message_id: id of the message.
-            delayed: the delivery comes from a retry tier: its trace is linked, not continued, as
-                minutes may lie between.
+            delayed: whether the delivery comes from a retry tier. Its trace is then linked and not
+                continued, because minutes may have passed.
         """
         caller = parse(incoming)
         if self._tracer is None or not self._sampled(caller):
@@ -154,7 +154,7 @@ class Tracing:
 
     @contextmanager
     def call(self, traceparent: str | None, provider: str, epoch: int) -> Iterator[Call]:
-        """Span one provider call; `traceparent` is the one `process` yielded."""
+        """Open a span for one provider call; `traceparent` comes from `process`."""
         parent = parse(traceparent)
         if self._tracer is None or parent is None or not parent.trace_flags.sampled:
             yield _Unrecorded(traceparent if parent else None)
@@ -175,7 +175,7 @@ class Tracing:
         return self._ratio > 0 and self._draw() < self._ratio
 
     async def start(self) -> None:
-        """Nothing to wait for: spans may be made before."""
+        """Do nothing: spans may be made before the start."""
 
     async def drain(self) -> None:
         """Export what is still held, for at most `_DRAIN_S`."""
@@ -197,7 +197,7 @@ class Tracing:
 
 
 class TracedProvider:
-    """A provider whose calls are spans."""
+    """Wraps a provider and opens a span for each of its calls."""
 
     def __init__(self, provider: Provider, tracing: Tracing) -> None:
         self._provider = provider
@@ -205,7 +205,7 @@ class TracedProvider:
 
     @property
     def id(self) -> str:
-        """Id of the provider behind."""
+        """The id of the wrapped provider."""
         return self._provider.id
 
     @property
@@ -214,7 +214,7 @@ class TracedProvider:
         return self._provider.gives_reports
 
     async def send(self, sms: Sms) -> Outcome:
-        """Call the provider within a span."""
+        """Call the provider in a span."""
         with self._tracing.call(sms.traceparent, self.id, sms.epoch) as call:
             if call.traceparent != sms.traceparent:
                 sms = replace(sms, traceparent=call.traceparent)
@@ -223,28 +223,28 @@ class TracedProvider:
             return outcome
 
     async def check(self) -> AccountHealth:
-        """Not traced: nobody's message."""
+        """Check the account without a span, because it belongs to no message."""
         return await self._provider.check()
 
     def read_report(self, kind: str, fields: Mapping[str, str]) -> DeliveryReport | OptOut | OptIn:
-        """Not a call."""
+        """Read a callback without a span, because it is no call."""
         return self._provider.read_report(kind, fields)
 
     async def close(self) -> None:
-        """Close the provider behind."""
+        """Close the wrapped provider."""
         await self._provider.close()
 
 
 def parse(traceparent: str | None) -> SpanContext | None:
-    """Read a W3C `traceparent`; None where it is absent or malformed."""
-    found = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
-    if found is None:
+    """Read a W3C `traceparent`; None: it is absent or malformed."""
+    match = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
+    if match is None:
         return None
     return SpanContext(
-        trace_id=int(found[1], 16),
-        span_id=int(found[2], 16),
+        trace_id=int(match[1], 16),
+        span_id=int(match[2], 16),
         is_remote=True,
-        trace_flags=TraceFlags(int(found[3], 16)),
+        trace_flags=TraceFlags(int(match[3], 16)),
     )
 
 
@@ -277,7 +277,7 @@ def _provider(exporter: SpanExporter, replica: str) -> TracerProvider:
 
 @contextmanager
 def _ended(span: Span) -> Iterator[Span]:
-    """End the span; of an exception keep the type alone, for messages may name a recipient."""
+    """End the span. Keep only the type of an exception, as its message may name a recipient."""
     try:
         yield span
     except BaseException as error:

@@ -1,4 +1,4 @@
-"""The body of a request, bounded while it is read and while it is decompressed."""
+"""Reads the body of a request, with bounds while it is read and decompressed."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 MAX_BODY_BYTES: Final = 128 * 1024
-"""Largest body that is read: a hundred reports of the wordiest gateways."""
+"""Largest body that is read: a hundred reports of the gateways with the longest ones."""
 _GZIP_OR_ZLIB: Final = 32 + zlib.MAX_WBITS
 _BARE: Final = -zlib.MAX_WBITS
 
 
 class TooLargeError(Exception):
-    """More came, or was announced, than is read."""
+    """The body, or its announced length, is larger than we read."""
 
 
 class UnknownCodingError(MalformedError):
-    """The body is compressed in a way that is not known here."""
+    """The body is compressed in an unknown way."""
 
 
 async def read(request: Request) -> bytes:
-    """The whole body, decompressed.
+    """Read the whole body and decompress it.
 
     Raises:
         TooLargeError: it has more than `MAX_BODY_BYTES`; reading stops there.
-        UnknownCodingError: neither plain nor gzip nor deflate.
-        MalformedError: cannot be decompressed.
+        UnknownCodingError: it is neither plain nor gzip nor deflate.
+        MalformedError: it cannot be decompressed.
     """
     codings = ",".join(request.headers.getlist("content-encoding")).lower().split(",")
     named = [name for coding in codings if (name := coding.strip()) not in {"", "identity"}]

@@ -1,7 +1,7 @@
-"""The body of a callback in a charset that contains ASCII, as its forms are read byte by byte.
+"""Converts the body of a callback to a charset that contains ASCII, as forms are read by bytes.
 
-Rules: pure. The declared charset counts where it is known (`providers.charsets`). Undeclared:
-UTF-16 and UTF-32 show themselves, all else is read as UTF-8.
+Rules: pure. The declared charset counts if it is known (`providers.charsets`). Without one, UTF-16
+and UTF-32 are recognised by their bytes, and everything else is read as UTF-8.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _MARK: Final = codecs.BOM_UTF8
 
 
 def ascii_based(media_type: str, body: bytes) -> tuple[bytes, str]:
-    """The body in a charset that contains ASCII, without byte order mark, and that charset."""
+    """Return the body in a charset that contains ASCII, without byte order mark, and its name."""
     charset = declared(media_type) or shown(body)
     if is_wide(charset):
         text = body.decode(charset, "replace").removeprefix("\ufeff")

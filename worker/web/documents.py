@@ -1,17 +1,18 @@
-"""Reports in JSON: for each, its layers of flat maps of strings.
+"""Reads reports in JSON; each becomes layers of flat maps of strings.
 
-Rules: pure. Nested values get dotted names (`a.0.b`), nulls none. An array of two or more objects,
-wherever it stands, holds several reports: each is read as if it had come alone, so the names of a
-field are the same for the first and the last (`results.0.status`), and what stands beside the array
-belongs to each. So are the elements of an array at the top, without an index. An array that merely
-explains one report (`errors`) makes the same report twice, which costs nothing; the second of two
-reports taken for a mere explanation would be lost.
-These mean the same: objects by number (`{"1": {}, "2": {}}`), two or more arrays of equal length
-beside each other (`{"id": [1, 2], "status": ["D", "F"]}`), names given twice (see `forms`), and
-JSON in a string, as in a form's `data=[{}, {}]`.
-What reports share is one layer, which is the same object in all of them: it costs nothing until
-`fields` knows how large the whole would be.
-Read tolerantly where the meaning is plain: control characters within strings, NaN as that word.
+Rules:
+- Pure. Nested values get dotted names (`a.0.b`); nulls are left out.
+- An array of two or more objects holds several reports, wherever it is. Each is read as if it had
+  come alone, so a field has the same name in all of them (`results.0.status`). Fields beside the
+  array belong to each report. Elements of an array at the top are read the same way, without index.
+- An array that only explains one report (`errors`) gives the same report twice, which is harmless.
+  If it were taken as an explanation, a second real report would be lost.
+- These forms mean the same: objects by number (`{"1": {}, "2": {}}`), two or more arrays of equal
+  length beside each other (`{"id": [1, 2], "status": ["D", "F"]}`), names given twice (see
+  `forms`), and JSON in a string, as in a form's `data=[{}, {}]`.
+- Fields that reports share are one layer, the same object in all of them. So they take no memory
+  until `fields` knows the size of the whole.
+- Small errors with a clear meaning are accepted: control characters in strings, and NaN as text.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sized
 
 MAX_DEPTH: Final = 16
-"""Levels of nesting."""
+"""The most levels of nesting."""
 MAX_REPORTS: Final = 500
-"""Reports in one callback."""
+"""The most reports in one callback."""
 MAX_CELLS: Final = 4 * MAX_REPORTS
-"""Values in arrays beside each other that hold one of each report; more are refused as fields."""
+"""The most values in arrays beside each other. More are refused as too many fields."""
 
 Layers = tuple[dict[str, str], ...]
-"""One report; where layers name the same field, the first counts."""
+"""One report. If layers have the same field, the first layer counts."""
 Reports = list[Layers]
 
 _OBJECT = (dict, Several)
@@ -44,14 +45,14 @@ _NUMBER: Final = re.compile(r"\d{1,3}", re.ASCII)
 
 
 class NotJsonError(MalformedError):
-    """The text is no JSON at all."""
+    """The text is no JSON."""
 
 
 def read(text: str) -> Reports:
     """Read a JSON object, or an array of objects.
 
     Raises:
-        MalformedError: not JSON, neither object nor array of objects, or out of bounds.
+        MalformedError: it is no JSON, neither object nor array of objects, or out of bounds.
     """
     document = _parsed(text)
     if isinstance(document, _OBJECT):
@@ -63,10 +64,10 @@ def read(text: str) -> Reports:
 
 
 def flattened(document: dict[str, Any] | Several) -> Reports:
-    """Read an object, or what a form says of several.
+    """Read an object, or several reports of a form.
 
     Raises:
-        MalformedError: out of bounds.
+        MalformedError: it is out of bounds.
     """
     return _reports(document, "", MAX_DEPTH)
 
@@ -75,8 +76,8 @@ def _parsed(text: str) -> Any:
     try:
         return json.loads(
             text,
-            strict=False,  # a raw line break within a string is common, and plain
-            parse_int=str,  # as text: 0.10 stays "0.10", and an id of 30 digits stays that id
+            strict=False,  # a raw line break in a string is common and harmless
+            parse_int=str,  # as text, so that 0.10 stays "0.10", and an id of 30 digits stays exact
             parse_float=str,
             parse_constant=str,
             object_pairs_hook=_members,
@@ -108,7 +109,9 @@ def _reports(node: Any, name: str, depth: int) -> Reports:
     if isinstance(node, Several):
         own, shared = _several(node.own, name, depth - 1), _reports(node.shared, name, depth)
         if len(own) > 1 and len(shared) > 1:
-            raise MalformedError("expected several reports in one of the ways, got them in two")
+            raise MalformedError(
+                "expected several reports in one form, got them in two forms at once"
+            )
         return _merged([own, shared])
     prefix = f"{name}." if name else ""
     elements = _objects(node)
@@ -120,7 +123,7 @@ def _reports(node: Any, name: str, depth: int) -> Reports:
 
 
 def _of_text(text: str, name: str, depth: int) -> Reports:
-    """A string, or the reports in it where it is JSON that holds an object."""
+    """Read a string. If it is JSON with an object, it holds reports."""
     if text.lstrip().startswith(("{", "[")):
         if not name:
             return read(text)
@@ -132,7 +135,7 @@ def _of_text(text: str, name: str, depth: int) -> Reports:
 
 
 def _by_columns(node: dict[str, Any]) -> dict[str, Any] | Several:
-    """Several reports, where arrays of scalars, equally long, hold one value of each."""
+    """Split an object into several reports if arrays of equal length hold one value of each."""
     arrays = {name: value for name, value in node.items() if isinstance(value, list)}
     columns = {name: value for name, value in arrays.items() if len(value) > 1}
     lengths = {len(value) for value in columns.values()}
@@ -149,7 +152,7 @@ def _flat(node: Any) -> bool:
 
 
 def _objects(node: Any) -> list[Any] | None:
-    """The elements of an array of objects, or of objects by number; None: it is none."""
+    """The elements of an array of objects, or of objects by number; None: it is neither."""
     if isinstance(node, dict):
         numbered = bool(node) and all(map(_NUMBER.fullmatch, node))
         node = [node[number] for number in sorted(node, key=int)] if numbered else None
@@ -169,7 +172,7 @@ def _several(elements: list[Any], name: str, depth: int) -> Reports:
 
 
 def _merged(children: Iterable[Reports]) -> Reports:
-    """What each child says of all reports together with the reports that a child holds."""
+    """Merge the fields for all reports with the several reports that one child holds."""
     shared: dict[str, str] = {}
     several: Reports = []
     for child in children:

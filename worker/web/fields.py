@@ -1,14 +1,16 @@
-"""Callbacks of any provider, read into flat maps of strings: one map for each report in them.
+"""Reads callbacks of any provider into flat maps of strings: one map for each report.
 
-Rules: pure. A callback is read by what it is, not by what its content type says, for gateways get
-that wrong: a form (Africa's Talking), JSON, multipart/form-data, or the query alone (Kannel). What
-is none of these is malformed, and never a report with one odd field.
-What is wrong with one field spoils that field alone: octets that are not in the charset, control
-characters and half surrogate pairs become U+FFFD; a field without a usable name is left out. The
-charset is the declared one, else UTF-8. Numbers keep the spelling they came in. Every value is in a
-report, or the callback is refused: `forms` and `documents` say what makes several reports of it.
-Where query and body name the same field, the query wins: the address is ours, minted with the
-message, and a body must not overrule it.
+Rules:
+- Pure. The form of a callback is recognised by its bytes, because gateways send wrong content
+  types: a form (Africa's Talking), JSON, multipart/form-data, or only the query (Kannel). Anything
+  else is malformed and never a report with one odd field.
+- An error in one field affects only that field. Bytes outside the charset, control characters and
+  half surrogate pairs become U+FFFD. A field without a usable name is left out.
+- The charset is the declared one, else UTF-8. Numbers keep their spelling.
+- Every value is in a report, or the callback is refused. `forms` and `documents` define when a
+  callback holds several reports.
+- If query and body have the same field, the query counts. We made the address for the message, and
+  a body must not change it.
 """
 
 from __future__ import annotations
@@ -26,16 +28,16 @@ if TYPE_CHECKING:
     from worker.web.documents import Reports
 
 MAX_REPORT_BYTES: Final = 48 * 1024
-"""One report as JSON: what is handed to the broker must be within what the worker reads."""
+"""Largest report as JSON. The worker must be able to read what is published."""
 MAX_TOTAL_BYTES: Final = 1024 * 1024
-"""All reports of a callback as JSON: what they share is written out for each."""
+"""Largest size of all reports of a callback as JSON, with shared fields in each report."""
 
 _UNREADABLE: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
 _BLANK: Final = b" \t\r\n\0"
 _SECOND_QUERY: Final = re.compile(rb"\?(?=[A-Za-z_][\w.\[\]%-]*=)")
-"""What a gateway appends to an address that has a query already."""
+"""The text that a gateway appends to an address that has a query already."""
 _FORM_BEGINS: Final = re.compile(rb'[^\x00-\x20<>"{}=]*=')
-"""A name and its sign, which neither XML nor a sentence begins with."""
+"""A name and its sign. Neither XML nor a sentence begins like this."""
 
 
 def read(query: bytes, media_type: str, body: bytes) -> tuple[dict[str, str], ...]:
@@ -44,19 +46,19 @@ def read(query: bytes, media_type: str, body: bytes) -> tuple[dict[str, str], ..
     Args:
         query: the raw query string, without `?`; its fields belong to every report of the body.
         media_type: Content-Type of the body; only its charset is used.
-        body: the raw body, empty where there is none.
+        body: the raw body; may be empty.
 
     Raises:
-        MalformedError: nothing known, no field, or more than the bounds allow.
+        MalformedError: the form is unknown, there is no field, or a bound is exceeded.
     """
     query = _SECOND_QUERY.sub(b"&", query, count=1)
     asked = documents.flattened(forms.document(forms.pairs(query, "utf-8")))
-    found = _body(media_type, body)
-    if not found or not asked:
+    reports = _body(media_type, body)
+    if not reports or not asked:
         raise MalformedError("expected at least one report, got an empty array")
-    if len(asked) > 1 and len(found) > 1:
+    if len(asked) > 1 and len(reports) > 1:
         raise MalformedError("expected several reports in the query or in the body, got both")
-    return _bounded([first + second for first in asked for second in found])
+    return _bounded([first + second for first in asked for second in reports])
 
 
 def _body(media_type: str, body: bytes) -> Reports:
@@ -74,9 +76,9 @@ def _body(media_type: str, body: bytes) -> Reports:
 
 
 def _bounded(reports: Reports) -> tuple[dict[str, str], ...]:
-    """The reports with usable fields, merged only once it is known that they are within bounds."""
-    found = {id(layer): layer for report in reports for layer in report}
-    layers = {key: _usable(layer) for key, layer in found.items()}
+    """The reports with usable fields. Layers are merged only after the bounds are checked."""
+    unique = {id(layer): layer for report in reports for layer in report}
+    layers = {key: _usable(layer) for key, layer in unique.items()}
     sizes = {key: _size(layer) for key, layer in layers.items()}
     totals = [sum(sizes[id(layer)] for layer in report) for report in reports]
     _bound("report", max(totals), MAX_REPORT_BYTES)
@@ -93,7 +95,7 @@ def _usable(layer: dict[str, str]) -> dict[str, str]:
 
 
 def _size(layer: dict[str, str]) -> int:
-    """Bytes as JSON; the braces of one layer are the comma before it in the whole report."""
+    """Size of a layer as JSON. Its braces count as the comma before it in the whole report."""
     return len(json.dumps(layer, ensure_ascii=False).encode()) if layer else 0
 
 

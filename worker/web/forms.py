@@ -1,18 +1,17 @@
-"""The fields of a form or a query, and which of them belong to which report.
+"""Reads the fields of a form or a query, and decides to which report each belongs.
 
-Rules: pure. What the names say decides, and no value is dropped: every one is in a report, or the
-form is refused.
+Rules: pure. The names decide. No value is dropped: each is in a report, or the form is refused.
 - An index in a name, as `results[1][id]`, `id[1]` or `results.1.id`, is the number of a report.
 - A name given several times with different values holds one value for each report, the first for
-  the first: `id=1&status=D&id=2&status=F`, also `id[]=1&id[]=2`. Names repeated unequally are
-  refused, for nobody knows what belongs together.
-- A field given once belongs to every report where it stands before the repeated ones, or where one
-  name alone repeats; anywhere else nobody knows whose it is: refused.
+  the first: `id=1&status=D&id=2&status=F`, also `id[]=1&id[]=2`. If names repeat unequally, the
+  form is refused, because it is not clear which values belong together.
+- A field given once belongs to every report if it comes before the repeated ones, or if only one
+  name repeats. Otherwise it is not clear to which report it belongs, and the form is refused.
 - A name given several times with the same value is one field.
-- Every report has the names of the first: of `results[1][id]` and `results[2][id]`, both are
+- Every report has the names of the first: `results[1][id]` and `results[2][id]` both become
   `results[1][id]`. So a preset names its fields as if each report came alone.
-- `;`, `,`, `|`, a tab or a line end parts fields like `&` where that leaves only names with values;
-  `&amp;` is `&`.
+- `;`, `,`, `|`, a tab or a line end separates fields like `&` if all parts are then names with
+  values. `&amp;` is `&`.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
 _INDEX: Final = re.compile(r"(?<=\[)[0-9]{1,3}(?=\])|(?<=\.)[0-9]{1,3}(?=[.\[]|\Z)")
 MAX_INDICES: Final = 8
-"""Indices in one name."""
+"""The most indices in one name."""
 _AND: Final = re.compile(rb"&(?:amp;)?")
 _SEPARATORS: Final = (rb"[\r\n]+", rb";", rb",", rb"\|", rb"\t")
 _NAMED: Final = re.compile(rb"\s*[A-Za-z_][\w.\[\]%-]*=")
@@ -40,17 +39,17 @@ _NAMED: Final = re.compile(rb"\s*[A-Za-z_][\w.\[\]%-]*=")
 
 @dataclass(frozen=True)
 class Several:
-    """Several reports: what each has of its own, and what they share."""
+    """Several reports: the own fields of each, and the fields they share."""
 
     own: list[Any]
     shared: Any
 
 
 def pairs(raw: bytes, charset: str) -> list[tuple[str, str]]:
-    """Names and values, decoded, in their order. JSON in the place of a name has the name "".
+    """Decoded names and values in their order. JSON instead of a name gets the name "".
 
     Raises:
-        MalformedError: more fields than a report may have.
+        MalformedError: there are more fields than a report may have.
     """
     pieces = _parted([piece for piece in _AND.split(raw) if piece])
     if len(pieces) > MAX_FIELDS:
@@ -79,25 +78,25 @@ def _decoded(part: bytes, charset: str) -> str:
 
 
 def document(fields: Pairs, level: int = 0) -> dict[str, Any] | Several:
-    """What belongs to which report, by the indices from the given one on, then by repetition.
+    """Split fields into reports, by the indices from the given one on, then by repetition.
 
     Raises:
-        MalformedError: names repeat so that nobody knows what belongs together.
+        MalformedError: it is not clear which repeated values belong together.
     """
-    found = [_index(name, level) for name, _ in fields]
-    if not any(found):
+    indices = [_index(name, level) for name, _ in fields]
+    if not any(indices):
         return by_repetition(fields)
     if level == MAX_INDICES:
         raise MalformedError(f"expected at most {MAX_INDICES} indices in a name, got more")
     arrays: dict[str, dict[int, list[tuple[str, Any]]]] = {}
-    for (name, value), index in zip(fields, found, strict=True):
+    for (name, value), index in zip(fields, indices, strict=True):
         if index:
             rows = arrays.setdefault(_array(name, index), {})
             rows.setdefault(int(index[0]), []).append((name, value))
     several = {array: rows for array, rows in arrays.items() if len(rows) > 1}
     rest = [
         pair
-        for pair, index in zip(fields, found, strict=True)
+        for pair, index in zip(fields, indices, strict=True)
         if not index or _array(pair[0], index) not in several
     ]
     shared = document(rest, level + 1)
@@ -110,12 +109,12 @@ def document(fields: Pairs, level: int = 0) -> dict[str, Any] | Several:
 
 
 def _index(name: str, level: int) -> re.Match[str] | None:
-    found = _INDEX.finditer(name[:MAX_NAME])
-    return next((each for number, each in enumerate(found) if number == level), None)
+    matches = _INDEX.finditer(name[:MAX_NAME])
+    return next((each for number, each in enumerate(matches) if number == level), None)
 
 
 def _array(name: str, index: re.Match[str]) -> str:
-    """The array that an index counts; all indices at the end of a name count the same one."""
+    """The array of an index. All indices at the end of a name belong to the same array."""
     return "" if len(name) <= index.end() + 1 else name[: index.start()]
 
 
@@ -129,10 +128,10 @@ def _renumbered(fields: Pairs, level: int, number: int) -> list[tuple[str, Any]]
 
 
 def by_repetition(fields: Pairs) -> dict[str, Any] | Several:
-    """One report, or as many as the values of the repeated names.
+    """Split fields into one report, or into as many as a repeated name has values.
 
     Raises:
-        MalformedError: names repeat so that nobody knows what belongs together.
+        MalformedError: it is not clear which repeated values belong together.
     """
     values: dict[str, list[Any]] = {}
     for name, value in fields:

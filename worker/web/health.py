@@ -1,8 +1,8 @@
-"""Liveness and readiness, for a private port.
+"""Serves liveness and readiness on a private port.
 
-Rules: `/live` says the event loop turns, and nothing else: a restart heals neither a broker nor a
-database. `/ready` asks every check each time, remembers nothing, and names each with its reason.
-A check is cheap and synchronous: it reads what somebody else found out. One that raises has failed.
+Rules: `/live` only says that the event loop runs, because a restart repairs neither a broker nor a
+database. `/ready` runs every check each time and names each with its reason. A check is cheap and
+synchronous: it reads what other parts already know. A check that raises has failed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     Check = Callable[[], tuple[bool, str]]
-    """Answers whether it holds, and why (or why not), for a person."""
+    """A check: returns whether it passes, and the reason in words for people."""
     Metrics = Callable[[str], tuple[bytes, str]]
     """Given the `Accept` header, the metrics and their media type."""
 

@@ -1,7 +1,7 @@
-"""The fields of a multipart/form-data body (RFC 7578).
+"""Reads the fields of a multipart/form-data body (RFC 7578).
 
 Rules: pure, and linear in the length of the body. The first line is the delimiter, whatever the
-content type says it is. A part without a name is left out; a file is read like any other value.
+content type names. A part without a name is left out. A file is read like any other value.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ def read(body: bytes, charset: str) -> list[tuple[str, str]]:
 
     Args:
         body: begins with `--`.
-        charset: of every part that does not name its own.
+        charset: the charset of parts that name none.
 
     Raises:
-        MalformedError: no part with a name, or too many parts.
+        MalformedError: there is no part with a name, or there are too many parts.
     """
     delimiter = _DELIMITER.match(body)
     if delimiter is None:

@@ -1,9 +1,10 @@
-"""Hands delivery reports to the broker, one confirmed publish each.
+"""Publishes delivery reports to the broker, each with a confirm.
 
-Rules: tries once; what is not confirmed raises, and the webhook has the provider repeat it. While
-the broker blocks us nothing is tried: what is written now would arrive beside the repeat. The
-broker user `webhook` may write `sms.reports` and nothing else, so nothing else is touched here:
-no declaration, no other exchange. An unroutable report is a failure, never a quiet loss.
+Rules: each report is tried once. Without a confirm it raises, and the webhook lets the provider
+repeat the callback. While the broker blocks us nothing is tried, because such a report would arrive
+in addition to the repeat. The broker user `webhook` may only write to `sms.reports`, so nothing is
+declared here and no other exchange is used. An unroutable report is a failure and never lost
+silently.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class ReportOutlet:
 
         Raises:
             ConnectionRefusedError: the broker takes nothing now (memory or disk alarm).
-            TimeoutError: no connection, or no confirm, in `CONFIRM_TIMEOUT_S`.
+            TimeoutError: there was no connection or no confirm within `CONFIRM_TIMEOUT_S`.
             AMQPError: the broker refused it, or no queue is bound to its key.
         """
         if self._connection.is_blocked:

@@ -1,18 +1,21 @@
-"""The delivery-report webhook: takes what a provider calls with, hands it to the broker.
+"""The webhook for delivery reports: takes callbacks of providers and publishes them to the broker.
 
-Rules: a 2xx is a promise, given only after the broker confirmed every report of the callback; until
-then the provider keeps it and repeats it whole. Nothing is interpreted here: adapters read the
-fields later. The token in the path is the only credential providers can give (none of them
-signs), so it is compared in constant time, an unknown provider takes the same path as a wrong
-token, and neither it nor a number is ever logged. Bodies are bounded while they are read, and what
-waits for the broker is bounded by reports and their length. Doubled slashes and one at the end are
-no other address, for providers follow no redirect.
+Rules:
+- A 2xx is a promise. It is only given after the broker confirmed every report of the callback.
+  Without it the provider repeats the whole callback.
+- Nothing is interpreted here. Adapters read the fields later.
+- The token in the path is the only credential that providers can give, because none of them signs.
+  So it is compared in constant time, an unknown provider is handled like a wrong token, and neither
+  token nor number is ever logged.
+- Bodies are bounded while they are read. The reports that wait for the broker are bounded by number
+  and length.
+- Doubled slashes and a slash at the end are ignored, because providers follow no redirect.
 
 | answer | means | what the provider does |
 |---|---|---|
-| 200 | stored by the broker; the body is `ok`, or what the provider insists on | forgets it |
-| 400, 408, 413, 415 | cannot be read, by us or ever; the body says why | should not repeat |
-| 404 | no such provider, or another token | a person looks |
+| 200 | stored by the broker; the body is `ok`, or the body that the provider needs | forgets it |
+| 400, 408, 413, 415 | it cannot be read; the body says why | should not repeat it |
+| 404 | unknown provider or wrong token | a person must look |
 | 503 | the broker did not confirm in time, or too much waits for it | repeats it later |
 """
 
@@ -50,10 +53,10 @@ MAX_QUERY_BYTES: Final = 16 * 1024
 
 
 class Outlet(Protocol):
-    """Where reports go."""
+    """Publishes reports."""
 
     async def report(self, report: RawReport) -> None:
-        """Publish persistently and mandatory; returns once the broker confirmed, else raises."""
+        """Publish a report, persistent and mandatory. Returns after the confirm, else raises."""
         ...
 
 
@@ -61,14 +64,14 @@ class Webhook:
     """Takes callbacks for the configured providers.
 
     Args:
-        outlet: where reports go.
-        tokens: provider id -> its secret path segment. Providers not named take no callbacks.
+        outlet: publishes reports.
+        tokens: provider id -> its secret path segment. Callbacks of other providers are refused.
         clock: stamps `receivedAt`.
-        answers: provider id -> body of the answer 200 it insists on; `ok` where none is given.
+        answers: provider id -> body of the answer 200 that it needs; `ok` if none is given.
         confirm_within_s: longest wait for the broker's confirm.
         read_within_s: longest wait for a body.
-        max_waiting: reports that may wait for a confirm at once; a callback with more than there
-            is room for gets 503 directly, unless nothing else waits.
+        max_waiting: reports that may wait for a confirm at once. A callback that exceeds the free
+            room gets 503 at once, unless nothing else waits.
         max_waiting_chars: the same for the characters of all their fields.
     """
 
@@ -86,7 +89,7 @@ class Webhook:
     ) -> None:
         self._outlet = outlet
         self._tokens = {provider: _digest(token) for provider, token in tokens.items()}
-        # Compared against where a provider is unknown; nobody can know what hashes to it.
+        # An unknown provider's token is compared with this. No token hashes to it.
         self._decoy = secrets.token_bytes(hashlib.sha256().digest_size)
         self._clock = clock
         self._answers = answers or {}
@@ -120,13 +123,13 @@ class Webhook:
         return await self._take(request, "optin")
 
     async def _take(self, request: Request, kind: ReportKind) -> Response:
-        if request.method == "HEAD":  # Starlette adds it to GET; a look must not publish
+        if request.method == "HEAD":  # Starlette adds HEAD to GET, but HEAD must not publish
             return Response(status_code=405)
         provider = request.path_params["provider"]
         if not self._authentic(provider, request.path_params["token"]):
             return PlainTextResponse("not found", 404)
         try:
-            found = await self._read(request)
+            fields = await self._read(request)
         except MalformedError as error:
             self._log.warning("webhook.malformed", provider=provider, kind=kind, reason=str(error))
             return PlainTextResponse(str(error), _status(error))
@@ -139,7 +142,7 @@ class Webhook:
         return await self._publish(
             [
                 RawReport(provider=provider, kind=kind, received_at=now, fields=each)
-                for each in found
+                for each in fields
             ]
         )
 
@@ -156,9 +159,9 @@ class Webhook:
         return fields.read(query, request.headers.get("content-type", ""), body)
 
     async def _publish(self, reports: Sequence[RawReport]) -> Response:
-        """Wait for every confirm, but never cancel a publish: a lost and a late one look alike.
+        """Wait for every confirm. Never cancel a publish, because it may only be late.
 
-        What is confirmed after the 503 was sent makes a second copy, which the store recognises.
+        A report confirmed after the 503 comes a second time, which the store recognises.
         """
         chars = sum(map(_chars, reports))
         if not self._has_room(len(reports), chars):
@@ -176,7 +179,7 @@ class Webhook:
         return _later()
 
     def _has_room(self, reports: int, chars: int) -> bool:
-        """Whether so much more may wait: a slow broker must not fill the memory."""
+        """Whether these reports may wait too. A slow broker must not fill the memory."""
         waiting = self._publishing.values()
         return not waiting or (
             reports + sum(count for count, _ in waiting) <= self._max_waiting
@@ -184,7 +187,7 @@ class Webhook:
         )
 
     async def _publish_all(self, reports: Sequence[RawReport]) -> None:
-        """Publish each, whatever becomes of the others. Raises what the first failure raised."""
+        """Publish each report, even if others fail. Raises the first failure."""
         publishing = (self._outlet.report(report) for report in reports)
         results = await asyncio.gather(*publishing, return_exceptions=True)
         for result in results:
@@ -194,7 +197,7 @@ class Webhook:
     def _published(self, task: asyncio.Task[None]) -> None:
         self._publishing.pop(task, None)
         if not task.cancelled():
-            task.exception()  # seen: a failure after the 503 is no news
+            task.exception()  # mark as seen: a failure after the 503 needs no log
 
 
 def _chars(report: RawReport) -> int:
@@ -202,7 +205,7 @@ def _chars(report: RawReport) -> int:
 
 
 def _digest(token: str) -> bytes:
-    """Hash a token, so that comparing takes as long for every length."""
+    """Hash a token, so that a comparison takes the same time for every length."""
     return hashlib.sha256(token.encode(errors="surrogatepass")).digest()
 
 

@@ -1,10 +1,11 @@
-"""Request lines as providers really write them, made what RFC 9112 allows.
+"""Corrects the request lines of providers, so that they are valid by RFC 9112.
 
-Rules: only the request line is touched, never a header or a body; what is no request line stays as
-it is, and is refused by h11. Octets that a target may not hold (blanks, controls, anything that is
-no ASCII) are percent-encoded: gateways copy what a network answered into the query, and one odd
-field must not cost the whole report. A target in absolute form is its path and query (section
-3.2.2): whose address it names is no matter to us.
+Rules:
+- Only the request line is changed, never a header or a body. A line that is no request line stays
+  as it is, and h11 refuses it.
+- Octets that are not allowed in a target (blanks, controls, non-ASCII) are percent-encoded.
+  Gateways copy answers of a network into the query, and one odd field must not lose the report.
+- Of a target in absolute form (section 3.2.2) only path and query are used; its host is ignored.
 """
 
 from __future__ import annotations
@@ -20,19 +21,19 @@ _NOT_ALLOWED: Final = re.compile(rb"[^\x21-\x7e]")
 
 
 class HeadBuffer(ReceiveBuffer):
-    """What h11 has received: gives out the lines of each whole head with a plain request line.
+    """The receive buffer of h11, which returns each complete head with a corrected request line.
 
-    This is the one place where a head is whole, however it arrived, and no body ever comes by.
+    This is the one place where a head is complete, however it arrived, and which no body passes.
     """
 
     def maybe_extract_lines(self) -> list[bytearray] | None:
-        """The lines up to the first empty one, once it is there."""
+        """The lines of the head, once its last line has come."""
         lines = super().maybe_extract_lines()
         return [bytearray(plain(bytes(lines[0]))), *lines[1:]] if lines else lines
 
 
 def plain(line: bytes) -> bytes:
-    """The request line with a target in origin form, of visible ASCII."""
+    """The request line with its target in origin form and in visible ASCII."""
     method, _, rest = line.strip(b" \t").partition(b" ")
     target, _, version = rest.rpartition(b" ")
     target = target.strip(b" \t")

@@ -1,8 +1,8 @@
-"""A Starlette application served by uvicorn inside our own event loop, as a service.
+"""A service that runs a Starlette application with uvicorn in our own event loop.
 
-Rules: signals belong to the composition root, never to a web server; the access log is off, for it
-would print the webhook's token; the port is bound before `start` returns, so that one already taken
-stops the process instead of leaving it deaf.
+Rules: the composition root handles signals, never a web server. The access log is off, because it
+would show the webhook's token. The port is bound before `start` returns, so that the process stops
+if the port is taken.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class WebServer:
 
     Args:
         app: the application.
-        background: runs the server; a server that dies stops the process through it.
+        background: runs the server, and stops the process if the server dies.
         host: address to bind.
-        port: port to bind; 0 takes a free one, see `port`.
-        name: names the task.
-        settings: the variables of host and port, named where the address cannot be bound.
-        grace_s: longest wait for requests under way when drained.
+        port: port to bind; 0: a free one, see `port`.
+        name: name of the task.
+        settings: the variables of host and port, for the error if the address cannot be bound.
+        grace_s: longest wait in a drain for requests under way.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class WebServer:
 
     @property
     def port(self) -> int:
-        """The port really bound; 0 before the start."""
+        """The bound port; 0 before the start."""
         return self._port
 
     async def start(self) -> None:
@@ -102,7 +102,7 @@ class WebServer:
             await self._task
 
     async def drain(self) -> None:
-        """Close the port, finish the requests under way."""
+        """Close the port and finish the requests under way."""
         await self.stop()
 
     async def stop(self) -> None:
@@ -114,19 +114,19 @@ class WebServer:
 
 
 class _Discreet(H11Protocol):
-    """HTTP/1.1 that never writes an access log, and takes request lines with odd octets.
+    """HTTP/1.1 without an access log, and with corrected request lines.
 
-    uvicorn's own switch of the log is undone by whoever adds a handler to the logger afterwards.
+    uvicorn's own switch for the log is not enough, because a handler added later would undo it.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.access_log = False
-        self.conn._receive_buffer = HeadBuffer()  # noqa: SLF001 - h11 has no other way in
+        self.conn._receive_buffer = HeadBuffer()  # noqa: SLF001 - h11 has no public access
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its hands on our signals, and with a start one can wait for."""
+    """uvicorn without signal handlers, and with a start that can be awaited."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)

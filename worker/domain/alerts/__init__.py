@@ -1,1 +1,1 @@
-"""What people are told, and who."""
+"""Alerts: their codes, the notices about them, and the recipients."""

@@ -1,8 +1,8 @@
-"""The codes of alerts: what programs, people and the runbook call a trouble or an event by.
+"""The codes of alerts: short names of troubles and events for programs, people and the runbook.
 
-Rules: short and stable; the reason beside a code is for people and may change. Published in
-`metric.alert`, stored in the book of alerts and named in `ctl ack`. What another version stored may
-have a code that is not here: it is shown and told like every other.
+Rules: codes are short and stable; the reason beside a code is for people and may change. Codes are
+published in `metric.alert`, stored with the alerts and used in `ctl ack`. A stored alert of another
+version may have an unknown code. It is shown and sent like every other alert.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from worker.domain.documented import DocumentedWord, markdown_table, with_meanin
 
 
 class AlertKind(StrEnum):
-    """Whether an alert has an end."""
+    """The kind of an alert: with or without an end."""
 
     TROUBLE = "trouble"
-    """It is raised and resolved."""
+    """Something that lasts: it is raised and resolved."""
     EVENT = "event"
-    """It just happened."""
+    """Something that happened once: it has no end."""
 
 
 Severity = Literal["info", "warning", "critical"]
@@ -30,7 +30,7 @@ _INFO, _WARNING, _CRITICAL = SEVERITIES
 
 
 class AlertCode(DocumentedWord):
-    """What an alert is about."""
+    """The code of an alert."""
 
     kind: AlertKind
     severity: Severity

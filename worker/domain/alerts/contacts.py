@@ -1,9 +1,9 @@
-"""Who is told of alerts: mail addresses, and addresses on the web.
+"""Recipients of alert notices: mail addresses and web addresses.
 
-Rules: `name@host` is reached by mail, `https://host/...` by webhook; nothing else is one. Chat
-services each want a format of their own: the host says which one, or a word before the scheme does
-(`slack+https://chat.example/...`), which also overrules the host (`json+https://...`). The path of
-an address may be a secret: a problem repeats its scheme and host alone.
+Rules: `name@host` is reached by mail, `https://host/...` by webhook. Nothing else is a recipient.
+Each chat service has its own format. The host decides the format, unless a word before the scheme
+names it (`slack+https://chat.example/...`, `json+https://...`). The path of an address may be a
+secret, so a problem text shows only scheme and host.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ if TYPE_CHECKING:
         problems: list[str]
 
         def strings(self, section: dict[str, Any], name: str) -> tuple[str, ...]:
-            """A list of strings."""
+            """Take a list of strings."""
             ...
 
 
 MOST: Final = 20
-"""Recipients; who wants more names a list of the mail server's."""
+"""The most recipients. For more people, use a mailing list."""
 _SECRET_BEGINS: Final = re.compile(r"[/\\?#]|:(?=[^@\s]*@)")
-"""Where an address ends that may be shown: at its path, or at the password of a log-in."""
+"""Marks the end of the part that may be shown: the path or a password follows."""
 _EXPECTED: Final = "name@host, https://host/... or SERVICE+https://host/..."
 _MAIL: Final = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]{1,64}@[A-Za-z0-9.-]{1,253}", re.ASCII)
 
 
 class Service(StrEnum):
-    """In which format an address on the web takes a notice; the word that may precede `+https`."""
+    """The format of notices for a web address. Its word may precede `+https`."""
 
     JSON = "json"
     """All fields of the alert, for programs."""
     SLACK = "slack"
-    """Slack, and what takes the same (Mattermost, Rocket.Chat)."""
+    """Slack, and services with the same format (Mattermost, Rocket.Chat)."""
     GOOGLE_CHAT = "googlechat"
     TEAMS = "teams"
-    """Microsoft Teams, by a workflow."""
+    """Microsoft Teams, through a workflow."""
     DISCORD = "discord"
 
 
@@ -59,30 +59,30 @@ _HOSTS: Final = {
     "discord.com": Service.DISCORD,
     "discordapp.com": Service.DISCORD,
 }
-"""Services by their hosts; a name within one is the same."""
+"""Services by host. A name below a host belongs to the same service."""
 
 
 def read(reader: Reader, section: dict[str, Any], name: str) -> tuple[str, ...]:
-    """The recipients, each once; what is none is a problem by its place in the list."""
-    found = reader.strings(section, name)
-    if len(found) > MOST:
-        reader.problems.append(f"{name}: expected at most {MOST} recipients, got {len(found)}")
-    for place, each in enumerate(found):
+    """Read the recipients, each once. A problem names the entry by its place in the list."""
+    recipients = reader.strings(section, name)
+    if len(recipients) > MOST:
+        reader.problems.append(f"{name}: expected at most {MOST} recipients, got {len(recipients)}")
+    for place, each in enumerate(recipients):
         if not is_mail(each) and not _is_web(each):
             reader.problems.append(f"{name}[{place}]: expected {_EXPECTED}, got {_shown(each)}")
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(recipients))
 
 
 def is_mail(recipient: str) -> bool:
-    """Whether it is reached by mail."""
+    """Whether the recipient is reached by mail."""
     return _MAIL.fullmatch(recipient) is not None
 
 
 def web(recipient: str) -> tuple[Service, str]:
-    """The format and the bare address of a recipient on the web.
+    """The format and the plain address of a web recipient.
 
     Raises:
-        ValueError: no such service, or no address.
+        ValueError: the service is unknown, or it is no address.
     """
     scheme, separator, rest = recipient.partition("://")
     named, plus, bare = scheme.lower().rpartition("+")
@@ -93,7 +93,7 @@ def web(recipient: str) -> tuple[Service, str]:
 def _of_host(address: str) -> Service:
     parts = urlsplit(address)
     host = (parts.hostname or "").rstrip(".")
-    known = (found for name, found in _HOSTS.items() if f".{host}".endswith(f".{name}"))
+    known = (service for name, service in _HOSTS.items() if f".{host}".endswith(f".{name}"))
     service = next(known, Service.JSON)
     compatible = service is Service.DISCORD and parts.path.endswith("/slack")
     return Service.SLACK if compatible else service
@@ -111,7 +111,7 @@ def _is_web(recipient: str) -> bool:
 
 
 def shown(recipient: str) -> str:
-    """A recipient without what may be a secret: of an address on the web the host alone."""
+    """A recipient without possible secrets: only the host of a web address."""
     if "://" not in recipient:
         return recipient
     try:
@@ -121,7 +121,7 @@ def shown(recipient: str) -> str:
 
 
 def _shown(recipient: str) -> str:
-    """As `shown`, of what is no recipient: perhaps an address without its slashes."""
+    """Like `shown`, for text that is no recipient, such as an address without its slashes."""
     scheme, separator, _ = recipient.partition("://")
     begins = _SECRET_BEGINS.split(scheme, maxsplit=1)[0]
     return f"{begins!r:.20} at {shown(recipient)}" if separator else f"{begins!r:.60}"

@@ -1,8 +1,8 @@
-"""What people read in a notice: one subject line and a few lines below it.
+"""The text of a notice: one subject line and a few lines below it.
 
-Rules: the subject alone says how bad it is and what happened; the lines say since when, on what
-evidence, what to do, and how to make the repeats stop. One line stays one line: nothing in a reason
-can add a header to a mail.
+Rules: the subject says how bad it is and what happened. The lines say since when, on what evidence,
+what to do, and how to stop the repeats. Line breaks in a reason are removed, so that it cannot add
+a header to a mail.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from worker.domain.alerts.notices import Alert
 
 _SUBJECT: Final = 160
-"""Characters of a subject; the whole reason stands below it."""
+"""The most characters of a subject. The whole reason is in the text."""
 _SAYS: Final = {
     Kind.NEW: "{severity}",
     Kind.AGAIN: "{severity}, again",
@@ -30,7 +30,7 @@ _SAYS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What one recipient is sent."""
+    """The notice for one recipient."""
 
     kind: Kind
     alert: Alert
@@ -40,12 +40,12 @@ class Notice:
 
 
 def notice(alert: Alert, kind: Kind, now: datetime) -> Notice:
-    """Write it."""
+    """Write the notice of an alert."""
     return Notice(kind, alert, subject(alert, kind), text(alert, kind, now), now)
 
 
 def subject(alert: Alert, kind: Kind) -> str:
-    """One line: `[critical] account (africastalking): 401`."""
+    """The subject in one line: `[critical] account (africastalking): 401`."""
     said = _SAYS[kind].format(severity=alert.severity)
     reason = alert.over_reason if kind is Kind.RECOVERED else alert.reason
     whole = one_line(f"[{said}] {alert.name}: {reason or alert.reason}")
@@ -58,7 +58,7 @@ def text(alert: Alert, kind: Kind, now: datetime) -> str:
 
 
 def one_line(said: str) -> str:
-    """Without line breaks and other control characters."""
+    """The text without line breaks and other control characters."""
     return " ".join("".join(c if c.isprintable() else " " for c in said).split())
 
 
@@ -92,7 +92,7 @@ def _at(moment: datetime) -> str:
 
 
 def lasting(since: datetime, until: datetime) -> str:
-    """A span for people: `40 s`, `12 min`, `3.5 h`."""
+    """A duration in words for people: `40 s`, `12 min`, `3.5 h`."""
     seconds = max((until - since).total_seconds(), 0.0)
     if seconds < 120:  # noqa: PLR2004 - two minutes
         return f"{seconds:.0f} s"

@@ -1,17 +1,18 @@
-"""Alerts as everybody shares them, and what people are to be told of them: the decision, pure.
+"""Alerts as all replicas share them, and the decision which notices are due. Pure.
 
 Rules:
-- A trouble begins and ends; an event just happened. A trouble that several replicas see, or that
-  comes back within `SAME_S`, is one alert; so are warnings of one code within that time. Every
-  other event is an alert of its own: a decision is told each time.
-- Of a trouble that comes and goes people are not told at each turn: once it was told to be back, it
-  must be over for as long as a repeat takes before it is told to be over again.
-- A trouble that no replica has confirmed for `UNSEEN_S` is over: the dead keep nothing open.
-- People are told of warnings, of critical ones and of what changes the state, once: when it begins,
-  and when it has been over for a while. An unacknowledged critical one is told again and again.
-- What nobody could be told while it was news is told no more; a critical trouble always is.
-- The clock that stamps may have been ahead for a while: what it stamped in the future is as far
-  away as if it were past, so nobody waits until the clock gets there.
+- A trouble begins and ends; an event just happens. A trouble that several replicas see, or that
+  comes back within `SAME_S`, is one alert. So are warnings of one code within that time. Every
+  other event is its own alert, so each decision gets a notice.
+- A trouble that comes and goes does not cause a notice each time. After a notice that it is back,
+  it must be over for the time of a repeat before the next notice that it is over.
+- A trouble that no replica has confirmed for `UNSEEN_S` is over, so a dead replica keeps no alert
+  open.
+- Warnings, critical alerts and changes of the state cause one notice when they begin, and one when
+  they have been over for a while. An unacknowledged critical alert is repeated.
+- An event that could not be sent while it was news is not sent later. A critical trouble always is.
+- The clock that stamps may have been ahead for a while. A time in the future counts like one as far
+  in the past, so nothing waits until the clock gets there.
 """
 
 from __future__ import annotations
@@ -33,36 +34,36 @@ if TYPE_CHECKING:
 SAME_S: Final = 600
 UNSEEN_S: Final = 20.0
 NEWS: Final = timedelta(hours=1)
-"""Age at which an event nobody was told of is no news any more."""
+"""The age at which an unsent event is no longer news."""
 SHOWN: Final = timedelta(hours=24)
-"""How long an event, or a trouble that is over, is still shown and may still be told again."""
+"""How long an event or an ended trouble is still shown and may still cause notices."""
 TRIES: Final = 8
-"""Attempts at one notice before it is given up: about twenty minutes."""
+"""Tries of one notice before it is given up, in about twenty minutes."""
 TRIES_AT_THE_REST: Final = 5
-"""The same where somebody has it: the next notice must not wait for those who do not take it."""
+"""The same if some recipient got it. The next notice must not wait for the others."""
 LEASE: Final = timedelta(seconds=60)
-"""How long whoever claimed a notice has for it; longer than any sending takes."""
+"""How long the claim of a notice lasts; longer than any sending takes."""
 LONGEST_WAIT: Final = timedelta(seconds=600)
-"""Between two tries of one notice."""
+"""The longest time between two tries of one notice."""
 _NAMESPACE: Final = uuid.UUID("0a3f6f0c-54a0-5f0e-8a67-1b8a6b0f5c11")
 _SHORTEST_ID: Final = 6
-"""Characters of an id that may stand for it."""
+"""The fewest characters that may stand for an id."""
 
 
 class Kind(StrEnum):
-    """What a notice says. Stored and sent; set by `due`."""
+    """The kind of a notice. Stored and sent; set by `due`."""
 
     NEW = "new"
     AGAIN = "again"
-    """It is back after people were told that it was over."""
+    """The trouble is back after a notice that it was over."""
     REPEAT = "repeat"
-    """Nobody has acknowledged it yet."""
+    """The alert is not acknowledged yet."""
     RECOVERED = "recovered"
 
 
 @dataclass(frozen=True, slots=True)
 class AlertObservation:
-    """What one replica saw begin, end or happen."""
+    """A trouble or event as one replica saw it begin, end or happen."""
 
     id: str
     code: str
@@ -71,20 +72,20 @@ class AlertObservation:
     reason: str
     at: datetime
     ends: bool
-    """A trouble; else an event."""
+    """True: a trouble; False: an event."""
     over: bool = False
     suggested_command: str | None = None
     evidence: Mapping[str, str] | None = None
 
     @property
     def key(self) -> str:
-        """Names the trouble: only one of a key is open at a time."""
+        """The key of the trouble. Only one alert with a key is open at a time."""
         return key(self.code, self.provider)
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What people were told last."""
+    """The last notice that was sent."""
 
     kind: Kind
     at: datetime
@@ -92,7 +93,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """Somebody has taken it on."""
+    """The acknowledgement by a person."""
 
     by: str
     at: datetime
@@ -111,11 +112,11 @@ class Alert:
     since: datetime
     last_seen: datetime
     ends: bool
-    """A trouble; else an event."""
+    """True: a trouble; False: an event."""
     count: int = 1
-    """How often a replica saw it begin, or happen."""
+    """How often replicas saw it begin or happen."""
     seen_by: tuple[str, ...] = ()
-    """Replicas that see it now."""
+    """The replicas that see it now."""
     over_at: datetime | None = None
     over_reason: str | None = None
     suggested_command: str | None = None
@@ -123,27 +124,27 @@ class Alert:
     acknowledged: Acknowledged | None = None
     told: Told | None = None
     claims: int = 0
-    """Rises with each claim and acknowledgement: what compare-and-set goes by."""
+    """Rises with each claim and acknowledgement; compare-and-set uses it."""
     next_at: datetime | None = None
-    """Nobody tries to tell anybody before: it is in somebody's hands, or was tried in vain."""
+    """No replica tries to send before this time: it is claimed, or the last try failed."""
     tries: int = 0
-    """At the notice that is due."""
+    """Failed tries of the notice that is due."""
     reached: tuple[str, ...] = ()
-    """Marks of the recipients who have the notice that is due."""
+    """Marks of the recipients who got the notice that is due."""
 
     @property
     def name(self) -> str:
-        """For people: the code, and whom it is about."""
+        """The code and the provider, in words for people."""
         return f"{self.code} ({self.provider})" if self.provider else self.code
 
     @property
     def open(self) -> bool:
-        """A trouble that is not over."""
+        """Whether it is a trouble that is not over."""
         return self.ends and self.over_at is None
 
 
 def alone(what: AlertObservation) -> Alert:
-    """The alert as far as one replica knows it."""
+    """The alert as this replica alone knows it."""
     return Alert(
         id=what.id,
         code=what.code,
@@ -159,29 +160,29 @@ def alone(what: AlertObservation) -> Alert:
 
 
 def key(code: str, provider: str | None) -> str:
-    """Names a trouble."""
+    """The key of a trouble."""
     return f"{code}|{provider or ''}"
 
 
 def identity(code: str, provider: str | None, at: datetime) -> str:
-    """Id of what is one alert on every replica that sees it at about that time."""
+    """An id that is the same on every replica that sees the alert at about this time."""
     span = int(at.timestamp()) // SAME_S
     return str(uuid.uuid5(_NAMESPACE, f"{key(code, provider)}|{span}"))
 
 
 def is_for_people(alert: Alert | AlertObservation) -> bool:
-    """Whether it is sent to anybody at all: of mere information only what changes the state is."""
+    """Whether it is sent to people at all. Of severity `info`, only changes of the state are."""
     return alert.severity != "info" or alert.code == AlertCode.STATE
 
 
 def due(alert: Alert, now: datetime, *, repeat: timedelta, settle: timedelta) -> Kind | None:
-    """What people are to be told now; None: nothing.
+    """The notice that is due now; None: none is.
 
     Args:
         alert: as stored.
-        now: by the clock that stamped it.
-        repeat: after which an unacknowledged critical one is told again.
-        settle: how long a trouble must be over before that is told; it may come back.
+        now: the time by the clock that stamped the alert.
+        repeat: the time after which an unacknowledged critical alert is repeated.
+        settle: how long a trouble must be over before a notice says so, as it may come back.
     """
     if not is_for_people(alert) or _waits(alert, now):
         return None
@@ -200,12 +201,12 @@ def due(alert: Alert, now: datetime, *, repeat: timedelta, settle: timedelta) ->
 
 
 def apart(moment: datetime, now: datetime) -> timedelta:
-    """How far away a moment is, behind us or before us."""
+    """The distance to a moment in the past or future."""
     return abs(now - moment)
 
 
 def _waits(alert: Alert, now: datetime) -> bool:
-    """Until the next try; nobody ever waits longer than `LONGEST_WAIT`."""
+    """Whether it waits for the next try. No wait is longer than `LONGEST_WAIT`."""
     return alert.next_at is not None and timedelta() < alert.next_at - now <= LONGEST_WAIT
 
 
@@ -214,25 +215,26 @@ def _comes_and_goes(alert: Alert) -> bool:
 
 
 def same(alert: Alert, now: datetime) -> bool:
-    """Whether a trouble that begins now is this one."""
+    """Whether a trouble that begins now belongs to this alert."""
     lately = alert.over_at is None or apart(alert.over_at, now) < timedelta(seconds=SAME_S)
     return alert.ends and lately
 
 
 def unseen(alert: Alert, now: datetime) -> bool:
-    """Whether every replica that saw it is gone."""
+    """Whether no replica has confirmed the open alert for `UNSEEN_S`."""
     return alert.open and apart(alert.last_seen, now).total_seconds() > UNSEEN_S
 
 
 def may_be_acknowledged(alert: Alert) -> bool:
-    """Whether there is anything to take on: an open trouble, or a critical event."""
+    """Whether it can be acknowledged: it is an open trouble or a critical event."""
     return alert.open or (not alert.ends and alert.severity == "critical")
 
 
 def named(alerts: Iterable[Alert], name: str, provider: str | None) -> tuple[Alert, ...]:
-    """What a person means by a code or the beginning of an id, and may acknowledge.
+    """Find the alerts that a code or the beginning of an id names and that can be acknowledged.
 
-    By a code, what nobody has taken on yet: earlier events of it may long have been.
+    A code means the unacknowledged alerts first, because earlier events of the code may already be
+    acknowledged.
     """
     about = [a for a in alerts if may_be_acknowledged(a) and provider in (None, a.provider)]
     by_code = tuple(alert for alert in about if alert.code == name)
@@ -242,5 +244,5 @@ def named(alerts: Iterable[Alert], name: str, provider: str | None) -> tuple[Ale
 
 
 def backoff(tries: int) -> timedelta:
-    """Until the next try: 10 s, twice as long each time, at most 10 min."""
+    """The time until the next try: 10 s, doubled each time, at most 10 min."""
     return timedelta(seconds=min(10 * 2 ** max(tries - 1, 0), LONGEST_WAIT.total_seconds()))

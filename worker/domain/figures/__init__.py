@@ -1,1 +1,1 @@
-"""Counts turned into figures: rates, health, comparison, prices, periods."""
+"""Turns counts into figures: rates, health, comparison, prices, periods."""

@@ -1,8 +1,8 @@
-"""Target and legacy over the same period: who did better, and what the migration saves.
+"""Compares target and legacy over the same period: which did better, and what the migration saves.
 
-Rules: differences are target minus legacy, so less error and less cost are negative. A difference
-of which one side is not known is None. Savings are said in one currency or not at all: there are no
-exchange rates here.
+Rules: differences are target minus legacy, so fewer errors and lower costs are negative. If one
+side is not known, the difference is None. Savings are given in one currency or not at all, because
+there are no exchange rates here.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ class PriceDifference:
 
 @dataclass(frozen=True, slots=True)
 class Savings:
-    """What the target saves against legacy; negative: it costs more."""
+    """What the target saves compared with legacy; negative: it costs more."""
 
     currency: str
     messages: int
-    """Accepted by both providers in the period."""
+    """Number of messages that both providers accepted in the period."""
     per_message: Decimal
     """Legacy minus target."""
     projected: Decimal
-    """For the messages of the period, had the target taken them all."""
+    """The savings if the target had taken all messages of the period."""
     actual: Decimal
-    """For those the target did take."""
+    """The savings for the messages that the target took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +57,10 @@ class Comparison:
     p99_ms: float | None
     mean_ms: float | None
     prices: Mapping[str, PriceDifference]
-    """Of the currencies both are paid in."""
+    """Cost differences, for currencies in which both are paid."""
     savings: Savings | None
     savings_unknown: str | None
-    """Why the savings cannot be said; None: they can."""
+    """Why the savings are not known; None: they are known."""
 
 
 def compare(target: HealthReport, legacy: HealthReport) -> Comparison:
@@ -99,7 +99,7 @@ def _price(target: Price, legacy: Price) -> PriceDifference:
 
 
 def _savings(target: HealthReport, legacy: HealthReport) -> Savings | str:
-    """Savings, or why there is nothing to be said about them."""
+    """The savings, or why they are not known."""
     for each in (target, legacy):
         if len(each.prices) != 1 or NO_CURRENCY in each.prices:
             return f"{each.subject.provider}: {_unpriced(each)}"

@@ -1,7 +1,7 @@
-"""The rates and times of one provider, made of its sums in one place for whoever asks.
+"""Computes the rates and times of one provider from its sums, in one place for all callers.
 
-Rules: a rate keeps its count and its sample, so that nobody divides again. What is not known is
-None, never a zero.
+Rules: a rate keeps its count and its sample, so that callers need not divide again. An unknown
+figure is None, never zero.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What the sums of one provider come to."""
+    """Figures of one provider."""
 
     success: Rate
-    """Accepted of accepted and errors; what recipients and messages bring on themselves is
-    nobody's."""
+    """Accepted of accepted and errors. Refusals because of the recipient or the message count as
+    neither."""
     error: Rate
     errors_by_class: Mapping[str, int]
     delivery: Rate
-    """Delivered of accepted messages judged at the delivery age."""
+    """Delivered of the accepted messages that reached the delivery age."""
     p50_ms: float | None
     p95_ms: float | None
     p99_ms: float | None
-    """Percentiles of accepted calls: what that many took at most. Never less than the true one, and
-    on the same side of every bound of the histogram; infinite beyond the last one."""
+    """Percentiles of the time of accepted calls. Never less than the true one, and on the same side
+    of every bound of the histogram; infinite beyond the last bound."""
     mean_ms: float | None
 
 
 def figures_of(sums: Tally) -> Figures:
-    """Make the figures of a provider."""
+    """Compute the figures of a provider."""
     outcomes = sums.accepted + sums.errors
     return Figures(
         success=Rate(sums.accepted, outcomes),

@@ -1,9 +1,9 @@
-"""How one provider did over a period: from sums to a report, with what is wrong in words.
+"""Makes the health report of one provider over a period, with its issues in words.
 
-Rules: what counts as what is the table of `Tally.attempt`; here sums only become figures. What is
-not known is None and named in `missing`, never a zero. A rate of a sample below the minimum is no
-issue, whatever it is. Validation messages stand apart and are in no other figure. Money is exact;
-whoever shows it rounds.
+Rules: `Tally.attempt` decides what each attempt counts as; here sums only become figures. An
+unknown figure is None, never zero, and is named in `missing`. A rate of a sample below the minimum
+is never an issue. Probes are counted apart and are in no other figure. Money is exact and rounded
+only where it is shown.
 """
 
 from __future__ import annotations
@@ -27,40 +27,40 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Whom a report is about."""
+    """The provider that a health report is about."""
 
     provider: str
     role: Role
     gives_reports: bool
-    """Whether delivery reports can come; without, delivery is not applicable."""
+    """Whether delivery reports can come. Without them, delivery is not applicable."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What the figures are held against. Rates in per cent."""
+    """The bounds of the figures. Rates in per cent."""
 
     max_error_rate: float
     min_success_rate: float
     max_p95_ms: float
     min_delivery_rate: float | None
-    """None: nothing is asked."""
+    """None: there is no bound."""
     minimum_sample: int
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What messages cost in one currency."""
+    """The cost of messages in one currency."""
 
     total: Decimal
     per_message: Decimal
-    """Over accepted messages whose price is known."""
+    """The mean over accepted messages with a known price."""
     per_delivered: Decimal | None
-    """`per_message` over the delivery rate; None where that is not known."""
+    """`per_message` divided by the delivery rate; None: the rate is not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """Validation messages, in no other figure."""
+    """Counts of probes, which are in no other figure."""
 
     success: Rate
     delivery: Rate | None
@@ -73,28 +73,28 @@ class HealthReport:
 
     subject: Subject
     attempts: int
-    """Messages that came to it, once for each attempt, those passed over too."""
+    """Messages that came to it, one for each attempt, including attempts that passed it over."""
     accepted: int
     figures: Figures
     refused: int
     wrong_recipient: int
     wrong_message: int
     fallback: Rate
-    """Calls made because another provider came first, of all calls."""
+    """The calls it got as fallback, of all its calls."""
     delivery: Rate | None
     """As in `figures`; None: not applicable."""
     segments: int
     prices: Mapping[str, Price]
-    """By currency."""
+    """Prices by currency."""
     validation: Validation
     issues: tuple[str, ...] = ()
-    """What is out of bounds, for people."""
+    """Figures that are out of bounds, in words for people."""
     missing: tuple[str, ...] = ()
-    """What cannot be said, and why."""
+    """Figures that are not known, and why."""
 
 
 def bounds_of(state: Snapshot, role: Role) -> Bounds:
-    """What a provider is held against in this state: delivery is asked of the target alone."""
+    """The bounds for a provider in this state. Only the target has a bound for delivery."""
     thresholds = state.flags.thresholds
     wanted = requirements_at(state.flags.phases, state.phase) if role is Role.TARGET else None
     return Bounds(
@@ -107,12 +107,12 @@ def bounds_of(state: Snapshot, role: Role) -> Bounds:
 
 
 def report(subject: Subject, sums: Tally, bounds: Bounds) -> HealthReport:
-    """Make the report of a provider."""
+    """Make the health report of a provider."""
     figures = figures_of(sums)
     nobodys = sums.refused + sums.not_sent_recipient + sums.not_sent_message
     attempts = figures.success.sample + nobodys
     delivery = figures.delivery if subject.gives_reports else None
-    found = HealthReport(
+    health = HealthReport(
         subject=subject,
         attempts=attempts,
         accepted=sums.accepted,
@@ -126,7 +126,7 @@ def report(subject: Subject, sums: Tally, bounds: Bounds) -> HealthReport:
         prices=_prices(sums, delivery),
         validation=_validation(subject, sums),
     )
-    return _judged(found, bounds, sums.unpriced)
+    return _judged(health, bounds, sums.unpriced)
 
 
 def _validation(subject: Subject, sums: Tally) -> Validation:
@@ -160,40 +160,40 @@ class _Check:
     name: str
     sample: int
     of: str
-    """What the sample consists of."""
+    """What the sample counts."""
     bad: bool
     words: str
 
 
-def _judged(found: HealthReport, bounds: Bounds, unpriced: int) -> HealthReport:
+def _judged(health: HealthReport, bounds: Bounds, unpriced: int) -> HealthReport:
     issues, missing = [], []
-    for check in _checks(found, bounds):
+    for check in _checks(health, bounds):
         if check.sample < bounds.minimum_sample:
             sample = f"{check.sample} of {bounds.minimum_sample} {check.of}"
             missing.append(f"{check.name}: not enough data ({sample})")
         elif check.bad:
             issues.append(f"{check.name} {check.words}, of {check.sample} {check.of}")
-    if found.delivery is None:
+    if health.delivery is None:
         missing.append("delivery rate: not applicable, the provider gives no reports")
     if unpriced:
-        missing.append(f"cost: no price known for {unpriced} of {found.accepted} accepted")
-    return replace(found, issues=tuple(issues), missing=tuple(missing))
+        missing.append(f"cost: no price known for {unpriced} of {health.accepted} accepted")
+    return replace(health, issues=tuple(issues), missing=tuple(missing))
 
 
-def _checks(found: HealthReport, bounds: Bounds) -> Iterator[_Check]:
+def _checks(made: HealthReport, bounds: Bounds) -> Iterator[_Check]:
     yield _low(
-        "success rate", found.figures.success, "outcomes", bounds.min_success_rate, "MinSuccessRate"
+        "success rate", made.figures.success, "outcomes", bounds.min_success_rate, "MinSuccessRate"
     )
-    error, most = found.figures.error.percent or 0.0, bounds.max_error_rate
+    error, most = made.figures.error.percent or 0.0, bounds.max_error_rate
     words = f"{error:.2f} % is above {most:g} % (MaxErrorRate)"
-    yield _Check("error rate", found.figures.error.sample, "outcomes", error > most, words)
-    p95, slow = found.figures.p95_ms or 0.0, bounds.max_p95_ms
+    yield _Check("error rate", made.figures.error.sample, "outcomes", error > most, words)
+    p95, slow = made.figures.p95_ms or 0.0, bounds.max_p95_ms
     measured = f"{p95:g} ms" if math.isfinite(p95) else "beyond all that is measured"
     words = f"{measured} is above {slow:g} ms (MaxResponseTimeMs)"
-    yield _Check("response p95", found.accepted, "accepted calls", p95 > slow, words)
-    if found.delivery is not None and bounds.min_delivery_rate is not None:
+    yield _Check("response p95", made.accepted, "accepted calls", p95 > slow, words)
+    if made.delivery is not None and bounds.min_delivery_rate is not None:
         asked = "asked by the phases"
-        yield _low("delivery rate", found.delivery, "judged", bounds.min_delivery_rate, asked)
+        yield _low("delivery rate", made.delivery, "judged", bounds.min_delivery_rate, asked)
 
 
 def _low(name: str, rate: Rate, of: str, least: float, source: str) -> _Check:

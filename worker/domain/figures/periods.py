@@ -1,8 +1,8 @@
-"""Slots of time, and a period as the fewest of them.
+"""Time slots, and how to cover a period with as few of them as possible.
 
 Rules: slots of a span begin at its multiples since the epoch (UTC), and each span is a multiple of
-the one before. A slot belongs to a period when it begins in it. Pieces tile the period: every
-smallest slot is covered once, by the longest slots that fit.
+the one before. A slot belongs to a period if it begins in the period. The pieces of a period cover
+each smallest slot once, with the longest slots that fit.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 SPANS: Final = (10, 600, 3_600, 86_400)
-"""Lengths of slots, seconds, each a multiple of the one before. Ten minutes stand between: the ends
-of a period that begins and ends anywhere would otherwise take hundreds of slots of 10 s."""
+"""Lengths of slots in seconds, each a multiple of the one before. There are slots of ten minutes,
+because the ends of a period would otherwise need hundreds of slots of 10 s."""
 SLOT_S: Final = SPANS[0]
 
 
@@ -42,17 +42,17 @@ class Piece:
 
     span: int
     start: int
-    """Seconds since the epoch, a multiple of the span; so is `end`."""
+    """Seconds since the epoch. `start` and `end` are multiples of the span."""
     end: int
 
 
 def start_of(moment: int, span: int) -> int:
-    """Start of the slot a moment lies in; seconds since the epoch."""
+    """The start of the slot that contains a moment, in seconds since the epoch."""
     return moment - moment % span
 
 
 def pieces(since: float, until: float, spans: tuple[int, ...] = SPANS) -> tuple[Piece, ...]:
-    """The period [since, until), seconds since the epoch, in order of time."""
+    """Cover the period [since, until) (seconds since the epoch) with pieces, in order of time."""
     finest = spans[0]
     start, end = (math.ceil(moment / finest) * finest for moment in (since, until))
     return _tiled(start, end, spans)

@@ -1,7 +1,7 @@
-"""Shares of a whole, and how far they can be trusted.
+"""Rates and their confidence intervals.
 
-Rules: a share of nothing is None, never 0. Intervals are for display; decisions are made on the
-evidence (`domain.detection.evidence`), which may be looked at any number of times.
+Rules: the rate of an empty sample is None, never 0. Intervals are only for display. Decisions use
+the evidence (`domain.detection.evidence`), which may be checked any number of times.
 
 Sources: E. B. Wilson, J. Am. Stat. Assoc. 22 (1927) 209-212, and R. G. Newcombe, Statistics in
 Medicine 17 (1998) 857-872 (one share, his method 3, without continuity correction) and 873-890
@@ -15,24 +15,24 @@ from dataclasses import dataclass
 from typing import Final
 
 _Z: Final = 1.959963984540054
-"""97.5th percentile of the normal distribution: two sides of a 95 % interval."""
+"""97.5th percentile of the normal distribution, for a two-sided 95 % interval."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """So many of a sample."""
+    """A count out of a sample."""
 
     count: int
     sample: int
 
     @property
     def percent(self) -> float | None:
-        """The share in per cent; None of an empty sample."""
+        """The share in per cent; None: the sample is empty."""
         return 100.0 * self.count / self.sample if self.sample else None
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Wilson's 95 % interval of the share, in per cent; None of an empty sample."""
+        """Wilson's 95 % interval of the share, in per cent; None: the sample is empty."""
         n = self.sample
         if not n:
             return None
@@ -45,7 +45,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """First share minus second, in points of per cent, with its 95 % interval."""
+    """First share minus second, in percentage points, with its 95 % interval."""
 
     points: float
     low: float
@@ -53,9 +53,9 @@ class Difference:
 
 
 def difference(first: Rate | None, second: Rate | None) -> Difference | None:
-    """Newcombe's interval, made of the Wilson intervals of both.
+    """Compute the difference, with Newcombe's interval from the Wilson intervals of both.
 
-    None where a rate is not applicable or its sample empty.
+    None: a rate is not applicable or its sample is empty.
     """
     if first is None or second is None:
         return None

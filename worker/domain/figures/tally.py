@@ -1,8 +1,8 @@
-"""Counting attempts: plain sums that add, subtract and travel.
+"""Counts attempts as plain sums, which can be added, subtracted and stored.
 
 Rules: pure; whole numbers and exact money only, so that sums over replicas, slots and days are
-exact in any order. What counts as what is written out once, in `Tally.attempt`. Latency goes into
-a fixed histogram, for histograms add up and percentiles do not.
+exact in any order. Only `Tally.attempt` decides what an attempt counts as. Latency goes into a
+fixed histogram, because histograms can be added and percentiles cannot.
 """
 
 from __future__ import annotations
@@ -51,32 +51,34 @@ COUNTERS: Final = (
 )
 """Whole-number counters of a tally.
 
-`distinct_failed` are failures and skips, at most one a recipient and day: what shows that a
-provider is in trouble, and not a number. `fallback` counts attempts made after another candidate
-was proved not to have sent; `segments` and `duration_us` (microseconds) sum over accepted attempts
-alone, and `unpriced` are those of unknown cost; `eligible_refused` are nobody's failures: refused
-by the fault of the recipient or the message; `eligible_unreported` are those of
-`eligible_undelivered` for which no final report came at all. Validation messages count in `probe_*`
-and in no other.
+- `distinct_failed`: failures and skips, at most one for each recipient and day. They show that a
+  provider is in trouble, and not a single number.
+- `fallback`: attempts after another candidate was proved not to have sent.
+- `segments`, `duration_us` (microseconds): sums over accepted attempts only.
+- `unpriced`: accepted attempts of unknown cost.
+- `eligible_refused`: refusals because of the recipient or the message, which are no failures.
+- `eligible_unreported`: those of `eligible_undelivered` without any final report.
+- `probe_*`: validation messages, which count in no other counter.
 """
 
 BOUNDS_MS: Final = (
     10, 25, 50, 75, 100, 150, 200, 300, 400, 500, 750,
     1000, 1500, 2000, 2500, 3000, 4000, 5000, 7500, 10_000, 15_000, 30_000,
 )  # fmt: skip
-"""Upper bounds of the histogram's buckets, milliseconds, inclusive; one more bucket takes what is
-longer. Stored sums rely on them: they never change. On the wire: `metrics.DURATION_BOUNDS_MS`."""
+"""Inclusive upper bounds of the histogram's buckets, in milliseconds. One more bucket takes longer
+calls. They never change, because stored sums depend on them. On the wire:
+`metrics.DURATION_BOUNDS_MS`."""
 _STARTS_MS: Final = (0.0, *map(float, BOUNDS_MS))
 _ENDS_MS: Final = (*map(float, BOUNDS_MS), math.inf)
 _EXACT: Final = 1e-9
-"""What a share of a number of calls may be off by as a float."""
+"""The rounding error allowed when a share of a number of calls is a float."""
 _LATENCY: Final = "latency:"
 _COST: Final = "cost:"
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One attempt as the metrics see it."""
+    """One attempt, with the fields that are counted."""
 
     provider: str
     outcome: Outcome
@@ -90,11 +92,11 @@ class Measured:
     recipient_hash: str
     fallback: bool
     probe: bool = False
-    """A validation message: counted apart."""
+    """Whether it is a probe, which is counted apart."""
 
 
 class Tally:
-    """Sums over some attempts."""
+    """Sums over a set of attempts."""
 
     __slots__ = (*COUNTERS, "cost", "latency")
 
@@ -132,7 +134,7 @@ class Tally:
         self.cost: dict[str, Decimal] = {}
 
     def attempt(self, measured: Measured) -> None:
-        """Count one attempt, but for the evidence (`eligible_*`, `distinct_failed`)."""
+        """Count one attempt, except in the evidence (`eligible_*`, `distinct_failed`)."""
         if measured.probe:
             self._probe(measured.outcome)
             return
@@ -171,7 +173,7 @@ class Tally:
         self.probe_errors += failure is True
 
     def counts(self) -> dict[str, int | Decimal]:
-        """The sums flat, as stored: name -> number, without those of 0.
+        """The sums as stored: name -> number, without zeros.
 
         Latency buckets are `latency:<index in BOUNDS_MS>`, costs `cost:<currency>`.
         """
@@ -182,7 +184,7 @@ class Tally:
 
     @classmethod
     def of(cls, counts: Mapping[str, int | Decimal]) -> Tally:
-        """Read what `counts` wrote; names it does not know are left out."""
+        """Read the output of `counts`; unknown names are left out."""
         tally = cls()
         for name, count in counts.items():
             if name in COUNTERS:
@@ -194,11 +196,11 @@ class Tally:
         return tally
 
     def since(self, earlier: Tally) -> Tally:
-        """What was counted after `earlier`, an earlier copy of this tally."""
+        """The counts since `earlier`, an earlier copy of this tally."""
         return self._combined(earlier, -1)
 
     def plus(self, other: Tally) -> Tally:
-        """The sums over both, on their own."""
+        """Return the sums over both as a new tally."""
         return self._combined(other, 1)
 
     def _combined(self, other: Tally, sign: int) -> Tally:
@@ -215,12 +217,12 @@ class Tally:
 
     @property
     def errors(self) -> int:
-        """Attempts that count against the provider: faults of it or the account, and unknown."""
+        """Attempts that count as errors: faults of provider or account, and unknown."""
         return self.not_sent_provider + self.not_sent_account + self.unknown + self.skipped
 
     @property
     def mean_ms(self) -> float | None:
-        """Mean duration of accepted calls; None without any."""
+        """Mean duration of accepted calls; None: there are none."""
         return self.duration_us / self.accepted / 1_000 if self.accepted else None
 
     @property
@@ -230,12 +232,12 @@ class Tally:
 
     def percentile_ms(self, share: float) -> float | None:
         """A percentile of accepted calls, see `percentile`."""
-        rounding_ms = self.accepted * 0.0005  # of each call to whole microseconds
+        rounding_ms = self.accepted * 0.0005  # each call is rounded to whole microseconds
         return percentile(self.latency, share, self.duration_us / 1_000 + rounding_ms)
 
 
 def counts_as_failure(outcome: Outcome) -> bool | None:
-    """Whether the detectors see a failure; None: not counted (nobody's or the message's fault)."""
+    """Whether it is a failure for the detectors; None: not counted, as the message is at fault."""
     match outcome:
         case Accepted():
             return False
@@ -258,29 +260,29 @@ def add_cost(sums: dict[str, Decimal], cost: Money | None) -> None:
 
 
 def cost_counts(cost: Mapping[str, Decimal]) -> dict[str, int | Decimal]:
-    """Costs flat, as stored: `cost:<currency>` -> amount."""
+    """Costs as stored: `cost:<currency>` -> amount."""
     return {f"{_COST}{currency}": amount for currency, amount in cost.items()}
 
 
 def percentile(latency: Sequence[int], share: float, total_ms: float = math.inf) -> float | None:
-    """What at least `share` of the calls took at most, in milliseconds: a bound of the histogram.
+    """The time in milliseconds within which at least `share` of the calls ended.
 
-    Where what all calls took together leaves less room, it is that: of a single call, its own time.
-    Never less than the true percentile, and on the same side of every bound of the histogram: that
-    is what gates rely on. None without calls.
+    It is a bound of the histogram, or less if the total time of all calls allows no more: for a
+    single call it is the call's own time. It is never less than the true percentile, and on the
+    same side of every bound of the histogram; gates rely on that. None: there are no calls.
 
     Args:
         latency: calls by bucket.
         share: which percentile, above 0 and up to 1.
-        total_ms: what all of them took together; infinity where that is not known.
+        total_ms: total time of all calls; infinity: not known.
     """
     calls = sum(latency)
     if not calls:
         return None
     seen = list(accumulate(latency))
-    bucket = next(at for at, count in enumerate(seen) if count >= share * calls)
+    bucket = next(index for index, count in enumerate(seen) if count >= share * calls)
     least = sum(count * start for count, start in zip(latency, _STARTS_MS, strict=True))
-    if total_ms < least:  # sums of different calls tell nothing of each other
+    if total_ms < least:  # the two sums are of different calls, so the total is of no use
         return _ENDS_MS[bucket]
     rank = max(1, math.ceil(share * calls - _EXACT))
     as_long = seen[bucket] - rank + 1

@@ -1,8 +1,9 @@
-"""What a message costs where the provider does not say: prices by provider, country and time.
+"""Prices of messages by provider, country and day, used if the provider names no cost.
 
-Rules: a table is taken whole or refused with every problem listed. Of the rows in force on a day
-the one with the longest matching calling prefix counts; two rows of one provider and prefix never
-hold on the same day. Days are calendar days in UTC, both ends included. Money is decimal.
+Rules: a table is either accepted as a whole or refused with all its problems. Of the rows in force
+on a day, the one with the longest matching calling prefix counts. Two rows of one provider and
+prefix are never in force on the same day. Days are calendar days in UTC, both ends included. Money
+is decimal.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ Value = TypeVar("Value")
 
 
 class TariffError(ValueError):
-    """A table that cannot be used; `problems` names every reason."""
+    """A table cannot be used. `problems` lists all reasons."""
 
     def __init__(self, problems: tuple[str, ...]) -> None:
         super().__init__("; ".join(problems))
@@ -41,34 +42,34 @@ class Row:
 
     provider: str
     prefix: str
-    """Calling prefix, digits without `+`: a country (`260`) or a part of it (`26097`)."""
+    """Calling prefix without `+`: a country (`260`) or a part of it (`26097`)."""
     valid_from: date
     valid_to: date
-    """The last day, included; `date.max` = open."""
+    """The last day, included; `date.max`: no end."""
     price: Decimal
     currency: str
-    """ISO 4217."""
+    """ISO 4217 code."""
 
     def on(self, day: date) -> bool:
-        """Whether the row holds on that day."""
+        """Whether the row is in force on this day."""
         return self.valid_from <= day <= self.valid_to
 
 
 @dataclass(frozen=True, slots=True)
 class Tariff:
-    """A table of prices. `Tariff({})` knows none."""
+    """A table of prices. `Tariff({})` is empty."""
 
     rows: Mapping[tuple[str, str], tuple[Row, ...]]
-    """By provider and prefix."""
+    """Rows by provider and prefix."""
 
     def price(self, provider: str, e164: str, segments: int, on: date) -> Money | None:
-        """Price of a whole message; None where the table has no row for it.
+        """The price of a whole message; None: the table has no row for it.
 
         Args:
             provider: configured id.
             e164: recipient, e.g. `+260977123456`.
-            segments: parts of the message.
-            on: the day it was sent, UTC.
+            segments: number of parts of the message.
+            on: the day it was sent, in UTC.
         """
         digits = e164.removeprefix("+")
         for length in range(len(digits), 0, -1):
@@ -79,14 +80,14 @@ class Tariff:
 
 
 def parse(raw: object) -> Tariff:
-    """Read a table as a YAML or JSON reader returns it.
+    """Read a table from the output of a YAML or JSON reader.
 
-    Shape: `{"tariffs": [{provider, prefix, validFrom?, validTo?, price, currency}, ...]}`; prefix
-    with or without `+`, days as dates or `YYYY-MM-DD`, an absent one leaves that end open; the
+    Shape: `{"tariffs": [{provider, prefix, validFrom?, validTo?, price, currency}, ...]}`. The
+    prefix may have a `+`. Days are dates or `YYYY-MM-DD`; an absent day leaves that end open. The
     price is for one segment, best written in quotes.
 
     Raises:
-        TariffError: with every problem, rows counted from 1.
+        TariffError: lists all problems, with rows counted from 1.
     """
     if not isinstance(raw, dict) or set(raw) != {"tariffs"} or not isinstance(raw["tariffs"], list):
         raise TariffError(("expected an object with one list, 'tariffs'",))
@@ -103,8 +104,8 @@ def parse(raw: object) -> Tariff:
 def _index(rows: Iterable[Row]) -> dict[tuple[str, str], tuple[Row, ...]]:
     table: dict[tuple[str, str], tuple[Row, ...]] = {}
     for row in rows:
-        at = (row.provider, row.prefix)
-        table[at] = (*table.get(at, ()), row)
+        key = (row.provider, row.prefix)
+        table[key] = (*table.get(key, ()), row)
     return table
 
 
@@ -162,7 +163,7 @@ def _text(raw: Mapping[str, object], name: str, form: re.Pattern[str], expected:
 
 def _price(value: object) -> _Read[Decimal]:
     try:
-        # A float's shortest spelling is what was written in the file.
+        # The shortest spelling of a float is the one written in the file.
         amount = Decimal(repr(value) if type(value) in (int, float) else str(value))
     except InvalidOperation:
         amount = Decimal("NaN")

@@ -1,1 +1,1 @@
-"""The life of a message: what it is, what may become of it, who must not get it."""
+"""The life of a message: its record, its states and outcomes, and the consent of recipients."""

@@ -1,4 +1,4 @@
-"""How our account at a provider stands."""
+"""The state of our account at a provider."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AccountHealth:
-    """Answer of a provider's account check."""
+    """The answer to an account check."""
 
     ok: bool
     reason: str

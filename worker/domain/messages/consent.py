@@ -1,15 +1,16 @@
-"""Who wants no messages, and of whom: the rules of opting out and of the way back, pure.
+"""Opting out and opting in again: whose messages a recipient does not want. Pure rules.
 
 Rules:
-- A wish is about one sender id where whoever told it names one, else about every sender. Sender ids
-  are compared by what people read: without regard to case, width, invisible marks and repeated
-  blanks. One that is a phone number is that number however it is written; a short code is none.
-- The newest wish about a sender counts, by the time it was told: what arrives late or twice changes
-  nothing. A wish to get everything again lifts every older one. None was told later than it was
-  written; one that a clock ahead of now dated counts as the oldest.
-- A message goes under its own sender id. One without goes under the configured one of whichever
-  provider sends it, so an opt-out from either stops it at both: nobody is reached round an opt-out.
-  Where a provider has none configured we do not know the sender, and any opt-out stops it.
+- A wish is about the sender id it names, else about every sender. Sender ids are compared as people
+  read them: case, width, invisible marks and repeated blanks do not matter. A sender id that is a
+  phone number is that number, however it is written. A short code is no phone number.
+- The newest wish about a sender counts, by the time it was expressed. A wish that arrives late or
+  twice changes nothing. A wish to get everything again lifts every older one.
+- A wish is never dated later than it was written down. If the clock that wrote it is ahead of now,
+  the wish counts as the oldest.
+- A message goes under its own sender id, or else under the configured sender id of the provider
+  that sends it. So an opt-out from either provider's sender id stops such a message at both. If a
+  provider has no configured sender id, the sender is unknown and any opt-out stops the message.
 """
 
 from __future__ import annotations
@@ -28,29 +29,29 @@ if TYPE_CHECKING:
 EVERY_SENDER: Final = ""
 UNKNOWN_SENDER: Final[frozenset[str]] = frozenset()
 CLOCKS_DIFFER: Final = timedelta(seconds=5)
-"""How far the clocks of our own machines may be apart."""
+"""How far apart the clocks of our machines may be."""
 UNDATED: Final = datetime(1970, 1, 1, tzinfo=UTC)
-"""When a wish was told whose time nobody knows."""
+"""The time of a wish whose real time is not known."""
 
 
 _SHORT: Final = 6
-"""Digits of the longest short code."""
+"""The number of digits of the longest short code."""
 _NUMBER: Final = re.compile(r"(?:tel:)?[+(]*[0-9][0-9 ()./\u2010-\u2015\u2212-]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """How phone numbers of one country are written."""
+    """Reads phone numbers as people of one country write them."""
 
     code: str
-    """Of the country."""
+    """The country code."""
     trunk: str
-    """What is dialled before a national number; empty: nothing."""
+    """The trunk prefix, dialled before a national number; may be empty."""
     lengths: frozenset[int]
-    """Digits of a national number."""
+    """The possible numbers of digits of a national number."""
 
     def number(self, text: str) -> str | None:
-        """A phone number as `+` and digits, a short code as digits; None: it is neither."""
+        """Read a phone number as `+` and digits, a short code as digits; None: it is neither."""
         if not _NUMBER.fullmatch(text):
             return None
         digits = "".join(filter(str.isdigit, text))
@@ -59,18 +60,18 @@ class Home:
         if "+" in text or digits.startswith("00"):
             abroad = digits.removeprefix("00")
             return f"+{self._at_home(abroad) or abroad}"
-        found = self._at_home(digits) or self._national(digits)
-        if found is None and digits.startswith("0"):
+        national = self._at_home(digits) or self._national(digits)
+        if national is None and digits.startswith("0"):
             return digits
-        return f"+{found or digits}"
+        return f"+{national or digits}"
 
     def _at_home(self, digits: str) -> str | None:
-        """The number behind the country's own code; None: it is of another, or has none."""
+        """Read a number that begins with the country code; None: it does not."""
         begins = digits.startswith(self.code)
         return self._national(digits.removeprefix(self.code)) if begins else None
 
     def _national(self, digits: str) -> str | None:
-        """Digits of a national number behind the country's code, without the trunk prefix."""
+        """Put the country code before a national number, without its trunk prefix."""
         for rest in (digits.removeprefix(self.trunk), digits):
             if len(rest) in self.lengths:
                 return self.code + rest
@@ -81,7 +82,7 @@ ZAMBIA: Final = Home("260", "0", frozenset({9}))
 
 
 def sender(sender_id: str | None, home: Home = ZAMBIA) -> str:
-    """A sender id as wishes name it; None or nothing but blanks: every sender."""
+    """Return a sender id in the form used in wishes; None or only blanks: every sender."""
     text = unicodedata.normalize("NFKC", sender_id or EVERY_SENDER).casefold()
     seen = (char for char in text if unicodedata.category(char) != "Cf")
     ascii_digits = "".join(str(unicodedata.decimal(char, char)) for char in seen)
@@ -91,21 +92,21 @@ def sender(sender_id: str | None, home: Home = ZAMBIA) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a recipient wants of one sender, as last told."""
+    """The last wish of a recipient about one sender."""
 
     sender: str
-    """As `sender` makes it; `EVERY_SENDER`: about all."""
+    """The sender id in the form that `sender` returns; `EVERY_SENDER`: about all."""
     stopped: bool
-    """True: no messages any more."""
+    """True: an opt-out; False: an opt-in."""
     at: datetime
-    """When it was told."""
+    """When the wish was expressed."""
     source: str
-    """Who told it, for people."""
+    """Who reported it, in words for people."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A recipient with wishes on record."""
+    """A recipient with stored wishes."""
 
     recipient: Recipient
     wishes: tuple[Wish, ...]
@@ -113,7 +114,7 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class WishChange:
-    """A wish that a person puts on record, and what stood before."""
+    """A wish that a person records, and the wishes stored before."""
 
     recipient: Recipient
     wish: Wish
@@ -121,49 +122,49 @@ class WishChange:
 
     @property
     def changes(self) -> bool:
-        """Whether it makes a difference to any message."""
+        """Whether it changes which messages are suppressed."""
         return stopped(self.standing) != stopped(self.after)
 
     @property
     def after(self) -> tuple[Wish, ...]:
-        """What stands once it is on record."""
+        """The wishes after it is recorded."""
         return heard(self.standing, self.wish)
 
 
 @dataclass(frozen=True, slots=True)
 class Senders:
-    """The sender ids that messages go under."""
+    """The sender ids that messages are sent under."""
 
     configured: Mapping[str, str | None]
-    """By provider id."""
+    """Configured sender ids, by provider id."""
     name: Callable[[str | None], str] = sender
-    """A sender id as wishes name it."""
+    """Turns a sender id into the form used in wishes."""
 
     def of_attempt(self, own: str | None, provider: str) -> str | None:
-        """The sender id of a message at this provider; None: the provider chooses it."""
+        """The sender id of a message at this provider; None: the provider chooses one."""
         return own or self.configured.get(provider) or None
 
     def of_message(self, own: str | None) -> frozenset[str]:
-        """Every sender it may go under; `UNKNOWN_SENDER` where that is not known."""
+        """Every sender a message may go under; includes `UNKNOWN_SENDER` if one is not known."""
         names = [own] if own else [*self.configured.values()]
         known = [self.name(each) for each in names if each]
         return frozenset(known) if len(known) == len(names) else UNKNOWN_SENDER
 
 
 def dated(wish: Wish, written: datetime, now: datetime) -> Wish:
-    """A wish as it was read, told at a time that has come.
+    """Correct the time of a wish, so that it does not lie in the future.
 
     Args:
-        wish: with the time that stands in it.
-        written: when it was put down, by the clock that says `now`.
-        now: what is dated later tells nothing of when it was told.
+        wish: the wish with its own time.
+        written: when it was written down.
+        now: a wish dated later than this counts as the oldest.
     """
     at = min(wish.at, written)
     return replace(wish, at=UNDATED if at > now + CLOCKS_DIFFER else at)
 
 
 def heard(wishes: tuple[Wish, ...], new: Wish) -> tuple[Wish, ...]:
-    """What stands after one more wish; the same where a newer one counts."""
+    """The wishes after one more; unchanged if a newer wish counts."""
     if any(_decides(old, new) and old.at > new.at for old in wishes):
         return wishes
     if new.sender == EVERY_SENDER and not new.stopped:
@@ -172,22 +173,22 @@ def heard(wishes: tuple[Wish, ...], new: Wish) -> tuple[Wish, ...]:
 
 
 def _decides(old: Wish, new: Wish) -> bool:
-    """Whether only the newer one of the two counts."""
+    """Whether the newer of the two wishes replaces the older."""
     return old.sender == new.sender or (old.sender == EVERY_SENDER and not old.stopped)
 
 
 def stopped(wishes: Iterable[Wish]) -> frozenset[str]:
-    """Senders whose messages are not wanted."""
+    """The senders whose messages the recipient does not want."""
     return frozenset(wish.sender for wish in wishes if wish.stopped)
 
 
 def stops(unwanted: frozenset[str], senders: frozenset[str]) -> bool:
-    """Whether a message under these senders must not go to who does not want those."""
+    """Whether a message under `senders` is suppressed by these unwanted senders."""
     if EVERY_SENDER in unwanted or senders == UNKNOWN_SENDER:
         return bool(unwanted)
     return not unwanted.isdisjoint(senders)
 
 
 def named(sender_id: str) -> str:
-    """A sender of a wish, for people."""
+    """The sender of a wish, in words for people."""
     return sender_id or "every sender"

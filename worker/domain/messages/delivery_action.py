@@ -1,10 +1,10 @@
 """What a delivery does with the record it finds, as one table.
 
-Rules: `ACTIONS` is the table; a missing cell is an error (`KeyError`) and tests walk every cell.
-The situation is computed from the record and the delivery alone; nothing else may influence what a
-redelivery does. Terminal decisions go through the same compare-and-set as intents, so no cell can
-announce a false end. A delivery whose message a task of this process holds waits for that task
-before it asks the table.
+Rules: `ACTIONS` is the table; a missing cell is an error (`KeyError`), and tests check every cell.
+Only the record and the delivery decide the situation; nothing else influences what a redelivery
+does. Final states are written by the same compare-and-set as intents, so no cell can announce a
+false end. If another task of this process works on the message, the delivery waits for that task
+before it uses the table.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ class Situation(StrEnum):
     ROUND_MATCHES = "round matches"
     ROUND_DIFFERS = "round differs"
     RESEND_LEFT = "resend left"
-    """Policy resend, resend unused, not expired."""
+    """The policy allows one resend, it is unused, and the message is not expired."""
     SETTLED = "settled"
 
 
 class DeliveryAction(StrEnum):
-    """What the handler does about it."""
+    """What the handler does in a situation."""
 
     BEGIN = "begin"
     """Decide and insert the first intent."""
     PARK = "park"
-    """Into the 5 s tier, uncounted: somebody alive holds it."""
+    """Park in the 5 s tier, uncounted: another holder works on it."""
     DECLARE_UNKNOWN = "declare unknown"
-    """Take the dead lease over into `unknown`, then look again."""
+    """Change the record with the dead lease to `unknown`, then look again."""
     CONTINUE = "continue"
-    """`waiting -> submitting` by compare-and-set on the round."""
+    """Start the round: `waiting -> submitting` by compare-and-set on the round."""
     COPY_AGAIN = "copy again"
-    """The copy of the record's round may be lost: publish it again, acknowledge this one."""
+    """Publish the copy of the record's round again, as it may be lost; acknowledge this one."""
     RESEND = "resend"
-    """One more attempt through what was not tried; none left: publish the stored events."""
+    """Make one attempt at an untried provider; if there is none, publish the stored events."""
     ANNOUNCE_AGAIN = "announce again"
-    """Publish the stored events (same ids), acknowledge."""
+    """Publish the stored events with the same ids, and acknowledge."""
 
 
 ACTIONS: Final[Mapping[tuple[State | None, Situation], DeliveryAction]] = {
@@ -67,11 +67,11 @@ ACTIONS: Final[Mapping[tuple[State | None, Situation], DeliveryAction]] = {
 
 
 def situation(record: Record | None, *, round_carried: int, expired: bool) -> Situation:
-    """Say how a delivery relates to the record it found.
+    """Find out how a delivery relates to the record it finds.
 
     Args:
-        record: what the store holds for the message id; None when nothing is stored.
-        round_carried: the delivery's round header, 0 when absent.
+        record: the stored record of the message id; None: there is none.
+        round_carried: the delivery's round header; 0: absent.
         expired: whether the message's life is over now.
     """
     if record is None:
@@ -89,10 +89,10 @@ def situation(record: Record | None, *, round_carried: int, expired: bool) -> Si
 
 
 def may_resend(record: Record, *, expired: bool) -> bool:
-    """Whether policy still allows the one resend after an unknown attempt."""
+    """Whether the policy still allows the one resend after an unknown attempt."""
     return record.on_unknown is OnUnknown.RESEND and not record.resend_used and not expired
 
 
 def action(record: Record | None, where: Situation) -> DeliveryAction:
-    """What to do; raises KeyError for a combination that cannot be."""
+    """The action to take. Raises `KeyError` for an impossible combination."""
     return ACTIONS[(record.state if record else None, where)]

@@ -1,7 +1,7 @@
-"""A message and its record: the nouns of a message's life.
+"""A message, its record and its attempts.
 
-Rules: values only, no behaviour that needs a clock or a store. The text and the full number live in
-`Message` (what a delivered command carries) and never in `Record` (what is stored).
+Rules: values only, no behaviour that needs a clock or a store. The text and the full number are in
+`Message` (the delivered command) and never in `Record` (the stored document).
 """
 
 from __future__ import annotations
@@ -17,48 +17,48 @@ if TYPE_CHECKING:
 
 
 class Lane(StrEnum):
-    """The queue a message first came through; frozen in the record."""
+    """The queue a message first came through. It never changes in the record."""
 
     TRANSACTIONAL = "transactional"
-    """One-time codes, reminders: late is as bad as lost."""
+    """One-time codes and reminders. A late message is as bad as a lost one."""
     BULK = "bulk"
-    """Campaigns: a double is worse than a delay."""
+    """Campaigns. A duplicate is worse than a delay."""
 
 
 class OnUnknown(StrEnum):
-    """What to do when an attempt may have left; frozen in the record with the lane."""
+    """What to do if an attempt may have left. It never changes in the record."""
 
     RESEND = "resend"
-    """At most one resend, through what was not tried, marked `possibleDuplicate`."""
+    """Resend at most once, through an untried provider, marked `possibleDuplicate`."""
     HOLD = "hold"
-    """Never again by ourselves: wait for the delivery report."""
+    """Never resend: wait for the delivery report."""
 
 
 class State(StrEnum):
-    """Where the record of a message stands. Set by `worker.store` on behalf of the handlers."""
+    """The state of a message's record. `worker.store` sets it on behalf of the handlers."""
 
     SUBMITTING = "submitting"
-    """An intent is durable, its outcome is not: the one state in which a POST may be under way."""
+    """An intent is stored and its outcome is not. Only in this state a POST may be under way."""
     WAITING = "waiting"
-    """Proved unsent; a copy naming the round is on its way through a retry tier."""
+    """The message is proved unsent. A copy naming the round passes a retry tier."""
     ACCEPTED = "accepted"
-    """Settled: a provider took it."""
+    """Settled: a provider took the message."""
     UNKNOWN = "unknown"
-    """Settled for now: it may have left, and nothing is left to try or allowed."""
+    """Settled for now: the message may have left, and no further attempt is possible or allowed."""
     FAILED = "failed"
-    """Settled: given up after an attempt or after our own errors."""
+    """Settled: given up after an attempt or after errors in our own code."""
     REJECTED = "rejected"
     """Settled: refused by us before any intent."""
     EXPIRED = "expired"
-    """Settled: proved unsent at the end of its life."""
+    """Settled: the message was proved unsent when its life ended."""
 
 
 SETTLED = frozenset({State.ACCEPTED, State.FAILED, State.REJECTED, State.EXPIRED})
-"""States no delivered command changes any more."""
+"""States that no delivered command changes any more."""
 
 
 class Result(StrEnum):
-    """The outcome of an attempt as stored: the name of its `domain.messages.outcome` class."""
+    """The stored outcome of an attempt: the name of its class in `domain.messages.outcome`."""
 
     ACCEPTED = "accepted"
     REFUSED = "refused"
@@ -67,11 +67,11 @@ class Result(StrEnum):
 
 
 class Delivery(StrEnum):
-    """What delivery reports say of one attempt; moves forward only: `domain.messages.receipts`."""
+    """The delivery state of one attempt. It only moves forward: `domain.messages.receipts`."""
 
     NONE = "none"
     SUBMITTED = "submitted"
-    """On its way: accepted by the network, buffered, queued."""
+    """On its way: accepted by the network, buffered or queued."""
     UNDELIVERED = "undelivered"
     DELIVERED = "delivered"
 
@@ -88,14 +88,14 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What a valid `SendSms` asks for, normalised. Carries text and number: never stored whole."""
+    """A valid `SendSms`, normalised. It is never stored whole, as it has text and number."""
 
     id: str
     to: str
     """E.164."""
     text: str
     fingerprint: str
-    """Keyed hash over recipient, text and sender id: the same id with another one is a conflict."""
+    """Keyed hash over recipient, text and sender id. One id with two hashes is a conflict."""
     recipient: Recipient
     lane: Lane
     on_unknown: OnUnknown
@@ -107,9 +107,9 @@ class Message:
     correlation_id: str | None = None
     traceparent: str | None = None
     segments: int = 1
-    """Our own estimate; the provider bills by its count."""
+    """Number of segments by our estimate. The provider bills by its own count."""
     probe: Role | None = None
-    """A validation message, and whom it is to go through; frozen in the record."""
+    """Set for a probe: the provider it must go through. It never changes in the record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,33 +119,33 @@ class Attempt:
     epoch: int
     provider: str
     version: int
-    """Version of the snapshot the decision was made by."""
+    """Version of the snapshot on which the decision was made."""
     reason: str
-    """Why this provider (`domain.migration.routing`)."""
+    """Why this provider was chosen (`domain.migration.routing`)."""
     eligible: bool = False
-    """First attempt, assigned by the percentage hash: the unit of evidence."""
+    """Whether it counts as evidence: the first attempt, assigned by the percentage hash."""
     resend: bool = False
-    """After an unknown one: the message may arrive twice."""
+    """Whether it follows an unknown attempt, so that the message may arrive twice."""
     result: Result | None = None
-    """None: not known yet, or lost with the process that knew it."""
+    """None: not known yet, or lost with its process."""
     own_fault: bool = False
-    """Not sent by the fault of the message or the number, as this provider says."""
+    """Whether this provider says it was not sent because of the message or the number."""
     delivery: Delivery = Delivery.NONE
     provider_message_id: str | None = None
     at: datetime | None = None
-    """When it was decided."""
+    """When the attempt was decided."""
     sender_id: str | None = None
-    """What it goes under; None: not known to us."""
+    """The sender id it is sent under; None: not known."""
 
     @property
     def in_doubt(self) -> bool:
-        """Whether it may have left, as far as anybody knows."""
+        """Whether the message may have left, as far as we know."""
         return self.result in (None, Result.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """An event in the outbox of its record: published again byte for byte, with the same id."""
+    """An event in the outbox of its record. It is always published with the same bytes and id."""
 
     name: str
     """Routing key on `sms.events`."""
@@ -157,7 +157,7 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is stored of a message."""
+    """The stored record of a message."""
 
     id: str
     fingerprint: str
@@ -167,17 +167,17 @@ class Record:
     state: State
     expires_at: datetime
     round: int = 0
-    """Number of the retry copy that may go on; 0 is the first delivery."""
+    """Number of the round whose copy may continue; 0: the first delivery."""
     failed_rounds: int = 0
-    """Rounds that ended in proof of not sent, counted against the budget of the lane."""
+    """Number of rounds that proved it unsent. They count for the budget of the lane."""
     epoch: int = 0
-    """Number of intents so far; names the last attempt."""
+    """Number of intents so far, and so the number of the last attempt."""
     owner: str = ""
     lease_alive: bool = False
-    """Judged by the database server's clock at the moment of the read."""
+    """Whether the lease still ran at the read, by the clock of the database server."""
     resend_used: bool = False
     generation: int = 1
-    """Rises with each replay from the dead letters: ordinal of the closing events."""
+    """Rises with each replay of a dead letter; the ordinal of the closing events."""
     attempts: tuple[Attempt, ...] = ()
     events: tuple[StoredEvent, ...] = ()
     correlation_id: str | None = None
@@ -195,34 +195,34 @@ class Record:
         return frozenset(attempt.provider for attempt in self.attempts)
 
     def refused_by(self) -> set[str]:
-        """Providers that refused it by the fault of the message or its number."""
+        """Providers that refused it because of the message or its number."""
         return {attempt.provider for attempt in self.attempts if attempt.own_fault}
 
     def possibly_sent(self) -> Attempt | None:
-        """The last attempt that a provider took or may have taken; not for `submitting`."""
+        """The last attempt that a provider took or may have taken. Not for `submitting`."""
         newest_first = reversed(self.attempts)
         return next((a for a in newest_first if a.in_doubt or a.result is Result.ACCEPTED), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Our hold on a record in `submitting`.
+    """Our lease of a record in `submitting`.
 
-    `epoch` is the fencing number of the attempt: the next intent raises it, by whomever it is
-    written, and then no write of this lease matches any more.
+    `epoch` is the fencing number of the attempt. The next intent raises it, whichever worker writes
+    it, and from then on no write of this lease matches.
     """
 
     message_id: str
     owner: str
     epoch: int
     until: float
-    """Monotonic seconds, counted from before the intent was written, so it ends before the
-    server's."""
+    """End of the lease in monotonic seconds. It is counted from before the intent was written, so
+    it ends before the lease ends on the server."""
     round: int = 0
     failed_rounds: int = 0
     generation: int = 1
     resend_used: bool = False
     provider: str = ""
-    """Whom the attempt names."""
+    """The provider of the attempt."""
     tried: frozenset[str] = frozenset()
     """Providers any attempt of this message named."""

@@ -1,8 +1,8 @@
-"""What one call to a provider can mean: a closed set.
+"""The possible outcomes of one call to a provider: a closed set.
 
-Rules: exactly four outcomes; whoever calls a provider settles all four in one exhaustive match.
-`NotSent` is a proof, never a guess: what is not proved is `Unknown`. Proof is decided where the
-bytes are (`worker.providers`), from the provider's documented answers and the transport's errors.
+Rules: there are exactly four outcomes, and each caller handles all four in one exhaustive match.
+`NotSent` is a proof, never a guess; everything unproved is `Unknown`. `worker.providers` decides
+what is proved, from the provider's documented answers and the errors of the transport.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 class Blame(StrEnum):
-    """Whose fault a proved non-acceptance is. Only provider and account count as failures.
+    """Whose fault a proved "not sent" is. Only provider and account count as failures.
 
-    Recipient and message say nothing about the provider's health: another provider may well take
+    Recipient and message say nothing about the provider's health, because another provider may take
     the same message.
     """
 
@@ -26,17 +26,17 @@ class Blame(StrEnum):
     ACCOUNT = "account"
     """Ours with that provider: credentials, balance, configured sender id."""
     RECIPIENT = "recipient"
-    """The number, which this provider does not serve."""
+    """This provider does not serve the number."""
     MESSAGE = "message"
-    """What the message asks of this provider: its own sender id, a text or length."""
+    """This provider does not take the sender id, the text or the length of the message."""
 
 
 OWN_FAULTS: Final = frozenset({Blame.RECIPIENT, Blame.MESSAGE})
-"""Of the message or its number."""
+"""Faults of the message or its number."""
 
 
 NO_CURRENCY: Final = "XXX"
-"""ISO 4217's code for what is in no currency: stands for names that are none."""
+"""The ISO 4217 code for "no currency", used if the given name is no currency."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,61 +52,61 @@ class Accepted:
     """The provider took the message and will try to deliver it."""
 
     provider_message_id: str | None = None
-    """The provider's own id; None where it gives none (Kannel)."""
+    """The provider's own id; None: the provider gives none (Kannel)."""
     cost: Money | None = None
-    """What the provider says the whole message cost; None where it does not say."""
+    """The cost of the whole message, from the reply; None: not in the reply."""
     parts: int | None = None
-    """Segments by the provider's count; None where it does not say."""
+    """The provider's count of segments; None: not in the reply."""
     code: str = "accepted"
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """What no provider could do: no other one is asked."""
+    """A refusal that every provider would repeat, so no other one is called."""
 
     code: str
     reason: str
     opted_out: bool = False
-    """The recipient withdrew consent: no provider may be asked again."""
+    """The recipient opted out, so no provider may be called again."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotSent:
-    """Proof that the provider did not take it: the next candidate may."""
+    """Proof that the provider did not take the message. The next candidate may be called."""
 
     blame: Blame
     code: str
     reason: str
     slow_down_s: float | None = None
-    """The provider asked for a pause of that many seconds (HTTP 429): no breaker failure."""
+    """The provider asked for a pause of this many seconds (HTTP 429). No breaker failure."""
     account_fault: AccountFault | None = None
-    """Set when every message of ours would fare the same: the breaker opens at once."""
+    """Set if the fault affects all our messages. The breaker then opens at once."""
 
     @property
     def is_own_fault(self) -> bool:
-        """Whether the same would happen again here, and says nothing about the provider."""
+        """Whether this provider would refuse it again, for a reason that is not its own fault."""
         return self.blame in OWN_FAULTS
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """It may have left: never repeated, never re-routed, but for one transactional resend."""
+    """The message may have left. It is not sent again, except for one transactional resend."""
 
     code: str
     reason: str
     slow_down_s: float | None = None
-    """The provider asked for a pause of that many seconds (HTTP 503)."""
+    """The provider asked for a pause of this many seconds (HTTP 503)."""
 
 
 Outcome = Accepted | Refused | NotSent | Unknown
 
 
 class AccountFault(StrEnum):
-    """Faults of our own account with a provider, seen on a reply."""
+    """Faults of our account at a provider, as a reply shows them."""
 
     AUTHENTICATION = "authentication"
     BALANCE = "balance"
     SENDER = "sender"
-    """The configured sender id is refused (one given in a message is that message's trouble)."""
+    """The configured sender id is refused. A sender id in a message is the message's fault."""
     ADDRESS = "address"
-    """The configured address is not the provider's (any more)."""
+    """The configured address does not belong to the provider, or no longer does."""

@@ -1,7 +1,8 @@
-"""Numbers as they may leave the process: masked for people, keyed hashes for machines.
+"""Phone numbers as they may leave the process: masked for people, hashed for machines.
 
-Rules: a plain hash of a phone number is enumerable, so every hash is keyed (HMAC-SHA-256, RFC
-2104). The same key serves every replica and never changes: records are matched by these hashes.
+Rules: a plain hash of a phone number can be found by trying all numbers, so every hash is keyed
+(HMAC-SHA-256, RFC 2104). All replicas use the same key, and it never changes, because records are
+matched by these hashes.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _SHOWN_TAIL: Final = 3
 
 
 def mask(e164: str) -> str:
-    """`+260977123456` -> `+260******456`; short input is hidden whole."""
+    """Mask a number: `+260977123456` -> `+260******456`. A short one is hidden whole."""
     hidden = len(e164) - _SHOWN_HEAD - _SHOWN_TAIL
     if hidden < _SHOWN_TAIL:
         return "*" * len(e164)
@@ -25,12 +26,12 @@ def mask(e164: str) -> str:
 
 
 def recipient(key: bytes, e164: str) -> Recipient:
-    """Hash and mask of a number in E.164."""
+    """Return hash and mask of a number in E.164."""
     return Recipient(hash=_digest(key, "to", e164), mask=mask(e164))
 
 
 def fingerprint(key: bytes, e164: str, text: str, sender_id: str | None) -> str:
-    """What two commands with one id must share to be the same command."""
+    """A hash of the content. Two commands with one id are the same only if it is equal."""
     return _digest(key, "fingerprint", e164, sender_id or "", text)
 
 

@@ -1,7 +1,8 @@
-"""Delivery reports: what a provider says about an attempt after it took it.
+"""Delivery reports: what a provider says about a message after it took it.
 
-Rules: reports come before the response is stored, twice, out of order, or never; so a state only
-moves forward and the first final state stays. An unknown status is kept raw and moves nothing.
+Rules: a report may come before the response is stored, twice, out of order, or never. So a state
+only moves forward, and the first final state stays. An unknown status is stored as it is and
+changes no state.
 """
 
 from __future__ import annotations
@@ -22,33 +23,33 @@ RANK: Final = {
 }
 
 FINAL: Final = frozenset({Delivery.UNDELIVERED, Delivery.DELIVERED})
-"""States after which no further report changes the attempt."""
+"""Final states: no further report changes the attempt."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryReport:
-    """One delivery report, read by the adapter of the provider that sent it."""
+    """One delivery report, as the provider's adapter reads it."""
 
     provider: str
     delivery: Delivery | None
-    """None: a status nobody documented; stored, moves nothing."""
+    """None: the status is not documented. It is stored and changes nothing."""
     status: str
-    """As the provider spelled it."""
+    """The status as the provider spells it."""
     provider_message_id: str | None = None
     message_id: str | None = None
-    """Our own id, from gateways that give it back (Kannel)."""
+    """Our own id, if the gateway returns it (Kannel)."""
     epoch: int | None = None
     to: str | None = None
-    """The recipient as the provider wrote it, where the report names one."""
+    """The recipient as the provider writes it, if the report names one."""
     reason: str | None = None
     network_code: str | None = None
     opted_out: bool = False
-    """It was not delivered because the recipient wants no messages of this sender."""
+    """Whether it was not delivered because the recipient opted out of this sender."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredReport:
-    """A report as kept: with the hash of its recipient instead of the number."""
+    """A stored report, with the hash of its recipient instead of the number."""
 
     id: str
     report: DeliveryReport
@@ -58,26 +59,26 @@ class StoredReport:
 
 @dataclass(frozen=True, slots=True)
 class OptOut:
-    """A subscriber told the provider that no more messages are wanted."""
+    """A callback: a subscriber opted out at the provider."""
 
     provider: str
     to: str
-    """As the provider wrote it."""
+    """The number as the provider writes it."""
     sender_id: str | None = None
-    """Whose messages; None: everybody's."""
+    """The sender id it is about; None: every sender."""
 
 
 @dataclass(frozen=True, slots=True)
 class OptIn:
-    """A subscriber told the provider that messages are wanted again."""
+    """A callback: a subscriber opted in again at the provider."""
 
     provider: str
     to: str
-    """As the provider wrote it."""
+    """The number as the provider writes it."""
     sender_id: str | None = None
-    """Whose messages; None: everybody's."""
+    """The sender id it is about; None: every sender."""
 
 
 def moves(current: Delivery, reported: Delivery | None) -> bool:
-    """Whether a report changes the state of an attempt."""
+    """Whether a report with this state changes the state of an attempt."""
     return reported is not None and RANK[reported] > RANK[current]

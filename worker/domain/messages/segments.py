@@ -1,10 +1,12 @@
-"""How many parts a text takes on the air.
+"""Counts the segments of a text.
 
-Rules (3GPP TS 23.038 and 23.040): a text of the GSM 7-bit default alphabet and its extension table
-takes 160 septets, or 153 a part; any other takes 70 UTF-16 units, or 67 a part. A character of the
-extension table is two septets (ESC and one more), one outside the basic plane two units; neither
-pair is cut between parts. National shift tables are deliberately absent (no provider of ours
-uses them). The count is an estimate: providers bill by their own, and may append an opt-out text.
+Rules (3GPP TS 23.038 and 23.040):
+- A text of the GSM 7-bit default alphabet and its extension table has room for 160 septets in one
+  part, or 153 in each of several. Any other text has room for 70 UTF-16 units, or 67.
+- A character of the extension table is two septets (ESC and one more). A character outside the
+  basic plane is two units. Such a pair is never cut between parts.
+- National shift tables are deliberately absent, because no provider of ours uses them.
+- The count is an estimate. Providers bill by their own count and may append an opt-out text.
 """
 
 from __future__ import annotations
@@ -28,14 +30,14 @@ _BEYOND_BASIC_PLANE: Final = re.compile("[\U00010000-\U0010ffff]")
 
 
 class Encoding(StrEnum):
-    """How the text travels."""
+    """The encoding of a text on the network."""
 
     GSM7 = "gsm7"
     UCS2 = "ucs2"
 
 
 _LIMITS: Final = {Encoding.GSM7: (160, 153), Encoding.UCS2: (70, 67)}
-"""Units of a lone part, and of each part of several (six octets go to the concatenation header)."""
+"""Units of a single part, and of each of several (their header takes six octets)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class Segments:
     units: int
     """Septets (gsm7) or UTF-16 code units (ucs2)."""
     parts: int
-    """0 for the empty text."""
+    """The number of parts; 0 for the empty text."""
 
 
 def count(text: str) -> Segments:
@@ -58,7 +60,7 @@ def count(text: str) -> Segments:
 
 
 def _count(units: str, encoding: Encoding, lead: str) -> Segments:
-    """Count parts of text of which each character stands for one unit, pairs beginning `lead`."""
+    """Count the parts of a text with one character for each unit. A pair begins with `lead`."""
     alone, each = _LIMITS[encoding]
     if len(units) <= alone:
         return Segments(encoding, len(units), min(len(units), 1))
@@ -66,6 +68,6 @@ def _count(units: str, encoding: Encoding, lead: str) -> Segments:
     while start < len(units):
         start += each
         if start < len(units) and units[start - 1] == lead:
-            start -= 1  # the pair goes whole into the next part
+            start -= 1  # the whole pair moves into the next part
         parts += 1
     return Segments(encoding, len(units), parts)

@@ -1,4 +1,4 @@
-"""One SMS as it is handed to one provider."""
+"""The SMS that an adapter sends through its provider."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Sms:
-    """One SMS as handed to one provider."""
+    """One SMS for one provider."""
 
     message_id: str
     epoch: int
-    """Names the attempt; with `message_id` it is our own reference where a provider takes one."""
+    """The attempt's number. With `message_id` it is our reference, if a provider takes one."""
     to: str
-    """E.164; an adapter converts to its provider's form."""
+    """The number in E.164. The adapter converts it to its provider's form."""
     text: str
     sender_id: str | None
-    """The message's own sender id; None: the provider's configured one."""
+    """The message's own sender id; None: the configured sender id of the provider."""
     valid_for_s: float
-    """Life left at the time of the call, seconds."""
+    """The rest of the message's life at the time of the call, in seconds."""
     traceparent: str | None = None

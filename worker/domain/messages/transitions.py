@@ -1,10 +1,10 @@
-"""The transitions of a record: which state may follow which, by what write, with which event.
+"""The transitions of a record: from which state, by which write, to which state, with which event.
 
 Rules:
-- `TRANSITIONS` is the only place that says so. The stores take the filters of their compare-and-set
-  writes from it: a write changes a record that stands in a state it may start from, and no other.
-- A write that asks for a transition which is not in the table is an error in our own code. It is
-  raised before anything is written.
+- `TRANSITIONS` is the only place that defines them. The stores build the filters of their
+  compare-and-set writes from it, so a write changes only a record in a state it may start from.
+- A write that needs a transition outside the table is an error in our own code. It is raised before
+  anything is written.
 - What a delivery does with the record it finds is another table (`delivery_action`).
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Write(StrEnum):
-    """The writes that give a record its state. Each is one compare-and-set or one insert."""
+    """The writes that set a record's state. Each is one compare-and-set or one insert."""
 
     CLAIM = "claim"
     """A delivery inserts the record with its first intent."""
@@ -48,8 +48,8 @@ class Write(StrEnum):
     """A replay of a dead letter gives an ended record another life."""
 
 
-class NoSuchTransition(LookupError):  # noqa: N818 - names what is missing, as `KeyError` does
-    """The table does not have the transition that a write asks for."""
+class NoSuchTransition(LookupError):  # noqa: N818 - names the missing thing, as `KeyError` does
+    """The table does not have the transition that a write needs."""
 
     def __init__(self, write: Write, end: State, start: State | None = None) -> None:
         origin = f" from {start}" if start is not None else ""
@@ -76,14 +76,14 @@ TRANSITIONS: Final[Mapping[tuple[State | None, Write, State], str | None]] = Map
         (_S.WAITING, _W.CLOSE, _S.EXPIRED): "sms.expired",
         (_S.WAITING, _W.CLOSE, _S.UNKNOWN): "sms.unknown",
         (_S.UNKNOWN, _W.RESUME, _S.SUBMITTING): None,
-        # The holder learns the outcome after somebody else declared its lease over.
+        # The holder gets the outcome after another worker declared its lease over.
         (_S.UNKNOWN, _W.INTEND, _S.SUBMITTING): None,
         (_S.UNKNOWN, _W.SETTLE, _S.ACCEPTED): "sms.sent",
         (_S.UNKNOWN, _W.SETTLE, _S.FAILED): "sms.failed",
         (_S.UNKNOWN, _W.SETTLE, _S.UNKNOWN): "sms.unknown",
         (_S.UNKNOWN, _W.WAIT, _S.WAITING): None,
         (_S.UNKNOWN, _W.PROVE, _S.ACCEPTED): "sms.sent",
-        # What a provider has or may have is replayed only where the operator accepts a duplicate.
+        # A message a provider has or may have is replayed only if the operator accepts a duplicate.
         (_S.ACCEPTED, _W.REPLAY, _S.WAITING): None,
         (_S.UNKNOWN, _W.REPLAY, _S.WAITING): None,
         (_S.FAILED, _W.REPLAY, _S.WAITING): None,
@@ -91,8 +91,8 @@ TRANSITIONS: Final[Mapping[tuple[State | None, Write, State], str | None]] = Map
         (_S.EXPIRED, _W.REPLAY, _S.WAITING): None,
     }
 )
-"""State before, write, state after -> the event stored with it. The event is left out where the
-record has it already. None: consumers are told nothing."""
+"""State before, write, state after -> the event stored with it. The event is left out if the record
+has it already. None: no event."""
 
 
 def _starts() -> Mapping[tuple[Write, State], frozenset[State]]:
@@ -116,7 +116,7 @@ def starts(write: Write, end: State) -> frozenset[State]:
 
 
 def require(start: State | None, write: Write, end: State) -> None:
-    """Raise `NoSuchTransition` unless the table has this one."""
+    """Raise `NoSuchTransition` unless the table has this transition."""
     if (start, write, end) not in TRANSITIONS:
         raise NoSuchTransition(write, end, start)
 

@@ -1,4 +1,4 @@
-"""What is written of a message when an attempt or its life ends."""
+"""Values that are written when an attempt or a message ends."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """An attempt that came to an end, as it is written."""
+    """The end of an attempt."""
 
     outcome: Outcome
     duration_ms: float
     cost: Money | None = None
-    """From the reply, else from the tariff file."""
+    """The cost from the reply, else from the tariff file."""
 
 
 @dataclass(frozen=True, slots=True)
 class TerminalWrite:
-    """A terminal record to insert where there is none: refused or expired before any intent."""
+    """A new record in a final state: the message was refused or expired before any intent."""
 
     message_id: str
     state: State
     events: tuple[StoredEvent, ...]
     message: Message | None = None
-    """None where the command could not be understood."""
+    """None: the command could not be decoded."""

@@ -1,1 +1,1 @@
-"""How far the migration is, who decides it, and where a message goes."""
+"""The state of the migration, the changes of it, and the routing of messages."""

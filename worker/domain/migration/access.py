@@ -1,8 +1,8 @@
-"""Who may ask for which change.
+"""Which role may request which change.
 
-Rules: observers ask; operators hold, go down, acknowledge alerts, and move the percentage within
-the phase; administrators do everything. A change is judged by its effect: an operator may take
-traffic from the target by whatever command changes nothing else.
+Rules: observers only query. Operators hold, roll back, acknowledge alerts, and move the percentage
+within the phase. Administrators may do everything. The effect of a change counts: an operator may
+take traffic from the target by any command that changes nothing else.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 class AccessRole(StrEnum):
-    """What a broker user may ask for."""
+    """The rights of a broker user."""
 
     OBSERVER = "observer"
     """Queries."""
     OPERATOR = "operator"
-    """Queries; holding, going down, acknowledging, moving the percentage within the phase."""
+    """May query, hold, roll back, acknowledge, and move the percentage within the phase."""
     ADMINISTRATOR = "administrator"
     """Everything."""
 
@@ -43,11 +43,11 @@ _OPERATORS: Final = frozenset(
 )
 _WITHIN_PHASE: Final = frozenset({ChangeName.SET_PERCENTAGE, ChangeName.STEP})
 _WHOLE: Final = frozenset({ChangeName.SET_FLAGS, ChangeName.RESTORE})
-"""Changes of more than the share, whichever way the share goes."""
+"""Changes that affect more than the share, whether the share rises or falls."""
 
 
 def require_role(change: Change, state: Snapshot, wanted: Snapshot, *, upward: bool) -> None:
-    """Raise `ChangeRefused` where whoever asks may not."""
+    """Raise `ChangeRefused` if the user's role does not allow the change."""
     request = change.request
     if request.role is AccessRole.ADMINISTRATOR:
         return

@@ -1,6 +1,6 @@
-"""The names of changes: what people and automation may ask for, as commands spell it.
+"""The names of the changes that people and automation request.
 
-Rules: one name a command; stored in the control log and published as spelled here.
+Rules: each command has one name. Names are stored in the control log and published as spelled here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from worker.domain.documented import DocumentedWord, markdown_table
 
 
 class ChangeName(DocumentedWord):
-    """What a change is called."""
+    """The name of a change."""
 
     ADVANCE = "advance", "To the next phase, at its entry percentage or lower."
     STEP = "step", "To the next percentage of the phase."
@@ -49,9 +49,9 @@ class ChangeName(DocumentedWord):
 
 
 DOWNWARD: Final = frozenset({ChangeName.ROLLBACK, ChangeName.EMERGENCY_ROLLBACK, ChangeName.HOLD})
-"""Changes that wait for the store instead of being answered that it is away."""
+"""Changes that wait while the store is away; all others get an error reply."""
 RELATIVE: Final = frozenset({ChangeName.ADVANCE, ChangeName.STEP})
-"""Changes whose meaning depends on the state they were asked in."""
+"""Changes whose meaning depends on the state in which they were requested."""
 
 
 def table() -> str:

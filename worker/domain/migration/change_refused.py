@@ -1,4 +1,4 @@
-"""A change that cannot be carried out in this state."""
+"""The error for a change that cannot be carried out in this state."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class ChangeRefused(Exception):  # noqa: N818 - control flow within this package
-    """Says what was asked, what is possible and how to go on."""
+    """A change is refused; the text says what was requested, what is possible and what to do."""
 
     def __init__(self, code: ReplyCode, text: str) -> None:
         super().__init__(text)

@@ -1,9 +1,8 @@
-"""Changes, understood: one class a command, with its own fields and its effect on the state.
+"""Changes as values: one class for each command, with its fields and its effect on the state.
 
 Rules: providers are roles, documents are values, versions are states. An effect that is impossible
-in this state is `ChangeRefused`, in words that name what was asked, what is possible and how to go
-on. Nothing here judges who asks or whether the gates are open (`decide` does), nor gives the new
-state its version and times (`stamping` does).
+in this state raises `ChangeRefused`. Its text names what was requested, what is possible and what
+to do. `decide` checks rights and gates, and `stamping` sets version and times of the new state.
 """
 
 from __future__ import annotations
@@ -23,26 +22,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Who asks for a change, why, and in which way."""
+    """The user who requests a change, the reason, and the options."""
 
     by: str
-    """The user the broker vouches for."""
+    """The user, verified by the broker."""
     role: AccessRole
     reason: str
     dry_run: bool = False
     override: str | None = None
-    """Why the gates may be passed over."""
+    """The reason for overriding the gates; None: no override."""
     age: timedelta = timedelta(0)
-    """Since it was issued; a move upwards expires."""
+    """Time since it was issued. A move upwards expires."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change(ABC):
-    """What somebody asks for."""
+    """A requested change."""
 
     name: ClassVar[ChangeName]
     request: Request
 
     @abstractmethod
     def effect(self, state: Snapshot, now: datetime) -> Snapshot:
-        """What it would make of the state. Raises `ChangeRefused`."""
+        """Return the state it leads to. Raises `ChangeRefused`."""

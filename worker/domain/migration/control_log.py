@@ -1,4 +1,4 @@
-"""One entry of the control log: what was asked, decided and made of the state."""
+"""One entry of the control log: the request, the decision and the state after it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """One decision, as appended. `after` differs from `before` only where the state changed."""
+    """One decision. `after` differs from `before` only if the state changed."""
 
     number: int
-    """Its place in the log: the last one read, plus one."""
+    """Its number in the log: the last number that was read, plus one."""
     user: str
     command_id: str
     command: Mapping[str, object]
@@ -26,8 +26,8 @@ class LogEntry:
     before: Snapshot | None
     after: Snapshot
     reply: Mapping[str, object]
-    """What was answered; a redelivered command gets it again."""
+    """The reply. A redelivered command gets the same one."""
     evidence: Mapping[str, object]
-    """What the decision was made on."""
+    """The data on which the decision was made."""
     at: datetime | None = None
     """Set by the log on reading."""

@@ -1,12 +1,12 @@
-"""What a change makes of the state in force: the decision, pure.
+"""Decides on a requested change of the state in force. Pure.
 
 Rules:
-- Every change in every phase gets a decision that names what was asked, what is allowed and how to
-  go on. A refused change changes nothing.
-- Downwards is never gated, never waits, never expires. Every change that raises the target's share,
-  whatever its name, passes the gates: a change is judged by its effect.
-- No state leaves a phase without an enabled provider that has a role.
-- Only a move upwards needs measures: `consider` settles everything else without them.
+- Every change in every phase gets a decision that names what was requested, what is allowed and
+  what to do. A refused change changes nothing.
+- A move downwards has no gates, never waits and never expires. Every change that raises the
+  target's share must pass the gates, whatever its name: its effect counts.
+- Every state keeps at least one enabled provider with a role.
+- Only a move upwards needs measured figures. `consider` decides everything else without them.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ if TYPE_CHECKING:
 PROPOSAL_LIFE: Final = timedelta(hours=24)
 UPWARD_LIFE: Final = timedelta(seconds=30)
 _NOBODY: Final = Request("", AccessRole.ADMINISTRATOR, "")
-"""Asks for a move only to see where it leads."""
+"""A request for a move that is only used to see where the move leads."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What becomes of a change. `after` is None where the state stays as it is."""
+    """The decision on a change. `after` is None if the state does not change."""
 
     accepted: bool
     code: ReplyCode
@@ -52,26 +52,26 @@ class Decision:
     after: Snapshot | None = None
     gates: tuple[Gate, ...] = ()
     acknowledges: str | None = None
-    """Id of an alert that somebody takes on."""
+    """Id of the alert that is acknowledged."""
     wish: WishChange | None = None
-    """What a recipient gets, or not any more."""
+    """The opt-out or opt-in that is recorded."""
 
 
 def accepted(
     code: ReplyCode, text: str, after: Snapshot | None = None, gates: tuple[Gate, ...] = ()
 ) -> Decision:
-    """Decide to do it."""
+    """Accept a change."""
     return Decision(accepted=True, code=code, text=text, after=after, gates=gates)
 
 
 def refused(code: ReplyCode, text: str, gates: tuple[Gate, ...] = ()) -> Decision:
-    """Decide against it."""
+    """Refuse a change."""
     return Decision(accepted=False, code=code, text=text, gates=gates)
 
 
 @dataclass(frozen=True, slots=True)
 class UpwardMove:
-    """A move upwards that only its gates can stop."""
+    """A move upwards that is allowed if its gates pass."""
 
     change: Change
     state: Snapshot
@@ -79,7 +79,7 @@ class UpwardMove:
     now: datetime
 
     def decide(self, measures: Measures) -> Decision:
-        """Pass the gates, or be refused by them."""
+        """Decide by the gates."""
         gates = gates_of(self.state, self.wanted, measures, self.now)
         shut = [gate for gate in gates if not gate.open]
         change, request = self.change, self.change.request
@@ -117,13 +117,13 @@ class UpwardMove:
 
 
 def decide(change: Change, state: Snapshot, measures: Measures, now: datetime) -> Decision:
-    """Decide on a change with the measures at hand."""
+    """Decide on a change with the measured figures."""
     considered = consider(change, state, now)
     return considered.decide(measures) if isinstance(considered, UpwardMove) else considered
 
 
 def consider(change: Change, state: Snapshot, now: datetime) -> Decision | UpwardMove:
-    """Decide on a change, or say that its gates must be asked."""
+    """Decide on a change, or return the upward move whose gates must be checked."""
     try:
         wanted = change.effect(state, now)
         upward = raises(state, wanted)
@@ -155,7 +155,7 @@ def _done(change: Change, after: Snapshot, gates: tuple[Gate, ...]) -> Decision:
 
 
 def _beside_the_state(change: Change) -> Decision | None:
-    """Decide on a change of something else than the state; None: it is none."""
+    """Decide on a change of alerts or suppressions; None: it is a change of the state."""
     match change:
         case Ack():
             return _acknowledged(change)
@@ -183,7 +183,7 @@ def _wished(name: ChangeName, change: WishChange) -> Decision:
 
 
 def _wants_a_second(request: Request, state: Snapshot) -> bool:
-    """Whether the move is only proposed: a person approves what automation wants."""
+    """Whether the move only becomes a proposal, which a person must approve."""
     settings = state.flags.migration
     return settings.require_approval if request.by == AUTOMATIC else settings.four_eyes
 
@@ -229,7 +229,7 @@ def _require_fresh(change: Change) -> None:
 
 
 def _require_the_way_up(change: Change, state: Snapshot, wanted: Snapshot) -> None:
-    """An older state is no way round the first phase after a rollback."""
+    """Refuse to skip the first phase after a rollback by restoring an older state."""
     steep = state.phase is Phase.ROLLBACK and wanted.phase is not Phase.PARALLEL_SETUP
     if steep and change.request.override is None:
         raise ChangeRefused(

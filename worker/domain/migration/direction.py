@@ -1,9 +1,9 @@
-"""The share in force, and which way a change of state leads, judged by its effect.
+"""The share in force, and whether a change of state leads upwards or downwards.
 
-Rules: pure; every question is about the state before and the state after.
-- `raises`: somebody's messages may go to the target that did not before, or a later phase begins.
+Rules: pure; each function compares the state before with the state after.
+- `raises`: more messages may go to the target than before, or a later phase begins.
 - `lowers`: the target loses traffic, its role, or a phase it had reached.
-- `begins_anew`: what was counted before the change says nothing about the time after it.
+- `begins_anew`: outcomes from before the change are no evidence about the time after it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def share(state: Snapshot) -> int:
-    """The target's share of what no override names, in per cent."""
+    """The target's share of the traffic without overrides, in per cent."""
     if state.phase in LEGACY_ALONE or not state.flags.target_enabled:
         return 0
     return state.percentage if state.flags.legacy_enabled else FULL_SHARE
@@ -31,14 +31,14 @@ def last_proven(state: Snapshot) -> int | None:
 
 
 def has_role(state: Snapshot) -> bool:
-    """Whether the target may be chosen at all, be it as fallback or by an override."""
+    """Whether the target may be chosen at all, also as fallback or by an override."""
     return state.phase not in LEGACY_ALONE and state.flags.target_enabled
 
 
 def raises(before: Snapshot, after: Snapshot) -> bool:
-    """Whether anybody's messages may go to the target that did not before, or a later phase begins.
+    """Whether more messages may go to the target than before, or a later phase begins.
 
-    A later phase allows more at its next step, so it is entered by its requirements at any share.
+    A later phase allows more at its next step, so its requirements count at any share.
     """
     if not has_role(after):
         return False
@@ -72,12 +72,12 @@ def lowers(before: Snapshot, after: Snapshot) -> bool:
 
 
 def begins_anew(before: Snapshot, after: Snapshot, *, overridden: bool) -> bool:
-    """Whether evidence from before the change is none about the time after it.
+    """Whether evidence from before the change does not count after it.
 
     Args:
         before: the state that was in force.
         after: the state that follows.
-        overridden: a person passed the gates over, and so saw what stood against the move.
+        overridden: whether a person overrode the gates, and so knew the objections to the move.
     """
     begins = share(before) == 0 and share(after) > 0
     return (
@@ -97,7 +97,10 @@ def _climbs(before: Snapshot, after: Snapshot) -> bool:
 
 
 def _judged_otherwise(before: Snapshot, after: Snapshot) -> bool:
-    """Automation may go down from now on, or by another policy: not for what happened before."""
+    """Whether automation may roll back from now on, or by another policy than before.
+
+    Outcomes from before such a change must not cause a rollback.
+    """
     old, new = before.flags, after.flags
     switched_on = new.automatic_rollback and not old.automatic_rollback
     way_back = new.legacy_enabled and not old.legacy_enabled

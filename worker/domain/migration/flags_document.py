@@ -1,8 +1,8 @@
-"""The flags document (`deploy/flags.json`): read into `Flags`, and written from them.
+"""Reads the flags document (`deploy/flags.json`) into `Flags`, and writes it.
 
-Rules: reading lists every problem at once and changes nothing on any. Providers are named in any
-case and spelling ("AfricasTalking", "africas-talking", "target"). Reading is total: whatever a
-document holds, it is read or refused.
+Rules: reading lists all problems at once, and any problem refuses the whole document. Providers are
+named in any case and spelling ("AfricasTalking", "africas-talking", "target"). Every document is
+either read or refused, whatever it holds.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_PROBLEMS: Final = 100
-"""Of one document; as many as anybody reads."""
+"""The most problems that are listed for one document."""
 _FULL: Final = 100.0
 _LONGEST_PROBLEM: Final = 600
 _LONGEST_GRACE_S: Final = 3_600.0
 _POINTS: Final = (0.1, 20.0)
-"""Below that a proof takes for ever, above it says nothing."""
+"""Bounds of a margin. A smaller one needs too long for a proof, a larger one shows nothing."""
 _SAMPLES: Final = range(1, 1_000_001)
 
 
 class FlagsError(ValueError):
-    """The flags cannot be used; `problems` lists every reason, each naming its field."""
+    """The flags cannot be used. `problems` lists all reasons, each with its field."""
 
     def __init__(self, problems: tuple[str, ...]) -> None:
         shown = tuple(_printable(problem) for problem in problems[:MAX_PROBLEMS])
@@ -50,10 +50,10 @@ def parse(document: Mapping[str, Any], target_id: str, legacy_id: str) -> tuple[
     """Read a flags document.
 
     Returns:
-        The flags, and the seed percentage (used on the first start only).
+        The flags, and the initial percentage (used on the first start only).
 
     Raises:
-        FlagsError: with every problem found.
+        FlagsError: lists all problems.
     """
     reader = FlagsReader(target_id, legacy_id)
     rest = dict(document)
@@ -101,7 +101,7 @@ def _flags(
 
 
 def document(flags: Flags, percentage: int) -> dict[str, Any]:
-    """Write flags in the shape that `parse` reads."""
+    """Write flags in the form that `parse` reads."""
     bounds, migration = flags.thresholds, flags.migration
     return {
         "SmsFeatureFlags": {
@@ -144,22 +144,22 @@ def document(flags: Flags, percentage: int) -> dict[str, Any]:
 
 def _thresholds(reader: FlagsReader, features: dict[str, Any]) -> Thresholds:
     section = reader.section(features, "RollbackThresholds")
-    found = Thresholds(
+    bounds = Thresholds(
         max_error_rate=reader.number(section, "MaxErrorRate", 5.0, 0.0, _FULL),
         min_success_rate=reader.number(section, "MinSuccessRate", 90.0, 0.0, _FULL),
         max_response_ms=reader.number(section, "MaxResponseTimeMs", 5_000.0, 1.0, 600_000.0),
         window_min=reader.number(section, "WindowMinutes", 5.0, 0.5, 1_440.0),
         minimum_sample=reader.integer(section, "MinimumSample", 100, _SAMPLES),
     )
-    if found.max_error_rate > _FULL - found.min_success_rate:
+    if bounds.max_error_rate > _FULL - bounds.min_success_rate:
         reader.problems.append(
-            f"RollbackThresholds: contradictory: MaxErrorRate {found.max_error_rate} tolerates "
-            f"what MinSuccessRate {found.min_success_rate} does not"
+            f"RollbackThresholds: contradictory: MaxErrorRate {bounds.max_error_rate} tolerates "
+            f"what MinSuccessRate {bounds.min_success_rate} does not"
         )
-    least = {"MinSuccessRate": found.min_success_rate}
-    reader.problems.extend(units.fractions(found.max_error_rate, least))
-    reader.problems.extend(units.seconds("MaxResponseTimeMs", found.max_response_ms))
-    return found
+    least = {"MinSuccessRate": bounds.min_success_rate}
+    reader.problems.extend(units.fractions(bounds.max_error_rate, least))
+    reader.problems.extend(units.seconds("MaxResponseTimeMs", bounds.max_response_ms))
+    return bounds
 
 
 def _migration(reader: FlagsReader, section: dict[str, Any]) -> MigrationSettings:
@@ -191,5 +191,5 @@ def _worse_by_at_most(reader: FlagsReader, section: dict[str, Any]) -> WorseByAt
 
 
 def _printable(problem: str) -> str:
-    """Keys are anything, of any length: what cannot be printed is escaped."""
+    """Escape a key for a problem text, because keys may hold anything."""
     return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in problem[:_LONGEST_PROBLEM])

@@ -1,7 +1,7 @@
-"""Takes fields out of a flags document, collecting problems instead of raising.
+"""Takes fields out of a flags document and collects problems instead of raising.
 
-Rules: total, whatever a document holds. A problem names its field and says what was expected and
-what was there, in bounded length.
+Rules: no document can make it raise. A problem names its field, the expected value and the given
+value, in bounded length.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _EMPTY: Final[Mapping[Any, Any]] = MappingProxyType({})
 
 
 class FlagsReader:
-    """Takes fields out of sections, collecting problems instead of raising."""
+    """Takes fields out of sections and collects problems instead of raising."""
 
     def __init__(self, target_id: str, legacy_id: str) -> None:
         self.problems: list[str] = []
@@ -30,17 +30,17 @@ class FlagsReader:
         self._sections: list[tuple[str, dict[str, Any]]] = []
 
     def section(self, parent: dict[str, Any], name: str) -> dict[str, Any]:
-        """Take a section, empty where it is absent."""
-        found = parent.pop(name, {})
-        if not isinstance(found, dict):
-            self.problems.append(f"{name}: expected an object, got {_shown(found)}")
-            found = {}
-        rest = dict(found)
+        """Take a section; empty if it is absent."""
+        value = parent.pop(name, {})
+        if not isinstance(value, dict):
+            self.problems.append(f"{name}: expected an object, got {_shown(value)}")
+            value = {}
+        rest = dict(value)
         self._sections.append((name, rest))
         return rest
 
     def nothing_left(self) -> None:
-        """Report every field that nobody took."""
+        """Report every field that was not taken."""
         for section, rest in self._sections:
             self.problems.extend(f"{section}.{name}: unknown field" for name in rest)
 
@@ -93,10 +93,10 @@ class FlagsReader:
         """Take a list of providers, as roles."""
         value = section.pop(name, list(default))
         given = value if isinstance(value, list) else [None]
-        found = tuple(role for each in given if (role := role_named(each, *self._ids)))
+        roles = tuple(role for each in given if (role := role_named(each, *self._ids)))
         expected = f"a list of {' or '.join(self._ids)}"
-        self._expect(len(found) == len(given), name, expected, value, default)
-        return found
+        self._expect(len(roles) == len(given), name, expected, value, default)
+        return roles
 
     def overrides(
         self, section: dict[str, Any], name: str, key: Callable[[str], Any]
@@ -104,9 +104,9 @@ class FlagsReader:
         """Take overrides: a provider by user or branch, each key once."""
         value = section.pop(name, {})
         if not isinstance(value, dict) or len(value) > MAX_OVERRIDES:
-            self._expect(False, name, f"an object of up to {MAX_OVERRIDES} entries", "it", {})  # noqa: FBT003 - the verdict is the first thing to read
+            self._expect(False, name, f"an object of up to {MAX_OVERRIDES} entries", "it", {})  # noqa: FBT003 - the condition reads best as first argument
             return _EMPTY
-        found: dict[Any, Role] = {}
+        overrides: dict[Any, Role] = {}
         looks: dict[str, object] = {}
         for raw, provider in value.items():
             role = role_named(provider, *self._ids)
@@ -117,10 +117,10 @@ class FlagsReader:
                 self._wrong(name, raw, f"expected each once, looks like {_shown(other)}")
             else:
                 try:
-                    found[key(str(raw))] = role
+                    overrides[key(str(raw))] = role
                 except ValueError as expected:
                     self._wrong(name, raw, f"expected {expected}, got {_shown(raw)}")
-        return MappingProxyType(found)
+        return MappingProxyType(overrides)
 
     def _wrong(self, name: str, raw: object, problem: str) -> None:
         self.problems.append(f"{name}.{str(raw)[:LONGEST_USER]}: {problem}")
@@ -133,7 +133,7 @@ class FlagsReader:
 
 
 def _shown(value: object) -> str:
-    """A value as a problem repeats it: of bounded length, whatever it is."""
+    """A value as a problem shows it, in bounded length."""
     try:
         text = repr(value)
     except (ValueError, RecursionError):

@@ -1,8 +1,9 @@
-"""Gates: what an upward move has to show.
+"""Gates: the conditions of an upward move.
 
-Rules: a gate says what was required, what was measured, on which sample, and the verdict; "not
-enough data" is a verdict of its own and never a pass. Silence is neither success nor failure.
-From a share of 0 there is no evidence yet: only the lock and the account call are asked.
+Rules: a gate says what is required, what was measured, on which sample, and its verdict. "Not
+enough data" is a verdict of its own and never a pass, because silence is neither success nor
+failure. At a share of 0 there is no evidence yet, so only the lock and the account call are
+checked.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
     from worker.domain.migration.phases import Requirements
 
 MINIMUM_SAMPLE = 100
-"""Outcomes before a rate means anything."""
+"""The least outcomes for a rate."""
 
 
 class GateVerdict(StrEnum):
-    """What became of a gate."""
+    """The verdict of a gate."""
 
     PASS = "pass"  # noqa: S105 - a verdict
     FAIL = "fail"
@@ -40,42 +41,42 @@ class Gate:
     verdict: GateVerdict
     sample: int | None = None
     missing: str | None = None
-    """What is missing, and how long it takes at the measured rate."""
+    """What is missing, and how long that takes at the measured rate."""
 
     @property
     def open(self) -> bool:
-        """Whether it lets a move through."""
+        """Whether the gate allows the move."""
         return self.verdict in (GateVerdict.PASS, GateVerdict.NOT_APPLICABLE)
 
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """The target as measured since the present percentage began."""
+    """Figures of the target since the present percentage began."""
 
     accepted: int = 0
     errors: int = 0
     p95_ms: float | None = None
     delivered: int = 0
     judged: int = 0
-    """Accepted attempts judged at the delivery age."""
+    """Accepted attempts that reached the delivery age."""
     gives_reports: bool = True
     legacy_gives_reports: bool = True
-    """Without, delivery has nothing to be compared with."""
+    """Whether delivery reports can come. Without them, there is no delivery rate."""
     per_s: float = 0.0
-    """Outcomes a second of late; 0: none come."""
+    """Recent outcomes per second; 0: none come."""
     account_ok: bool = False
     account_reason: str = "not asked yet"
     evidence: Evidence | None = None
-    """What the monitor knows about this share; None: it has not looked of late."""
+    """The monitor's evidence about this share; None: it made no tick lately."""
 
     @property
     def outcomes(self) -> int:
-        """Accepted and errors: what the rates are of."""
+        """The sample of the rates: accepted and errors."""
         return self.accepted + self.errors
 
 
 def lock_gate(locked: str | None) -> Gate:
-    """No lock."""
+    """The gate for the lock: no lock is in force."""
     if locked is None:
         return Gate("lock", "none", "none", GateVerdict.PASS)
     missing = "an administrator lifts it with `unlock`"
@@ -83,13 +84,13 @@ def lock_gate(locked: str | None) -> Gate:
 
 
 def account_gate(measures: Measures) -> Gate:
-    """The target's account call succeeds."""
+    """The gate for the account: the target's account call succeeds."""
     verdict = GateVerdict.PASS if measures.account_ok else GateVerdict.FAIL
     return Gate("account", "the account call succeeds", measures.account_reason, verdict)
 
 
 def time_gate(since: datetime | None, now: datetime, minimum: timedelta) -> Gate:
-    """Minimum time at the present percentage."""
+    """The gate for the minimum time at the present percentage."""
     required = f"{minimum.total_seconds() / 60:g} min at the present percentage"
     if since is None:
         return Gate("time", required, "not known", GateVerdict.NOT_ENOUGH)
@@ -104,7 +105,7 @@ def time_gate(since: datetime | None, now: datetime, minimum: timedelta) -> Gate
 def requirement_gates(
     wanted: Requirements, measures: Measures, minimum: int = MINIMUM_SAMPLE
 ) -> tuple[Gate, ...]:
-    """Success, errors, response and delivery of the target, on a minimum of outcomes each."""
+    """The gates for success, errors, response and delivery, each with a minimum of outcomes."""
     success = _rate(measures.accepted, measures.outcomes)
     errors = _rate(measures.errors, measures.outcomes)
     return (

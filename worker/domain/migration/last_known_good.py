@@ -1,7 +1,7 @@
-"""Which version is known to be good: the last one that proved itself, and is not the present one.
+"""Finds the last known good version: the last one before the present that stood well.
 
-Rules: it was in force for `FOR_S` without an alarm. An alarm is that automation ended the version
-by going down, or that it held for a reason while the version was in force.
+Rules: such a version was in force for `FOR_S` without an alarm. An alarm is a rollback by which
+automation ended the version, or a hold of automation while the version was in force.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
 
 FOR_S: Final = 1_800.0
 LOOK_BACK: Final = 200
-"""Changes of state that are searched for one."""
+"""The number of changes of state that are searched."""
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A change of state, as far as this rule asks."""
+    """A change of state, with the fields that this rule needs."""
 
     number: int
-    """Of its entry in the log."""
+    """The number of its entry in the log."""
     at: datetime
     automatic_downs: Sequence[datetime]
 
 
 def stood_well(version: Version, following: Version, for_s: float = FOR_S) -> bool:
-    """Whether a version stood long enough, and did not end by going down.
+    """Whether a version was in force long enough and did not end by an automatic rollback.
 
-    Whether automation held meanwhile, the entries between the two say.
+    The caller checks the log entries between the two for holds of automation.
     """
     long_enough = (following.at - version.at).total_seconds() >= for_s
     return long_enough and list(version.automatic_downs) == list(following.automatic_downs)

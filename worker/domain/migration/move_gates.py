@@ -1,4 +1,4 @@
-"""Which gates a move upwards has to pass, from the state in force to the one that is wanted."""
+"""Collects the gates of a move upwards, from the state in force to the wanted one."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def gates_of(
 
 
 def in_words(gates: Iterable[Gate]) -> str:
-    """Gates for people: required, measured, missing."""
+    """The gates in words for people: required, measured, missing."""
     return ", ".join(
         f"{gate.name} ({gate.required}; measured {gate.measured}"
         + (f"; missing {gate.missing})" if gate.missing else ")")

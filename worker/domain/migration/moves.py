@@ -1,6 +1,6 @@
-"""Changes of phase and percentage, and of who decides on them.
+"""Changes of phase and percentage, and changes that approve, hold or unlock them.
 
-Rules: `MOVES` says which phase a move leads to; a missing cell is `ChangeRefused`.
+Rules: `MOVES` says which phase a move leads to. A missing cell raises `ChangeRefused`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Advance(Change):
 
     name = ChangeName.ADVANCE
     percentage: int | None = None
-    """Lower than at its entry; None: at its entry."""
+    """The percentage; None: the entry percentage of the phase."""
 
     def effect(self, state: Snapshot, now: datetime) -> Snapshot:
         """See `Change.effect`."""
@@ -104,7 +104,7 @@ class Rollback(Change):
     def effect(self, state: Snapshot, now: datetime) -> Snapshot:
         """See `Change.effect`."""
         if self.leaving is not None and self.leaving != state.phase:
-            return state  # left already: a repeated rollback does not go down twice
+            return state  # the phase is left already: a repeated rollback must not roll back twice
         phase = _phase_after(self.name, state)
         if state.legacy_retired or not state.flags.legacy_enabled:
             raise ChangeRefused(
@@ -114,7 +114,7 @@ class Rollback(Change):
             )
         rules = state.flags.phases[phase]
         last = min(state.last_percentages.get(phase, rules.entry), state.percentage, rules.high)
-        # Below the range of that phase it is 0: never above the present percentage.
+        # Below the range of that phase use 0, so that it never rises above the present percentage.
         return replace(
             state, phase=phase, percentage=last if rules.allows(last) else 0, proposal=None
         )
@@ -186,7 +186,8 @@ class Approve(Change):
 class Reject(Change):
     """Drop a proposal.
 
-    A proposal of automation holds automation too: its gates are open, so it would propose again.
+    If automation made the proposal, automation is held too. Its gates are open, so it would propose
+    the move again.
     """
 
     name = ChangeName.REJECT

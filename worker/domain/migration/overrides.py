@@ -1,7 +1,7 @@
-"""Overrides of users and branches: how they are spelled, and how many there may be.
+"""Overrides of users and branches: the spelling of keys, and the number of overrides.
 
-Rules: users and branches have one spelling: keys that look alike are a problem, never two
-overrides. Users that differ by case are two, as everywhere.
+Rules: each user or branch has one spelling. Keys that look alike are a problem and never two
+overrides. Users that differ by case are different users, as everywhere.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LONGEST_USER: Final = 128
 
 
 def branch_key(text: str) -> int:
-    """One spelling a number: what looks alike must not be two keys."""
+    """A number in its one spelling, so that numbers that look alike are not two keys."""
     if _BRANCH.fullmatch(text) and int(text) in _INT64:
         return int(text)
     digits = any(char.isdigit() for char in text)
@@ -25,12 +25,12 @@ def branch_key(text: str) -> int:
 
 
 def user_key(text: str) -> str:
-    """A user as `userId` can carry it. Raises `ValueError`, saying what was expected."""
+    """Check a user as in `userId`. Raises `ValueError` with what was expected."""
     if not 0 < len(text) <= LONGEST_USER or not text.isprintable() or text != text.strip():
         raise ValueError(f"1 to {LONGEST_USER} printable characters, no blank at the ends")
     return text
 
 
 def look(key: object) -> str:
-    """How a key looks: the same for keys that people take for one. Case tells users apart."""
+    """A form of a key that is equal for keys that look alike. Case still matters."""
     return " ".join(unicodedata.normalize("NFKC", str(key)).split())

@@ -1,7 +1,7 @@
 """The section `Phases` of the flags document: entries, ranges, steps and requirements.
 
-Rules: what is not given keeps its default (`phases.DEFAULT_RULES`); phases in which legacy is
-alone are not configurable. Problems name phase and field, and all of them are listed.
+Rules: a field that is not given keeps its default (`phases.DEFAULT_RULES`). Phases in which legacy
+is alone are not configurable. All problems are listed, each with phase and field.
 """
 
 from __future__ import annotations
@@ -27,38 +27,38 @@ _LONGEST_MS: Final = 600_000.0
 
 
 class Reader(Protocol):
-    """Takes fields out of sections, collecting problems (see `flags_reader`)."""
+    """Takes fields out of sections and collects problems (see `flags_reader`)."""
 
     problems: list[str]
 
     def section(self, parent: dict[str, Any], name: str) -> dict[str, Any]:
-        """A section, empty where it is absent."""
+        """Take a section; empty if it is absent."""
         ...
 
     def number(
         self, section: dict[str, Any], name: str, default: float, low: float, high: float
     ) -> float:
-        """A number within bounds."""
+        """Take a number within bounds."""
         ...
 
     def integer(self, section: dict[str, Any], name: str, default: int, allowed: range) -> int:
-        """A whole number within bounds."""
+        """Take a whole number within bounds."""
         ...
 
     def integers(
         self, section: dict[str, Any], name: str, default: tuple[int, ...], allowed: range
     ) -> tuple[int, ...]:
-        """Whole numbers within bounds."""
+        """Take a list of whole numbers within bounds."""
         ...
 
 
 def read(reader: Reader, section: dict[str, Any]) -> Mapping[Phase, Rules]:
-    """Rules of every phase."""
-    found = dict(DEFAULT_RULES)
+    """Read the rules of all phases."""
+    rules = dict(DEFAULT_RULES)
     for phase in Phase:
         if phase not in LEGACY_ALONE and phase in section:
-            found[phase] = _rules(reader, section, phase)
-    return MappingProxyType(found)
+            rules[phase] = _rules(reader, section, phase)
+    return MappingProxyType(rules)
 
 
 def _rules(reader: Reader, section: dict[str, Any], phase: Phase) -> Rules:

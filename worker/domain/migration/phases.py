@@ -1,8 +1,8 @@
-"""Phases of a migration, the two roles traffic is shared between, and the table of moves.
+"""Phases of a migration, the two roles that share the traffic, and the table of moves.
 
 Rules: a phase is a word with a documented meaning, stored and published as spelled here. `MOVES` is
-the state machine: phase x move -> phase; a missing cell is an error that changes nothing. Entries,
-ranges, steps and requirements are configuration (`Rules`); the table is not.
+the state machine: phase x move -> phase. A missing cell is an error that changes nothing. Entries,
+ranges, steps and requirements are configuration (`Rules`), but the table is not.
 """
 
 from __future__ import annotations
@@ -19,38 +19,38 @@ if TYPE_CHECKING:
 
 
 class Role(StrEnum):
-    """What a provider is in the migration."""
+    """The role of a provider in the migration."""
 
     TARGET = "target"
     LEGACY = "legacy"
 
     @property
     def other(self) -> Role:
-        """The role this one falls back to."""
+        """The role that is the fallback of this one."""
         return Role.LEGACY if self is Role.TARGET else Role.TARGET
 
 
 class Phase(StrEnum):
-    """Where the migration stands."""
+    """The phase of the migration."""
 
     NOT_STARTED = "NotStarted"
-    """Legacy alone; the target has no role."""
+    """Only legacy is used; the target has no role."""
     PARALLEL_SETUP = "ParallelSetup"
-    """A trickle, to see the integration work."""
+    """Very little traffic goes to the target, to see that the integration works."""
     GRADUAL_MIGRATION = "GradualMigration"
     LEGACY_DEPRECATION = "LegacyDeprecation"
     COMPLETE_MIGRATION = "CompleteMigration"
     ROLLBACK = "Rollback"
-    """Legacy alone again; from anywhere, at once."""
+    """Only legacy is used again. It is reached from any phase at once."""
 
 
 LEGACY_ALONE: Final = frozenset({Phase.NOT_STARTED, Phase.ROLLBACK})
 """Phases in which the target has no role, not even as fallback."""
 WAY_UP: Final = tuple(phase for phase in Phase if phase not in LEGACY_ALONE)
-"""The other phases, in the order in which a migration enters them."""
+"""All other phases, in the order in which a migration enters them."""
 
 FULL_SHARE: Final = 100
-"""Per cent: all traffic goes to the target."""
+"""The share in per cent at which all traffic goes to the target."""
 PERCENTAGES: Final = range(FULL_SHARE + 1)
 
 
@@ -79,7 +79,7 @@ MOVES: Final[Mapping[tuple[Phase, ChangeName], Phase]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Requirements:
-    """What the target must have shown to enter a phase. Rates in per cent."""
+    """The figures that the target needs to enter a phase. Rates in per cent."""
 
     min_success_rate: float
     max_p95_ms: float
@@ -89,16 +89,16 @@ class Requirements:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a phase allows."""
+    """The rules of a phase."""
 
     entry: int
     """Percentage on entry."""
     low: int
     high: int
-    """`low..high` is the range; 0 is allowed in every phase."""
+    """The range is `low..high`; 0 is allowed in every phase."""
     steps: tuple[int, ...]
     requirements: Requirements | None = None
-    """None: nothing is asked to enter."""
+    """None: the phase has no requirements for its entry."""
 
     def allows(self, percentage: int) -> bool:
         """Whether the percentage is within the range."""
@@ -128,12 +128,12 @@ DEFAULT_RULES: Final[Mapping[Phase, Rules]] = MappingProxyType(
 
 
 def phase_holding(rules: Mapping[Phase, Rules], percentage: int) -> Phase | None:
-    """The first phase whose range holds a percentage: at 0 nothing began. None: there is none."""
+    """The first phase whose range holds the percentage (0: `NotStarted`); None: there is none."""
     return next((phase for phase in Phase if rules[phase].allows(percentage)), None)
 
 
 def requirements_at(rules: Mapping[Phase, Rules], phase: Phase) -> Requirements | None:
-    """What a phase asked for to enter, or else the next one that asks anything."""
+    """The requirements of a phase, or else those of the next phase that has any."""
     phases = list(Phase)
     later = (rules[each].requirements for each in phases[phases.index(phase) :])
     return next((wanted for wanted in later if wanted is not None), None)

@@ -1,4 +1,4 @@
-"""How people call the two providers: by role, by id or by a common spelling, in any case."""
+"""Reads the names of the two providers: role, id or a common spelling, in any case."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from worker.domain.migration.phases import Role
 
 
 def role_named(name: object, target_id: str, legacy_id: str) -> Role | None:
-    """The role a person means by `name`; None when it is neither provider's."""
+    """The role of the provider that is called `name`; None: neither provider is."""
     if not isinstance(name, str):
         return None
     wanted = _plain(name)

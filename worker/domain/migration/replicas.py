@@ -1,4 +1,4 @@
-"""What a replica says of itself, and what the others see of it."""
+"""Heartbeats of replicas, as written and as read by the others."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """What a replica says of itself every second."""
+    """The heartbeat that a replica writes every second."""
 
     replica: str
-    """Owner UUID of the process start."""
+    """Owner UUID, new at each start of the process."""
     applied: int | None
-    """Version of its snapshot; None before the first."""
+    """The version of its snapshot; None before the first."""
     oldest_unsent: int | None
-    """Oldest version of any intent decided and not yet sent."""
+    """The oldest version of any intent that is decided and not yet sent."""
     breakers: Mapping[str, str]
     """Breaker state by provider id."""
     faults: Mapping[str, str]
-    """What a provider told of our account with it, by its id; absent: nothing is wrong."""
+    """The fault of our account as the provider reported it, by provider id; absent: no fault."""
     in_hand: int
-    """Deliveries not settled yet."""
+    """The number of deliveries not settled yet."""
     consuming: bool
 
 

@@ -1,9 +1,9 @@
-"""The codes of replies: what programs read in the answer to a command or query.
+"""The codes of replies to commands and queries, for programs.
 
-Rules: short and stable; the text beside a code is for people and may change. A program that meets
-a code it does not know goes by the verdict. Published, and stored in the control log with the
-reply; set by `decide` and by the handlers of commands and queries. The last three stand in the
-control log alone, for what automation did.
+Rules: codes are short and stable; the text beside a code is for people and may change. A program
+uses the verdict if it does not know a code. Codes are published, and stored in the control log with
+the reply. `decide` and the handlers of commands and queries set them. The last three are only in
+the control log, for actions of automation.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from worker.domain.documented import DocumentedWord, markdown_table, with_meanin
 
 
 class ReplyCode(DocumentedWord):
-    """What became of a command or query, and what to do then."""
+    """The result of a command or query, and what to do then."""
 
     remedy: str
 
@@ -110,7 +110,7 @@ ACCEPTED: Final = frozenset(
         ReplyCode.ROLLED_BACK,
     }
 )
-"""Codes of what was accepted; every other is a refusal, which changed nothing."""
+"""The codes of accepted requests. Every other code is a refusal, which changed nothing."""
 
 
 def table() -> str:

@@ -1,9 +1,9 @@
-"""Which provider a message goes to, and why.
+"""Decides to which provider a message goes, and why.
 
-Rules: pure; the same input gives the same candidates on every replica. A raise of the percentage
-never moves a number back (`bucket < percentage` is monotone). A disabled provider is never chosen.
-A probe goes to the provider it is about, or to none.
-The reason is part of the decision and travels unchanged to record, log, event and console.
+Rules: pure; the same input gives the same candidates on every replica. If the percentage rises, no
+number moves back to legacy (`bucket < percentage` is monotone). A disabled provider is never
+chosen. A probe goes only to the provider it is about. The reason is part of the decision and stays
+the same in record, log, event and console.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ _BUCKETS = 100
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Candidates in the order they are tried."""
+    """The candidates, in the order in which they are tried."""
 
     candidates: tuple[Role, ...]
     reason: str
     assigned: bool = False
-    """By the percentage hash: the only assignment that counts as evidence."""
+    """Whether the percentage hash decided. Only such an assignment counts as evidence."""
     skipped: tuple[Role, ...] = ()
-    """Passed over because their breaker is open."""
+    """Roles passed over because their breaker is open."""
     busy: tuple[Role, ...] = ()
-    """Passed over because they take no more calls now; that says nothing against them."""
+    """Roles passed over because they take no more calls now, which is no failure."""
     preferred: Role | None = None
-    """Whom the rules name first, breakers and waiting apart; any other is a fallback."""
+    """The first role by the rules alone, without breakers and queues. Any other is a fallback."""
 
 
 def bucket(e164: str) -> int:
@@ -42,10 +42,10 @@ def bucket(e164: str) -> int:
 
 
 def bucket_of_digest(digest: bytes) -> int:
-    """First four bytes as a little-endian signed 32-bit integer, absolute value, modulo 100.
+    """Read four bytes as a little-endian signed 32-bit integer; its absolute value modulo 100.
 
-    Python's integers do not overflow, so -2**31 has an absolute value here (bucket 48), where the
-    replaced system threw.
+    Python's integers do not overflow, so -2**31 has an absolute value here (bucket 48). The
+    replaced system raised an error for it.
     """
     return abs(int.from_bytes(digest[:4], "little", signed=True)) % _BUCKETS
 
@@ -63,13 +63,13 @@ def decide(
     """Order the candidates for one message.
 
     Args:
-        to: recipient, E.164.
+        to: the recipient in E.164.
         user_id: the message's user, for overrides.
         branch_id: the message's branch, for overrides.
         snapshot: flags and state in force.
-        blocked: roles whose breaker lets nothing through now.
-        busy: roles whose provider takes no more calls now, though its breaker would let them.
-        probe: whom it is to validate; None: no validation message.
+        blocked: roles whose breaker is open now.
+        busy: roles whose breaker allows calls, but whose provider takes no more calls now.
+        probe: the role that a probe validates; None: no probe.
     """
     if probe is not None:
         return _probe(probe, snapshot, blocked, busy)
@@ -93,7 +93,7 @@ def decide(
 
 
 def in_service(role: Role, snapshot: Snapshot) -> bool:
-    """Whether anything may be sent through it: it has a role in the phase, and is enabled."""
+    """Whether messages may go through it: it has a role in the phase and is enabled."""
     with_role = role is Role.LEGACY or snapshot.phase not in LEGACY_ALONE
     return with_role and snapshot.flags.enabled(role)
 

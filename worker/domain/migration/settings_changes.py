@@ -126,7 +126,7 @@ def _overridden(
 
 
 def _require_one_spelling(name: ChangeName, given: str, users: Mapping[str, Role]) -> None:
-    """Take a user as a flags document may name it; one who stands there may be cleared as is."""
+    """Check the user of an override. A user in the flags may be cleared as it is spelled there."""
     try:
         user = user_key(given)
     except ValueError as expected:
@@ -219,9 +219,9 @@ class Restore(Change):
 
     name = ChangeName.RESTORE
     label: str
-    """As it was asked for: a backup's name, a version number, or `KNOWN_GOOD`."""
+    """The requested version: a backup's name, a version number, or `KNOWN_GOOD`."""
     older: Snapshot | None
-    """What that means; None: there is no such version."""
+    """The state of that version; None: there is no such version."""
 
     def effect(self, state: Snapshot, now: datetime) -> Snapshot:
         """See `Change.effect`."""

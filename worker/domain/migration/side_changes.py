@@ -1,4 +1,4 @@
-"""Changes beside the state: alerts taken on, and who wants no messages."""
+"""Changes that do not touch the state: acknowledged alerts and suppressions."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Ack(Change):
-    """Take on an alert."""
+    """Acknowledge an alert."""
 
     name = ChangeName.ACK
     label: str
-    """As it was named."""
+    """The code or id that the command names."""
     meant: tuple[Alert, ...]
-    """What that may mean, of what is open."""
+    """The open alerts that match it."""
 
     def effect(self, state: Snapshot, now: datetime) -> Snapshot:
-        """Nothing, for an alert is no state. Refused where it is not clear which is meant."""
+        """Leave the state as it is. Raises `ChangeRefused` unless exactly one alert matches."""
         if not self.meant:
             raise ChangeRefused(
                 ReplyCode.NOT_OPEN,
@@ -46,12 +46,12 @@ class Ack(Change):
 
 @dataclass(frozen=True, slots=True)
 class ConsentChange(Change):
-    """Change what a recipient gets."""
+    """Change the suppression of a recipient."""
 
     wish: WishChange
 
     def effect(self, state: Snapshot, now: datetime) -> Snapshot:
-        """Nothing, for who wants no messages is no state of the migration."""
+        """Leave the state as it is, because suppressions are no part of it."""
         return state
 
 

@@ -1,6 +1,6 @@
 """The snapshot in force: flags and state, at one version.
 
-Rules: a snapshot is immutable and whole; replicas swap it, never edit it.
+Rules: a snapshot is immutable and complete. Replicas replace it as a whole and never edit it.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from worker.domain.migration.flags import Flags
 
 AUTOMATIC: Final = "(monitor)"
-"""Who decided, in the log, where nobody did. No broker user can be called that."""
+"""The name in the log for decisions of automation. No broker user can have it."""
 _EMPTY: Final[Mapping[Any, Any]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """Set by automatic rollbacks and step-backs only; forbids upward moves."""
+    """Forbids upward moves. Only automatic rollbacks and step-backs set it."""
 
     until: datetime | None
-    """None: until a person lifts it."""
+    """The end of the lock; None: a person must lift it."""
     reason: str
 
     def holds(self, now: datetime) -> bool:
-        """Whether it still forbids."""
+        """Whether the lock is still in force."""
         return self.until is None or now < self.until
 
 
@@ -40,7 +40,7 @@ class Proposal:
     """An upward move that waits for a second person."""
 
     number: int
-    """Version it was made at: names it."""
+    """The version at which it was made, and its name."""
     by: str
     phase: Phase
     percentage: int
@@ -49,29 +49,29 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything routing reads, at one version."""
+    """Flags and state at one version."""
 
     version: int
-    """Rises with every change of state; intents carry it."""
+    """Rises with every change of state. Each intent stores it."""
     lineage: str
-    """UUID of the control log's first entry: versions of different lineages do not compare."""
+    """UUID of the control log's first entry. Versions of two lineages cannot be compared."""
     phase: Phase
     percentage: int
     flags: Flags
     legacy_retired: bool = False
-    """The fallback has ended; rollback is unavailable until legacy is enabled again."""
+    """Whether the fallback has ended. A rollback then needs legacy to be enabled again."""
     held: bool = False
-    """Automation does not move up, until a person says `resume`."""
+    """Whether automation makes no upward moves until a person gives the command `resume`."""
     held_reason: str = ""
-    """Who held it, by which command, and why."""
+    """Who held automation, by which command, and why."""
     lock: Lock | None = None
     proposal: Proposal | None = None
     breaker_resets: Mapping[Role, int] = field(default_factory=lambda: _EMPTY)
-    """Counts resets asked for; a replica that sees one more resets its breaker."""
+    """Number of requested resets, by provider. A replica resets its breaker when it rises."""
     last_percentages: Mapping[Phase, int] = field(default_factory=lambda: _EMPTY)
-    """Percentage at which each phase was left last."""
+    """The percentage at which each phase was last left."""
     backups: Mapping[str, int] = field(default_factory=lambda: _EMPTY)
-    """Version by name."""
+    """Versions by backup name."""
     started_at: datetime | None = None
     """When the phase began."""
     since: datetime | None = None
@@ -79,21 +79,21 @@ class Snapshot:
     initiated_by: str = ""
     previous_phase: Phase | None = None
     notes: str = ""
-    """Reason of the last change."""
+    """The reason of the last change."""
     proven: tuple[int, ...] = ()
-    """Shares whose gates passed in this migration, rising: where a step back may go."""
+    """Shares whose gates passed in this migration, rising. A step back goes to one of them."""
     automatic_downs: tuple[datetime, ...] = ()
-    """When automation went down of late: each lock is longer than the one before."""
+    """Times of recent automatic rollbacks. After each, the lock is longer."""
     anew: int = 0
     """How often the evidence of the target began anew (`direction.begins_anew`)."""
 
     @property
     def rollback_available(self) -> bool:
-        """Whether there is anything to go back to."""
+        """Whether there is a provider to roll back to."""
         back = self.flags.legacy_enabled and not self.legacy_retired
         return back and self.phase is not Phase.NOT_STARTED
 
 
 def describe(state: Snapshot) -> str:
-    """Phase and percentage, for people."""
+    """Phase and percentage, in words for people."""
     return f"{state.phase} at {state.percentage} %"

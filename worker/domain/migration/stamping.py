@@ -1,10 +1,10 @@
-"""What a new state says of its own making: version, who, why, since when, what is still proved.
+"""Completes a new state: version, user, reason, times, and the shares that stay proven.
 
 Rules:
-- Automation never undoes a person: whatever a person takes back from the target, by whatever
-  change, holds automation until somebody says `resume`. A person's own way up again does not
-  release it.
-- Evidence is about one state: the change itself says where it begins anew (`Snapshot.anew`).
+- Automation never undoes a person's decision. If a person takes traffic or a phase from the target,
+  by any change, automation is held until the command `resume`. A later upward move of a person does
+  not release it.
+- Evidence is about one state. The change itself decides whether it starts again (`Snapshot.anew`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def stamped(change: Change, state: Snapshot, wanted: Snapshot, now: datetime) -> Snapshot:
-    """The state after a change, complete."""
+    """Return the complete state after a change."""
     request = change.request
     shifted = share(wanted) != share(state) or wanted.percentage != state.percentage
     anew = begins_anew(state, wanted, overridden=request.override is not None)
@@ -45,13 +45,13 @@ def stamped(change: Change, state: Snapshot, wanted: Snapshot, now: datetime) ->
 
 
 def moved(state: Snapshot, wanted: Snapshot, now: datetime, *, shifted: bool) -> Snapshot:
-    """Give a state its version, and the times and the place it came from.
+    """Give a new state its version, its times and its previous phase.
 
     Args:
-        state: in force until now.
-        wanted: what follows, but for that.
-        now: the moment of the change.
-        shifted: whether the share is another, so that its time begins now.
+        state: the state in force until now.
+        wanted: the new state without these fields.
+        now: the time of the change.
+        shifted: whether the share changes, so that its time begins now.
     """
     other_phase = wanted.phase is not state.phase
     last = {**state.last_percentages, state.phase: state.percentage}
@@ -66,15 +66,15 @@ def moved(state: Snapshot, wanted: Snapshot, now: datetime, *, shifted: bool) ->
 
 
 def _still_proven(state: Snapshot, wanted: Snapshot) -> tuple[int, ...]:
-    """After a fall, only shares below the one that was left."""
+    """The shares that stay proven. After a fall, only those below the previous share."""
     if wanted.phase in LEGACY_ALONE:
         return ()
     left = share(state) if share(wanted) < share(state) else None
-    return tuple(at for at in state.proven if left is None or at < left)
+    return tuple(proven for proven in state.proven if left is None or proven < left)
 
 
 def _held(change: Change, state: Snapshot, after: Snapshot) -> Snapshot:
-    """Hold automation where a person takes something back, and say on record who did and why."""
+    """Hold automation if a person takes something from the target, and record who and why."""
     request = change.request
     taken = request.by != AUTOMATIC and lowers(state, after)
     if not taken and after.held == state.held:

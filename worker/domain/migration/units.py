@@ -1,8 +1,8 @@
-"""Numbers of the flags whose unit is easily mistaken: per cent, and milliseconds.
+"""Finds numbers in the flags that are probably in the wrong unit: per cent and milliseconds.
 
-Rules: pure. What makes sense in another unit and hardly any in the right one is told, before it is
-in force: an error rate of 0.05 means one failure in 2,000, and a target held against it goes down
-for nothing.
+Rules: pure. A number that makes sense in another unit and hardly any in the right one is a problem,
+before it is in force. For example, an error rate of 0.05 % means one failure in 2,000, and such a
+bound would cause a rollback for nothing.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 _FULL: Final = 100.0
 _TINY: Final = 0.1
-"""Per cent of errors that hardly anybody means, unless the success rate beside it says so."""
+"""An error rate below this per cent is suspect, unless the given success rate fits it."""
 _STRICT: Final = 99.0
 _SECONDS: Final = 60.0
-"""So few milliseconds are no answer time of a provider over a network; as seconds they are."""
+"""Fewer milliseconds are too short for a provider's answer, but make sense as seconds."""
 
 
 def fractions(max_error_rate: float, least: Mapping[str, float]) -> Iterator[str]:
-    """Problems of rates that read as fractions, by field.
+    """Find rates that read as fractions, by field.
 
     Args:
         max_error_rate: `MaxErrorRate`, as given.
-        least: by name, rates of which at least that much is wanted; with `MinSuccessRate`.
+        least: lower bounds of rates by name, `MinSuccessRate` among them.
     """
     for name, rate in least.items():
         if 0 < rate <= 1:
@@ -39,7 +39,7 @@ def fractions(max_error_rate: float, least: Mapping[str, float]) -> Iterator[str
 
 
 def _is_fraction(max_error_rate: float, min_success_rate: float) -> bool:
-    """Whether it fits the success rate beside it better as a fraction than as per cent."""
+    """Whether it fits the given success rate better as a fraction than as per cent."""
     if not 0 < max_error_rate < 1:
         return False
     if min_success_rate <= 1:
@@ -53,7 +53,7 @@ def _expected(example: int) -> str:
 
 
 def seconds(name: str, milliseconds: float) -> Iterator[str]:
-    """The problem of a time that reads as seconds."""
+    """Find a time that reads as seconds."""
     if milliseconds <= _SECONDS:
         yield (
             f"{name}: expected milliseconds, got {milliseconds:g}, which reads as seconds: "

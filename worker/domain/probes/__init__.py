@@ -1,1 +1,1 @@
-"""Validation traffic: whom to probe, when, and what it shows."""
+"""Validation traffic: which provider to probe, when, and what the probes show."""

@@ -1,7 +1,7 @@
-"""The section `ValidationTraffic` of the flags document: whom to probe, where, how often.
+"""The section `ValidationTraffic` of the flags document: providers, phones and interval of probes.
 
-Rules: off unless it is switched on. The numbers are phones of our own; they stay known as such
-while it is off, so that probes under way end as probes.
+Rules: probes are off unless they are switched on. The numbers are phones of our own. They stay
+known while probes are off, so that probes under way end as probes.
 """
 
 from __future__ import annotations
@@ -22,58 +22,58 @@ _SECTION: Final = "ValidationTraffic"
 
 @dataclass(frozen=True, slots=True)
 class ValidationTraffic:
-    """Probes to phones of our own."""
+    """Settings of the probes to phones of our own."""
 
     enabled: bool = False
     numbers: tuple[str, ...] = ()
-    """E.164, taken in turn."""
+    """Phone numbers in E.164, used in turn."""
     interval_s: float = 60.0
-    """Between two probes of one provider."""
+    """Seconds between two probes of one provider."""
     providers: tuple[Role, ...] = (Role.TARGET, Role.LEGACY)
 
 
 class Reader(Protocol):
-    """Takes fields out of sections, collecting problems (see `flags_reader`)."""
+    """Takes fields out of sections and collects problems (see `flags_reader`)."""
 
     problems: list[str]
 
     def section(self, parent: dict[str, Any], name: str) -> dict[str, Any]:
-        """A section, empty where it is absent."""
+        """Take a section; empty if it is absent."""
         ...
 
     def boolean(self, section: dict[str, Any], name: str, *, default: bool) -> bool:
-        """True or false."""
+        """Take a true or false."""
         ...
 
     def number(
         self, section: dict[str, Any], name: str, default: float, low: float, high: float
     ) -> float:
-        """A number within bounds."""
+        """Take a number within bounds."""
         ...
 
     def strings(self, section: dict[str, Any], name: str) -> tuple[str, ...]:
-        """A list of strings."""
+        """Take a list of strings."""
         ...
 
     def roles(
         self, section: dict[str, Any], name: str, default: tuple[Role, ...]
     ) -> tuple[Role, ...]:
-        """A list of providers, named in any spelling."""
+        """Take a list of providers, named in any spelling."""
         ...
 
 
 def read(reader: Reader, migration: dict[str, Any]) -> ValidationTraffic:
-    """Read the section out of `MigrationSettings`."""
+    """Read the section from `MigrationSettings`."""
     before, given, default = len(reader.problems), reader.section(migration, _SECTION), _DEFAULT
-    found = ValidationTraffic(
+    traffic = ValidationTraffic(
         enabled=reader.boolean(given, "Enabled", default=default.enabled),
         numbers=reader.strings(given, "Numbers"),
         interval_s=reader.number(given, "IntervalSeconds", default.interval_s, 10.0, 3_600.0),
         providers=reader.roles(given, "Providers", default.providers),
     )
-    reader.problems.extend(_wrong(found))
+    reader.problems.extend(_wrong(traffic))
     reader.problems[before:] = [f"{_SECTION}.{problem}" for problem in reader.problems[before:]]
-    return found
+    return traffic
 
 
 _DEFAULT: Final = ValidationTraffic()

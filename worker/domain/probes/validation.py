@@ -1,9 +1,9 @@
-"""Validation traffic: which probe is due, and what the last ones say of a provider.
+"""Validation traffic: which probe is due, and what the last probes show about a provider.
 
-Rules: pure. A probe is named by what it is (lineage, provider, start of its slot of time, number)
-and so is its text: the copies that several replicas publish are one message. A provider
-that is not in service is not probed. A probe is one question with one answer: it is tried once, at
-its own provider. What has no answer yet, or was never sent, says nothing.
+Rules: pure. Id and text of a probe follow from lineage, provider, due time and number, so copies
+that several replicas publish are one message. A provider that is not in service is not probed. A
+probe is tried once, at its own provider only. A probe without an answer, or one that was never
+sent, shows nothing.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from worker.domain.probes.settings import ValidationTraffic
 
 IN_A_ROW: Final = 3
-"""Probes that must fail before anybody is told."""
+"""Number of probes in a row that must fail before an alert."""
 URGENT_S: Final = 5.0
-"""Between two probes of legacy while only they can say whether there is a way back."""
+"""Seconds between two probes of legacy while only they can show whether legacy works."""
 _LEAST_LIFE: Final = timedelta(seconds=60)
 _NAMESPACE: Final = uuid.UUID("5b0f1c3e-6c0a-5f6b-9a53-2f6b9d7c4e10")
 _ANSWERED: Final = {
@@ -49,36 +49,36 @@ class Probe:
     role: Role
     to: str
     at: datetime
-    """Start of its slot."""
+    """Its due time."""
     expires_at: datetime
 
     @property
     def text(self) -> str:
-        """What our own phone shows; GSM-7, one part."""
+        """The text that our phone shows; one part in GSM-7."""
         return f"SMS validation of {self.role}, {self.at:%Y-%m-%d %H:%M:%S} UTC. No action needed."
 
 
 def probed(snapshot: Snapshot) -> frozenset[Role]:
-    """Whom to probe under this state."""
+    """The providers to probe under this state."""
     asked = snapshot.flags.migration.validation
     wanted = asked.providers if asked.enabled else ()
     return frozenset(role for role in wanted if in_service(role, snapshot))
 
 
 def interval_s(role: Role, asked: ValidationTraffic, known: Evidence | None) -> float:
-    """Seconds between two probes: short for legacy where they decide whether to roll back."""
+    """Seconds between two probes. Legacy is probed often if that decides about a rollback."""
     urgent = role is Role.LEGACY and known is not None and _undecided(known)
     return URGENT_S if urgent else asked.interval_s
 
 
 def _undecided(known: Evidence) -> bool:
-    """The target is bad in itself, and it is open whether legacy is any better."""
+    """Whether the target is bad by itself while it is not known whether legacy is better."""
     legacy_known = readings.legacy_is_good(known) or readings.legacy_is_bad(known)
     return readings.absolute_alarm(known, Signal.FAILED) and not legacy_known
 
 
 def due(role: Role, snapshot: Snapshot, at: datetime, every_s: float) -> Probe:
-    """The probe of the slot that `at` is in."""
+    """The probe with the last due time before `at`."""
     numbers = snapshot.flags.migration.validation.numbers
     slot = int(at.timestamp() // every_s)
     begins = datetime.fromtimestamp(slot * every_s, UTC)
@@ -89,7 +89,7 @@ def due(role: Role, snapshot: Snapshot, at: datetime, every_s: float) -> Probe:
 
 
 def before(role: Role, snapshot: Snapshot, at: datetime, every_s: float) -> tuple[Probe, ...]:
-    """The probes of the last slots before the one that `at` is in, newest first."""
+    """The last probes before the one that `due` returns, newest first."""
     return tuple(
         due(role, snapshot, at - timedelta(seconds=every_s * back), every_s)
         for back in range(1, IN_A_ROW + 1)
@@ -97,19 +97,19 @@ def before(role: Role, snapshot: Snapshot, at: datetime, every_s: float) -> tupl
 
 
 def accepted(record: Record | None) -> bool | None:
-    """Whether a provider took the probe; None: it says nothing."""
+    """Whether a provider took the probe; None: not known."""
     return _ANSWERED.get(record.state) if record is not None else None
 
 
 def delivered(record: Record | None) -> bool | None:
-    """Whether a probe that was taken has arrived; None: it was not taken, so that says nothing."""
+    """Whether the probe arrived; None: no provider took it, so this shows nothing."""
     if record is None or not accepted(record):
         return None
     return any(attempt.delivery is Delivery.DELIVERED for attempt in record.attempts)
 
 
 def works(answers: Sequence[bool | None]) -> bool | None:
-    """Yes by any of the last answers, no by `IN_A_ROW` of them; None: nobody can say."""
+    """True if any of the last probes worked, False if `IN_A_ROW` failed; None: not known."""
     if any(answers):
         return True
     return False if answers.count(False) >= IN_A_ROW else None

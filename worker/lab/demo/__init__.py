@@ -1,1 +1,1 @@
-"""The migration from beginning to end on one machine, with a verdict from the journals."""
+"""The demo: a whole migration on one machine, with a verdict from the journals."""

@@ -1,7 +1,7 @@
-"""The outside world on the broker: a publishing service, a dashboard, an administrator.
+"""The outside clients of the broker: a publishing service, a dashboard, an administrator.
 
-Rules: written against the documented contract alone; names are spelled out, nothing of the worker
-or of `contracts` is imported, each has its own login and its own queue.
+Rules: they only use the documented contract. Names are spelled out, nothing of the worker or of
+`contracts` is imported, and each client has its own login and its own queue.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _RESEND_AFTER_S: Final = 2.0
 
 
 class _Login(ABC):
-    """A connection with a queue of its own, bound to one exchange."""
+    """A connection with its own queue, bound to one exchange."""
 
     def __init__(
         self, url: str, user: str, exchange: str, key: str = "#", kind: str = "own"
@@ -78,8 +78,8 @@ class Upstream(_Login):
     """A service that publishes `SendSms` and follows its messages.
 
     Args:
-        url: its login.
-        prefix: of its message ids; other services' events are not noted.
+        url: address with its login.
+        prefix: prefix of its message ids. Events of other services are ignored.
     """
 
     def __init__(self, url: str, prefix: str) -> None:
@@ -88,12 +88,12 @@ class Upstream(_Login):
         self.published: dict[str, Published] = {}
         self.told: list[Told] = []
         self.unsettled: set[str] = set()
-        """Published, and no event yet that settles it."""
+        """Ids of published messages without an event that settles them."""
         self.sent_by: dict[str, int] = {}
-        """Messages sent, by provider."""
+        """Number of sent messages, by provider."""
         self.resent = 0
         self.held: set[str] = set()
-        """Announced as unknown."""
+        """Ids of messages announced as unknown."""
 
     async def publish(self, planned: Planned, *, broken: bool = False) -> None:
         """Publish a command and wait for the broker's confirm."""
@@ -107,8 +107,8 @@ class Upstream(_Login):
             content_type="application/json",
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
         )
-        at = time.monotonic()
-        self.published[planned.id] = Published(planned.id, planned.lane, planned.to, at)
+        now = time.monotonic()
+        self.published[planned.id] = Published(planned.id, planned.lane, planned.to, now)
         self.unsettled.add(planned.id)
         await exchange.publish(message, planned.key, mandatory=True, timeout=_CONFIRM_WITHIN_S)
 
@@ -139,7 +139,7 @@ class Dashboard(_Login):
     """Follows metric events.
 
     Args:
-        url: its login.
+        url: address with its login.
         told: called with each change of a breaker.
     """
 
@@ -158,10 +158,10 @@ class Dashboard(_Login):
 
 
 class Administrator(_Login):
-    """Steers by commands, and asks.
+    """Sends control commands and queries.
 
     Args:
-        url: its login.
+        url: address with its login.
     """
 
     def __init__(self, url: str) -> None:
@@ -171,17 +171,17 @@ class Administrator(_Login):
         self._replies: dict[str, asyncio.Future[dict[str, Any]]] = {}
 
     async def command(self, name: str, reason: str, **fields: Any) -> dict[str, Any]:
-        """Have it carried out; returns the reply, accepted or not. Raises `FactMissing`."""
+        """Send a command; returns the reply, accepted or refused. Raises `FactMissing`."""
         issued = datetime.now(UTC).isoformat()
         body = {"name": name, "issuedAt": issued, "reason": reason, **fields}
         return await self._ask(f"control.command.{name}", body)
 
     async def query(self, name: str) -> dict[str, Any]:
-        """Ask; returns the reply. Raises `FactMissing`."""
+        """Send a query; returns the reply. Raises `FactMissing`."""
         return await self._ask(f"control.query.{name}", {"name": name})
 
     async def _ask(self, key: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Publish, and the same again where nobody answers in time: the id makes it once only."""
+        """Publish, and repeat without an answer in time. The id lets it act only once."""
         ident = str(uuid4())
         reply: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._replies[ident] = reply
@@ -207,25 +207,25 @@ class Administrator(_Login):
         await exchange.publish(message, key, mandatory=True, timeout=_CONFIRM_WITHIN_S)
 
     def took(self, event: dict[str, Any], at: float) -> None:  # noqa: ARG002 - of the base
-        """Hand a reply to whoever waits for it."""
+        """Pass a reply to the caller that waits for it."""
         waiting = self._replies.pop(event["commandId"], None)
         if waiting is not None and not waiting.done():
             waiting.set_result(event)
 
 
 async def dead_letters(url: str, prefix: str) -> dict[str, str]:
-    """Reason by message id of what lies in `sms.dead`; everything stays there.
+    """Read the dead letters in `sms.dead`: reason by message id. All of them stay there.
 
     Args:
-        url: a login that may read the queue: the worker's.
-        prefix: of the message ids wanted.
+        url: address with a login that may read the queue: the worker's.
+        prefix: prefix of the wanted message ids.
     """
-    found: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     async with await connect(url) as connection:
         channel = await connection.channel()
         queue = await channel.get_queue("sms.dead", ensure=False)
-        # Nothing is acknowledged: the broker puts all of it back when the connection closes.
+        # Nothing is acknowledged, so the broker puts all letters back when the connection closes.
         while (letter := await queue.get(fail=False)) is not None:
             if (letter.message_id or "").startswith(prefix):
-                found[letter.message_id or ""] = str(letter.headers.get("sms-reason", ""))
-    return found
+                reasons[letter.message_id or ""] = str(letter.headers.get("sms-reason", ""))
+    return reasons

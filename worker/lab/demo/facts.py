@@ -1,7 +1,8 @@
-"""What a run of the demo saw, as values.
+"""The facts that a run of the demo saw, as values.
 
-Rules: the providers' journals are the ground truth of what was taken, the events of what was
-announced. All times are seconds of the machine's monotonic clock, which journals and demo share.
+Rules: the providers' journals are the truth about which messages were taken, the events about what
+was announced. All times are seconds of the machine's monotonic clock, which journals and demo
+share.
 """
 
 from __future__ import annotations
@@ -22,18 +23,18 @@ UNKNOWN: Final = "sms.unknown"
 ENDS_UNSENT: Final = frozenset({"sms.failed", "sms.expired", "sms.rejected"})
 """Events that promise that no provider took the message."""
 SETTLES: Final = ENDS_UNSENT | {SENT, UNKNOWN}
-"""Events after which the publisher knows where it stands."""
+"""Events after which the publisher knows the result of a message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """One command as it went to the broker."""
+    """One published command."""
 
     id: str
     lane: str
     to: str
     at: float
-    """Before it was handed to the broker."""
+    """The time before it was published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +57,12 @@ class Told:
     possible_duplicate: bool = False
     reason: str = ""
     event_id: str = ""
-    """The same fact published twice has the same."""
+    """The event id, which is the same if a fact is published twice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A breaker's change of state, as a dashboard got it."""
+    """A change of a breaker's state, as the dashboard got it."""
 
     provider: str
     replica: str
@@ -72,17 +73,17 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A part of the story."""
+    """A scene of the demo."""
 
     name: str
     label: str
     """Up to four letters, for the timeline."""
     began: float
-    """When every worker had applied what it shows."""
+    """The time when every worker had applied the state of the scene."""
     ended: float
-    """Before anything was changed again."""
+    """The time before the next change."""
     percentage: int | None = None
-    """The share that is judged; None: a fault, nothing to judge a share by."""
+    """The share that is checked; None: the scene is a fault and has no share to check."""
     opens_breaker: bool = False
 
 
@@ -92,43 +93,43 @@ class Kill:
 
     at: float
     in_flight: frozenset[str]
-    """Messages published and not settled then, over all workers."""
+    """Number of published and unsettled messages at that time, over all workers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What is in force, and what the monitor wrote into the control log since the last command."""
+    """The state in force, and the monitor's log entries since the last command."""
 
     phase: str
     percentage: int
     automatic: tuple[str, ...] = ()
-    """Names of its entries, oldest first."""
+    """Names of the monitor's entries, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Automatic:
-    """The automatic rollback: what stood before its fault, and when it came."""
+    """The automatic rollback: the state before its fault, and when it came."""
 
     before: Standing
-    """Just before the fault."""
+    """The state just before the fault."""
     fault_at: float
-    """When the fault was put in force."""
+    """The time when the fault began."""
     entry_after_s: float
-    """From the fault to the rollback's entry in the control log; below 0: the entry came first."""
+    """Seconds from the fault to the rollback's log entry; below 0: the entry came first."""
     zero_at: float
-    """When every worker was at 0 %."""
+    """The time when every worker was at 0 %."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything the verdict is made of."""
+    """All facts for the verdict."""
 
     published: tuple[Published, ...] = ()
     taken: tuple[Taken, ...] = ()
     told: tuple[Told, ...] = ()
     changes: tuple[Change, ...] = ()
     dead: Mapping[str, str] = field(default_factory=dict)
-    """Reason by message id, from `sms.dead`."""
+    """Dead letters in `sms.dead`: reason by message id."""
     broken: frozenset[str] = frozenset()
     """Ids of commands that were published broken on purpose."""
     scenes: tuple[Scene, ...] = ()
@@ -136,6 +137,6 @@ class Facts:
     automatic: Automatic | None = None
     """None: it did not come."""
     rollback_s: float | None = None
-    """From the emergency rollback until every worker went by it, as their heartbeats told."""
+    """Seconds from the emergency rollback until every worker used it, by their heartbeats."""
     broke_off: str | None = None
-    """Why the story did not reach its end."""
+    """Why the demo did not reach its end; empty: it did."""

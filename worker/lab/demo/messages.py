@@ -1,8 +1,8 @@
-"""The messages of the demo and the side each belongs to, written down independently of the worker.
+"""The messages of the demo and the bucket of each, written independently of the worker.
 
-Rules: nothing of the worker or of `contracts` is imported: this is what a foreign publisher would
-write by hand from the documentation. In every hundred messages each bucket occurs once, so that
-1 % is one message in a hundred, whatever the numbers.
+Rules: nothing of the worker or of `contracts` is imported. A foreign publisher would write the same
+by hand from the documentation. Every hundred messages have each bucket once, so that 1 % is exactly
+one message in a hundred.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 BUCKETS: Final = 100
 _SUBSCRIBERS: Final = 10_000_000
 _STEP: Final = 4_827_191
-"""Odd and no multiple of five: walks all subscriber numbers before one comes again."""
+"""Odd and no multiple of five, so that all subscriber numbers occur before one repeats."""
 _LANES: Final = ("transactional", "bulk")
 
 
@@ -46,7 +46,7 @@ class Planned:
         return f"send.{self.lane}"
 
     def body(self) -> bytes:
-        """The command on the wire; its text names the message, so that journals can be joined."""
+        """The command on the wire. Its text names the message, so that journals can be matched."""
         command = {
             "messageId": self.id,
             "to": self.to,
@@ -58,18 +58,18 @@ class Planned:
         return json.dumps(command).encode()
 
     def broken_body(self) -> bytes:
-        """The same with a branch that is no number."""
+        """The same message, broken: its branch is no number."""
         return json.dumps({**json.loads(self.body()), "branchId": "north"}).encode()
 
 
 def plan(run: str, seed: int = 1) -> Iterator[Planned]:
-    """Messages without end: each recipient once, lanes in turn.
+    """Make endless messages: each recipient once, lanes in turn.
 
     Args:
-        run: goes into every id, so that another run's messages are never taken for ours.
-        seed: of the order.
+        run: a part of every id, so that messages of another run are never taken for ours.
+        seed: seed of the order.
     """
-    chance = random.Random(seed)  # noqa: S311 - an order, no secret
+    chance = random.Random(seed)  # noqa: S311 - only for an order, no secret
     numbers = _Numbers()
     count = 0
     while True:
@@ -80,7 +80,7 @@ def plan(run: str, seed: int = 1) -> Iterator[Planned]:
 
 
 class _Numbers:
-    """Zambian mobile numbers, each handed out once, by bucket."""
+    """Zambian mobile numbers by bucket, each used once."""
 
     def __init__(self) -> None:
         self._pools: dict[int, list[str]] = defaultdict(list)

@@ -1,7 +1,7 @@
-"""What the verdict says of both rollbacks, by hand and by the monitor.
+"""The rows of the verdict about both rollbacks, by hand and by the monitor.
 
-Rules: pure. The automatic one proves something only where nothing had moved before its fault and
-its entry in the control log came after it: a rollback for an older reason is a broken promise.
+Rules: pure. The automatic rollback counts only if nothing moved before its fault and its log entry
+came after the fault. A rollback for an older reason is a broken promise.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 LONGEST_AUTOMATIC_S: Final = 30.0
 LONGEST_ROLLBACK_S: Final = 10.0
-"""Heartbeats come every second, and a call under way that was decided before may take its 3 s."""
+"""Heartbeats come every second, and a call decided before may take 3 s."""
 
 
 def rolled_back(facts: Facts) -> Row:
-    """By hand, in mid-traffic."""
+    """The row about the rollback by hand during traffic."""
     promise = f"rolled back on every worker, under {LONGEST_ROLLBACK_S:g} s"
     took_s = facts.rollback_s
     measured = "no rollback" if took_s is None else f"{took_s:.1f} s, by heartbeats"
@@ -29,7 +29,7 @@ def rolled_back(facts: Facts) -> Row:
 
 
 def untouched(facts: Facts) -> Row:
-    """What automation does before the fault is no answer to the fault."""
+    """The row that automation did nothing before the fault."""
     phase, percentage = AUTOMATIC_FROM
     promise = f"nothing moved before the fault: {phase} at {percentage} %"
     if facts.automatic is None:
@@ -41,25 +41,25 @@ def untouched(facts: Facts) -> Row:
 
 
 def rolled_back_by_itself(facts: Facts) -> Row:
-    """By the monitor, and not before it had a reason."""
+    """The row about the rollback by the monitor, which must come after the fault."""
     promise = f"rolled back by itself after the fault, under {LONGEST_AUTOMATIC_S:g} s"
-    found = facts.automatic
-    if found is None:
+    rollback = facts.automatic
+    if rollback is None:
         return Row(promise, "no rollback", holds=False)
-    if found.entry_after_s <= 0:
-        return Row(promise, f"{-found.entry_after_s:.1f} s before the fault", holds=False)
-    took_s = found.zero_at - _first_failure(facts, found)
+    if rollback.entry_after_s <= 0:
+        return Row(promise, f"{-rollback.entry_after_s:.1f} s before the fault", holds=False)
+    took_s = rollback.zero_at - _first_failure(facts, rollback)
     return Row(
         promise, f"{took_s:.1f} s from the first failure to 0 %", took_s < LONGEST_AUTOMATIC_S
     )
 
 
-def _first_failure(facts: Facts, found: Automatic) -> float:
-    """When the first message that is the target's was published after the fault began."""
+def _first_failure(facts: Facts, rollback: Automatic) -> float:
+    """The time of the first published message for the target after the fault began."""
     _, percentage = AUTOMATIC_FROM
     failing = (
         each.at
         for each in facts.published
-        if each.at >= found.fault_at and bucket(each.to) < percentage
+        if each.at >= rollback.fault_at and bucket(each.to) < percentage
     )
-    return min(failing, default=found.fault_at)
+    return min(failing, default=rollback.fault_at)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One promise."""
+    """One row, which checks one promise."""
 
     promise: str
     measured: str
     holds: bool | None = None
-    """None: a figure to look at, no promise."""
+    """Whether the promise held; None: the row is only a figure."""
     broken_by: tuple[str, ...] = ()
-    """Message ids."""
+    """Ids of the messages that broke the promise."""

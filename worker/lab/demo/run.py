@@ -1,7 +1,7 @@
-"""The demo from start to verdict.
+"""Runs the demo from start to verdict.
 
-Rules: everything runs in a directory of its own and is gone afterwards, but for logs and journals;
-the verdict is made from what the providers' journals, the events and the dead letters say.
+Rules: everything runs in its own directory. Afterwards only logs and journals remain. The verdict
+is made from the providers' journals, the events and the dead letters.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ PROFILE: Final = {
     "SMS_DRAIN_GRACE_S": "8",
     "SMS_DELIVERY_AGE_S": "5",
 }
-"""What takes minutes in production takes seconds here."""
+"""Settings that shorten minutes of production to seconds."""
 _SETTLED_WITHIN_S: Final = 60.0
 _REPORTED_WITHIN_S: Final = 20.0
 _STATUS_EVERY_S: Final = 0.2
 
 
 async def run(directory: Path, screen: Screen, pace: Pace | None = None) -> bool:
-    """Run the demo; whether every promise held.
+    """Run the demo; returns whether every promise held.
 
     Raises:
         LocalError: the stack did not start.
@@ -106,7 +106,7 @@ async def _play(stack: Stack, screen: Screen, pace: Pace) -> Facts:
 
 
 async def _told(story: Story, prefix: str) -> str | None:
-    """Tell the story and wait until nothing moves; why it broke off, if it did."""
+    """Play all scenes and wait until nothing moves; returns why it stopped early, if it did."""
     broke_off = None
     try:
         await story.tell()
@@ -116,13 +116,13 @@ async def _told(story: Story, prefix: str) -> str | None:
     finally:
         await story.traffic.stop()
     await story.simulators.heal(TARGET)
-    with suppress(FactMissing):  # the rows show what is missing, by message
+    with suppress(FactMissing):  # the rows show the missing facts, by message
         await _quiet(story, prefix)
     return broke_off
 
 
 async def _quiet(story: Story, prefix: str) -> None:
-    """Facts, not time: all settled, nothing under way, every taken one reported on."""
+    """Wait until all messages are settled, nothing is under way, and all reports have come."""
     upstream = story.upstream
     await until(lambda: not upstream.unsettled, "every message settled", _SETTLED_WITHIN_S)
 
@@ -141,7 +141,7 @@ async def _quiet(story: Story, prefix: str) -> None:
 
 
 async def _watch(upstream: Upstream, screen: Screen) -> None:
-    """Keep the status line moving."""
+    """Update the status line."""
     while True:
         sent = ", ".join(f"{name} {count}" for name, count in sorted(upstream.sent_by.items()))
         screen.status(

@@ -1,8 +1,8 @@
-"""The story: shares first, then faults, a killed worker, and back; traffic never pauses.
+"""The scenes of the demo: shares first, then faults, a killed worker, and back, all under traffic.
 
-Rules: a scene ends when its facts are there, never because time is up; a fact that does not come
-within its deadline ends the story and breaks a promise. A share counts from the moment every live
-worker goes by it.
+Rules: a scene ends when its facts are there, never after a fixed time. If a fact does not come
+within its deadline, the demo ends and a promise is broken. A share counts from the moment when
+every live worker uses it.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 WORKERS: Final = 2
 _KILL_IN_FLIGHT: Final = 16
-"""Calls under way before a worker is killed; it holds about half of them."""
+"""Number of calls under way before a worker is killed. It has about half of them."""
 _SLOW: Final = {"latency_ms": 1000}
-"""Taken at once, answered late: whoever dies meanwhile cannot know."""
+"""A message is taken at once and answered late, so a worker killed meanwhile cannot know."""
 
 
 class Share(NamedTuple):
@@ -68,29 +68,29 @@ HANG: Final[tuple[Mapping[str, Any], ...]] = (
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How much of everything."""
+    """The numbers of messages and the rate."""
 
     rate_per_s: float = 25.0
     share_messages: int = 200
-    """Published and settled in each scene of a share: at 1 % two of them move."""
+    """Messages published and settled in each scene of a share. At 1 % two of them move."""
     fault_messages: int = 60
     faults: tuple[Fault, ...] = FAULTS
-    """Besides the hang."""
+    """Messages in each fault except the hang."""
 
 
 @dataclass(slots=True)
 class Story:
-    """Tells it.
+    """Plays the scenes.
 
     Args:
         stack: the running system.
-        upstream: publishes.
-        dashboard: sees breakers.
+        upstream: the publishing service.
+        dashboard: follows the breakers.
         simulators: the providers' control ports.
         steering: changes the share.
-        traffic: not yet started.
-        screen: tells the person.
-        pace: how much of everything.
+        traffic: the traffic, not yet started.
+        screen: shows the progress.
+        pace: numbers of messages and rate.
     """
 
     stack: Stack
@@ -106,11 +106,11 @@ class Story:
     kill: Kill | None = None
     rollback_s: float | None = None
     automatic: Automatic | None = None
-    """The way back to 0 % by the monitor alone."""
+    """The automatic rollback to 0 %."""
 
     async def tell(self) -> None:
-        """From legacy alone to a killed worker and back to legacy; raises `FactMissing`."""
-        await self.steering.automation(rolls_back=False)  # the faults are to be seen whole
+        """Play all scenes, from legacy alone and back to it. Raises `FactMissing`."""
+        await self.steering.automation(rolls_back=False)  # automation must not end the faults early
         for share in SHARES:
             await self._share(share)
         await self._broken_command()
@@ -133,7 +133,7 @@ class Story:
         await self._judged(share.name, share.label, share.percentage)
 
     async def _judged(self, name: str, label: str, percentage: int) -> None:
-        """From now on every number's side is judged."""
+        """Begin a scene in which the provider of every number is checked."""
         began, before = time.monotonic(), dict(self.upstream.sent_by)
         await self._settled(self.pace.share_messages)
         self.scenes.append(Scene(name, label, began, time.monotonic(), percentage))
@@ -168,7 +168,7 @@ class Story:
         await self._healed(name, "hang", began, before)
 
     async def _healed(self, name: str, label: str, began: float, before: dict[str, int]) -> None:
-        """End a fault; the breakers close by a probe, which needs traffic and gets it."""
+        """End a fault. The breakers close by a probe, for which traffic goes on."""
         await self.simulators.heal(TARGET)
         await until(lambda: not self._not_closed(), "the breaker closed on every worker")
         self.scenes.append(Scene(name, label, began, time.monotonic(), opens_breaker=True))
@@ -233,7 +233,7 @@ class Story:
         await self._settled(self.pace.fault_messages)
 
     async def _settled(self, count: int) -> None:
-        """Let so many messages be published from now on, and wait until these are settled."""
+        """Wait until this number of new messages is published and settled."""
         published = self.upstream.published
         start = len(published)
         await until(lambda: len(published) - start >= count, f"{count} messages published")

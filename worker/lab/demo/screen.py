@@ -1,7 +1,7 @@
-"""What a person sees of the demo.
+"""Shows the demo to a person.
 
-Rules: lines of up to 80 columns; on a terminal colours and one moving status line, elsewhere plain
-lines and not one control code. Blocks only where the output's encoding has them.
+Rules: lines have up to 80 columns. A terminal gets colours and one status line; any other output
+gets plain lines without control codes. Block characters are only used if the encoding has them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 WIDTH: Final = 80
 _IDS: Final = 8
-"""Message ids shown of a broken promise."""
+"""Most message ids that are shown for a broken promise."""
 _WORD: Final = {True: ("PASS", "green"), False: ("FAIL", "bold red"), None: ("", "")}
 
 
@@ -36,17 +36,17 @@ class Screen:
     """Prints the demo.
 
     Args:
-        file: where to; default: standard output.
+        file: the output; default: standard output.
     """
 
     def __init__(self, file: TextIO | None = None) -> None:
         self._console = Console(file=file, highlight=False, emoji=False, markup=False)
-        self._console.width = WIDTH  # also where a wider window could take more
+        self._console.width = WIDTH  # also in a wider window
         self._began = time.monotonic()
         self._status: Status | None = None
 
     def moving(self) -> AbstractContextManager[object]:
-        """A status line while the context is open; nothing where there is no terminal."""
+        """Show a status line inside the block, if the output is a terminal."""
         self._status = self._console.status("")
         return self._status
 
@@ -69,7 +69,7 @@ class Screen:
         self._console.print(Text(shown, style=style), soft_wrap=True)
 
     def verdict(self, rows: Sequence[Row], facts: Facts) -> None:
-        """Print the table, the timeline, and what broke a promise."""
+        """Print the table, the timeline, and the messages that broke promises."""
         self._console.print()
         edges = box.ROUNDED if self._console.is_terminal else box.ASCII2
         self._console.print(_table(rows, edges))
@@ -85,7 +85,7 @@ class Screen:
         self._console.print(Text(line, style="bold green" if good else "bold red"), soft_wrap=True)
 
     def where(self, line: str) -> None:
-        """Print where to look further."""
+        """Print where logs and journals are."""
         self._console.print(Text(line), soft_wrap=True)
 
     def _steps(self) -> str:

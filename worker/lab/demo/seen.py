@@ -1,4 +1,4 @@
-"""What was seen, by message."""
+"""The facts of the demo, by message."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ class Seen:
         return {each.event for each in self.told.get(message_id, ())}
 
     def sent_ids(self, message_id: str) -> set[str]:
-        """Ids of its `sms.sent`, repeats aside."""
+        """Ids of its `sms.sent` events, without repeats."""
         return {each.event_id for each in self.told.get(message_id, ()) if each.event == SENT}
 
     def ids(self, holds: Callable[[str], bool]) -> tuple[str, ...]:
-        """Published messages of which something holds, in the order they were published."""
+        """Published messages for which a condition holds, in the order of publishing."""
         return tuple(each for each in self.published if holds(each))
 
     def lane(self, lane: str) -> Callable[[str], bool]:
-        """Whether a message went through that lane."""
+        """Whether a message went through this lane."""
         return lambda message_id: self.published[message_id].lane == lane
 
     def marked(self, message_id: str) -> bool:
-        """Whether the publisher was told that it may have come twice."""
+        """Whether an event said that the message may have arrived twice."""
         return any(each.possible_duplicate for each in self.told.get(message_id, ()))

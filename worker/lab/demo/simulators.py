@@ -1,4 +1,4 @@
-"""Both providers' control ports: faults in, journals out."""
+"""Sets faults and reads journals through both providers' control ports."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 _PAGE: Final = 1000
 _NAMED: Final = re.compile(r"#(\S+)$")
-"""How our texts name their message."""
+"""Finds the message id in our texts."""
 
 
 class Simulators:
-    """Speaks to the control ports.
+    """A client of the control ports.
 
     Args:
         http: an open session.
@@ -30,7 +30,7 @@ class Simulators:
         self._addresses = dict(addresses)
 
     async def fault(self, provider: str, *actions: Mapping[str, Any]) -> None:
-        """Put one fault in force; of several, each request meets any."""
+        """Put a fault in force. If several are given, each request gets one of them."""
         weighted = [{"weight": 1, "action": dict(action)} for action in actions]
         rule = {"action": dict(actions[0])} if len(actions) == 1 else {"weighted": weighted}
         url = self._addresses[provider] + "/faults"
@@ -38,24 +38,24 @@ class Simulators:
             answer.raise_for_status()
 
     async def heal(self, provider: str) -> None:
-        """No faults any more."""
+        """Remove all faults."""
         async with self._http.delete(self._addresses[provider] + "/faults") as answer:
             answer.raise_for_status()
 
     async def reports_pending(self) -> int:
-        """Delivery reports that are still on their way, of both providers."""
+        """The number of delivery reports of both providers that are still to come."""
         summaries = [await self._get(each, "/reports/summary") for each in self._addresses]
         return sum(int(each["pending"]) for each in summaries)
 
     async def taken(self, prefix: str) -> tuple[Taken, ...]:
-        """Every SMS in the journals whose text names a message with this prefix."""
-        found = []
+        """All SMS in the journals whose text names a message with this prefix."""
+        taken = []
         for provider in self._addresses:
             for entry in await self._journal(provider):
                 named = _NAMED.search(entry["text"])
                 if named and named[1].startswith(prefix):
-                    found.append(Taken(named[1], provider, entry["monotonic"]))
-        return tuple(found)
+                    taken.append(Taken(named[1], provider, entry["monotonic"]))
+        return tuple(taken)
 
     async def _journal(self, provider: str) -> Sequence[dict[str, Any]]:
         entries: list[dict[str, Any]] = []
@@ -68,5 +68,5 @@ class Simulators:
     async def _get(self, provider: str, path: str) -> dict[str, Any]:
         async with self._http.get(self._addresses[provider] + path) as answer:
             answer.raise_for_status()
-            found: dict[str, Any] = await answer.json()
-            return found
+            document: dict[str, Any] = await answer.json()
+            return document

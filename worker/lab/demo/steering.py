@@ -1,8 +1,8 @@
-"""Steers as an administrator does, and asks the database what is still under way.
+"""Steers like an administrator, and reads from the database what is still under way.
 
-Rules: real commands with a real login, refusals are failures of the story. The gates are overridden
-with a reason, because the demo cannot wait half an hour at each percentage; that is on record. A
-change counts when every live worker says that it goes by it and holds nothing older.
+Rules: commands are real, with a real login, and a refusal ends the demo. The gates are overridden
+with a recorded reason, because the demo cannot wait half an hour at each percentage. A change
+counts when every live worker uses it and sends nothing by an older state.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ class Entry:
 
 
 class Steering:
-    """An administrator, and a look into the store.
+    """An administrator who can also read the store.
 
     Args:
-        administrator: connected.
-        mongo_url: of the workers' store.
-        name: of the database.
+        administrator: a connected administrator.
+        mongo_url: address of the workers' store.
+        name: name of the database.
     """
 
     def __init__(self, administrator: Administrator, mongo_url: str, name: str = "sms") -> None:
@@ -56,24 +56,24 @@ class Steering:
         await self._database.close()
 
     async def advance(self) -> str:
-        """To the next phase, in spite of the gates; returns what the worker answered."""
+        """Advance to the next phase and override the gates; returns the worker's reply."""
         return await self._accepted("advance", overrideGates=OVERRIDE)
 
     async def emergency_rollback(self, replicas_wanted: int) -> float:
-        """All traffic to legacy; returns the seconds until every worker went by it."""
+        """Send all traffic to legacy; returns the seconds until every worker used it."""
         began = time.monotonic()
         await self._accepted("emergency-rollback")
         await self.applied(replicas_wanted)
         return time.monotonic() - began
 
     async def automation(self, *, rolls_back: bool) -> None:
-        """Whether the monitor may go down by itself."""
+        """Set whether the monitor may roll back by itself."""
         flags = (await self._administrator.query("status"))["state"]["flags"]
         flags["SmsFeatureFlags"]["EnableAutomaticRollback"] = rolls_back
         await self._accepted("set-flags", flags=flags)
 
     async def standing(self) -> Standing:
-        """What is in force, and what the monitor wrote since the last command."""
+        """The state in force, and the monitor's entries since the last command."""
         entries = await self._automatic()
         state = (await self._administrator.query("status"))["state"]
         names = tuple(entry.name for entry in entries)
@@ -84,14 +84,14 @@ class Steering:
         return [each for each in await self._automatic() if each.name == "automatic-rollback"]
 
     async def _automatic(self) -> list[Entry]:
-        """What the monitor wrote into the control log since the last command, oldest first."""
+        """The monitor's log entries since the last command, oldest first."""
         reply = await self._administrator.query("history")
         entries = (reply.get("data") or {}).get("entries", [])
         newest = takewhile(lambda entry: entry["user"] == AUTOMATIC, entries)
         return [_entry(each) for each in newest][::-1]
 
     async def applied(self, replicas_wanted: int) -> None:
-        """Wait until so many live workers go by what is in force, and nobody by anything older."""
+        """Wait until this number of live workers uses the state in force, and none an older one."""
 
         async def seen() -> bool:
             reply = await self._administrator.query("status")
@@ -110,7 +110,7 @@ class Steering:
         return str(reply["text"])
 
     async def under_way(self, prefix: str) -> int:
-        """Messages with a call or a retry under way, or an event to publish."""
+        """The number of messages with a call or retry under way, or an event to publish."""
         query = {
             "_id": {"$gte": prefix, "$lt": prefix + "\x7f"},
             "$or": [{"state": {"$in": list(_OPEN)}}, {"unconfirmed.0": {"$exists": True}}],
@@ -120,8 +120,8 @@ class Steering:
 
 
 def _entry(shown: dict[str, Any]) -> Entry:
-    at = datetime.fromisoformat(shown["at"])
-    return Entry(str(shown["command"]["name"]), str(shown["text"]), at)
+    entered_at = datetime.fromisoformat(shown["at"])
+    return Entry(str(shown["command"]["name"]), str(shown["text"]), entered_at)
 
 
 def _follows(replica: dict[str, Any], version: int) -> bool:

@@ -1,7 +1,7 @@
-"""Sends a second by provider, drawn in one line each.
+"""Draws the sends per second, with one line for each provider.
 
-Rules: pure; the height of every bar is relative to the highest of all; a column without a send is
-blank, one with a single send is visible.
+Rules: pure. The height of a bar is relative to the highest of all. A column without a send is
+blank, and one with a single send is visible.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def draw(
     width: int = 80,
     steps: str = BLOCKS,
 ) -> list[str]:
-    """Lines of at most `width` characters: title, bars and total of each provider, scenes."""
+    """Draw lines of at most `width` characters: title, bars and total by provider, scenes."""
     if not taken:
         return ["no SMS was taken"]
     first, last = min(each.at for each in taken), max(each.at for each in taken)
@@ -54,10 +54,10 @@ def _bar(count: int, highest: int, steps: str) -> str:
 
 
 def _labels(scenes: Sequence[Scene], first: float, seconds: float, columns: int) -> str:
-    """Each scene's label where it began; one that finds no room is left out."""
+    """Write each scene's label where it began. A label without room is left out."""
     line = " " * _LABEL
     for scene in scenes:
-        at = _LABEL + max(0, _column(scene.began, first, seconds, columns))
-        if at >= len(line.rstrip()) + (1 if line.strip() else 0):
-            line = line.rstrip().ljust(at) + scene.label
+        column = _LABEL + max(0, _column(scene.began, first, seconds, columns))
+        if column >= len(line.rstrip()) + (1 if line.strip() else 0):
+            line = line.rstrip().ljust(column) + scene.label
     return line[: _LABEL + columns].rstrip()

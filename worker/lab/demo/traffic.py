@@ -1,4 +1,4 @@
-"""Steady traffic, whatever happens."""
+"""Publishes steady traffic."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Traffic:
         self._task = asyncio.create_task(self._run(), name="traffic")
 
     def check(self) -> None:
-        """Raise what ended it, if anything did."""
+        """Raise the error that ended the traffic, if there is one."""
         if self._task is not None and self._task.done():
             self._task.result()
 
     async def stop(self) -> None:
-        """End; what was published is confirmed then. Idempotent."""
+        """Stop. All published messages are confirmed then. Idempotent."""
         self._ended.set()
         if self._task is not None:
             await self._task

@@ -1,7 +1,7 @@
-"""What was promised against what was seen.
+"""Compares the promises with the facts.
 
-Rules: pure; a row that is broken names the messages that broke it. What depends on the speed of the
-machine has bars far above what a slow one needs, or none and says so (`holds` is None).
+Rules: pure. A broken row names the messages that broke it. Bounds that depend on the speed of the
+machine are far above what a slow one needs, or the row has no bound (`holds` is None).
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from worker.lab.demo.facts import Facts, Scene
 
 LONGEST_GAP_S: Final = 10.0
-"""A provider that hangs costs its deadline (3 s); the rest is room for a slow machine."""
+"""A provider that hangs takes its deadline (3 s). The rest is for a slow machine."""
 LEAST_DELIVERED: Final = 0.99
 P95_ROOM_S: Final = 2.0
-"""A noisy machine must not break it; what breaks it is a message that waited for a retry."""
+"""So large that only a message that waited for a retry exceeds it, not a noisy machine."""
 CALLER_GONE: Final = "caller is gone"
-"""In the reason of an `sms.unknown` that somebody else had to declare."""
+"""A part of the reason of an `sms.unknown` that another worker had to declare."""
 
 
 def judge(facts: Facts) -> list[Row]:
-    """Every row, most important first."""
+    """All rows, the most important first."""
     seen = Seen(facts)
     return [
         *(
@@ -112,7 +112,7 @@ def _doubles(seen: Seen) -> Iterable[Row]:
 
 
 def _share(seen: Seen, scene: Scene) -> Iterable[Row]:
-    """Messages published and taken within the scene, against the hash of their number."""
+    """Compare the messages published and taken in the scene with the hash of their number."""
     if scene.percentage is None:
         return
     percentage = scene.percentage
@@ -143,7 +143,7 @@ def _breaker(facts: Facts) -> Row:
         if any(each.to == "open" and scene.began <= each.at <= scene.ended for each in target)
     ]
     until = max((scene.ended for scene in facts.scenes), default=0.0)
-    # After the automatic rollback nothing goes there: a breaker open then has nobody to probe for.
+    # After the automatic rollback no traffic goes there, so an open breaker stays open.
     last = {each.replica: each.to for each in target if each.at <= until}
     closed = all(state == "closed" for state in last.values())
     return Row(
@@ -154,7 +154,7 @@ def _breaker(facts: Facts) -> Row:
 
 
 def _fallback(seen: Seen) -> Row:
-    """Of the faults, messages that belonged to the target and were carried by legacy alone."""
+    """The row about messages in the faults that belonged to the target and went to legacy only."""
     faults = [scene for scene in seen.facts.scenes if scene.opens_breaker]
     ids = seen.ids(
         lambda m: any(scene.began <= seen.published[m].at <= scene.ended for scene in faults)
@@ -169,12 +169,12 @@ def _killed(seen: Seen) -> Row:
     kill = seen.facts.kill
     if kill is None:
         return Row("calls under way in the killed worker", "nobody was killed", holds=False)
-    at, flying = kill.at, kill.in_flight
+    killed_at, flying = kill.at, kill.in_flight
     orphaned = [
         each
         for each in flying
         if any(
-            event.at > at and (CALLER_GONE in event.reason or event.possible_duplicate)
+            event.at > killed_at and (CALLER_GONE in event.reason or event.possible_duplicate)
             for event in seen.told.get(each, ())
         )
     ]
@@ -198,7 +198,7 @@ def _dead_letters(seen: Seen) -> Row:
 
 
 def _gap(facts: Facts) -> Row:
-    """Over the time in which messages were published."""
+    """The row about the longest gap while messages were published."""
     if not (facts.published and facts.taken):
         return Row("longest gap without a send", "nothing sent", holds=False)
     began = min(each.at for each in facts.published)
@@ -225,7 +225,7 @@ def _delivered(seen: Seen) -> Row:
 
 
 def _latency(seen: Seen) -> Iterable[Row]:
-    """Publish to `sms.sent` in the healthy scenes."""
+    """The rows about the time from publishing to `sms.sent` in the healthy scenes."""
     healthy = [scene for scene in seen.facts.scenes if scene.percentage is not None]
     waits = {scene.name: sorted(_waits(seen, scene)) for scene in healthy}
     p95 = {name: _p95(all_) for name, all_ in waits.items() if all_}

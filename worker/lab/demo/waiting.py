@@ -1,4 +1,4 @@
-"""Waiting for facts about other processes: nobody tells us, so they are polled."""
+"""Waits for facts about other processes by polling, because there is no notification."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _FACT_WITHIN_S: Final = 45.0
 _POLL_S: Final = 0.05
 
 
-class FactMissing(Exception):  # noqa: N818 - what it says is all that matters
-    """Something that had to happen did not happen in time."""
+class FactMissing(Exception):  # noqa: N818 - named after the missing fact
+    """An expected fact did not come in time."""
 
 
 async def until(fact: Callable[[], bool], what: str, within_s: float = _FACT_WITHIN_S) -> None:
@@ -29,7 +29,7 @@ async def until(fact: Callable[[], bool], what: str, within_s: float = _FACT_WIT
 async def until_asked(
     fact: Callable[[], Awaitable[bool]], what: str, within_s: float = _FACT_WITHIN_S
 ) -> None:
-    """Wait for a fact that somebody else knows; raises `FactMissing`."""
+    """Wait for a fact that must be fetched; raises `FactMissing`."""
     deadline = time.monotonic() + within_s
     while not await fact():
         if time.monotonic() > deadline:

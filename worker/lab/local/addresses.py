@@ -1,7 +1,7 @@
-"""Addresses given in the environment: parts the local stack then uses instead of starting its own.
+"""Reads addresses in the environment. The local stack uses these instead of starting its own parts.
 
-Rules: `AMQP_URL` is the worker's, `AMQP_URL_<USER>` another user's; a user without one gets the
-worker's, with a warning, because then no permission keeps anybody from anything.
+Rules: `AMQP_URL` is the address of the worker, `AMQP_URL_<USER>` that of another user. A user
+without one gets the worker's, with a warning, because permissions are then not tested.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def given_broker(
     environment: Mapping[str, str], warn: Callable[[str], None]
 ) -> dict[str, str] | None:
-    """AMQP address by user; None when the environment names no broker."""
+    """AMQP addresses by user; None: the environment names no broker."""
     worker = environment.get("AMQP_URL")
     if not worker:
         return None
@@ -29,7 +29,7 @@ def given_broker(
 
 
 def without_addresses(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment without any address or password of broker and database."""
+    """The environment without addresses and passwords of broker and database."""
     return {
         name: value
         for name, value in environment.items()

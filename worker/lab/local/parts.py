@@ -1,8 +1,8 @@
-"""How each process of the local stack is started: command, environment, address, readiness.
+"""Builds each process of the local stack: command, environment, address, readiness.
 
-Rules: children run `python -m worker <command>`, the very commands a deployment runs; what they
-must know reaches them through the environment (see `worker.settings`), each getting no more than it
-needs: only workers see the database, each part has its own broker user.
+Rules: children run `python -m worker <command>`, as in a deployment. They get their settings from
+the environment (see `worker.settings`), and no more than they need: only workers know the database,
+and each part has its own broker user.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _USERNAMES: Final = {_TARGET: "sandbox", _LEGACY: "sms"}
 
 
 def control_name(provider: str) -> str:
-    """Name of a simulator's second address, where scripts and journal stay reachable in a fault."""
+    """Name of a simulator's second address, for its control endpoints in a fault."""
     return f"{provider}-control"
 
 
@@ -41,10 +41,10 @@ def replica_name(number: int) -> str:
 
 
 class Parts:
-    """Builds the children of one stack; chooses their ports and secrets.
+    """Builds the children of one stack, and chooses their ports and secrets.
 
     Args:
-        directory: of the stack.
+        directory: directory of the stack.
         profile: further environment of the workers.
     """
 
@@ -58,7 +58,7 @@ class Parts:
             **{f"{provider}_secret": secrets.token_urlsafe(16) for provider in _USERNAMES},
             **{f"{provider}_report_token": secrets.token_urlsafe(16) for provider in _USERNAMES},
         }
-        """Generated for this run."""
+        """Secrets that are generated for this run."""
 
     @property
     def addresses(self) -> dict[str, str]:
@@ -70,23 +70,23 @@ class Parts:
         return self._directory / "journals" / f"{provider}.jsonl"
 
     def probe(self, name: str) -> Callable[[], Awaitable[bool]]:
-        """Readiness of the part called `name`."""
+        """The readiness check of the part called `name`."""
         if name in _USERNAMES:
             return partial(answers, self.addresses[control_name(name)] + "/journal?limit=0")
         return partial(answers, self.addresses[name] + ("/live" if name == "webhook" else "/ready"))
 
     def simulators(self) -> tuple[Child, Child]:
-        """Both providers. The legacy gateway is told where to report with each message."""
+        """Both providers. The legacy gateway gets the report address with each message."""
         report_url = self.callback_url("reports", _TARGET)
         return self._simulator(_TARGET, "--report-url", report_url), self._simulator(_LEGACY)
 
     def callback_url(self, kind: str, provider: str) -> str:
-        """Where a provider calls us: `kind` is `reports` or `optout`."""
+        """The address that a provider calls; `kind` is `reports` or `optout`."""
         token = self.secrets[f"{provider}_report_token"]
         return f"{self.addresses['webhook']}/{kind}/{provider}/{token}"
 
     def webhook(self, amqp_url: str) -> Child:
-        """The receiver of delivery reports."""
+        """The webhook for delivery reports."""
         tokens = {provider: self.secrets[f"{provider}_report_token"] for provider in _USERNAMES}
         environment = {
             "AMQP_URL": amqp_url,
@@ -97,7 +97,7 @@ class Parts:
         return self._child("webhook", ["webhook"], environment)
 
     def replica(self, number: int, amqp_url: str, mongo_url: str) -> Child:
-        """A worker; each has its own port for `/live` and `/ready`."""
+        """A worker with its own port for `/live` and `/ready`."""
         name = replica_name(number)
         self._ports[name] = Port()
         environment = {
@@ -108,7 +108,7 @@ class Parts:
         return self._child(name, ["run"], environment)
 
     def worker_environment(self, amqp_url: str, mongo_url: str) -> dict[str, str]:
-        """Settings every worker of this stack shares."""
+        """The settings that all workers of this stack share."""
         return {
             "AMQP_URL": amqp_url,
             "MONGO_URL": mongo_url,

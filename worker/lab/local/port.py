@@ -1,10 +1,10 @@
 """Ports of the local stack's servers, reserved until the server has taken them.
 
-Rules: a port is chosen by the kernel and stays reserved as long as its `Port` is kept, also while
-its server is down. The reservation is a bound socket that never listens, as bind(2) and socket(7)
-describe `SO_REUSEADDR`: neither a connection that goes out nor a server that asks for any free port
-is given this one, while a server that asks for this very number with `SO_REUSEADDR` (all of ours
-do) gets it.
+Rules: the kernel chooses a port. It stays reserved as long as its `Port` is kept, also while its
+server is down. The reservation is a bound socket that never listens (`SO_REUSEADDR`, see bind(2)
+and socket(7)). The kernel gives the port to no outgoing connection and to no server that asks for
+any free port. A server that asks for exactly this port with `SO_REUSEADDR` (all of ours do) gets
+it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ HOST = "127.0.0.1"
 
 
 class Port:
-    """A TCP port on 127.0.0.1 that nobody else is given."""
+    """A reserved TCP port on 127.0.0.1."""
 
     def __init__(self) -> None:
         self._kept = socket.socket()

@@ -1,9 +1,9 @@
-"""Children of the local stack: start, await readiness, stop, leave nothing behind.
+"""Children of the local stack: start them, wait until they are ready, stop them completely.
 
-Rules: every child has its own process group (a Ctrl-C in the terminal reaches the parent alone),
-writes to a log file, and dies with its parent (`leash`). A pid is only ever signalled together with
-the start time the kernel recorded for it, so a reused pid is never hit. Linux only: `/proc` and
-`prctl` are what makes these promises.
+Rules: every child has its own process group, so that Ctrl-C in the terminal only reaches the
+parent. It writes to a log file and dies with its parent (`leash`). Before a signal, the start time
+of a pid is compared with the kernel's record, so that a reused pid is never hit. This needs Linux
+(`/proc` and `prctl`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class LocalError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ProcessId:
-    """One process for ever: its pid and the start time that tells it from a later one."""
+    """Identity of a process: its pid, and the start time that distinguishes it from later ones."""
 
     pid: int
     started: int
@@ -42,7 +42,7 @@ class ProcessId:
 
     @classmethod
     def of(cls, pid: int) -> Self:
-        """Identity of a running process.
+        """Read the identity of a running process.
 
         Raises:
             ProcessLookupError: there is no such process.
@@ -50,7 +50,7 @@ class ProcessId:
         return cls(pid, _stat(pid)[1])
 
     def alive(self) -> bool:
-        """Whether exactly this process runs (a zombie does not)."""
+        """Whether exactly this process runs (a zombie counts as ended)."""
         try:
             state, started = _stat(self.pid)
         except ProcessLookupError:
@@ -64,7 +64,7 @@ class ProcessId:
                 os.kill(self.pid, number)
 
     async def end(self, grace_s: float) -> None:
-        """SIGTERM, then SIGKILL after `grace_s`; returns when it is gone."""
+        """Send SIGTERM, then SIGKILL after `grace_s`; returns when it is gone."""
         self.signal(signal.SIGTERM)
         with suppress(TimeoutError):
             async with asyncio.timeout(grace_s):
@@ -78,7 +78,7 @@ class ProcessId:
 
 
 def _stat(pid: int) -> tuple[str, int]:
-    """State letter and start time; what stands before the last `)` is the name, anything goes."""
+    """Read state letter and start time. The name before the last `)` may contain anything."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
@@ -108,7 +108,7 @@ class Child:
         self._id: ProcessId | None = None
 
     async def start(self) -> None:
-        """Start the program; says nothing about its readiness."""
+        """Start the program without waiting until it is ready."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
@@ -132,14 +132,14 @@ class Child:
 
     @property
     def running(self) -> bool:
-        """Whether it was started and has not ended."""
+        """Whether it is started and has not ended."""
         return self._process is not None and self._process.returncode is None
 
     async def ready(self, probe: Callable[[], Awaitable[bool]], within_s: float) -> None:
         """Wait until `probe` answers True.
 
         Raises:
-            LocalError: the process ended, or the time is up; with the end of its log.
+            LocalError: the process ended, or the time is up. The text has the end of its log.
         """
         try:
             async with asyncio.timeout(within_s):
@@ -155,12 +155,12 @@ class Child:
             raise LocalError(f"{self.name}: ended with exit code {code}{self.tail()}")
 
     def tail(self) -> str:
-        """The end of its log, to put behind a message."""
+        """The end of its log, to be appended to a message."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
         return "\n".join([f"; end of {self.log}:", *lines[-_LOG_TAIL_LINES:]])
 
     async def wait(self) -> int:
-        """Wait for its end; returns the exit code (negative: the signal)."""
+        """Wait until it ends; returns the exit code (negative: the signal)."""
         if self._process is None:
             raise LocalError(f"{self.name}: not started")
         return await self._process.wait()
@@ -171,7 +171,7 @@ class Child:
             self.id.signal(number)
 
     async def stop(self, grace_s: float = 10.0) -> None:
-        """SIGTERM, then SIGKILL to its whole group after `grace_s`. Idempotent."""
+        """Send SIGTERM, then SIGKILL to its whole group after `grace_s`. Idempotent."""
         if self._process is None:
             return
         self.signal(signal.SIGTERM)
@@ -181,7 +181,7 @@ class Child:
         await self.kill()
 
     async def kill(self) -> None:
-        """SIGKILL to its whole group; returns when it is gone. Idempotent."""
+        """Send SIGKILL to its whole group; returns when it is gone. Idempotent."""
         if self._process is None:
             return
         if self.running:

@@ -1,7 +1,8 @@
-"""`stack.json`: what runs, how to reach it, and what a killed run may have left.
+"""The file `stack.json`: which processes run, how to reach them, and what a killed run left.
 
-Rules: written as a whole and put in place by rename, so a reader never sees half of it; readable by
-its owner alone, because it holds passwords; a process in it is believed only with its start time.
+Rules: it is written as a whole and renamed into place, so that a reader never sees half of it. Only
+its owner can read it, because it has passwords. A process in it is identified by pid and start
+time.
 """
 
 from __future__ import annotations
@@ -50,13 +51,13 @@ class StackRecord(BaseModel):
     http: dict[str, str] = Field(default_factory=dict)
     """Base address by part: `africastalking`, `legacy`, `webhook`, `replica-1`, ..."""
     secrets: dict[str, str] = Field(default_factory=dict)
-    """Generated for this run: report tokens and the like."""
+    """Secrets generated for this run, such as report tokens."""
     processes: tuple[Running, ...] = ()
-    """Children of the owner, in start order."""
+    """The children of the owner, in start order."""
 
 
 def read_record(directory: Path) -> StackRecord | None:
-    """The record in `directory`; None when no stack was left there."""
+    """Read the record in `directory`; None: there is no stack."""
     try:
         text = (directory / RECORD_FILE).read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -65,7 +66,7 @@ def read_record(directory: Path) -> StackRecord | None:
 
 
 def write_record(directory: Path, record: StackRecord) -> None:
-    """Put the record in place atomically."""
+    """Write the record atomically."""
     directory.mkdir(parents=True, exist_ok=True)
     fresh = directory / f"{RECORD_FILE}.new"
     fresh.touch(mode=0o600)
@@ -74,10 +75,10 @@ def write_record(directory: Path, record: StackRecord) -> None:
 
 
 async def end_leftovers(directory: Path, grace_s: float = 5.0) -> list[str]:
-    """End what a killed run left in `directory` and remove its record.
+    """End the processes that a killed run left in `directory`, and remove its record.
 
     Returns:
-        Names of the processes that still ran.
+        The names of the processes that still ran.
     """
     record = read_record(directory)
     if record is None:

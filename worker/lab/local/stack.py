@@ -1,10 +1,10 @@
 """The whole system on one machine: broker, database, both providers' simulators, webhook, replicas.
 
-Rules: everything is a real part in its own process; what the environment gives an address for
+Rules: every part is real and has its own process. A part whose address is in the environment
 (`AMQP_URL`, `AMQP_URL_<USER>`, `MONGO_URL`) is used instead of started. Ports are free ones,
-passwords and tokens generated; the data of an earlier run is removed first. `stack.json` is written
-after each process that starts, so whatever a killed run leaves can be found; the children die with
-their parent anyway (`leash`). Nothing runs any more when `stop` has returned.
+passwords and tokens are generated, and the data of an earlier run are removed first. `stack.json`
+is written after each start of a process, so that the processes of a killed run can be found. The
+children also die with their parent (`leash`). After `stop` nothing runs any more.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _STOP_GRACE_S = 10.0
 
 
 async def _together(*work: Coroutine[Any, Any, object]) -> None:
-    """Do all of it at once; the first failure ends the rest and is raised as it is."""
+    """Run all at once. The first failure cancels the rest and is raised unchanged."""
     try:
         async with asyncio.TaskGroup() as group:
             for part in work:
@@ -43,17 +43,17 @@ async def _together(*work: Coroutine[Any, Any, object]) -> None:
 
 
 def _quiet(_line: str) -> None:
-    """Say nothing."""
+    """Print nothing."""
 
 
 class Stack:
     """The running stack; an async context manager.
 
     Args:
-        directory: where data, logs and `stack.json` go.
-        replicas: how many workers to start.
+        directory: directory of data, logs and `stack.json`.
+        replicas: number of workers to start.
         profile: further environment of the workers, e.g. `SMS_LIFE_BULK_S`.
-        say: takes one progress line at a time.
+        say: called with each progress line.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Stack:
         self.database: Database | None = None
         """None: the environment gave one."""
         self.replicas: list[Child] = []
-        """Workers in start order; a killed one keeps its index."""
+        """The workers in start order. A killed one keeps its index."""
         self._wanted = replicas
         self._say = say
         self._parts = Parts(self.directory, dict(profile or {}))
@@ -87,12 +87,12 @@ class Stack:
 
     @property
     def secrets(self) -> dict[str, str]:
-        """What was generated for this run, by name."""
+        """Secrets generated for this run, by name."""
         return dict(self._parts.secrets)
 
     @property
     def environment(self) -> dict[str, str]:
-        """Settings the workers of this stack share, for one that is run beside them."""
+        """The settings that the workers share, for a worker that is run beside them."""
         return self._parts.worker_environment(self.amqp["worker"], self.mongo_url)
 
     def journal(self, provider: str) -> Path:
@@ -102,7 +102,7 @@ class Stack:
     async def __aenter__(self) -> Self:
         try:
             await self.start()
-        except BaseException:  # also when cancelled: nothing may stay behind
+        except BaseException:  # also if cancelled, because no process may stay behind
             await self.stop()
             raise
         return self
@@ -148,12 +148,12 @@ class Stack:
         return child
 
     async def kill(self, replica_index: int) -> None:
-        """SIGKILL a worker, counted from 0."""
+        """Send SIGKILL to a worker, counted from 0."""
         await self.replicas[replica_index].kill()
         self._say(f"killed {replica_name(replica_index + 1)}")
 
     async def watch(self) -> None:
-        """Say which processes end by themselves, for ever."""
+        """Watch for ever, and report each process that ends by itself."""
         await asyncio.gather(*map(self._report_end, self._everything()))
         await asyncio.Event().wait()
 

@@ -1,4 +1,4 @@
-"""Simulated providers: real HTTP servers that take SMS, keep a journal, and fail as scripted."""
+"""Simulated providers: real HTTP servers that take SMS, write a journal, and fail by script."""
 
 from worker.lab.simulator.script import ReportPlan, Script
 from worker.lab.simulator.server import Simulator

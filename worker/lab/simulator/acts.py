@@ -1,7 +1,7 @@
-"""What can be done to a connection instead of answering properly.
+"""Acts on a connection instead of a proper answer.
 
-Rules: each act leaves the connection closed. A handler returns `nothing()` after one: the server
-finds the connection gone and writes no byte more.
+Rules: each act closes the connection. The handler then returns `nothing()`, so that the server
+finds the connection closed and writes no more bytes.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from worker.lab.simulator.wire import Reply
 
 GARBAGE: Final = b'{"SMSMessageData":<html>502 Bad'
-"""Neither JSON nor anything Kannel says."""
+"""A body that is neither JSON nor an answer of Kannel."""
 
 
 def respond(reply: Reply) -> web.Response:
-    """A regular answer. The content type is exactly the one given."""
+    """A regular answer, with exactly the given content type."""
     headers = {"Content-Type": reply.content_type, **reply.headers}
     return web.Response(status=reply.status, body=reply.body, headers=headers)
 
 
 def nothing() -> web.Response:
-    """Stands for the answer on a connection that is closed."""
+    """The return value for a connection that is closed."""
     return web.Response()
 
 
@@ -40,7 +40,7 @@ def close(transport: asyncio.Transport | None) -> None:
 
 
 def reset(transport: asyncio.Transport | None) -> None:
-    """Close with RST: what the peer has not read yet is lost to it."""
+    """Close with RST, so that the peer loses the bytes it has not read."""
     if transport is None:
         return
     sock: socket.socket = transport.get_extra_info("socket")

@@ -1,14 +1,14 @@
 """The Africa's Talking dialect: form requests, JSON answers, form callbacks.
 
-Source: Africa's Talking's documentation of bulk SMS and its callbacks, and what the official
-Python and Node SDKs send and insist on: HTTP 201 and a content type of exactly
-`application/json`. Where the documentation is silent (the wording of 400 and 401, callback
-retries) community reports decide.
+Source: Africa's Talking's documentation of bulk SMS and its callbacks, and the requests and
+checks of the official Python and Node SDKs: HTTP 201 and exactly the content type
+`application/json`. Community reports fill gaps of the documentation (the wording of 400 and 401,
+callback retries).
 
 Rules:
-- A refused recipient costs `0` and has the id `None`, both as words; a taken one has both even
-  when a script gives it a failing status code.
-- A reason (a word as code) answers for the whole request: empty Recipients.
+- A refused recipient costs `0` and has the id `None`, both as text. A taken one has a cost and an
+  id even if a script gives it a failing status code.
+- A reason (a word as code) answers the whole request, with empty Recipients.
 """
 
 from __future__ import annotations
@@ -77,18 +77,18 @@ class AfricasTalking:
         return [Sms(number, sender, form["message"]) for number in numbers]
 
     def fault(self, sms: Sms) -> Code | None:
-        """403 for what is no number, a reason for a sender id no network shows."""
+        """403 if it is no number; a reason if no network shows the sender id."""
         letters = sms.sender and not sms.sender.isdecimal() and not _NUMBER.fullmatch(sms.sender)
         if letters and len(sms.sender or "") > _SENDER_LETTERS:
             return "InvalidSenderId"
         return None if _NUMBER.fullmatch(sms.to) else 403
 
     def knows(self, code: Code) -> bool:
-        """Any number is a status code (undocumented ones are a fault too), any word a reason."""
+        """Any number is a status code (undocumented ones are faults too), any word a reason."""
         return code != ""
 
     def answer(self, verdicts: Sequence[Verdict], account: Account) -> Reply:
-        """201, one entry a recipient."""
+        """201, with one entry for each recipient."""
         reason = next((each.code for each in verdicts if isinstance(each.code, str)), None)
         if reason is not None:
             return _sent(reason, [])
@@ -121,7 +121,7 @@ class AfricasTalking:
 
 
 def network_code(number: str) -> str:
-    """Network of a number by its Zambian prefix; `99999` (the sandbox) for all others."""
+    """The network of a number by its Zambian prefix; `99999` (the sandbox) for all others."""
     is_mobile = number.startswith("+260") and number[4:5] in ("9", "7", "5")
     return _NETWORKS.get(number[5:6], "99999") if is_mobile else "99999"
 

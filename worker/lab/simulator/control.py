@@ -1,4 +1,4 @@
-"""The control endpoints: scripts in, ground truth out.
+"""The control endpoints: they take fault scripts and return the facts.
 
 | request | answer |
 |---|---|
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from worker.lab.simulator.server import Simulator
 
 _LIMIT: Final = 1000
-"""Journal entries an answer holds where the request names no limit."""
+"""Journal entries in an answer if the request names no limit."""
 
 
 async def handle(simulator: Simulator, request: web.BaseRequest) -> web.StreamResponse:
-    """Answer a control request; 404 for what is none, 400 for what is wrong with one."""
+    """Answer a control request; 404 if there is no such endpoint, 400 with its problems."""
     endpoint = _endpoints().get((request.method, request.rel_url.path))
     if endpoint is None:
         return _problem(404, f"no such endpoint: {request.method} {request.rel_url.path}")

@@ -1,9 +1,9 @@
-"""What becomes of an SMS: no sockets, no waiting.
+"""Decides what happens to an SMS, without sockets and waiting.
 
-Rules: the fault is chosen first; a plain answer still refuses what the dialect would refuse by
-itself, who opted out of its sender, and what the balance does not cover. What is taken is in the
-journal before this module returns. One action speaks for a whole request when it is about the
-connection rather than about a recipient.
+Rules: the fault is chosen first. A plain answer still refuses an SMS that the dialect itself
+refuses, whose recipient opted out, or that the balance does not cover. A taken SMS is in the
+journal before this module returns. If an action is about the connection and not about a recipient,
+one action is used for the whole request.
 """
 
 from __future__ import annotations
@@ -33,32 +33,32 @@ _PER_RECIPIENT: Final = frozenset({Do.ANSWER, Do.REFUSE})
 
 @dataclass(frozen=True, slots=True)
 class Treated:
-    """One SMS, judged."""
+    """The decision about one SMS."""
 
     verdict: Verdict
     action: Action
     plan: ReportPlan
     callbacks: Sequence[Callback]
-    """Its delivery reports, every copy, in the order to send them."""
+    """All copies of its delivery reports, in the order of sending."""
 
 
 @dataclass(slots=True)
 class Engine:
-    """State of a simulated provider."""
+    """The state of a simulated provider."""
 
     account: Account
     journal: Journal
     plan: ReportPlan = field(default_factory=ReportPlan)
-    """Reports where the script says nothing."""
+    """The reports if the script names none."""
     report_url: str | None = None
     optout_url: str | None = None
     latency: Latency = 0.0
-    """Milliseconds, where the script says nothing."""
+    """The latency in milliseconds if the script names none."""
     seed: int = 0
     left: Decimal = Decimal(1_000_000)
     """Balance."""
     opted_out: set[tuple[str, str]] = field(default_factory=set)
-    """Number and sender id; no sender id: of every sender."""
+    """Opt-outs as number and sender id; without sender id: every sender."""
     requests: Requests = field(default_factory=Requests)
     faults: Faults = field(default_factory=Faults)
 
@@ -66,7 +66,7 @@ class Engine:
         """Put a script in force.
 
         Raises:
-            ValueError: it names a code that no dialect spoken here has; nothing is changed.
+            ValueError: it names a code that no dialect here has. Nothing is changed.
         """
         for rule in script.rules:
             for action in rule.actions():
@@ -77,7 +77,7 @@ class Engine:
         self.faults = Faults(script, self.seed)
 
     def treat(self, dialect: Dialect, asked: Sequence[Sms], *, kept_alive: bool) -> list[Treated]:
-        """Judge every SMS of a request, and write down those taken."""
+        """Decide about every SMS of a request, and write taken ones into the journal."""
         actions = [self.faults.choose(Ask(sms.to, sms.text, kept_alive)) for sms in asked]
         whole = next((each for each in actions if each.do not in _PER_RECIPIENT), None)
         if whole is not None:
@@ -85,21 +85,21 @@ class Engine:
         return [self._one(dialect, *pair) for pair in zip(asked, actions, strict=True)]
 
     def wait_ms(self, action: Action) -> float:
-        """How long an action waits before it acts."""
+        """The wait before an action."""
         latency = self.latency if action.latency_ms is None else action.latency_ms
         return draw(latency, self.faults.chance)
 
     def delay_ms(self, plan: ReportPlan) -> float:
-        """How long a report waits, counted from the answer."""
+        """The wait before a report, counted from the answer."""
         return draw(plan.delay_ms, self.faults.chance)
 
     def opt_out(self, dialect: Dialect, number: str, sender: str) -> Callback | None:
-        """Refuse a subscriber to this sender from now on; the callback that tells the customer."""
+        """Refuse a subscriber for this sender from now on; returns the callback about it."""
         self.opted_out.add((number, sender.casefold()))
         return dialect.optout(sender, number, self.optout_url) if self.optout_url else None
 
     def opt_in(self, number: str, sender: str) -> None:
-        """Take a subscriber again; without a sender, from every one. Tells nobody."""
+        """Accept a subscriber again; without a sender, for every sender. There is no callback."""
         lifted = {each for each in self.opted_out if each[0] == number}
         self.opted_out -= {(number, sender.casefold())} if sender else lifted
 

@@ -1,8 +1,8 @@
-"""A fault script in force: which request gets which treatment, decided without any I/O.
+"""Applies a fault script: decides without I/O which action each request gets.
 
-Rules: rules are tried in order and the first that applies decides alone; no rule: a plain answer.
-All chance comes from one seeded generator, and only a rule whose patterns fit draws from it, so
-the same script over the same requests does the same.
+Rules: rules are tried in order, and only the first that applies decides. Without one, the answer is
+plain. All random numbers come from one seeded generator, and only a rule with matching patterns
+uses it. So the same script does the same for the same requests.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Final
 from worker.lab.simulator.script import Action, Do, Match, Rule, Script
 
 _BLIND: Final = frozenset({Do.CLOSE_BEFORE_READING, Do.UNREACHABLE})
-"""Decided without a request."""
+"""Actions that are decided before a request is read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One SMS as the rules see it."""
+    """One SMS, with the fields that rules use."""
 
     to: str
     text: str
@@ -27,7 +27,7 @@ class Ask:
 
 
 def fits(match: Match, ask: Ask) -> bool:
-    """Whether a request looks like what a rule is for, counts and chance aside."""
+    """Whether a request matches the patterns of a rule, without its counts and chance."""
     return (
         (match.to_regex is None or match.to_regex.search(ask.to) is not None)
         and (match.text_regex is None or match.text_regex.search(ask.text) is not None)
@@ -36,26 +36,26 @@ def fits(match: Match, ask: Ask) -> bool:
 
 
 PLAIN: Final = Action()
-"""What happens where no rule applies."""
+"""The action if no rule applies."""
 
 
 @dataclass(slots=True)
 class Counted:
-    """A rule with its history."""
+    """A rule with its counts."""
 
     rule: Rule
     seen: int = 0
-    """Requests that fulfilled its patterns."""
+    """Number of requests that matched its patterns."""
     hits: int = 0
-    """Requests it was applied to."""
+    """Number of requests to which it was applied."""
 
     @property
     def does(self) -> Do:
-        """What it does, or may do first of several."""
+        """Its action, or the first of several possible ones."""
         return self.rule.actions()[0].do
 
     def applies(self, chance: random.Random) -> bool:
-        """Whether the rule is for this request, one that its patterns fit; counts it."""
+        """Whether the rule applies to this request, which matches its patterns. Counts it."""
         self.seen += 1
         match = self.rule.match
         if self.seen <= match.after or self.hits == match.first:
@@ -72,30 +72,30 @@ class Faults:
 
     script: Script = field(default_factory=Script)
     seed: int = 0
-    """Used where the script brings none."""
+    """Used if the script has none."""
     rules: list[Counted] = field(init=False)
     chance: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
         seed = self.seed if self.script.seed is None else self.script.seed
-        self.chance = random.Random(seed)  # noqa: S311  repeatable chance is the point
+        self.chance = random.Random(seed)  # noqa: S311  chance must be repeatable
         self.rules = [Counted(rule) for rule in self.script.rules]
 
     def choose(self, ask: Ask) -> Action:
-        """What happens to a request that was read."""
+        """Choose the action for a request that was read."""
         for each in self.rules:
             if each.does not in _BLIND and fits(each.rule.match, ask) and each.applies(self.chance):
                 return each.rule.pick(self.chance)
         return PLAIN
 
     def closes_connection(self) -> bool:
-        """Whether a connection that was just accepted is closed unread."""
+        """Whether a new connection is closed without reading."""
         return any(
             each.applies(self.chance) for each in self.rules if each.does is Do.CLOSE_BEFORE_READING
         )
 
     def unreachable(self) -> Action | None:
-        """The action that keeps everybody out, if the script has one."""
+        """The action that refuses all connections, if the script has one."""
         for each in self.rules:
             if each.does is Do.UNREACHABLE:
                 return each.rule.actions()[0]

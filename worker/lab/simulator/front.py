@@ -1,9 +1,9 @@
-"""From a request to what happens on its connection.
+"""Handles requests on the provider's address.
 
 Rules:
-- Order: read, authenticate, choose the fault, take (journal), wait the latency, act. So a slow
-  answer is of an SMS already taken, and the journal is never behind an answer.
-- A client that goes away cancels only its answer, never what was taken or will be reported.
+- The order is: read, authenticate, choose the fault, take (journal), wait the latency, act. So a
+  slow answer is about an SMS already taken, and the journal is never behind an answer.
+- If a client goes away, only its answer is cancelled, but neither the SMS nor its reports.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _MAX_LINE: Final = 64 * 1024
 
 
 class Connection(web.RequestHandler):
-    """One connection; knows how many requests came over it, and whether one is in hand."""
+    """One connection. It counts its requests and knows whether one is being handled."""
 
     __slots__ = ("busy", "requests")
 
@@ -52,7 +52,7 @@ class Connection(web.RequestHandler):
         self.busy = False
 
     def close(self) -> None:
-        """Close at once when idle, else after the answer in hand."""
+        """Close at once if idle, else after the present answer."""
         if self.busy or self.transport is None:
             super().close()
         else:
@@ -84,9 +84,9 @@ class Front:
     """Handles connections and requests of the provider's address.
 
     Args:
-        engine: decides and takes.
+        engine: decides about each SMS and takes it.
         reporter: sends the reports.
-        dialects: what is spoken.
+        dialects: the dialects of the provider.
         otherwise: answers requests that belong to no dialect.
     """
 
@@ -105,12 +105,12 @@ class Front:
         self._released = asyncio.Event()
 
     def release(self) -> None:
-        """End every hang."""
+        """End all hanging answers."""
         self._released.set()
         self._released = asyncio.Event()
 
     def accept(self, server: web.Server) -> asyncio.BaseProtocol:
-        """The protocol of a connection that was just accepted."""
+        """Make the protocol of a new connection."""
         self._engine.requests.connections += 1
         if self._engine.faults.closes_connection():
             self._engine.requests.closed_unread += 1
@@ -118,7 +118,7 @@ class Front:
         return Connection(server)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request, or do what the script says instead."""
+        """Answer one request, or do the script's action instead."""
         path = request.rel_url.path
         dialect = self._routes.get((request.method, path))
         if dialect is not None:
@@ -149,7 +149,7 @@ class Front:
         return await self._act(request, dialect, treated)
 
     def _note(self, request: web.BaseRequest) -> bool:
-        """Count a request; whether it is not the first on its connection."""
+        """Count a request; returns whether it is not the first on its connection."""
         connection, counts = request.protocol, self._engine.requests
         counts.paths[request.rel_url.path] += 1
         if not isinstance(connection, Connection):
@@ -207,7 +207,7 @@ class Front:
                 await self._released.wait()
 
     def _success(self, dialect: Dialect, treated: Sequence[Treated]) -> Reply:
-        """What the answer would have been had all gone well."""
+        """The answer of a success."""
         verdicts = [
             replace(each.verdict, taken=True, code=None, id=each.verdict.id or dialect.id_prefix)
             for each in treated

@@ -1,7 +1,8 @@
 """A listening socket that can vanish and come back on the same port.
 
 Rules: `open` and `close` take effect in the kernel before they return. While closed, a bound
-socket that never listens holds the port, so that connections are refused and nobody else gets it.
+socket that never listens reserves the port, so that connections are refused and no other process
+gets it.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Gate:
     Args:
         factory: makes the protocol of each connection.
         host: address to bind.
-        port: 0 takes a free one.
+        port: port to bind; 0: a free one.
 
     Raises:
         OSError: the port is taken.
@@ -70,7 +71,7 @@ class Gate:
 
     async def _attach(self, sock: socket.socket) -> None:
         if self._listening is not sock:
-            return  # closed before the loop came to it
+            return  # closed before the loop handled it
         loop = asyncio.get_running_loop()
         server = await loop.create_server(
             self._factory, sock=sock, backlog=_BACKLOG, start_serving=False
@@ -90,6 +91,6 @@ class Gate:
         self._listening = self._server = None
 
     def release(self) -> None:
-        """Close, and give the port up. Idempotent."""
+        """Close, and release the port. Idempotent."""
         self.close()
         self._held.close()

@@ -1,8 +1,8 @@
-"""The journal: every SMS taken, and the counts of every request. Ground truth for tests.
+"""The journal of all taken SMS, with counts of all requests. Tests take it as the truth.
 
 Rules: an entry is written before its request is answered. With a file, each entry is one line in
-one write to the operating system, so it survives the death of the process by SIGKILL; a file that
-exists is continued. Nothing that was not taken is ever in it.
+one write to the operating system, so that it survives SIGKILL of the process. An existing file is
+continued. Only taken SMS are in it.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from worker.lab.simulator.wire import Sms
 
 KEY_PATTERN: Final = r"#([\w.:-]+)"
-"""How a text names its own message: `Your code is 1234 #m-17` has the key `m-17`."""
+"""Finds the key in a text: `Your code is 1234 #m-17` has the key `m-17`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One SMS taken."""
+    """One taken SMS."""
 
     seq: int
     """1, 2, 3, ..."""
@@ -38,7 +38,7 @@ class Entry:
     provider: str
     dialect: str
     id: str
-    """The id given to the customer (Kannel: ours alone)."""
+    """The id given to the customer. With Kannel the customer does not get it."""
     to: str
     sender: str | None
     """`from` in JSON."""
@@ -47,7 +47,7 @@ class Entry:
     reference: str | None
     report_url: str | None
     key: str | None
-    """What recognises a message sent twice: the first `#word` of the text, else the reference."""
+    """The key of a message, by which repeats are found: the first `#word`, else the reference."""
 
     def as_json(self) -> dict[str, Any]:
         """The entry as it is written and served."""
@@ -63,11 +63,11 @@ def _read(line: bytes) -> Entry:
 
 
 class Journal:
-    """Entries in memory, and in a file where one is named.
+    """Entries in memory, and also in a file if one is named.
 
     Args:
-        provider: whose journal it is.
-        path: JSON lines, continued if it exists.
+        provider: the provider of the journal.
+        path: file with JSON lines, continued if it exists.
         key_pattern: regular expression whose first group in a text is the entry's key.
     """
 
@@ -82,7 +82,7 @@ class Journal:
         self._file: BinaryIO | None = None
 
     def open(self) -> None:
-        """Read what the file holds already, and make ready to append. Once."""
+        """Read the existing file and prepare to append. Called once."""
         if self._path is None or self._file is not None:
             return
         if self._path.exists() and not self.entries:
@@ -97,8 +97,8 @@ class Journal:
             self._file = None
 
     def note(self, sms: Sms, *, dialect: str, given_id: str, parts: int) -> Entry:
-        """Write down an SMS that is taken; returns when the operating system has it."""
-        found = self._key.search(sms.text)
+        """Add a taken SMS; returns when the operating system has it."""
+        match = self._key.search(sms.text)
         entry = Entry(
             seq=len(self.entries) + 1,
             at=datetime.now(UTC).isoformat(timespec="microseconds"),
@@ -112,7 +112,7 @@ class Journal:
             parts=parts,
             reference=sms.reference,
             report_url=sms.report_url,
-            key=found[1] if found else sms.reference,
+            key=match[1] if match else sms.reference,
         )
         if self._file is not None:
             line = json.dumps(entry.as_json(), separators=(",", ":"))
@@ -152,18 +152,18 @@ class Journal:
 
 @dataclass(slots=True)
 class Requests:
-    """Counts of everything that asked for an SMS to be sent, taken or not."""
+    """Counts of all requests to send an SMS, taken or not."""
 
     connections: int = 0
     closed_unread: int = 0
-    """Connections closed before anything was read."""
+    """Number of connections that were closed without reading."""
     kept_alive: int = 0
-    """Requests that were not the first on their connection."""
+    """Number of requests that were not the first on their connection."""
     paths: Counter[str] = field(default_factory=Counter)
     answers: Counter[str] = field(default_factory=Counter)
-    """By HTTP status, or by what was done instead of answering."""
+    """Requests by HTTP status, or by the act instead of an answer."""
     sms: Counter[str] = field(default_factory=Counter)
-    """`taken` and `not_taken`; a request that was not understood counts as neither."""
+    """Counts of `taken` and `not_taken`. An unreadable request counts as neither."""
 
     def summary(self) -> dict[str, Any]:
         """As served."""

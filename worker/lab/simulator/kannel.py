@@ -6,8 +6,8 @@ Source: Kannel's user guide and replies recorded on loopback; the wording of 403
 Rules:
 - GET carries everything in the query. POST carries the text as a `text/plain` body and the rest
   in `X-Kannel-*` headers; a form is refused, as Kannel does.
-- The answer names no message id: reports are told apart only by what the sender put into
-  `dlr-url`, which is fetched by GET with its %-escapes filled in.
+- The answer has no message id. Reports differ only by what the sender put into `dlr-url`, which is
+  fetched by GET with its %-escapes filled in.
 - `dlr-mask` decides which reports are sent: 1 delivered, 2 not delivered, 8 accepted by the
   network, 16 rejected.
 - Several recipients are separated by spaces.
@@ -48,7 +48,7 @@ ANSWERS: Final[Mapping[str, tuple[int, str]]] = {
     "sending_failed": (500, "Sending failed."),
     "internal": (500, "Sending failed."),
 }
-"""Code -> HTTP status and body; the codes of `legacy` stand for their nearest kin."""
+"""Code -> HTTP status and body. Codes of `legacy` mean the most similar answer."""
 
 _MASKS: Final = {
     Ending.DELIVERED: 1,
@@ -97,7 +97,7 @@ class Kannel:
         return code in ANSWERS
 
     def answer(self, verdicts: Sequence[Verdict], account: Account) -> Reply:  # noqa: ARG002  one port, this dialect names no price
-        """One line; with several recipients the first trouble speaks for all."""
+        """One line. With several recipients the first failure answers for all."""
         codes = [str(each.code) for each in verdicts if each.code is not None]
         return _worded(codes[0] if codes else "accepted")
 
@@ -106,7 +106,7 @@ class Kannel:
         return text_reply(404, "Not found")
 
     def reports(self, verdict: Verdict, plan: ReportPlan, url: str) -> Sequence[Callback]:
-        """Fetches of the message's own address, each with its escapes filled in."""
+        """Requests to the message's own report address, each with its escapes filled in."""
         final = plan.raw_status or str(_MASKS[plan.status])
         steps = ["8", final] if plan.intermediate else [final]
         mask = verdict.sms.report_mask
@@ -114,12 +114,12 @@ class Kannel:
         return [Callback("GET", fill(url, verdict, step, plan.reason)) for step in wanted]
 
     def optout(self, sender: str, number: str, url: str) -> Callback | None:  # noqa: ARG002  Kannel has none
-        """Kannel tells nobody."""
+        """Kannel has no callback for opt-outs."""
         return None
 
 
 def fill(url: str, verdict: Verdict, kind: str, reason: str | None) -> str:
-    """Fill in the %-escapes of a report address; `%%` is a percent sign, all else stays."""
+    """Fill in the %-escapes of a report address. `%%` is a percent sign; the rest stays."""
     values = {
         "d": kind,
         "A": f"NACK/{reason or ''}" if kind in ("2", "16") else "ACK/",
@@ -133,7 +133,7 @@ def fill(url: str, verdict: Verdict, kind: str, reason: str | None) -> str:
         "o": verdict.sms.reference or "",
         "B": "",
     }
-    return _ESCAPE.sub(lambda found: _escaped(found[1], values), url)
+    return _ESCAPE.sub(lambda match: _escaped(match[1], values), url)
 
 
 def _escaped(letter: str, values: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""Waiting times, fixed or drawn. Milliseconds everywhere; all chance comes from the caller."""
+"""Waiting times in milliseconds, fixed or random. The caller passes the random generator."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Uniform(Model):
 
 
 class LogNormal(Model):
-    """The long-tailed shape real services have, by two of its quantiles, milliseconds."""
+    """A distribution with a long tail, as of real services, by two quantiles in ms."""
 
     median: PositiveFloat
     p95: PositiveFloat
@@ -59,5 +59,5 @@ Latency = NonNegativeFloat | Uniform | LogNormal
 
 
 def draw(latency: Latency, chance: random.Random) -> float:
-    """One waiting time in milliseconds; a plain number is always itself."""
+    """Draw one waiting time in milliseconds. A plain number is returned as it is."""
     return latency if isinstance(latency, float) else latency.draw(chance)

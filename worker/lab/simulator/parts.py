@@ -1,7 +1,7 @@
-"""How many parts a text has, counted the way networks bill (3GPP TS 23.038).
+"""Counts the parts of a text as networks bill them (3GPP TS 23.038).
 
-Rules: the provider counts for itself. This is deliberately not the worker's own estimate, so that
-a mistake in one shows as a difference to the other.
+Rules: the provider counts independently. This is deliberately not the worker's code, so that a
+mistake in one shows as a difference to the other.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _ESCAPED: Final = frozenset("\f^{}\\[~]|€")
 
 
 def parts(text: str) -> int:
-    """Parts of a text: 160 or 153 septets, else 70 or 67 UTF-16 units; at least one.
+    """Count the parts of a text: 160 or 153 septets, else 70 or 67 UTF-16 units; at least one.
 
     No character is split over two parts.
     """

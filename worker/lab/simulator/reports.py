@@ -1,8 +1,8 @@
-"""Callbacks to the customer: delivery reports and opt-outs.
+"""Sends callbacks to the customer: delivery reports and opt-outs.
 
-Rules: the callbacks of one SMS go out one after the other, in the order given; any 2xx ends one,
-all else is tried again after each of the pauses and then given up. What is still waiting when the
-simulator stops is dropped.
+Rules: the callbacks of one SMS are sent one after the other, in the given order. Any 2xx ends one.
+After any other answer it is tried again after each of the pauses, and then given up. Callbacks that
+still wait when the simulator stops are dropped.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _CONNECTIONS: Final = 32
 class Reporter:
     """Sends callbacks.
 
-    `counts` has `scheduled`, `delivered`, `retried` and `given_up`, by callback.
+    `counts` has the numbers of callbacks `scheduled`, `delivered`, `retried` and `given_up`.
     """
 
     def __init__(self, retry_s: Sequence[float] = RETRY_S) -> None:
@@ -48,14 +48,14 @@ class Reporter:
         )
 
     async def stop(self) -> None:
-        """Drop what waits. Idempotent."""
+        """Drop waiting callbacks. Idempotent."""
         await cancel_all(self._tasks)
         if self._http is not None:
             await self._http.close()
             self._http = None
 
     def schedule(self, callbacks: Sequence[Callback], delay_s: float) -> None:
-        """Send these, in order, after a while."""
+        """Send callbacks in order, each after its wait."""
         if not callbacks:
             return
         self.counts["scheduled"] += len(callbacks)
@@ -64,22 +64,22 @@ class Reporter:
         task.add_done_callback(self._tasks.discard)
 
     async def now(self, callback: Callback) -> None:
-        """Send one and return when it is delivered or given up."""
+        """Send one callback; returns when it is delivered or given up."""
         self.counts["scheduled"] += 1
         await self._deliver(callback)
 
     async def settled(self, within_s: float = 10.0) -> None:
-        """Return when nothing waits any more.
+        """Wait until no callback is waiting.
 
         Raises:
-            TimeoutError: something still does.
+            TimeoutError: a callback is still waiting.
         """
         async with asyncio.timeout(within_s):
             while self._tasks:
                 await asyncio.wait(self._tasks)
 
     def summary(self) -> dict[str, int]:
-        """As served: the counts, and what is `pending`."""
+        """The counts, with the number `pending`, as the control endpoint returns them."""
         names = ("scheduled", "delivered", "retried", "given_up")
         counts = {name: self.counts[name] for name in names}
         return {**counts, "pending": self.counts["scheduled"] - self._ended()}
@@ -116,4 +116,6 @@ class Reporter:
                 await response.read()
                 return response.ok and response.status < 300  # noqa: PLR2004  2xx
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
-            return False  # unreachable, broken or no address: tried again like a bad answer
+            return (
+                False  # an unreachable, broken or missing address is tried again like a bad answer
+            )

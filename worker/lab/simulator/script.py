@@ -1,11 +1,10 @@
-"""The language of fault scripts: what `PUT /faults` takes.
+"""The language of fault scripts for `PUT /faults`.
 
 Rules:
-- A script is a list of rules tried in order; the first that applies decides alone (`faults`).
-- Every action says whether the SMS was TAKEN (and stands in the journal): `Action.takes`. Where
-  the script is silent the table `TAKEN` says it; an answer that claims acceptance cannot be
-  declared untaken.
-- Times are milliseconds. Unknown fields are errors: a typo must not soften a fault.
+- A script is a list of rules, tried in order. Only the first that applies decides (`faults`).
+- Every action says whether the SMS was TAKEN (and is in the journal): `Action.takes`. The default
+  is in the table `TAKEN`. An answer that says "accepted" always takes the SMS.
+- Times are milliseconds. Unknown fields are errors, because a typo must not weaken a fault.
 
 On the wire a script is a list, or an object when a seed goes with it::
 
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Do(StrEnum):
-    """What happens on the wire."""
+    """The kind of an action on the connection."""
 
     ANSWER = "answer"
     """A regular acceptance; `code` may be another accepting one (AT 100, 102; Kannel `queued`)."""
@@ -40,13 +39,13 @@ class Do(StrEnum):
     """The dialect's own refusal, named by `code`. AT: a number is the recipient's status code, a
     word the reason above empty Recipients. Legacy: the code of the error body."""
     HTTP = "http"
-    """A bare HTTP answer: `status`, and `body` and `headers` where the defaults do not do."""
+    """A bare HTTP answer: `status`, and optionally `body` and `headers`."""
     GARBAGE = "garbage"
-    """The status and content type of a success over a body that is not one (`body` if given)."""
+    """Status and content type of a success, but with a broken body (`body` if given)."""
     HALF_BODY = "half_body"
     """A success cut off in the middle of its body; the connection closes."""
     HANG = "hang"
-    """Never an answer; the connection closes after `for_ms`, or when the script is replaced."""
+    """No answer. The connection closes after `for_ms`, or when the script is replaced."""
     RESET = "reset"
     """The request is read, then the connection is reset (RST)."""
     CLOSE = "close"
@@ -54,7 +53,7 @@ class Do(StrEnum):
     CLOSE_BEFORE_READING = "close_before_reading"
     """A new connection closes before anything is read from it."""
     UNREACHABLE = "unreachable"
-    """Nothing listens, for `for_ms` or until the script is replaced: connections are refused."""
+    """Connections are refused for `for_ms`, or until the script is replaced."""
 
 
 TAKEN: Final = {
@@ -69,14 +68,14 @@ TAKEN: Final = {
     Do.CLOSE_BEFORE_READING: False,
     Do.UNREACHABLE: False,
 }
-"""Whether the SMS is taken where a script does not say."""
+"""Whether the SMS is taken if the script does not say it."""
 
 _FIXED: Final = frozenset({Do.ANSWER, Do.CLOSE_BEFORE_READING, Do.UNREACHABLE})
-"""Actions for which `taken` follows from what they are."""
+"""Actions whose `taken` cannot be changed."""
 
 
 class Ending(StrEnum):
-    """How a message ends, in words every dialect translates."""
+    """The end of a message, in words that every dialect translates."""
 
     DELIVERED = "delivered"
     FAILED = "failed"
@@ -84,31 +83,31 @@ class Ending(StrEnum):
     EXPIRED = "expired"
     ABSENT = "absent"
     SUBMITTED = "submitted"
-    """Never ends: the intermediate report is the last that is heard of it."""
+    """No end: the intermediate report is the last one."""
 
 
 class ReportPlan(Model):
-    """Which delivery reports follow a taken SMS."""
+    """The delivery reports after a taken SMS."""
 
     send: bool = True
     delay_ms: Latency = 20.0
-    """From the moment the answer is due."""
+    """The wait, counted from the time when the answer is due."""
     status: Ending = Ending.DELIVERED
     raw_status: str | None = None
-    """Sent instead of the dialect's word, e.g. a status nobody documented."""
+    """The status sent instead of the dialect's word, for example an undocumented one."""
     reason: str | None = None
     intermediate: bool = False
-    """A `submitted` report comes first."""
+    """Whether a `submitted` report comes first."""
     reversed: bool = False
-    """The final report overtakes the intermediate one."""
+    """Whether the final report comes before the intermediate one."""
     copies: PositiveInt = 1
     """How often each report is sent."""
     before_answer: bool = False
-    """The first report is through before the response to the request leaves."""
+    """Whether the first report is delivered before the answer to the request is sent."""
 
 
 class Action(Model):
-    """What is done to one request."""
+    """The action for one request."""
 
     do: Do = Do.ANSWER
     code: int | str | None = None
@@ -116,12 +115,12 @@ class Action(Model):
     body: str | None = None
     headers: dict[str, str] = Field(default_factory=dict)
     latency_ms: Latency | None = None
-    """Waiting before the act; the SMS is taken before the wait."""
+    """The wait before the act. The SMS is taken before the wait."""
     for_ms: PositiveFloat | None = None
     taken: bool | None = None
     reports: ReportPlan | None = None
     optout: bool = False
-    """The subscriber opts out on receiving it: callback, and refused from then on."""
+    """Whether the subscriber opts out after it: a callback is sent, and later SMS are refused."""
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
@@ -140,19 +139,19 @@ class Action(Model):
 
 
 class Match(Model):
-    """Which requests a rule applies to; all conditions together."""
+    """The conditions of a rule. All must hold."""
 
     to_regex: re.Pattern[str] | None = None
-    """Found anywhere in the recipient's number as the request gave it."""
+    """Regular expression that must match anywhere in the number as the request has it."""
     text_regex: re.Pattern[str] | None = None
     kept_alive: bool | None = None
-    """Only requests that are not (true) or are (false) the first on their connection."""
+    """True: not the first request on its connection; false: the first one."""
     after: Annotated[int, Field(ge=0)] = 0
-    """Leave so many otherwise matching requests alone first."""
+    """Number of matching requests that are skipped first."""
     rate: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """Share of the matching requests, by chance."""
+    """Share of the matching requests, chosen at random."""
     first: PositiveInt | None = None
-    """Apply at most so many times."""
+    """The most times that the rule applies."""
 
 
 class Weighted(Model):
@@ -163,7 +162,7 @@ class Weighted(Model):
 
 
 class Rule(Model):
-    """A condition and what follows from it."""
+    """A rule: conditions, and the action or actions for them."""
 
     match: Match = Match()
     action: Action | None = None
@@ -187,11 +186,11 @@ class Rule(Model):
             raise ValueError(f"match: {action.do} is decided before any request is read")
 
     def actions(self) -> tuple[Action, ...]:
-        """Everything the rule may do."""
+        """All possible actions of the rule."""
         return (self.action,) if self.action else tuple(each.action for each in self.weighted)
 
     def pick(self, chance: random.Random) -> Action:
-        """What it does this time."""
+        """Choose the action for this request."""
         actions = self.actions()
         if len(actions) == 1:
             return actions[0]
@@ -199,7 +198,7 @@ class Rule(Model):
 
 
 class Script(Model):
-    """What `PUT /faults` takes."""
+    """The body of `PUT /faults`."""
 
     rules: tuple[Rule, ...] = ()
     seed: int | None = None
@@ -209,7 +208,7 @@ def read_script(body: bytes) -> Script:
     """Read a script as JSON: a list of rules, or an object with `rules` and `seed`.
 
     Raises:
-        ValueError: every problem, by place.
+        ValueError: lists all problems with their places.
     """
     raw = json.loads(body)
     return Script.model_validate({"rules": raw} if isinstance(raw, list) else raw)

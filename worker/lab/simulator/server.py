@@ -1,9 +1,9 @@
 """The simulator: a provider on a real socket, with faults scripted at run time.
 
 Rules:
-- Two addresses: `base_url` speaks the dialect and the control endpoints (`control`); the same
-  control endpoints stay reachable on `control_url` while a fault keeps everybody else out.
-- Loading a script releases whatever an older one holds: hangs, and the closed port.
+- There are two addresses. `base_url` serves the dialect and the control endpoints (`control`).
+  `control_url` only serves the control endpoints, also while a fault refuses connections.
+- A new script ends the effects of the old one: hanging answers, and the closed port.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Name = Literal["africastalking", "legacy"]
 
 
 def dialects(name: Name) -> tuple[Dialect, ...]:
-    """What a simulator of this name speaks."""
+    """The dialects of a simulator, by its name."""
     return (AfricasTalking(),) if name == "africastalking" else (JsonBasic(), Kannel())
 
 
@@ -48,18 +48,18 @@ class Simulator:
     Args:
         dialect: `africastalking`, or `legacy` (json-basic and Kannel).
         host: address to listen on.
-        port: of `base_url`; 0 takes a free one.
-        control_port: of `control_url`; 0 takes a free one.
-        username: whose messages are taken; None: anybody's.
+        port: port of `base_url`; 0: a free one.
+        control_port: port of `control_url`; 0: a free one.
+        username: the accepted user name; None: any.
         secret: API key or password; None: any that is not empty.
-        report_url: where delivery reports go, unless a message names its own address.
-        optout_url: where opt-outs go.
+        report_url: address for delivery reports, unless a message names its own.
+        optout_url: address for opt-outs.
         journal: JSON-lines file; continued if it exists.
-        latency_ms: before each answer.
-        seed: of all chance.
-        reports: which reports follow a taken SMS, unless a script says otherwise.
+        latency_ms: the wait before each answer.
+        seed: seed of the random generator.
+        reports: the reports after a taken SMS, unless a script names others.
         report_retry_s: pauses between tries of a callback, seconds.
-        balance: of the account at the start, in ZMW.
+        balance: balance of the account at the start, in ZMW.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Simulator:
 
     @property
     def journal(self) -> Journal:
-        """Every SMS taken."""
+        """The journal of taken SMS."""
         return self.engine.journal
 
     @property
@@ -113,7 +113,7 @@ class Simulator:
 
     @property
     def control_url(self) -> str:
-        """Address of the control endpoints that no fault touches, once started."""
+        """Address of the control endpoints that no fault affects, once started."""
         return self._gates[1].url
 
     async def __aenter__(self) -> Self:
@@ -146,7 +146,7 @@ class Simulator:
             raise
 
     async def stop(self, grace_s: float = 0.0) -> None:
-        """Stop listening, cut off who is still waiting after `grace_s`. Idempotent."""
+        """Stop listening, and cut off waiting clients after `grace_s`. Idempotent."""
         if self._reopening is not None:
             self._reopening.cancel()
         for gate in self._gates:
@@ -154,7 +154,7 @@ class Simulator:
         self._front.release()
         for server in self._servers:
             server.pre_shutdown()
-        await asyncio.sleep(0)  # idle connections end here, and only the busy ones need the grace
+        await asyncio.sleep(0)  # idle connections end here; only busy ones get the grace time
         await asyncio.gather(*(server.shutdown(grace_s or 0.001) for server in self._servers))
         self._servers.clear()
         await self.reporter.stop()
@@ -164,7 +164,7 @@ class Simulator:
         """Put a script (or a list of rules, as in JSON) in force instead of the present one.
 
         Raises:
-            ValueError: what is wrong with it; the present one stays in force.
+            ValueError: the script has problems; the present one stays in force.
         """
         if not isinstance(script, Script):
             script = Script.model_validate({"rules": script})
@@ -172,14 +172,14 @@ class Simulator:
         self._front.release()
         self._listen_as_scripted()
         if any(each.does is Do.CLOSE_BEFORE_READING for each in self.engine.faults.rules):
-            self._servers[0].pre_shutdown()  # nobody gets past it on an old connection
+            self._servers[0].pre_shutdown()  # old connections must not bypass the fault
 
     def clear_faults(self) -> None:
-        """No faults any more."""
+        """Remove all faults."""
         self.set_faults([])
 
     async def opt_out(self, number: str, sender: str = "") -> None:
-        """A subscriber wants no more: refused from now on, and the customer is told."""
+        """Let a subscriber opt out: later SMS are refused, and the customer gets a callback."""
         callback = self.engine.opt_out(self.dialects[0], number, sender)
         if callback is not None:
             await self.reporter.now(callback)

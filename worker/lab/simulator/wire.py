@@ -1,7 +1,7 @@
-"""What a dialect is to the engine: bytes in, bytes out, no I/O and no state.
+"""The protocol of dialects. A dialect turns bytes into bytes, without I/O and state.
 
-Rules: a dialect reads requests and words answers and callbacks; the engine (`server`) decides
-what becomes of an SMS, keeps the journal first, and alone touches sockets.
+Rules: a dialect reads requests and writes answers and callbacks. The engine (`server`) decides
+about each SMS, writes the journal first, and alone uses sockets.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from worker.lab.simulator.script import ReportPlan
 
 Code = int | str
-"""A dialect's own name of a refusal or of an unusual acceptance."""
+"""A dialect's own name for a refusal or an unusual acceptance."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """A request, read to its end."""
+    """A complete request."""
 
     method: str
     path: str
@@ -34,7 +34,7 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer, ready to be written."""
+    """An answer, ready to be sent."""
 
     status: int
     body: bytes
@@ -49,46 +49,46 @@ def text_reply(status: int, text: str, headers: Mapping[str, str] | None = None)
 
 @dataclass(frozen=True, slots=True)
 class Sms:
-    """One SMS to one recipient, as asked for."""
+    """One requested SMS to one recipient."""
 
     to: str
     sender: str | None
     text: str
     reference: str | None = None
-    """The caller's own id, where the dialect takes one."""
+    """The caller's own id, if the dialect has one."""
     report_url: str | None = None
-    """Where this message's reports go; None: the configured address."""
+    """The address for reports of this message; None: the configured one."""
     report_mask: int = 0xFF
-    """Kannel: which kinds of report are wanted."""
+    """For Kannel: the wanted kinds of reports."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of one SMS."""
+    """The result for one SMS."""
 
     sms: Sms
     taken: bool
     code: Code | None = None
     """None: the regular acceptance."""
     id: str = ""
-    """Given by us when taken."""
+    """The id given to a taken SMS."""
     parts: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Whose messages are taken, and at what price."""
+    """The account at the provider: its credentials and prices."""
 
     username: str | None = None
-    """None: anybody's."""
+    """The user name; None: any."""
     secret: str | None = None
     """API key or password. None: any that is not empty."""
     currency: str = "ZMW"
     price: Decimal = Decimal("0.3500")
-    """Of one part."""
+    """The price of one part."""
 
     def admits(self, username: str, secret: str) -> bool:
-        """Whether these credentials are good."""
+        """Whether these credentials are right."""
         return _is(username, self.username) and _is(secret, self.secret)
 
 
@@ -100,7 +100,7 @@ def _is(given: str, expected: str | None) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """A request of ours to the customer."""
+    """A request to the customer."""
 
     method: str
     url: str
@@ -121,11 +121,11 @@ class Dialect(Protocol):
     opted_out: Code
 
     def read(self, request: HttpRequest, account: Account) -> Sequence[Sms] | Reply:
-        """The SMS asked for, or the answer to a request that asks for none."""
+        """Read the requested SMS; an answer instead if the request is wrong."""
         ...
 
     def fault(self, sms: Sms) -> Code | None:
-        """Why this SMS would be refused by itself, if it would."""
+        """Why the dialect itself refuses this SMS; None: it does not."""
         ...
 
     def knows(self, code: Code) -> bool:
@@ -133,7 +133,7 @@ class Dialect(Protocol):
         ...
 
     def answer(self, verdicts: Sequence[Verdict], account: Account) -> Reply:
-        """The answer to a request all of whose SMS are judged."""
+        """The answer to a request after the decision about all its SMS."""
         ...
 
     def balance(self, request: HttpRequest, account: Account, left: Decimal) -> Reply:
@@ -145,5 +145,5 @@ class Dialect(Protocol):
         ...
 
     def optout(self, sender: str, number: str, url: str) -> Callback | None:
-        """The callback saying that a subscriber wants no more; None where there is none."""
+        """The callback about an opt-out; None: the dialect has none."""
         ...

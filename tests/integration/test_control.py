@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiormq.exceptions import ChannelPreconditionFailed
+from structlog.testing import capture_logs
 
 from contracts import control
 from contracts.codec import encode
-from tests.integration.control_bench import Harness, bench, publish, until
+from tests.integration.control_bench import Harness, bench, publish
 from tests.integration.proxy import Proxy
+from tests.support.waiting import until
 from tests.system.steering import Steering, command
 from worker.app.accounts import fingerprint
 from worker.cli.client import ControlClient, NotAllowed
@@ -73,9 +75,7 @@ async def recorded(made: Harness, count: int) -> None:
 
 async def test_the_traffic_is_moved_by_message_and_every_replica_follows(two: Harness) -> None:
     version = await two.steer.to(Phase.GRADUAL_MIGRATION, 50)
-    async with asyncio.timeout(1):
-        while any(each.follower.current.version < version for each in two.replicas):
-            await asyncio.sleep(0.01)
+    await until(lambda: all(r.follower.current.version >= version for r in two.replicas), 1)
     reply = await two.steer.do(control.EmergencyRollback)
     assert (reply.state.phase, reply.state.percentage) == ("Rollback", 0)
     await until(lambda: all(r.follower.current.version == reply.version for r in two.replicas), 1)
@@ -362,8 +362,9 @@ async def test_the_store_away_upwards_is_answered_and_downwards_waits_and_is_don
             assert (reply.verdict, reply.code) == ("refused", "store unavailable")
             status = await made.steer.ask(control.Status)
             assert "store unavailable" in status.data["alerts"][0]
-            down = asyncio.create_task(made.steer.do(control.EmergencyRollback))
-            await asyncio.sleep(1)
+            with capture_logs() as lines:
+                down = asyncio.create_task(made.steer.do(control.EmergencyRollback))
+                await until(lambda: any("waits for the store" in each["event"] for each in lines))
             assert not down.done()
             assert len(await made.entries()) == begun
             proxy.stalled = False

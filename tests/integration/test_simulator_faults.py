@@ -10,10 +10,11 @@ from urllib.parse import urlencode
 import aiohttp
 import pytest
 
+from tests.support.waiting import until
 from worker.lab.simulator import Simulator
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
 NUMBER = "+260977123456"
 BODY = urlencode({"username": "sandbox", "to": NUMBER, "message": "Hello #m-1"}).encode()
@@ -87,12 +88,6 @@ async def at() -> AsyncIterator[Simulator]:
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession() as session:
         yield session
-
-
-async def until(fact: Callable[[], bool], within_s: float = 5.0) -> None:
-    async with asyncio.timeout(within_s):
-        while not fact():
-            await asyncio.sleep(0.005)
 
 
 @pytest.mark.parametrize(("taken", "count"), [({}, 0), ({"taken": True}, 1)])
@@ -231,13 +226,14 @@ async def test_unreachable_ends_by_itself_when_it_has_a_time(
     at.set_faults([{"action": {"do": "unreachable", "for_ms": 30}}])
     with pytest.raises(ConnectionRefusedError):
         await clients.connect(at)
-    async with asyncio.timeout(5):
-        while True:
-            try:
-                client = await clients.once(at)
-                break
-            except ConnectionRefusedError:
-                await asyncio.sleep(0.005)
+
+    async def reached() -> Client | None:
+        try:
+            return await clients.once(at)
+        except ConnectionRefusedError:
+            return None
+
+    client = await until(reached)
     assert (await client.answer())[0] == 201
 
 

@@ -128,7 +128,7 @@ def unconsumed(amqp_url: Callable[[str], str]) -> Callable[..., Awaitable[None]]
                 found = (await channel.declare_queue(QUEUE, passive=True)).declaration_result
                 return found.consumer_count, found.message_count
 
-            await until_equal(told, (0, ready))
+            await until_equal(told, (0, ready), 10)
 
     return settled
 
@@ -368,7 +368,7 @@ async def test_a_drain_hands_back_what_was_not_begun(
     await until(lambda: not consumer.consuming)
     handler.gate.set()
     await draining
-    await until_equal(left, 3)
+    await until_equal(left, 3, 10)
 
 
 async def test_a_drain_waits_for_its_grace_once(make: Any, publish: Any, handler: Handler) -> None:

@@ -371,7 +371,7 @@ async def _left(desk: Desk, count: int) -> None:
     async def left() -> int:
         return len((await desk.collection.find_one({"_id": "m-1"}))["unconfirmed"])
 
-    await until_equal(left, count)
+    await until_equal(left, count, 10)
 
 
 async def test_while_the_broker_takes_nothing_and_soon_after_nothing_is_announced_again(
@@ -506,7 +506,7 @@ async def test_a_started_sweeper_sweeps_by_itself(
     await desk.sweeper.start()  # leases are left alone for the time of one: holders may be late
     assert desk.sweeper._judge_leases_from > desk.clock.monotonic() + LEASE_S - 1
     desk.sweeper._judge_leases_from = desk.clock.monotonic()  # the lease is over
-    await until_equal(lambda: desk.publisher.names, ["sms.unknown"])
+    await until_equal(lambda: desk.publisher.names, ["sms.unknown"], 10)
     await desk.sweeper.drain()
     await desk.sweeper.stop()
     await desk.sweeper.stop()
@@ -526,6 +526,6 @@ async def test_a_store_that_is_away_is_swept_when_it_is_back(
 
     monkeypatch.setattr(desk.sweeper, "sweep", away)
     await desk.sweeper.start()
-    await until(lambda: times >= 3)
+    await until(lambda: times >= 3, 10)
     assert desk.sweeper._judge_leases_from > desk.clock.monotonic()
     await desk.sweeper.stop()

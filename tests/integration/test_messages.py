@@ -531,9 +531,9 @@ async def test_confirmed_events_are_marked(desk: Desk) -> None:
     await desk.ours.settle(held, State.ACCEPTED, TAKEN, (event(), event("b")), lane=T)
     assert await desk.unconfirmed("m-1") == 2
     desk.ours.confirmed("m-1", (event(),))
-    await until_equal(lambda: desk.unconfirmed("m-1"), 1)
+    await until_equal(lambda: desk.unconfirmed("m-1"), 1, 10)
     desk.theirs.confirmed("m-1", (event(), event("b")))
-    await until_equal(lambda: desk.unconfirmed("m-1"), 0)
+    await until_equal(lambda: desk.unconfirmed("m-1"), 0, 10)
 
 
 async def test_a_mark_for_a_record_that_is_gone_harms_nobody(desk: Desk) -> None:
@@ -582,7 +582,7 @@ async def test_a_holder_sees_the_end_of_its_lease_before_the_server_does(mongo: 
             await asyncio.sleep(max(0.0, held.until - mongo.clock.monotonic() - 0.02))
             alive = (await looked(mongo, f"m-{n}")).lease_alive
             assert alive or mongo.clock.monotonic() >= held.until
-        await until_equal(lambda: _alive(mongo, "m-3"), expected=False)
+        await until_equal(lambda: _alive(mongo, "m-3"), expected=False, within_s=10)
     finally:
         await store.stop()
 

@@ -266,7 +266,7 @@ async def test_an_opt_out_waits_for_a_store_that_is_away(
         await ours.follow()
         proxy.stalled = True
         adding = asyncio.create_task(ours.record(ANN, wish("promo")))
-        await until(lambda: told)
+        await until(lambda: told, 10)
         assert ours.stops("hash", PROMO)  # nobody here sends to it any more
         with pytest.raises(StoreUnavailable):
             await ours.follow()

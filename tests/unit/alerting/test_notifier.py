@@ -334,7 +334,7 @@ async def test_the_services_work_until_they_are_stopped() -> None:
     for service in (first.recorder, first.notifier):
         await service.stop()
         await service.start()
-    await until(lambda: bench.letters.sent)
+    await until(lambda: bench.letters.sent, 5)
     for service in (first.notifier, first.recorder):
         await service.drain()
         await service.stop()

@@ -116,5 +116,5 @@ async def test_retention_waits_for_the_store(
     bench.slots.failures = 2
     changed = replace(FIRST.flags, migration=MigrationSettings(metrics_retention_days=7))
     bench.follow(FIRST, replace(FIRST, version=2, flags=changed))
-    await until(lambda: bench.slots.retained)
+    await until(lambda: bench.slots.retained, 5)
     assert bench.slots.retained == [7]

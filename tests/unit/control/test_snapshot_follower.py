@@ -101,7 +101,7 @@ class Harness:
         """One more round, begun by a wake-up."""
         before = len(self.told), self.log.reads
         self.follower.wake()
-        await until(lambda: self.log.reads > before[1])
+        await until(lambda: self.log.reads > before[1], 5)
         for _ in range(5):
             await asyncio.sleep(0)
 
@@ -143,7 +143,7 @@ async def test_the_state_is_read_again_without_a_wake_up(
     monkeypatch.setattr("worker.control.snapshot_follower.EVERY_S", 0.01)
     await bench.woken()
     reads = bench.log.reads
-    await until(lambda: bench.log.reads >= reads + 3)
+    await until(lambda: bench.log.reads >= reads + 3, 5)
 
 
 async def test_a_wake_up_that_comes_while_a_round_is_under_way_begins_another(
@@ -161,7 +161,7 @@ async def test_a_wake_up_that_comes_while_a_round_is_under_way_begins_another(
 
     bench.replicas.beat = slow  # type: ignore[method-assign]
     bench.follower.wake()
-    await until(lambda: woken)
+    await until(lambda: woken, 5)
     # Well before the second is over.
     await until_equal(lambda: bench.follower.current, snapshot(50, version=2), 0.5)
 

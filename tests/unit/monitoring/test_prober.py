@@ -321,7 +321,7 @@ async def test_it_goes_on_when_the_store_is_back(
     monkeypatch.setattr(bench.records, "find", find)
     (service,) = bench.probers
     await service.start()
-    await until(lambda: len(bench.asked) >= 2)
+    await until(lambda: len(bench.asked) >= 2, 5)
     await service.stop()
     assert bench.asked == ["target", "legacy"]
 

@@ -393,7 +393,7 @@ async def test_a_cancelled_probe_is_free_again_and_teaches_nothing(bench: Harnes
     await open_and_wait(bench)
     bench.provider.hold = asyncio.Event()
     call = asyncio.create_task(bench.once())
-    await until(lambda: bench.provider.sent >= 6)
+    await until(lambda: bench.provider.sent >= 6, 5)
     assert not bench.guard.passable()
     call.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -454,7 +454,7 @@ async def test_what_waits_is_bounded_by_reports_and_their_length(
         async def answered() -> int:
             return (await client.post(PATH, json=callback)).status_code
 
-        await until_equal(answered, 200)
+        await until_equal(answered, 200, 5)
 
 
 async def test_next_report_is_taken_once_the_broker_is_back(

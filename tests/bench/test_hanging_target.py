@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.waiting import until
 from tests.system.helpers import System
-from tests.system.waiting import until
 from worker.domain.migration.phases import Phase
 from worker.domain.migration.routing import bucket
 

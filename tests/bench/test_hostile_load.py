@@ -23,10 +23,11 @@ import aio_pika
 import pytest
 
 from contracts.names import Exchange
+from tests.support.waiting import until
 from tests.system import hostile
 from tests.system.helpers import System
+from tests.system.recipients import new_number
 from tests.system.test_hostile import stranger
-from tests.system.waiting import new_number, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

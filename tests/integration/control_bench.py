@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -227,13 +226,3 @@ async def publish(
     where = await channel.get_exchange(exchange, ensure=False)
     await where.publish(aio_pika.Message(body, **properties), key, mandatory=False)
     await channel.close()
-
-
-async def until(fact: Callable[[], Any], within_s: float = 10.0) -> None:
-    """Wait for a fact; it may be asynchronous."""
-    async with asyncio.timeout(within_s):
-        while True:
-            found = fact()
-            if await found if asyncio.iscoroutine(found) else found:
-                return
-            await asyncio.sleep(0.01)

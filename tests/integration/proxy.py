@@ -29,6 +29,8 @@ class Proxy:
         """How many clients have connected so far."""
         self.stalled = False
         """Take bytes of clients and pass none on."""
+        self.kept = bytearray()
+        """What was taken and not passed on."""
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -70,7 +72,9 @@ class Proxy:
             if wanted is not None and wanted in data and self.losses_left > 0:
                 self.losses_left -= 1
                 losing.set()
-            if not self.stalled:
+            if self.stalled:
+                self.kept += data
+            else:
                 server.write(data)
                 await server.drain()
         server.transport.abort()

@@ -138,7 +138,7 @@ async def test_a_trouble_confirmed_since_it_was_read_is_not_closed(book: Open) -
     mine, seen = book("a"), trouble()
     await mine.record(seen)
     read = await only(mine)
-    await asyncio.sleep(0.002)
+    await asyncio.sleep(0.002)  # the clock of the store has milliseconds
     await mine.confirm(seen)
     await mine.close(read, CLOCK.now())
     assert (await only(mine)).open

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from contracts import control
-from tests.integration.control_bench import Harness, bench, until
+from tests.integration.control_bench import Harness, bench
 from tests.integration.mail_server import Authority, Hook, Inbox, mail_server, web_server
 from tests.integration.proxy import Proxy
+from tests.support.waiting import until
 from tests.system.steering import Steering
 from worker.alerting import notifier
 from worker.alerting.webhook import Webhook
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("empty_queues")
 OPS = "ops@example.com"
+WITHIN_S = 10.0
+"""Before a notice would be sent past the store."""
 
 
 @pytest.fixture
@@ -97,11 +100,11 @@ async def test_one_trouble_of_all_replicas_is_one_alert_one_mail_and_one_post(
         everywhere(made)
         assert len({each["alertId"] for each in said(made)}) == 1
         await inbox.taken(1)
-        await until(lambda: hook.posts)
+        await until(lambda: hook.posts, WITHIN_S)
         for replica in made.replicas:
             replica.alerts.resolve("account", "200", provider="legacy")
         await inbox.taken(2)
-        await until(lambda: len(hook.posts) == 2)
+        await until(lambda: len(hook.posts) == 2, WITHIN_S)
         assert subjects(inbox) == [
             "[critical] account (legacy): 401",
             "[over] account (legacy): 200",
@@ -138,10 +141,10 @@ async def test_a_critical_one_is_repeated_until_it_is_acknowledged_on_record(
         )
         told = len(inbox.mails) + 1  # one may have been under way
         made.replicas[0].alerts.event(AlertCode.STATE, "a sign that time has passed")
-        await until(lambda: any("a sign" in each for each in subjects(inbox)))
+        await until(lambda: any("a sign" in each for each in subjects(inbox)), WITHIN_S)
         for replica in made.replicas:
             replica.alerts.resolve("account", "200", provider="legacy")
-        await until(lambda: "[over] account (legacy): 200" in subjects(inbox))
+        await until(lambda: "[over] account (legacy): 200" in subjects(inbox), WITHIN_S)
         assert len(inbox.mails) <= told + 2
 
 
@@ -153,7 +156,7 @@ async def test_what_is_not_open_cannot_be_acknowledged(open_bench: Callable[...,
         everywhere(made)
         for replica in made.replicas:
             replica.alerts.raise_alert(AlertCode.ACCOUNT, "402", provider="africastalking")
-        await until(lambda: _count(made, 2))
+        await until(lambda: _count(made, 2), WITHIN_S)
         reply = await made.steer.tell(control.Ack, alert="account")
         assert (reply.verdict, reply.code) == ("refused", "several")
         reply = await made.steer.tell(control.Ack, alert="account", provider="target")
@@ -174,7 +177,7 @@ async def test_an_observer_sees_alerts_and_acknowledges_none(
 ) -> None:
     async with open_bench() as (made, _inbox, _hook):
         everywhere(made)
-        await until(lambda: _count(made, 1))
+        await until(lambda: _count(made, 1), WITHIN_S)
         async with ControlClient(amqp_url("observer")) as client:
             eve = Steering(client)
             (alert,) = (await eve.ask(control.Alerts)).data["alerts"]
@@ -205,5 +208,5 @@ async def test_a_store_that_is_away_is_told_by_each_replica_and_its_return_once(
             await until(lambda: len(inbox.mails) == 3, 20)
             assert subjects(inbox)[2] == "[over] store: the store is back"
             await made.steer.to(Phase.PARALLEL_SETUP, 1)  # whatever was doubled comes before this
-            await until(lambda: "[info] state" in subjects(inbox)[-1])
+            await until(lambda: "[info] state" in subjects(inbox)[-1], WITHIN_S)
             assert sum("store" in each for each in subjects(inbox)) == 3

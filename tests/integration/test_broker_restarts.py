@@ -9,9 +9,9 @@ import pytest
 
 from contracts.names import Exchange, Queue, retry_key
 from tests.integration.servers import running_broker
-from tests.integration.test_link import until
 from tests.integration.test_publisher import event, taken
 from tests.integration.test_topology import publish, take
+from tests.support.waiting import until
 from worker.broker.connection import BrokerConnection
 from worker.broker.publisher import AmqpPublisher
 from worker.service import Background

@@ -12,7 +12,8 @@ import pika
 import pytest
 
 from contracts.names import Queue
-from tests.integration.test_link import proxy, until, url
+from tests.integration.test_link import proxy, url
+from tests.support.waiting import until, until_equal
 from worker.broker.connection import BrokerConnection
 from worker.broker.consumer import Consumer
 from worker.ports.broker import Incoming, Settlement
@@ -119,16 +120,15 @@ def unconsumed(amqp_url: Callable[[str], str]) -> Callable[..., Awaitable[None]]
 
     async def settled(ready: int = 0) -> None:
         async with (
-            asyncio.timeout(10),
             await aio_pika.connect(amqp_url("worker")) as connection,
             connection.channel() as channel,
         ):
-            while True:
-                queue = await channel.declare_queue(QUEUE, passive=True)
-                told = queue.declaration_result
-                if (told.consumer_count, told.message_count) == (0, ready):
-                    return
-                await asyncio.sleep(0.02)
+
+            async def told() -> tuple[int | None, int | None]:
+                found = (await channel.declare_queue(QUEUE, passive=True)).declaration_result
+                return found.consumer_count, found.message_count
+
+            await until_equal(told, (0, ready), 10)
 
     return settled
 
@@ -208,8 +208,7 @@ async def test_while_anybody_holds_it_nothing_new_is_taken(
     await until(lambda: len(handler.seen) == 1)
     for who in ("store", "breakers", "store"):
         consumer.hold(who)
-    await until(lambda: not consumer.consuming)
-    await asyncio.sleep(0.1)  # a quorum queue lists its consumer until what it holds is settled
+    await until(lambda: not consumer.consuming)  # the broker has confirmed it
     await publish("later")
     consumer.free("store")
     consumer.free("nobody")
@@ -242,7 +241,7 @@ async def test_holding_and_freeing_in_a_row_ends_consuming_once(
         consumer.hold("store")
         await asyncio.sleep(0)
         consumer.free("store")
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0.001)  # no fact: any state in between may be met
     await publish(*map(str, range(5)))
     await until(lambda: len(handler.finished) == 5)
     assert len(handler.seen) == 5
@@ -325,7 +324,7 @@ async def test_a_consumer_that_cannot_be_confirmed_is_not_left_behind(
     consumer = await make()
     proxy.stalled = True
     consumer.hold("store")
-    await asyncio.sleep(0.8)  # the cancel, and the close after it, run into their timeouts
+    await until(lambda: not consumer.consuming)  # what it asked the broker for is given up
     proxy.stalled = False
     proxy.cut()
     await publish("a")
@@ -347,8 +346,7 @@ async def test_a_drain_finishes_what_is_in_hand_and_takes_nothing_new(
     await publish("in hand")
     await until(lambda: len(handler.seen) == 1)
     draining = asyncio.create_task(consumer.drain())
-    await until(lambda: not consumer.consuming)
-    await asyncio.sleep(0.1)  # a quorum queue lists its consumer until what it holds is settled
+    await until(lambda: not consumer.consuming)  # the broker has confirmed it
     await publish("later")
     assert not draining.done()
     handler.gate.set()
@@ -370,9 +368,7 @@ async def test_a_drain_hands_back_what_was_not_begun(
     await until(lambda: not consumer.consuming)
     handler.gate.set()
     await draining
-    async with asyncio.timeout(10):
-        while await left() != 3:
-            await asyncio.sleep(0.05)
+    await until_equal(left, 3, 10)
 
 
 async def test_a_drain_waits_for_its_grace_once(make: Any, publish: Any, handler: Handler) -> None:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiormq.exceptions import ChannelPreconditionFailed
+from structlog.testing import capture_logs
 
 from contracts import control
 from contracts.codec import encode
-from tests.integration.control_bench import Harness, bench, publish, until
+from tests.integration.control_bench import Harness, bench, publish
 from tests.integration.proxy import Proxy
+from tests.support.waiting import until
 from tests.system.steering import Steering, command
 from worker.app.accounts import fingerprint
 from worker.cli.client import ControlClient, NotAllowed
@@ -65,7 +67,7 @@ async def recorded(made: Harness, count: int) -> None:
     async def enough() -> bool:
         return len(await made.entries()) >= count
 
-    await until(enough)
+    await until(enough, 10)
 
 
 # --- the way up and down --------------------------------------------------------------------------
@@ -73,9 +75,7 @@ async def recorded(made: Harness, count: int) -> None:
 
 async def test_the_traffic_is_moved_by_message_and_every_replica_follows(two: Harness) -> None:
     version = await two.steer.to(Phase.GRADUAL_MIGRATION, 50)
-    async with asyncio.timeout(1):
-        while any(each.follower.current.version < version for each in two.replicas):
-            await asyncio.sleep(0.01)
+    await until(lambda: all(r.follower.current.version >= version for r in two.replicas), 1)
     reply = await two.steer.do(control.EmergencyRollback)
     assert (reply.state.phase, reply.state.percentage) == ("Rollback", 0)
     await until(lambda: all(r.follower.current.version == reply.version for r in two.replicas), 1)
@@ -152,7 +152,7 @@ async def test_at_100_per_cent_probes_of_legacy_alone_bring_the_rollback(two: Ha
     async def down() -> bool:
         return await phase(two) == Phase.ROLLBACK
 
-    await until(down)
+    await until(down, 10)
     (made,) = (each for each in await two.entries() if each.user == AUTOMATIC)
     assert "legacy was proved good in the same time" in str(made.reply["text"])
 
@@ -268,7 +268,7 @@ async def test_a_replica_that_dies_in_the_middle_leaves_the_command_to_another(
 
 async def test_status_says_where_it_stands_who_follows_and_what_is_missing(two: Harness) -> None:
     version = await two.steer.to(Phase.GRADUAL_MIGRATION, 25)
-    await until(lambda: all(r.follower.current.version == version for r in two.replicas))
+    await until(lambda: all(r.follower.current.version == version for r in two.replicas), 10)
     reply = await two.steer.ask(control.Status)
     assert (reply.state.phase, reply.state.percentage) == ("GradualMigration", 25)
     assert {each["replica"]: each["applied"] for each in reply.data["replicas"]} == {
@@ -336,7 +336,7 @@ async def test_explain_says_which_way_and_why(two: Harness) -> None:
     await two.steer.to(Phase.GRADUAL_MIGRATION, 25)
     await two.steer.do(control.SetUserOverride, user="u-7", provider="legacy")
     version = (await two.log.last())[1].version
-    await until(lambda: all(r.follower.current.version == version for r in two.replicas))
+    await until(lambda: all(r.follower.current.version == version for r in two.replicas), 10)
     reply = await two.steer.ask(control.Explain, to="0977 123 456", user_id="u-7")
     assert reply.data["number"] == "+260977123456"
     assert reply.data["way"] == ["legacy", "africastalking"]
@@ -362,8 +362,9 @@ async def test_the_store_away_upwards_is_answered_and_downwards_waits_and_is_don
             assert (reply.verdict, reply.code) == ("refused", "store unavailable")
             status = await made.steer.ask(control.Status)
             assert "store unavailable" in status.data["alerts"][0]
-            down = asyncio.create_task(made.steer.do(control.EmergencyRollback))
-            await asyncio.sleep(1)
+            with capture_logs() as lines:
+                down = asyncio.create_task(made.steer.do(control.EmergencyRollback))
+                await until(lambda: any("waits for the store" in each["event"] for each in lines))
             assert not down.done()
             assert len(await made.entries()) == begun
             proxy.stalled = False

@@ -21,6 +21,7 @@ from pymongo import AsyncMongoClient
 from typer.testing import CliRunner
 
 from contracts.names import Exchange, Header, Queue, retry_queue
+from tests.support.waiting import until, until_equal
 from worker.app.sending import command_decoder
 from worker.broker.connection import BrokerConnection
 from worker.broker.dead import DeadQueue, dead_queue
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from worker.handlers.dead_letters import DeadLetter
     from worker.lab.local.broker import Broker
 
-WITHIN_S = 20.0
 NUMBER = "+260977123456"
 
 
@@ -121,9 +121,11 @@ class World:
 
     async def until_dead(self, ident: str, count: int = 1) -> None:
         """Wait until so many letters bear that name."""
-        async with asyncio.timeout(WITHIN_S):
-            while len(await self.dead(ident)) < count:
-                await asyncio.sleep(0.05)
+
+        async def there() -> bool:
+            return len(await self.dead(ident)) >= count
+
+        await until(there)
 
     async def kill_by(self, text: str, key: str = "send.transactional", **fields: object) -> str:
         """Have a message refused until it is dead; the provider then takes everything again."""
@@ -149,12 +151,6 @@ class World:
         """Remove the record, as its expiry would."""
         async with AsyncMongoClient(self.stack.mongo_url) as client:
             await client["sms"][messages.COLLECTION].delete_one({"_id": ident})
-
-
-async def until(fact: Callable[[], bool]) -> None:
-    async with asyncio.timeout(WITHIN_S):
-        while not fact():
-            await asyncio.sleep(0.02)
 
 
 async def cli(*arguments: str, answer: str | None = None) -> Result:
@@ -391,9 +387,11 @@ async def test_a_duplicate_nobody_takes_is_announced_as_no_failure(world: World)
     await world.change(ident, {"attempts.1.result": "unknown"})
     await world.refuse(text)
     assert (await cli("dead", "replay", ident, "--accept-duplicate")).exit_code == 0
-    async with asyncio.timeout(WITHIN_S):
-        while (await world.record(ident))["state"] != "unknown":
-            await asyncio.sleep(0.05)
+
+    async def state() -> str:
+        return str((await world.record(ident))["state"])
+
+    await until_equal(state, "unknown")
     assert len({e["eventId"] for e in world.events if e["messageId"] == ident}) == 1
 
 

@@ -11,6 +11,7 @@ import pytest
 from bson import Timestamp
 
 from tests.support.fakes import BULK, KEY, Meter, Publisher, StoreTroubles, Suppressed, message
+from tests.support.waiting import until, until_equal
 from worker.clock import SystemClock
 from worker.domain.messages.message import (
     Attempt,
@@ -375,9 +376,10 @@ async def test_what_was_never_confirmed_is_published_again(desk: Desk) -> None:
 
 
 async def _left(desk: Desk, count: int) -> None:
-    async with asyncio.timeout(10):
-        while len((await desk.collection.find_one({"_id": "m-1"}))["unconfirmed"]) != count:
-            await asyncio.sleep(0.02)
+    async def left() -> int:
+        return len((await desk.collection.find_one({"_id": "m-1"}))["unconfirmed"])
+
+    await until_equal(left, count, 10)
 
 
 async def test_while_the_broker_takes_nothing_and_soon_after_nothing_is_announced_again(
@@ -512,9 +514,7 @@ async def test_a_started_sweeper_sweeps_by_itself(
     await desk.sweeper.start()  # leases are left alone for the time of one: holders may be late
     assert desk.sweeper._judge_leases_from > desk.clock.monotonic() + LEASE_S - 1
     desk.sweeper._judge_leases_from = desk.clock.monotonic()  # the lease is over
-    async with asyncio.timeout(10):
-        while desk.publisher.names != ["sms.unknown"]:
-            await asyncio.sleep(0.01)
+    await until_equal(lambda: desk.publisher.names, ["sms.unknown"], 10)
     await desk.sweeper.drain()
     await desk.sweeper.stop()
     await desk.sweeper.stop()
@@ -534,8 +534,6 @@ async def test_a_store_that_is_away_is_swept_when_it_is_back(
 
     monkeypatch.setattr(desk.sweeper, "sweep", away)
     await desk.sweeper.start()
-    async with asyncio.timeout(10):
-        while times < 3:
-            await asyncio.sleep(0.01)
+    await until(lambda: times >= 3, 10)
     assert desk.sweeper._judge_leases_from > desk.clock.monotonic()
     await desk.sweeper.stop()

@@ -11,6 +11,7 @@ from pamqp import decode
 
 from tests.integration.proxy import Proxy
 from tests.support.fakes import quietly
+from tests.support.waiting import until
 from worker.broker.connection import HEARTBEAT_S, BrokerConnection, connect
 from worker.broker.wakeups import Wakeups
 from worker.service import Background, StartError
@@ -38,12 +39,6 @@ async def link(url: str) -> AsyncIterator[BrokerConnection]:
     await made.start()
     yield made
     await made.stop()
-
-
-async def until(fact: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not fact():
-            await asyncio.sleep(0.01)
 
 
 async def test_a_started_link_is_up_and_a_stopped_one_is_not(url: str) -> None:

@@ -16,13 +16,14 @@ from aiormq.exceptions import AuthenticationError, ProbableAuthenticationError
 from pymongo import AsyncMongoClient
 
 from contracts.names import Queue
+from tests.support.waiting import until
 from worker.lab.local.database import Database
 from worker.lab.local.process import LocalError, answers
 from worker.lab.local.record import StackRecord, read_record
 from worker.lab.local.stack import Stack
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
     from worker.lab.local.broker import Broker
 
@@ -52,13 +53,6 @@ async def start_up(directory: Path, *options: str) -> asyncio.subprocess.Process
         )
 
 
-async def until(fact: Callable[[], bool]) -> None:
-    """Wait for a fact about other processes: nobody tells us, so it is polled."""
-    async with asyncio.timeout(WITHIN_S):
-        while not fact():
-            await asyncio.sleep(0.02)
-
-
 async def recorded(directory: Path, owner: asyncio.subprocess.Process) -> StackRecord:
     """The record of the stack that `owner` started, as soon as it is ready."""
 
@@ -66,7 +60,7 @@ async def recorded(directory: Path, owner: asyncio.subprocess.Process) -> StackR
         record = read_record(directory / "stack")
         return record is not None and record.ready and record.owner.pid == owner.pid
 
-    await until(ready)
+    await until(ready, WITHIN_S)
     record = read_record(directory / "stack")
     assert record is not None
     return record
@@ -74,7 +68,7 @@ async def recorded(directory: Path, owner: asyncio.subprocess.Process) -> StackR
 
 async def all_gone(record: StackRecord) -> None:
     """Wait until no child of the stack runs."""
-    await until(lambda: not any(process.id.alive() for process in record.processes))
+    await until(lambda: not any(process.id.alive() for process in record.processes), WITHIN_S)
 
 
 def names(record: StackRecord) -> set[str]:
@@ -197,7 +191,7 @@ async def test_a_killed_up_leaves_no_process_and_the_next_one_starts(tmp_path: P
     up.kill()
     await up.wait()
     await all_gone(record)
-    await until(lambda: not processes_about(tmp_path))
+    await until(lambda: not processes_about(tmp_path), WITHIN_S)
     again = await start_up(tmp_path, "--replicas", "0")
     fresh = await recorded(tmp_path, again)
     down = await asyncio.create_subprocess_exec(
@@ -216,7 +210,7 @@ async def test_a_killed_up_leaves_no_process_and_the_next_one_starts(tmp_path: P
 async def test_up_interrupted_while_it_starts_leaves_nothing(tmp_path: Path) -> None:
     up = await start_up(tmp_path)
     log = tmp_path / "stack" / "broker" / "logs" / "rabbitmq.log"
-    await until(log.exists)
+    await until(log.exists, WITHIN_S)
     up.send_signal(signal.SIGINT)
     assert await up.wait() == 0
     assert processes_about(tmp_path) == []

@@ -13,6 +13,7 @@ import pytest
 from bson import Timestamp
 
 from tests.support.fakes import BULK, HandClock, StoreTroubles, message
+from tests.support.waiting import until_equal
 from worker.clock import SystemClock
 from worker.domain.messages.message import (
     Attempt,
@@ -35,7 +36,7 @@ from worker.store.messages import MessageStore
 from worker.store.states import Retention
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
     from worker.ports.messages import Messages
 
@@ -525,20 +526,14 @@ async def test_what_comes_too_late_is_appended_to_its_attempt(desk: Desk) -> Non
 # --- the outbox ------------------------------------------------------------------------------
 
 
-async def until(fact: Callable[[], Any], expected: object) -> None:
-    async with asyncio.timeout(10):
-        while await fact() != expected:
-            await asyncio.sleep(0.02)
-
-
 async def test_confirmed_events_are_marked(desk: Desk) -> None:
     held = await claimed(desk)
     await desk.ours.settle(held, State.ACCEPTED, TAKEN, (event(), event("b")), lane=T)
     assert await desk.unconfirmed("m-1") == 2
     desk.ours.confirmed("m-1", (event(),))
-    await until(lambda: desk.unconfirmed("m-1"), 1)
+    await until_equal(lambda: desk.unconfirmed("m-1"), 1, 10)
     desk.theirs.confirmed("m-1", (event(), event("b")))
-    await until(lambda: desk.unconfirmed("m-1"), 0)
+    await until_equal(lambda: desk.unconfirmed("m-1"), 0, 10)
 
 
 async def test_a_mark_for_a_record_that_is_gone_harms_nobody(desk: Desk) -> None:
@@ -583,10 +578,11 @@ async def test_a_holder_sees_the_end_of_its_lease_before_the_server_does(mongo: 
         for n in range(4):
             held = await store.claim(message(HandClock(), f"m-{n}"), attempt())
             assert isinstance(held, Lease)
+            # To a moment just before the end, by both clocks: no sign is given of it.
             await asyncio.sleep(max(0.0, held.until - mongo.clock.monotonic() - 0.02))
             alive = (await looked(mongo, f"m-{n}")).lease_alive
             assert alive or mongo.clock.monotonic() >= held.until
-        await until(lambda: _alive(mongo, "m-3"), expected=False)
+        await until_equal(lambda: _alive(mongo, "m-3"), expected=False, within_s=10)
     finally:
         await store.stop()
 

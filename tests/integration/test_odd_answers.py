@@ -311,7 +311,7 @@ async def connections(said: bytes, wait_s: float = 0.0, **account: float) -> int
     async with serving(counting) as server:
         provider = AfricasTalking(settings(server.port, deadline_s=2, **account))
         assert isinstance(await provider.send(sms()), Accepted)
-        await asyncio.sleep(wait_s)
+        await asyncio.sleep(wait_s)  # the client's time for an idle connection is a real one
         assert isinstance(await provider.send(sms()), Accepted)
         await provider.close()
     assert len(server.journal) == 2

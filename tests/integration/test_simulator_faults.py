@@ -10,10 +10,11 @@ from urllib.parse import urlencode
 import aiohttp
 import pytest
 
+from tests.support.waiting import until
 from worker.lab.simulator import Simulator
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
 NUMBER = "+260977123456"
 BODY = urlencode({"username": "sandbox", "to": NUMBER, "message": "Hello #m-1"}).encode()
@@ -89,12 +90,6 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
-async def until(fact: Callable[[], bool], within_s: float = 5.0) -> None:
-    async with asyncio.timeout(within_s):
-        while not fact():
-            await asyncio.sleep(0.005)
-
-
 @pytest.mark.parametrize(("taken", "count"), [({}, 0), ({"taken": True}, 1)])
 async def test_reset_is_a_reset_of_a_request_that_was_read(
     clients: Clients, at: Simulator, taken: dict[str, Any], count: int
@@ -154,7 +149,7 @@ async def test_a_hang_ends_without_an_answer_when_the_script_is_cleared(
 ) -> None:
     at.set_faults([{"action": {"do": "hang", "taken": True}}])
     client = await clients.once(at)
-    await until(lambda: len(at.journal) == 1)
+    await until(lambda: len(at.journal) == 1, 5)
     at.clear_faults()
     assert await client.rest() == b""
 
@@ -169,15 +164,15 @@ async def test_a_hang_ends_by_itself_when_it_has_a_time(clients: Clients, at: Si
 async def test_a_client_that_leaves_a_hang_is_noticed(clients: Clients, at: Simulator) -> None:
     at.set_faults([{"action": {"do": "hang"}}])
     client = await clients.once(at)
-    await until(lambda: at.engine.requests.sms["not_taken"] == 1)
+    await until(lambda: at.engine.requests.sms["not_taken"] == 1, 5)
     client.close()
-    await until(lambda: at.engine.requests.answers["client_gone"] == 1)
+    await until(lambda: at.engine.requests.answers["client_gone"] == 1, 5)
 
 
 async def test_an_sms_is_taken_before_the_latency_passes(clients: Clients, at: Simulator) -> None:
     at.set_faults([{"action": {"latency_ms": 60_000}}])
     await clients.once(at)
-    await until(lambda: len(at.journal) == 1)
+    await until(lambda: len(at.journal) == 1, 5)
 
 
 async def test_latency_is_waited_before_the_answer(clients: Clients, at: Simulator) -> None:
@@ -217,7 +212,7 @@ async def test_unreachable_closes_idle_connections_but_not_what_is_under_way(
 ) -> None:
     at.set_faults([{"match": {"first": 1}, "action": {"latency_ms": 60}}])
     busy, idle = await clients.once(at), await clients.connect(at)
-    await until(lambda: len(at.journal) == 1)
+    await until(lambda: len(at.journal) == 1, 5)
     await idle.send()
     assert (await idle.answer())[0] == 201
     at.set_faults([{"action": {"do": "unreachable"}}])
@@ -231,13 +226,14 @@ async def test_unreachable_ends_by_itself_when_it_has_a_time(
     at.set_faults([{"action": {"do": "unreachable", "for_ms": 30}}])
     with pytest.raises(ConnectionRefusedError):
         await clients.connect(at)
-    async with asyncio.timeout(5):
-        while True:
-            try:
-                client = await clients.once(at)
-                break
-            except ConnectionRefusedError:
-                await asyncio.sleep(0.005)
+
+    async def reached() -> Client | None:
+        try:
+            return await clients.once(at)
+        except ConnectionRefusedError:
+            return None
+
+    client = await until(reached, 5)
     assert (await client.answer())[0] == 201
 
 
@@ -324,7 +320,7 @@ async def test_stopping_waits_for_neither_hangs_nor_idle_connections(clients: Cl
     idle, hanging = await clients.once(simulator), await clients.connect(simulator)
     await idle.answer()
     await hanging.send()
-    await until(lambda: simulator.engine.requests.sms["not_taken"] == 1)
+    await until(lambda: simulator.engine.requests.sms["not_taken"] == 1, 5)
     async with asyncio.timeout(10):  # the hang would never end
         await simulator.stop()
     assert await idle.rest() == b""

@@ -80,7 +80,7 @@ async def drip_for_ever(peer: Peer) -> None:
     await peer.say(http(b"", announced=1000))
     while True:
         await peer.say(b" ")
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.02)  # the pace of the drip, well within the deadline
 
 
 async def garbage_for_http(peer: Peer) -> None:
@@ -362,7 +362,7 @@ async def test_a_connection_closed_while_idle_is_replaced_not_repeated() -> None
 async def test_the_deadline_starts_when_the_connection_stands() -> None:
     async def slow(peer: Peer) -> None:
         await peer.take()
-        await asyncio.sleep(0.4)
+        await asyncio.sleep(0.4)  # longer than the time to connect, within the deadline
         await peer.say(http(SUCCESS))
 
     async with serving(slow) as server:

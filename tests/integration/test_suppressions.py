@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.integration.proxy import Proxy
+from tests.support.waiting import until
 from worker.clock import SystemClock
 from worker.domain.messages.consent import Listed, Wish
 from worker.domain.messages.message import Recipient
@@ -265,9 +266,7 @@ async def test_an_opt_out_waits_for_a_store_that_is_away(
         await ours.follow()
         proxy.stalled = True
         adding = asyncio.create_task(ours.record(ANN, wish("promo")))
-        async with asyncio.timeout(10):
-            while not told:
-                await asyncio.sleep(0.02)
+        await until(lambda: told, 10)
         assert ours.stops("hash", PROMO)  # nobody here sends to it any more
         with pytest.raises(StoreUnavailable):
             await ours.follow()

@@ -11,6 +11,7 @@ from aio_pika import DeliveryMode, Message
 from aiormq.exceptions import ChannelAccessRefused
 
 from contracts.names import RETRYABLE, Exchange, Queue, retry_key
+from tests.support.waiting import until
 from worker.broker import topology
 
 if TYPE_CHECKING:
@@ -44,10 +45,10 @@ async def publish(
 async def take(channel: AbstractChannel, queue: str) -> AbstractIncomingMessage:
     """The next message of `queue`, taken off it."""
     source = await channel.get_queue(queue, ensure=False)
-    async with asyncio.timeout(WITHIN_S):
-        # One at a time: a consumer would hand the next ones back, and not always in order.
-        while (message := await source.get(no_ack=True, fail=False)) is None:
-            await asyncio.sleep(0.005)
+    # One at a time: a consumer would hand the next ones back, and not always in order.
+    message: AbstractIncomingMessage = await until(
+        lambda: source.get(no_ack=True, fail=False), WITHIN_S
+    )
     return message
 
 

@@ -13,6 +13,7 @@ from pymongo.errors import BulkWriteError
 
 from tests.integration.proxy import Proxy
 from tests.support.fakes import HandClock, StoreTroubles, message, quietly
+from tests.support.waiting import until
 from worker.domain.messages.message import Attempt, Lane, Lease, Record, State, StoredEvent
 from worker.domain.messages.outcome import Accepted
 from worker.domain.messages.writes import Finished
@@ -26,7 +27,7 @@ from worker.store.states import Retention
 from worker.store.writer import MAX_BATCH, GroupCommit
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
 T, B = Lane.TRANSACTIONAL, Lane.BULK
 Document = dict[str, Any]
@@ -108,7 +109,7 @@ async def test_what_comes_in_meanwhile_is_the_next_batch(
 
 async def test_under_load_few_wait_for_company(group: GroupCommit[Op], commit: Commit) -> None:
     async def steady(n: int) -> None:
-        await asyncio.sleep(n * 0.0005)
+        await asyncio.sleep(n * 0.0005)  # the load: two thousand a second
         await group.run(Op(f"m-{n}"), B)
 
     await asyncio.gather(*(steady(n) for n in range(200)))
@@ -120,7 +121,7 @@ async def test_after_a_pause_nobody_waits_for_company(
     group: GroupCommit[Op], commit: Commit
 ) -> None:
     await asyncio.gather(*await handed_over(group, ("a", T), ("b", T)))
-    await asyncio.sleep(0.05)  # a real pause: longer than the linger
+    await asyncio.sleep(0.05)  # a real pause, longer than the linger: there is no other sign of it
     await handed_over(group, ("c", T))
     assert commit.batches[-1] == ["c"]
 
@@ -349,7 +350,7 @@ async def test_connections_cut_in_mid_traffic_lose_and_double_nothing(
 
     async def cutting() -> None:
         while True:
-            await asyncio.sleep(0.03)
+            await asyncio.sleep(0.03)  # the fault comes by the clock, wherever the work is
             proxy.cut()
 
     cutter = asyncio.create_task(cutting())
@@ -372,8 +373,7 @@ async def test_a_network_that_takes_and_says_nothing_is_waited_through(
     await through.claim("m-0")
     proxy.stalled = True
     task = asyncio.create_task(through.claim("m-1"))
-    while not through.troubles or through.troubles[-1] is None:
-        await asyncio.sleep(0.02)
+    await until(lambda: through.troubles and through.troubles[-1] is not None)
     assert not task.done()
     proxy.stalled = False
     proxy.cut()
@@ -485,11 +485,11 @@ async def test_a_server_that_goes_away_in_mid_batch_loses_nothing(server: Server
         """Until the server is missed: whenever it goes, it goes in mid-batch."""
         while not in_trouble():
             work.append(asyncio.create_task(live(f"m-{len(work)}")))
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0.001)  # the load: a thousand a second at most
 
     async with asyncio.timeout(90):
         flowing = asyncio.create_task(flow())
-        await _until(lambda: len(done) > 0)
+        await until(lambda: len(done) > 0)
         if how == "killed":
             await server.kill()
             await flowing
@@ -509,11 +509,6 @@ async def test_a_server_that_goes_away_in_mid_batch_loses_nothing(server: Server
     assert made.troubles[-1] is None
 
 
-async def _until(fact: Callable[[], Any]) -> None:
-    while not fact():
-        await asyncio.sleep(0.01)
-
-
 async def test_a_stop_while_the_store_is_away_ends(server: Server) -> None:
     database = Database(server.url, "private", timeout_s=0.5)
     made = Store(database, database)
@@ -521,7 +516,7 @@ async def test_a_stop_while_the_store_is_away_ends(server: Server) -> None:
     await made.claim("m-0")
     await server.kill()
     task = asyncio.create_task(made.claim("m-1"))
-    await _until(lambda: made.troubles and made.troubles[-1] is not None)
+    await until(lambda: made.troubles and made.troubles[-1] is not None)
     await asyncio.wait_for(made.store.stop(within_s=0.5), 20)
     task.cancel()
     await quietly(task)

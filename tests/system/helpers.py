@@ -19,9 +19,10 @@ import aiohttp
 from pymongo import AsyncMongoClient
 
 from contracts.names import RETRY_TIERS, Exchange, Header, Queue, retry_queue
+from tests.support.waiting import until
 from tests.system.inbox import Inbox
+from tests.system.recipients import new_number
 from tests.system.steering import Steering
-from tests.system.waiting import new_number, until
 from worker.cli.client import ControlClient
 from worker.lab.local.stack import Stack
 

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from contracts import control
 from contracts.names import Exchange
+from tests.support.waiting import until
 from tests.system.inbox import Inbox
 from tests.system.trouble import (
     DEAD,
@@ -26,7 +27,6 @@ from tests.system.trouble import (
     a_quarter,
     trouble,
 )
-from tests.system.waiting import until
 from worker.cli import app
 from worker.cli.evidence import differs
 

@@ -18,8 +18,9 @@ import pika
 import pytest
 
 from tests.support import documentation
+from tests.support.waiting import until
 from tests.system.malformed import CASES, Case, command
-from tests.system.waiting import new_number, until
+from tests.system.recipients import new_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

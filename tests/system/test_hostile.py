@@ -20,8 +20,9 @@ from aio_pika.exceptions import AMQPError
 from yarl import URL
 
 from contracts.names import Exchange
+from tests.support.waiting import until
 from tests.system import hostile
-from tests.system.waiting import new_number, until
+from tests.system.recipients import new_number
 from worker.domain.messages import phone
 from worker.domain.migration.phases import Phase
 from worker.lab.local.port import HOST, Port
@@ -158,7 +159,7 @@ async def unharmed(system: System, prefix: str) -> AsyncIterator[None]:
             names.append(f"{prefix}-{len(names)}")
             lane = ("transactional", "bulk")[len(names) % 2]
             await system.send(names[-1], lane=lane, text=hostile.MARK)
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.1)  # the load: ten a second
 
     publishing = asyncio.create_task(traffic())
     try:

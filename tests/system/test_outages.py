@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from contracts.names import Queue
+from tests.support.waiting import until
 from tests.system.account import Account
 from tests.system.helpers import PROVIDERS, System
-from tests.system.waiting import until
 from worker.domain.migration.phases import Phase
 
 if TYPE_CHECKING:

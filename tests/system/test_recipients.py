@@ -10,8 +10,9 @@ import pytest
 
 from contracts import control
 from contracts.names import retry_queue
+from tests.support.waiting import until
 from tests.system.helpers import PROVIDERS, System
-from tests.system.waiting import new_number, number_for, until
+from tests.system.recipients import new_number, number_for
 from worker.domain.migration.phases import Phase
 
 if TYPE_CHECKING:

@@ -6,9 +6,10 @@ import signal
 from typing import Any, Final
 
 from contracts.names import retry_queue
+from tests.support.waiting import until
 from tests.system.account import Account
 from tests.system.helpers import PROVIDERS, System
-from tests.system.waiting import number_for, until
+from tests.system.recipients import number_for
 from worker.domain.migration.phases import Phase
 
 PROFILE: Final = {"SMS_TARGET__BREAKER__OPEN_S": "4", "SMS_LEGACY__BREAKER__OPEN_S": "4"}

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from contracts import control
+from tests.support.waiting import until, until_equal
 from tests.system.helpers import PROVIDERS, System
 from tests.system.steering import command
-from tests.system.waiting import until
 from worker.cli.ctl.wait import applied_by_all
 from worker.domain.migration.phases import Phase
 
@@ -50,9 +50,11 @@ async def intents_on_target(system: System) -> set[tuple[str, str]]:
 async def test_both_replicas_are_in_step_within_a_second(healthy: System) -> None:
     for percentage in (10, 25, 50):
         version = await healthy.steer.to(Phase.GRADUAL_MIGRATION, percentage)
-        async with asyncio.timeout(1):
-            while [each["applied"] for each in await replicas(healthy)] != [version] * 2:
-                await asyncio.sleep(0.02)
+
+        async def applied() -> list[int]:
+            return [each["applied"] for each in await replicas(healthy)]
+
+        await until_equal(applied, [version] * 2, 1)
 
 
 async def test_after_an_emergency_and_its_wait_not_one_new_intent_names_the_target(
@@ -76,7 +78,7 @@ async def flow(system: System, prefix: str, count: int) -> None:
         await asyncio.gather(
             *(system.send(f"{prefix}-{n}", lane="bulk") for n in range(begin, begin + 30))
         )
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # the load: thirty at once, twenty times a second
 
 
 async def test_a_command_survives_the_death_of_the_replica_that_took_it(half: System) -> None:
@@ -111,13 +113,22 @@ async def accepted(system: System) -> int:
 
 async def in_step(system: System, version: int, within_s: float) -> None:
     """Every replica goes by the version, by its own heartbeat."""
-    async with asyncio.timeout(within_s):
-        while True:
-            reply = await system.steer.ask(control.Status)
-            applied = [each["applied"] for each in (reply.data or {}).get("replicas", [])]
-            if len(applied) == len(system.workers()) and set(applied) == {version}:
-                return
-            await asyncio.sleep(0.05)
+
+    async def applied_by_all() -> bool:
+        reply = await system.steer.ask(control.Status)
+        applied = [each["applied"] for each in (reply.data or {}).get("replicas", [])]
+        return len(applied) == len(system.workers()) and set(applied) == {version}
+
+    await until(applied_by_all, within_s, lambda: f"version {version} in force")
+
+
+def waits_for_the_store(system: System) -> int:
+    """How often a replica said so far that a command waits for the store."""
+    logs = system.stack.directory / "logs"
+    return sum(
+        (logs / f"{name}.log").read_text(encoding="utf-8").count("command waits for the store")
+        for name, _ in system.workers()
+    )
 
 
 async def test_with_the_store_stopped_upwards_is_refused_and_downwards_is_done_when_it_is_back(
@@ -129,8 +140,9 @@ async def test_with_the_store_stopped_upwards_is_refused_and_downwards_is_done_w
         up = command(control.Advance, override_gates="a test")
         reply = await half.steer.client.ask(up, WITHIN_S)
         assert (reply.verdict, reply.code) == ("refused", "store unavailable")
+        waited = waits_for_the_store(half)
         down = asyncio.create_task(half.steer.do(control.EmergencyRollback))
-        await asyncio.sleep(2)
+        await until(lambda: waits_for_the_store(half) > waited)
         assert not down.done()
     finally:
         await half.stack.database.start()

@@ -10,8 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from contracts import control
+from tests.support.waiting import until
 from tests.system.account import Account
-from tests.system.waiting import until
 from worker.clock import SystemClock
 from worker.domain.migration.control_log import LogEntry
 from worker.domain.migration.phases import Phase
@@ -86,7 +86,7 @@ class Episode:
             names = [f"{self.prefix}-{self.published + n}" for n in range(due)]
             await asyncio.gather(*(self.system.send(name, lane="bulk") for name in names))
             self.published += due
-            await asyncio.sleep(_BEAT_S)
+            await asyncio.sleep(_BEAT_S)  # the beat of the load; how much is due the clock says
 
     def stop(self) -> None:
         """Publish nothing more."""

@@ -15,6 +15,10 @@ async def fail(error: Exception) -> None:
     raise error
 
 
+async def forever() -> None:
+    await asyncio.Event().wait()
+
+
 async def test_the_first_failure_is_told_with_the_name_of_its_task() -> None:
     background = Background()
     background.spawn(fail(KeyError("one")), "first")
@@ -39,7 +43,7 @@ async def test_several_may_wait_for_the_failure() -> None:
 async def test_an_orderly_end_and_a_cancel_are_no_failures() -> None:
     background = Background()
     ended = background.spawn(asyncio.sleep(0), "ends")
-    cancelled = background.spawn(asyncio.sleep(60), "cancelled")
+    cancelled = background.spawn(forever(), "cancelled")
     await ended
     cancelled.cancel()
     await quietly(cancelled)
@@ -49,7 +53,7 @@ async def test_an_orderly_end_and_a_cancel_are_no_failures() -> None:
 
 async def test_stop_ends_what_runs_and_may_be_called_again() -> None:
     background = Background()
-    task = background.spawn(asyncio.sleep(60), "long")
+    task = background.spawn(forever(), "long")
     await background.stop()
     assert task.cancelled()
     await background.stop()

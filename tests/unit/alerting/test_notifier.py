@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ import pytest
 
 from tests.support.alert_fakes import Letters, MemoryBook
 from tests.support.fakes import HandClock, Snapshots, snapshot
+from tests.support.waiting import until
 from worker.alerting.alerts import Alerts
 from worker.alerting.direct_notices import DirectNotices
 from worker.alerting.notifier import Notifier
@@ -335,9 +335,7 @@ async def test_the_services_work_until_they_are_stopped() -> None:
     for service in (first.recorder, first.notifier):
         await service.stop()
         await service.start()
-    async with asyncio.timeout(5):
-        while not bench.letters.sent:
-            await asyncio.sleep(0.01)
+    await until(lambda: bench.letters.sent, 5)
     for service in (first.notifier, first.recorder):
         await service.drain()
         await service.stop()

@@ -1,4 +1,7 @@
-"""Who is given up where the broker closes the connection; publisher and turns are real."""
+"""Who is given up where the broker closes the connection; publisher and turns are real.
+
+Time is virtual: what sleeps here says at which moment something happens, and costs nothing.
+"""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.fakes import snapshot
+from tests.support.waiting import until
 from worker.control.snapshot_effects import SnapshotEffects
 from worker.domain.migration.flags import MigrationSettings, Thresholds
 from worker.domain.migration.phases import Role
@@ -115,7 +116,5 @@ async def test_retention_waits_for_the_store(
     bench.slots.failures = 2
     changed = replace(FIRST.flags, migration=MigrationSettings(metrics_retention_days=7))
     bench.follow(FIRST, replace(FIRST, version=2, flags=changed))
-    async with asyncio.timeout(5):
-        while not bench.slots.retained:
-            await asyncio.sleep(0)
+    await until(lambda: bench.slots.retained, 5)
     assert bench.slots.retained == [7]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.fakes import EPOCH, Guard, HandClock, quietly, snapshot
+from tests.support.waiting import until, until_equal
 from worker.control.snapshot_follower import SnapshotFollower, seed
 from worker.domain.migration.flags import Flags
 from worker.domain.migration.phases import DEFAULT_RULES, Phase
@@ -17,8 +18,6 @@ from worker.ports.store import StoreUnavailable, WriteConflict
 from worker.service import Background
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from worker.domain.migration.control_log import LogEntry
     from worker.domain.migration.snapshot import Snapshot
 
@@ -102,14 +101,8 @@ class Harness:
         """One more round, begun by a wake-up."""
         before = len(self.told), self.log.reads
         self.follower.wake()
-        await until(lambda: self.log.reads > before[1])
+        await until(lambda: self.log.reads > before[1], 5)
         for _ in range(5):
-            await asyncio.sleep(0)
-
-
-async def until(fact: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not fact():
             await asyncio.sleep(0)
 
 
@@ -150,7 +143,7 @@ async def test_the_state_is_read_again_without_a_wake_up(
     monkeypatch.setattr("worker.control.snapshot_follower.EVERY_S", 0.01)
     await bench.woken()
     reads = bench.log.reads
-    await until(lambda: bench.log.reads >= reads + 3)
+    await until(lambda: bench.log.reads >= reads + 3, 5)
 
 
 async def test_a_wake_up_that_comes_while_a_round_is_under_way_begins_another(
@@ -168,10 +161,9 @@ async def test_a_wake_up_that_comes_while_a_round_is_under_way_begins_another(
 
     bench.replicas.write_heartbeat = slow  # type: ignore[method-assign]
     bench.follower.wake()
-    await until(lambda: woken)
-    async with asyncio.timeout(0.5):  # well before the second is over
-        while bench.follower.current != snapshot(50, version=2):
-            await asyncio.sleep(0)
+    await until(lambda: woken, 5)
+    # Well before the second is over.
+    await until_equal(lambda: bench.follower.current, snapshot(50, version=2), 0.5)
 
 
 async def test_each_swap_is_told_with_what_was_before(bench: Harness) -> None:

@@ -3,6 +3,7 @@
 Handler, chooser and guards are real.
 
 100 messages a second at 25 %, in virtual time: latencies are exact, and a minute takes a second.
+What sleeps here says at which moment something happens.
 """
 
 from __future__ import annotations

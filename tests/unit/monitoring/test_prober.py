@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import pytest
 
 from contracts.commands import decode_send
 from tests.support.fakes import KEY, HandClock, Publisher, Snapshots, snapshot
+from tests.support.waiting import until
 from worker.domain.alerts.alert_codes import AlertCode
 from worker.domain.detection.evidence import Evidence
 from worker.domain.messages import phone
@@ -320,9 +320,7 @@ async def test_it_goes_on_when_the_store_is_back(
     monkeypatch.setattr(bench.records, "find", find)
     (service,) = bench.probers
     await service.start()
-    async with asyncio.timeout(5):
-        while len(bench.asked) < 2:
-            await asyncio.sleep(0)
+    await until(lambda: len(bench.asked) >= 2, 5)
     await service.stop()
     assert bench.asked == ["target", "legacy"]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.waiting import until
 from worker.domain.messages.account import AccountHealth
 from worker.domain.messages.message import Lane
 from worker.domain.messages.outcome import (
@@ -392,9 +393,7 @@ async def test_a_cancelled_probe_is_free_again_and_teaches_nothing(bench: Harnes
     await open_and_wait(bench)
     bench.provider.hold = asyncio.Event()
     call = asyncio.create_task(bench.once())
-    async with asyncio.timeout(5):
-        while bench.provider.sent < 6:
-            await asyncio.sleep(0)
+    await until(lambda: bench.provider.sent >= 6, 5)
     assert not bench.guard.passable()
     call.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from contracts.codec import encode
 from contracts.reports import RawReport, decode_report
+from tests.support.waiting import until_equal
 from worker.service import Background
 from worker.web.bodies import MAX_BODY_BYTES
 from worker.web.fields import MAX_REPORT_BYTES
@@ -449,9 +450,11 @@ async def test_what_waits_is_bounded_by_reports_and_their_length(
         await broker.holds(taken)
         assert [answer.status_code for answer in answers] == [503] * 5
         assert len(broker.taken) == taken
-        async with asyncio.timeout(5):
-            while (await client.post(PATH, json=callback)).status_code != 200:
-                await asyncio.sleep(0)
+
+        async def answered() -> int:
+            return (await client.post(PATH, json=callback)).status_code
+
+        await until_equal(answered, 200, 5)
 
 
 async def test_next_report_is_taken_once_the_broker_is_back(

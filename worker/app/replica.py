@@ -12,11 +12,14 @@ import socket
 from typing import Final
 
 _LETTERS: Final = "abcdefghijkmnpqrstuvwxyz"
+"""Without `l` and `o`, which people take for digits."""
+_ADDED: Final = 8
+"""Of so many letters no two starts of a name have the same, be it a crash loop for a year."""
 _OTHERS: Final = re.compile(r"[^A-Za-z0-9_-]+")
 _LONGEST_NAME: Final = 63
 
 
 def replica_id(name: str | None) -> str:
-    """The name, or the host's, and four letters by chance; of letters, digits, `-` and `_`."""
+    """The name, or the host's, and letters by chance; of letters, digits, `-` and `_`."""
     known = _OTHERS.sub("-", name or socket.gethostname())[:_LONGEST_NAME].strip("-") or "worker"
-    return f"{known}-{''.join(secrets.choice(_LETTERS) for _ in range(4))}"
+    return f"{known}-{''.join(secrets.choice(_LETTERS) for _ in range(_ADDED))}"

@@ -148,7 +148,7 @@ class Settings(MessageSettings):
     log_level: LogLevel = "info"
     """`debug`, `info`, `warning` or `error`."""
     replica: ReplicaName | None = None
-    """Name of the replica in logs, heartbeats, connections and metrics, without the four letters
+    """Name of the replica in logs, heartbeats, connections and metrics, without the letters
     that each start adds. Default: the name of the host."""
     trace_ratio: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
     """Share of new traces that are recorded; where spans are recorded, the decision of the caller

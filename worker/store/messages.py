@@ -49,7 +49,7 @@ class MessageStore:
 
     Args:
         collection: `messages`.
-        owner: new UUID of this process start.
+        owner: id of this replica, new at each start.
         lease_s: length of a lease; longer than every provider deadline.
         retention: see `Retention`.
         clock: wall and monotonic time.

@@ -1,4 +1,4 @@
-"""Where spans go: a collector by OTLP, the console, or nowhere.
+"""Where telemetry goes: to a collector by OTLP, spans also to the console, or nowhere.
 
 Rules: OpenTelemetry's own variables say where, and its exporter reads them. A collector that is
 away or hangs never delays the worker: what waits is bounded, and nobody waits long for its end.
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace.export import SpanExporter
 
-ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+TRACE_ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 USUAL_RATIO: Final = 0.01
 """Part of new traces that is recorded where a collector is named and nothing else is said."""
 
@@ -32,7 +32,7 @@ def exporter_of(
         environment: variables of the process; an endpoint in it means OTLP over HTTP.
         ratio: as configured; None: not configured.
     """
-    if any(environment.get(name) for name in ENDPOINTS):
+    if any(environment.get(name) for name in TRACE_ENDPOINTS):
         return _otlp(), USUAL_RATIO if ratio is None else ratio
     return (ConsoleSpanExporter(), ratio) if ratio else (None, 0.0)
 
@@ -47,7 +47,7 @@ def _otlp() -> SpanExporter:
 
 
 async def within(seconds: float, work: Callable[[], object]) -> bool:
-    """Do blocking work in a thread and wait so long for it; True: it ended in time.
+    """Do blocking work in a thread and wait so long for it; True: it ended in time, or raised.
 
     In a thread of its own that does not keep the process alive: an executor's would.
     """

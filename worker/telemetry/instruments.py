@@ -41,7 +41,6 @@ OUTCOME: Final = "sms.outcome"
 CURRENCY: Final = "sms.currency"
 VERDICT: Final = "sms.verdict"
 STATE: Final = "sms.state"
-LANE: Final = "sms.lane"
 PHASE: Final = "sms.phase"
 CODE: Final = "sms.code"
 SEVERITY: Final = "sms.severity"
@@ -84,7 +83,9 @@ PHASE_IN_FORCE: Final = Instrument(
 VERSION: Final = Instrument(
     "sms.state.version", Kind.GAUGE, "1", "Version of the state that this replica goes by."
 )
-STORE_UP: Final = Instrument("sms.store.up", Kind.GAUGE, "1", "1 while the store answers.")
+STORE_UP: Final = Instrument(
+    "sms.store.up", Kind.GAUGE, "1", "0 while the store is known not to answer, else 1."
+)
 BROKER_UP: Final = Instrument(
     "sms.broker.up", Kind.GAUGE, "1", "1 while the broker takes and delivers messages."
 )

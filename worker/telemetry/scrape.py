@@ -1,15 +1,18 @@
 """Metrics as Prometheus scrapes them, and as a collector gets them by OTLP.
 
 Rules: one registry of our own, never the global one. Values are read when they are asked for
-(`instruments`). OpenTelemetry has no observable histogram: the times of calls, which are counted in
-buckets already, are added to what both readers get.
+(`instruments`), and in the event loop alone. OpenTelemetry has no observable histogram: the times
+of calls, which are counted in buckets already, are added to what both readers get.
 """
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.metrics import Observation
@@ -37,8 +40,9 @@ if TYPE_CHECKING:
 
     from worker.telemetry.instruments import Instrument, Reading
 
-ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+METRIC_ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _WITHIN_S: Final = 1.0
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +76,11 @@ class Scrape:
     ) -> None:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
-        histogram = _Histogram(durations, bounds_s)
-        readers: list[MetricReader] = [_scraped(histogram, self._registry)]
-        if any(environment.get(name) for name in ENDPOINTS):
-            readers.append(_pushed(histogram))
-        self._pushes = len(readers) > 1
+        self._loop = _InLoop()
+        histogram = _Histogram(self._loop.called(durations), bounds_s)
+        pushed = any(environment.get(name) for name in METRIC_ENDPOINTS)
+        self._pushed = _pushed(histogram) if pushed else None
+        readers = [_scraped(histogram, self._registry), *([self._pushed] if self._pushed else ())]
         self._provider: MeterProvider | None = MeterProvider(
             readers, resource=resource(replica), shutdown_on_exit=False
         )
@@ -87,7 +91,8 @@ class Scrape:
                     Kind.COUNTER: meter.create_observable_counter,
                     Kind.GAUGE: meter.create_observable_gauge,
                 }[each.kind]
-                of_kind(each.name, [_observed(readings[each])], each.unit, each.meaning)
+                reading = self._loop.called(readings[each])
+                of_kind(each.name, [_observed(reading)], each.unit, each.meaning)
 
     def text(self, accept: str) -> tuple[bytes, str]:
         """Everything in the format that is asked for, and its media type."""
@@ -95,18 +100,49 @@ class Scrape:
         return encode(self._registry), media_type
 
     async def start(self) -> None:
-        """Nothing to wait for."""
+        """Know the loop in which everything is read."""
+        self._loop.start()
 
     async def drain(self) -> None:
-        """Send the last values to the collector, if there is one and it takes them in time."""
-        if self._provider is not None and self._pushes:
-            await within(_WITHIN_S, self._provider.force_flush)
+        """Send the last values to the collector, if there is one and it takes them in time.
+
+        Only to it: what Prometheus scrapes would be flushed into the next scrape, and doubled.
+        """
+        if self._provider is not None and self._pushed is not None:
+            await within(_WITHIN_S, self._pushed.force_flush)
 
     async def stop(self) -> None:
         """End the thread that sends. Idempotent."""
         if self._provider is not None:
             provider, self._provider = self._provider, None
             await within(_WITHIN_S, provider.shutdown)
+
+
+class _InLoop:
+    """Reads in the event loop, where values change, whoever asks: a scrape there, or a thread."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = 0
+
+    def start(self) -> None:
+        """Use the running loop."""
+        self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
+
+    def called(self, read: Callable[[], Iterable[T]]) -> Callable[[], list[T]]:
+        """The same reading, in the loop. From another thread: nothing where the loop is busy."""
+
+        async def in_loop() -> list[T]:
+            return list(read())
+
+        def call() -> list[T]:
+            if self._loop is None or threading.get_ident() == self._thread:
+                return list(read())
+            with suppress(RuntimeError, TimeoutError):
+                return asyncio.run_coroutine_threadsafe(in_loop(), self._loop).result(_WITHIN_S)
+            return []
+
+        return call
 
 
 def _observed(reading: Reading) -> Callable[[CallbackOptions], list[Observation]]:
@@ -151,8 +187,8 @@ class _Histogram:
             sum=each.total_s,
             bucket_counts=list(each.buckets),
             explicit_bounds=list(self._bounds_s),
-            min=0.0,
-            max=0.0,
+            min=None,  # type: ignore[arg-type] # not known, which the exporters leave out
+            max=None,  # type: ignore[arg-type] # as above
             exemplars=[],
         )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.otlp_receiver import receiving
-from worker.telemetry.export import ENDPOINTS, USUAL_RATIO, exporter_of, within
+from worker.telemetry.export import TRACE_ENDPOINTS, USUAL_RATIO, exporter_of, within
 from worker.telemetry.tracing import Tracing
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ MANY = 3_000
 
 
 def exporting(monkeypatch: pytest.MonkeyPatch, url: str, **more: str) -> Tracing:
-    environment = {ENDPOINTS[1]: url, **more}
+    environment = {TRACE_ENDPOINTS[1]: url, **more}
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     exporter, _ = exporter_of(environment, 1.0)
@@ -37,9 +37,14 @@ def spans(tracing: Tracing, count: int) -> None:
     [
         ({}, None, "NoneType", 0.0),
         ({}, 0.5, "ConsoleSpanExporter", 0.5),
-        ({ENDPOINTS[0]: "http://127.0.0.1:1/v1/traces"}, None, "OTLPSpanExporter", USUAL_RATIO),
-        ({ENDPOINTS[1]: "http://127.0.0.1:1"}, 0.0, "OTLPSpanExporter", 0.0),
-        ({ENDPOINTS[1]: ""}, None, "NoneType", 0.0),
+        (
+            {TRACE_ENDPOINTS[0]: "http://127.0.0.1:1/v1/traces"},
+            None,
+            "OTLPSpanExporter",
+            USUAL_RATIO,
+        ),
+        ({TRACE_ENDPOINTS[1]: "http://127.0.0.1:1"}, 0.0, "OTLPSpanExporter", 0.0),
+        ({TRACE_ENDPOINTS[1]: ""}, None, "NoneType", 0.0),
     ],
 )
 def test_an_endpoint_means_a_collector_and_a_ratio_alone_the_console(

@@ -31,6 +31,7 @@ from worker.cli.ctl.views import (
     table,
     words,
 )
+from worker.domain.migration.replicas import short_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from contracts.control import ControlReply, GateView, StateView
     from worker.cli.client import ControlClient
 
-_SHOWN_OF_A_REPLICA: Final = 12
 _SHOWN_ELSEWHERE: Final = ("replicas", "providers", "next", "monitor")
 
 
@@ -87,12 +87,6 @@ def _automation(state: StateView) -> str:
     return f"held until resume{why}"
 
 
-def _short(replica: str) -> str:
-    """The end of its id, which tells replicas apart; `--json` has it whole."""
-    end = replica[1 - _SHOWN_OF_A_REPLICA :]
-    return replica if len(replica) <= _SHOWN_OF_A_REPLICA else f"…{end}"
-
-
 def _replicas(replicas: Sequence[Mapping[str, Any]], version: int | None) -> RenderableType:
     shown = table(
         "replica", "applied", "oldest unsent", "in hand", "consuming", "breakers", "seen",
@@ -104,7 +98,7 @@ def _replicas(replicas: Sequence[Mapping[str, Any]], version: int | None) -> Ren
         cells = (each.get("oldestUnsent"), each.get("inHand"), each.get("consuming"))
         age = each.get("ageS")
         shown.add_row(
-            _short(str(each.get("replica", ""))),
+            short_id(str(each.get("replica", ""))),
             line(plain(applied) + (" (behind)" if late else ""), "yellow" if late else ""),
             *map(plain, cells),
             _breakers(each.get("breakers") or {}, each.get("faults") or {}),

@@ -101,7 +101,7 @@ def _both_ways(found: list[Detected], others: list[Detected]) -> tuple[Logs, ...
 def _not_accepted(
     evidence: Evidence, pairs: Pairs, tick: Tick, criteria: Criteria
 ) -> tuple[tuple[tuple[float, float, float], ...], tuple[float, float]]:
-    """What was not accepted, kept until the rest of its tick is judged; then what that is now."""
+    """The counts that wait until the rest of their tick is judged, and those that are due now."""
     target, legacy = pairs[Signal.FAILED]
     new = (tick.at, target.events + tick.target.refused, legacy.events + tick.legacy.refused)
     waits = (*evidence.not_accepted, new) if new[1] or new[2] else evidence.not_accepted
@@ -191,7 +191,11 @@ def _calls(
 
 
 def outcomes_of(evidence: Evidence, cohort: Cohort, tick: Tick, criteria: Criteria) -> Outcomes:
-    """With what the target's breaker kept from it, unless legacy may be in the same trouble."""
+    """A cohort's outcomes, with what the target's open breaker kept from it.
+
+    That counts as failed once a call failed in this state, unless legacy may be in the same
+    trouble.
+    """
     well = not any(0.0 <= cohort.start - at <= WORST_S for at in evidence.legacy_bad_cohorts)
     skips = well and evidence.failed_call
     return outcomes(cohort, tick.at, criteria.slow_ms / 1_000.0, skips=skips)

@@ -10,7 +10,7 @@ applied to a copy, and come again at the next tick.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from worker.domain.detection.likelihood import (
@@ -97,7 +97,7 @@ def contrasted(known: Contrast, calls: Iterable[CallsOfBoth], now: float, bound:
         settling = settling and each.settled
         if settling:
             settled, start = shown, each.until
-    return replace(known, shown=shown, settled=settled, start=start)
+    return Contrast(shown, settled, start)
 
 
 def _followed(logs: Logs, seen: EventCounts, bound: float, factors: tuple[float, ...]) -> Logs:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from worker.domain.detection.tick import Tick
 
 _JUDGED_LATE_S: Final = 5.0
-"""By when a delivery that is due is judged, and the judgement written."""
+"""How long after it is due a judgement may still be written."""
 Pairs = tuple[tuple[EventCounts, EventCounts], ...]
 """Target and legacy, by signal."""
 NOTHING_SEEN: Final[Pairs] = ((NOTHING, NOTHING),) * 3
@@ -32,7 +32,7 @@ def all_began_before(evidence: Evidence, tick: Tick) -> bool:
     return young and all(cohort.start < evidence.anew_at for cohort in tick.cohorts)
 
 
-def failed_call(evidence: Evidence, tick: Tick) -> bool:
+def may_blame_failures(evidence: Evidence, tick: Tick) -> bool:
     """Whether a call to the target that began in the state in force is known to have failed."""
     if evidence.failed_call or evidence.anew_at is None:
         return True  # nobody saw the state begin
@@ -82,5 +82,5 @@ def _ended(evidence: Evidence, tick: Tick) -> Pairs:
 
 
 def delivery_age_over(began: float | None, evidence: Evidence, criteria: Criteria) -> bool:
-    """Whether all judged since the last tick was accepted since; yes where nobody saw it begin."""
+    """Whether all that was judged since the last tick was accepted after `began` (None: yes)."""
     return began is None or evidence.at >= began + criteria.delivery_age_s + _JUDGED_LATE_S

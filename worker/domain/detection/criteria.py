@@ -41,7 +41,7 @@ class Criteria:
     bounds: Bounds = BOUNDS
     margins: Margins = MARGINS
     slow_ms: float = 5_000.0
-    """What counted as slow."""
+    """Accepted calls that take longer are slow."""
     reports: tuple[bool, bool] = (True, True)
     """Whether target and legacy give delivery reports at all."""
     delivery_age_s: float = 600.0
@@ -58,7 +58,7 @@ def criteria_of(
     """What the outcomes are held against under this state."""
     flags = state.flags
     most_errors = flags.thresholds.max_error_rate / 100.0
-    least_success = (100.0 - flags.thresholds.min_success_rate) / 100.0
+    most_failures = (100.0 - flags.thresholds.min_success_rate) / 100.0
     within = flags.migration.worse_by_at_most
     return Criteria(
         share=share(state),
@@ -66,7 +66,7 @@ def criteria_of(
         anew=state.anew,
         providers=providers,
         legacy_enabled=state.flags.legacy_enabled,
-        bounds=((most_errors, least_success), (0.05,), (_undelivered(flags, state.phase),)),
+        bounds=((most_errors, most_failures), (0.05,), (_undelivered(flags, state.phase),)),
         margins=(within.failed / 100.0, within.slow / 100.0, within.undelivered / 100.0),
         slow_ms=flags.thresholds.max_response_ms,
         reports=(reports[Role.TARGET], reports[Role.LEGACY]),
@@ -76,6 +76,6 @@ def criteria_of(
 
 
 def _undelivered(flags: Flags, phase: Phase) -> float:
-    """Tolerated by what the phases require."""
+    """The undelivered rate that the present or the next phase tolerates, 0 to 1."""
     wanted = requirements_at(flags.phases, phase)
     return 0.02 if wanted is None else (100.0 - wanted.min_delivery_rate) / 100.0

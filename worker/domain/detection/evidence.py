@@ -13,8 +13,8 @@ Three signals (failed, slow, undelivered), and for each two detectors and two pr
   rate is needed, and the split may change in mid-stream.
 - The absolute detector compares the rate itself with a bound p0.
 - Both are e-detectors of the CUSUM kind (Shin, Ramdas & Rinaldo 2022, arXiv 2203.03532): each
-  alternative's likelihood ratio starts anew from 1 with each tick or block, and the mean over the
-  alternatives raises the alarm. The mean time to a false alarm is at least the level, in ticks.
+  alternative's likelihood ratio starts again from 1 where it fell below, and the mean over the
+  alternatives raises the alarm. The mean time to a false alarm is at least exp(level) ticks.
 - A proof does not start anew, an e-process: under "still as bad as tolerated" it passes 20 with a
   probability of at most 1/20, however often one looks (Ville's inequality). One says that the rate
   is below its bound, the other that it is hardly worse than legacy's (`margin`). It is reset at
@@ -70,11 +70,11 @@ if TYPE_CHECKING:
 METHOD: Final = 6
 """Rises with every change that would replay to other numbers."""
 AFTERMATH_S: Final = 120.0
-"""Longer than a call may take (30 s) and a breaker waits for its next probe (60 s)."""
+"""Longer than a call may take (30 s), and by the default settings a breaker waits for its next
+probe (60 s)."""
 LAPSE_S: Final = 600.0
 """What nobody has heard of for that long is not known any more."""
 SKEW: Final = (2.0, 4.0, 8.0)
-UNPROVED: Final[Logs] = (0.0,) * len(LOWER)
 NO_BLOCKS: Final[tuple[Block, ...]] = (margin.EMPTY,) * 3
 UNSUSPECTED: Final[tuple[Logs, ...]] = ((0.0,) * len(WORSE),) * 3
 
@@ -98,7 +98,8 @@ class Evidence:
     margins: Margins = MARGINS
     slow_ms: float = 5_000.0
     relative: tuple[Logs, ...] = UNSUSPECTED
-    """Detectors by signal, with what is known of calls that have not all ended."""
+    """Detectors by signal as the alarms see them: calls that have not all ended included, and the
+    weaker of both ways of counting."""
     settled: tuple[Logs, ...] = UNSUSPECTED
     """The same detectors by settled cohorts alone."""
     other_way: tuple[Logs, Logs] = (UNSUSPECTED[0], UNSUSPECTED[0])
@@ -132,7 +133,7 @@ class Evidence:
     skew: Logs = (0.0,) * (2 * len(SKEW))
     """The share realised is not the one configured."""
     counted: tuple[Block, ...] = NO_BLOCKS
-    """What the proofs are made of, by signal."""
+    """Outcomes since the share began, by signal; forecasts take their rates from it."""
     news: tuple[float | None, ...] = (None, None, None)
     """When the target's last event became known, by signal; None: not known."""
     silences: tuple[Silence, Silence] = (NO_SILENCE, NO_SILENCE)

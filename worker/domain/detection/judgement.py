@@ -64,7 +64,8 @@ class HoldReason(StrEnum):
     COMMON_TROUBLE = "common-trouble"
     """Bad, and legacy is no better."""
     UNDECIDED = "undecided"
-    """Bad, and not sure enough to act: legacy is not proved any better, or nothing fails now."""
+    """Bad, and not sure enough to act: legacy is not proved any better, nothing fails now, or a
+    restart is waited out."""
     NO_WAY_BACK = "no-way-back"
     """Bad, and legacy is not enabled."""
     ROLLBACK_WANTED = "rollback-wanted"
@@ -140,13 +141,14 @@ def _by_signals(
 def _in_grace(evidence: Evidence, state: Snapshot) -> Judgement | None:
     """The hold that a person chose instead of going down at once; None: it is over, or not chosen.
 
-    For calls that fail alone: they go to the other provider meanwhile. What is lost does not.
+    Only for calls that fail or are slow: their messages go to the other provider meanwhile. What
+    is lost does not.
     """
     since, lost = evidence.grace_since, readings.relative_alarm(evidence, Signal.UNDELIVERED)
     if since is None or lost:
         return None
     text = (
-        f"calls to the target fail, and legacy carries the messages: waiting "
+        f"calls to the target fail or are slow, and legacy carries the messages: waiting "
         f"{since + state.flags.rollback_grace_s - evidence.at:.0f} s more for it to come back "
         f"(RollbackGraceSeconds)"
     )

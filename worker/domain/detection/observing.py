@@ -16,7 +16,7 @@ from worker.domain.detection.comparing import comparisons
 from worker.domain.detection.counting import (
     NOTHING_SEEN,
     all_began_before,
-    failed_call,
+    may_blame_failures,
     pairs_of,
     without_failures,
 )
@@ -28,7 +28,6 @@ from worker.domain.detection.likelihood import (
     EventCounts,
     Logs,
     detected,
-    plus,
     rate_gains,
 )
 from worker.domain.detection.readings import absolute_alarm, relative_alarm
@@ -41,7 +40,7 @@ from worker.domain.detection.resets import (
     of_another_state,
 )
 from worker.domain.detection.sick_replica import is_over, sick_replica
-from worker.domain.detection.signals import SIGNALS, Signal, level
+from worker.domain.detection.signals import SIGNALS, SKEWED, Signal, level
 from worker.domain.detection.trouble import apart, breaker_since, with_trouble_of_legacy
 from worker.domain.migration.phases import FULL_SHARE
 
@@ -62,7 +61,7 @@ def observe(before: Evidence, tick: Tick, criteria: Criteria) -> Evidence:
     elif tick.account_fault or evidence.account_fault:
         pairs = ((NOTHING, NOTHING), *pairs[1:])  # refused for our own fault, and passed over
         evidence = replace(evidence, failed_from=tick.at)
-    if not failed_call(evidence, tick):
+    if not may_blame_failures(evidence, tick):
         pairs = without_failures(pairs)  # kept from the target by a breaker open from before
     elif not evidence.failed_call:
         evidence = changed(evidence, failed_call=True)
@@ -139,13 +138,14 @@ def _skewed(evidence: Evidence, tick: Tick, criteria: Criteria) -> Logs:
     A few busy numbers move the share of messages a little off the share of numbers: hence odds.
     """
     settling = evidence.begun is not None and tick.at < evidence.begun + _SETTLE_S
-    target, legacy = tick.target.failed.total, tick.legacy.failed.total
+    target = tick.target.failed.total + tick.target.refused
+    legacy = tick.legacy.failed.total + tick.legacy.refused
     if settling or not 0 < criteria.share < FULL_SHARE or not target + legacy:
         return evidence.skew
     gains = tuple([
         target * ours + legacy * theirs for ours, theirs in _skew_odds(criteria.share)
     ])  # fmt: skip
-    return plus(evidence.skew, gains)
+    return detected(evidence.skew, gains, SKEWED)
 
 
 @cache

@@ -9,7 +9,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from worker.domain.detection.likelihood import reaches, strength
-from worker.domain.detection.signals import SIGNALS, Signal, level
+from worker.domain.detection.signals import SIGNALS, SKEWED, Signal, level
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,10 +18,8 @@ if TYPE_CHECKING:
 
 PROOF: Final = math.log(20.0)
 """Evidence an advance asks for: alpha 0.05."""
-BREACH: Final = math.log(1_000.0)
-"""Evidence that the share realised is not the one configured: alpha 0.001."""
 FRESH_S: Final = 60.0
-"""Age at which evidence shows no more what is."""
+"""Older evidence says nothing about now, seconds."""
 NEWS_S: Final = 60.0
 """An alarm without an event of the target for longer than that is shown, and not acted on."""
 
@@ -67,7 +65,7 @@ def goes_on(evidence: Evidence, signals: Iterable[Signal]) -> bool:
 
 
 def suspicious(evidence: Evidence) -> tuple[str, ...]:
-    """Detectors above the root of their level: no time to advance."""
+    """Detectors above the root of their level: not the time to advance."""
     found = []
     for signal in SIGNALS:
         if relative_suspicion(evidence, signal):
@@ -89,7 +87,7 @@ def legacy_is_good(evidence: Evidence) -> bool:
 
 def misassigned(evidence: Evidence) -> bool:
     """The share realised is not the one configured."""
-    return reaches(evidence.skew, BREACH)
+    return reaches(evidence.skew, SKEWED)
 
 
 def low_proof(evidence: Evidence, signal: Signal) -> float:

@@ -34,7 +34,7 @@ def of_another_state(evidence: Evidence, criteria: Criteria) -> bool:
 
 
 def for_legacy(evidence: Evidence, tick: Tick, criteria: Criteria) -> Evidence:
-    """What still counts while legacy is heard of: nothing of it where it is disabled or another."""
+    """Without what is known of legacy, where it is disabled, another, or unheard of for long."""
     heard = evidence.legacy_heard
     another = not criteria.legacy_enabled or evidence.providers[1] != criteria.providers[1]
     if not another and (heard is None or tick.at - heard <= _lapse_s(evidence, heard)):
@@ -110,22 +110,23 @@ def for_bounds(evidence: Evidence, criteria: Criteria) -> Evidence:
     bound = [events[s] and evidence.bounds[s] == criteria.bounds[s] for s in SIGNALS]
     within = [events[s] and evidence.margins[s] == criteria.margins[s] for s in SIGNALS]
     new, failed = FRESH, Signal.FAILED
-    bad = evidence.bounds[failed][-1] == criteria.bounds[failed][-1]
-    good = evidence.bounds[failed][0] == criteria.bounds[failed][0]
+    same_bad_bound = evidence.bounds[failed][-1] == criteria.bounds[failed][-1]
+    same_good_bound = evidence.bounds[failed][0] == criteria.bounds[failed][0]
     return replace(
         evidence,
         bounds=criteria.bounds,
         margins=criteria.margins,
         slow_ms=criteria.slow_ms,
-        legacy_bad=evidence.legacy_bad if bad else new.legacy_bad,
+        legacy_bad=evidence.legacy_bad if same_bad_bound else new.legacy_bad,
         relative=kept(events, evidence.relative, new.relative),
         settled=kept(events, evidence.settled, new.settled),
         block=kept(events, evidence.block, new.block),
         compared=kept(events, evidence.compared, new.compared),
+        counted=kept(events, evidence.counted, new.counted),
         no_worse=kept(within, evidence.no_worse, new.no_worse),
         absolute=kept(bound, evidence.absolute, new.absolute),
         low=kept(bound, evidence.low, new.low),
-        apart=evidence.apart if good else NOTHING_APART,
+        apart=evidence.apart if same_good_bound else NOTHING_APART,
     )
 
 
@@ -135,6 +136,7 @@ def failed_anew(evidence: Evidence, now: float) -> Evidence:
     return replace(
         evidence,
         failed_from=now,
+        not_accepted=(),
         relative=kept(others, evidence.relative, FRESH.relative),
         settled=kept(others, evidence.settled, FRESH.settled),
         other_way=(FRESH.other_way[0], evidence.other_way[1]),

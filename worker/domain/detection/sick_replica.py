@@ -38,6 +38,7 @@ from worker.domain.detection.likelihood import (
     reaches,
 )
 from worker.domain.detection.signals import Signal, level
+from worker.domain.migration.replicas import short_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -48,8 +49,6 @@ TOLD: Final = math.log(20.0)
 """Evidence that the others fail less than half as often, nats; of the worst of n, log n more."""
 FAILING: Final = level(relative=True, signal=Signal.FAILED) / 2.0
 """Evidence that calls of the last minute fail, nats: as much as makes a suspicion."""
-_SHOWN: Final = 8
-"""Characters of a replica's id, as `ctl status` shows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ class SickReplica:
     """A replica that alone fails: calls to the target of the last minute, its own and others'."""
 
     replica: str
-    """Id of its process start."""
+    """Its id, new at each start."""
     failed: int
     calls: int
     others_failed: int
@@ -70,8 +69,8 @@ class SickReplica:
 
     @property
     def name(self) -> str:
-        """As people are told."""
-        return f"replica {self.replica[:_SHOWN]}"
+        """As people read it; `ctl status` shows the same."""
+        return f"replica {short_id(self.replica)}"
 
     @property
     def words(self) -> str:

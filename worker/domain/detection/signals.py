@@ -28,6 +28,8 @@ class Signal(IntEnum):
         return self.name.lower()
 
 
+SKEWED: Final = math.log(BUDGET_TICKS)
+"""The evidence at which the share realised is not the one configured, nats. That only holds."""
 SIGNALS: Final = tuple(Signal)
 """All, in their order."""
 

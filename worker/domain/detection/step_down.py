@@ -57,8 +57,10 @@ def _highest_phase(state: Snapshot, percentage: int | None) -> Phase:
 
 def lock_after(downs: tuple[datetime, ...], reason: str, now: datetime) -> Lock:
     """30 min, doubling, at most 24 h; the third within a week waits for a person."""
-    if sum(now - at < WEEK for at in downs) > AT_MOST:
-        return Lock(None, f"third automatic move within 7 days ({reason}): a person must unlock")
+    of_late = sum(now - at < WEEK for at in downs)
+    if of_late > AT_MOST:
+        text = f"{of_late} automatic moves within 7 days ({reason}): a person must unlock"
+        return Lock(None, text)
     length = min(LONGEST_LOCK, FIRST_LOCK * 2 ** (len(downs) - 1))
     until = now + length
     return Lock(until, f"until {until:%Y-%m-%d %H:%M:%S} UTC: {reason}")

@@ -2,6 +2,7 @@
 
 Rules: pure. What is no statistics is as under the other policy (`judgement`): our account, missing
 reports, the way back. So are failed calls of one replica alone.
+`RollbackGraceSeconds` is of the other policy alone.
 """
 
 from __future__ import annotations

@@ -41,9 +41,10 @@ class Tick:
     breaker_open: bool = False
     """The target's breaker is not closed on most replicas."""
     legacy_open: bool = False
-    """So is legacy's."""
+    """Legacy's breaker is not closed on most replicas."""
     legacy_answers: bool = False
-    """Legacy's breaker is closed on most replicas, and its account call succeeded."""
+    """Legacy's breaker is closed on most replicas, and its account call succeeded. Asked only while
+    the target's breaker is open; else False."""
     account_fault: str = ""
     """What is wrong with our account at the target, as any replica was told; empty: nothing."""
     cohorts: tuple[Cohort, ...] | None = None

@@ -26,8 +26,10 @@ def share(state: Snapshot) -> int:
 
 
 def last_proven(state: Snapshot) -> int | None:
-    """The highest proven share below the present one."""
-    return max((each for each in state.proven if 0 < each < share(state)), default=None)
+    """The highest proven share below the present one that a phase reached so far allows."""
+    rules = [state.flags.phases[phase] for phase in WAY_UP[: _height(state.phase) + 1]]
+    lower = (each for each in state.proven if 0 < each < share(state))
+    return max((each for each in lower if any(rule.allows(each) for rule in rules)), default=None)
 
 
 def has_role(state: Snapshot) -> bool:

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+_SHOWN: Final = 12
+
+
+def short_id(replica: str) -> str:
+    """The end of a replica's id: the part that tells replicas of one name apart."""
+    end = replica[1 - _SHOWN :]
+    return replica if len(replica) <= _SHOWN else f"…{end}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +23,7 @@ class Heartbeat:
     """The heartbeat that a replica writes every second."""
 
     replica: str
-    """Owner UUID, new at each start of the process."""
+    """Id of the replica, new at each start of the process."""
     applied: int | None
     """The version of its snapshot; None before the first."""
     oldest_unsent: int | None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
+from worker.domain.migration.replicas import short_id
 from worker.lab.demo.client import Administrator, Dashboard, Upstream, dead_letters
 from worker.lab.demo.facts import DELIVERED, LEGACY, SENT, TARGET, Facts
 from worker.lab.demo.messages import plan
@@ -74,7 +75,7 @@ async def _play(stack: Stack, screen: Screen, pace: Pace) -> Facts:
     controls = {each: stack.http[control_name(each)] for each in (TARGET, LEGACY)}
 
     def told(change: Change) -> None:
-        screen.say(f"breaker {change.to} on {change.replica[:6]}: {change.reason}")
+        screen.say(f"breaker {change.to} on {short_id(change.replica)}: {change.reason}")
 
     async with AsyncExitStack() as opened:
         http = await opened.enter_async_context(aiohttp.ClientSession())

@@ -151,7 +151,7 @@ def test_the_method_still_gives_the_numbers_it_gave() -> None:
     assert found == pytest.approx(
         [
             16.757208375223, 16.119729033974, -100.20175782715, 168.790587759447,
-            -35.66888227178761, -374.13772478258, -1.605702844444, 6.396929655217,
+            -35.66888227178761, -3.8871762580846845, -1.605702844444, 6.396929655217,
         ],
         rel=1e-9,
     )  # fmt: skip
@@ -189,6 +189,32 @@ def test_what_was_counted_for_another_state_is_forgotten() -> None:
     after = observe(known, Tick(11.0, ProviderTick(), ProviderTick()), Criteria(5, 5.0, anew=1))
     assert readings.relative_alarm(known, Signal.FAILED)
     assert after.relative == Evidence().relative
+
+
+def test_what_a_provider_refuses_was_assigned_to_it_all_the_same() -> None:
+    known, criteria = Evidence(), Criteria(25, 0.0)
+    refusing = ProviderTick(EventCounts(0, 10), refused=15)
+    for at in range(100):
+        made = Tick(at * TICK_S, refusing, ProviderTick(EventCounts(0, 75)))
+        known = observe(known, made, criteria)
+    assert not readings.misassigned(known)
+
+
+def test_a_wrong_share_is_noticed_after_a_day_and_forgotten_when_it_is_mended() -> None:
+    known, criteria = Evidence(), Criteria(25, 0.0)
+
+    def ticks(target: int, times: int) -> Evidence:
+        made = known
+        for _ in range(times):
+            both = ProviderTick(EventCounts(0, target)), ProviderTick(EventCounts(0, 100 - target))
+            made = observe(made, Tick(made.at + TICK_S, *both), criteria)
+        return made
+
+    known = ticks(25, 8_640)
+    known = ticks(60, 3)
+    assert readings.misassigned(known)
+    known = ticks(25, 10)
+    assert not readings.misassigned(known)
 
 
 def test_a_share_that_is_not_the_configured_one_is_noticed() -> None:

@@ -152,10 +152,21 @@ def test_at_100_per_cent_legacy_is_not_said_to_be_bad_too() -> None:
     assert judge(bad, state).hold_reason is HoldReason.COMMON_TROUBLE
 
 
-def test_a_step_back_that_no_phase_has_room_for_is_a_rollback() -> None:
+def test_a_step_back_leads_to_the_highest_proven_share_that_a_phase_has_room_for() -> None:
     phases = {p: replace(r, low=r.high) for p, r in STATE.flags.phases.items()}
     state = replace(STATE, flags=Flags(phases=MappingProxyType(phases)))
-    after = went_down(judge(Evidence(relative=WORSE), state), state, NOW)
+    found = judge(Evidence(relative=WORSE), state)
+    after = went_down(found, state, NOW)
+    assert found.action is Action.STEP_BACK
+    assert (after.phase, after.percentage) == (Phase.PARALLEL_SETUP, 5)
+
+
+def test_where_no_phase_has_room_for_a_proven_share_it_is_a_rollback_and_called_so() -> None:
+    phases = {p: replace(r, low=99, high=99) for p, r in STATE.flags.phases.items()}
+    state = replace(STATE, flags=Flags(phases=MappingProxyType(phases)))
+    found = judge(Evidence(relative=WORSE), state)
+    after = went_down(found, state, NOW)
+    assert found.action is Action.ROLL_BACK
     assert (after.phase, after.percentage, after.proven) == (Phase.ROLLBACK, 0, ())
 
 
@@ -237,7 +248,7 @@ def test_an_alarm_about_failed_calls_of_one_replica_holds_and_any_other_acts(
 
 def test_the_hold_names_the_replica_and_says_what_to_do() -> None:
     assert judge(Evidence(sick_replica=SICK, relative=WORSE), STATE).reason == (
-        "hold: replica 01234567 fails 50 of its 50 calls to the target, the others 2 of 100: "
+        "hold: replica …56789abcdef fails 50 of its 50 calls to the target, the others 2 of 100: "
         "restart or isolate it"
     )
 

@@ -131,10 +131,12 @@ def test_a_named_replica_that_hardly_calls_stays_named_while_the_others_are_seen
 
 
 def test_what_is_told_of_it_is_what_has_ended() -> None:
-    found = sick_replica(minute(calls("abcdefghij", 50, 1, 5), calls("y", 1, 99, 2)), NOW, BOUND, X)
+    found = sick_replica(
+        minute(calls("sms-worker-0-abcdefgh", 50, 1, 5), calls("y", 1, 99, 2)), NOW, BOUND, X
+    )
     assert found
     assert found.words == (
-        "replica abcdefgh fails 50 of its 51 calls to the target, the others 1 of 100: "
+        "replica …-0-abcdefgh fails 50 of its 51 calls to the target, the others 1 of 100: "
         "restart or isolate it"
     )
 

@@ -1,4 +1,4 @@
-"""A collector for tests: takes spans by OTLP over HTTP, as a real one does.
+"""A collector for tests: takes spans and metrics by OTLP over HTTP, as a real one does.
 
 Rules: one answer to each request, in its own thread; what came is read with OpenTelemetry's own
 messages. `hangs` never answers, as a collector that is out of memory.
@@ -12,6 +12,9 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+)
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
@@ -26,6 +29,7 @@ class Receiver:
 
     def __init__(self, *, hangs: bool = False) -> None:
         self.requests: list[ExportTraceServiceRequest] = []
+        self.metric_requests: list[ExportMetricsServiceRequest] = []
         self.ends = threading.Event()
         receiver = self
 
@@ -37,7 +41,7 @@ class Receiver:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 if self.headers.get("Content-Encoding") == "gzip":
                     body = gzip.decompress(body)
-                receiver.requests.append(ExportTraceServiceRequest.FromString(body))
+                receiver.take(self.path, body)
                 answer = ExportTraceServiceResponse().SerializeToString()
                 self.send_response(200)
                 self.send_header("Content-Type", "application/x-protobuf")
@@ -55,6 +59,24 @@ class Receiver:
     def url(self) -> str:
         """For `OTEL_EXPORTER_OTLP_ENDPOINT`."""
         return f"http://127.0.0.1:{self.server.server_port}"
+
+    def take(self, path: str, body: bytes) -> None:
+        """Keep what came."""
+        if path.endswith("/v1/metrics"):
+            self.metric_requests.append(ExportMetricsServiceRequest.FromString(body))
+        else:
+            self.requests.append(ExportTraceServiceRequest.FromString(body))
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The last values that came, by the name of their metric."""
+        return {
+            metric.name: metric
+            for request in list(self.metric_requests)
+            for resource in request.resource_metrics
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+        }
 
     @property
     def spans(self) -> list[Any]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.otlp_receiver import receiving
 from worker.telemetry import instruments as show
 from worker.telemetry.instruments import REGISTRY, Kind, table
-from worker.telemetry.scrape import Durations, Scrape
+from worker.telemetry.scrape import METRIC_ENDPOINTS, Durations, Scrape
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -73,6 +76,42 @@ def test_gauges_and_the_process_are_shown(scrape: Scrape) -> None:
     shown = values(scrape)
     assert shown["sms_store_up"] == 1
     assert shown["process_resident_memory_bytes"] > 0
+
+
+async def test_a_collector_gets_the_same_values_and_nothing_twice(
+    monkeypatch: pytest.MonkeyPatch, counts: dict[str, float]
+) -> None:
+    def attempts() -> list[tuple[float, dict[str, str]]]:
+        threads.add(threading.get_ident())
+        return [(counts["accepted"], {show.PROVIDER: "legacy", show.OUTCOME: "accepted"})]
+
+    threads: set[int] = set()
+    times = Durations("legacy", [2, 1, 0], 0.75)
+    with receiving() as receiver:
+        monkeypatch.setenv(METRIC_ENDPOINTS[1], receiver.url)
+        environment = {METRIC_ENDPOINTS[1]: receiver.url}
+        made = Scrape({show.ATTEMPTS: attempts}, lambda: [times], BOUNDS_S, "pod", environment)
+        await made.start()
+        await made.drain()
+        (point,) = receiver.metrics["sms.attempts"].sum.data_points
+        (histogram,) = receiver.metrics[show.DURATION].histogram.data_points
+        once = made.text("")[0].decode()
+        await made.stop()
+    assert point.as_double == 3
+    assert (histogram.count, list(histogram.bucket_counts)) == (3, [2, 1, 0])
+    assert not histogram.HasField("max")
+    assert once.count("sms_attempts_total{") == 1
+    assert threads == {threading.get_ident()}
+
+
+async def test_a_collector_that_hangs_holds_no_drain_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    with receiving(hangs=True) as receiver:
+        monkeypatch.setenv(METRIC_ENDPOINTS[1], receiver.url)
+        made = Scrape({}, list, BOUNDS_S, "pod", {METRIC_ENDPOINTS[1]: receiver.url})
+        await made.start()
+        async with asyncio.timeout(15):
+            await made.drain()
+            await made.stop()
 
 
 def test_a_name_has_one_meaning_a_unit_and_no_plural_of_its_kind() -> None:

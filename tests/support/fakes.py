@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from worker.domain.messages import consent, phone
+from worker.domain.messages import consent, masking
 from worker.domain.messages.consent import Listed, Senders, Wish
 from worker.domain.messages.message import Lane, Message, OnUnknown, Recipient, State
 from worker.domain.messages.outcome import Accepted, Outcome
@@ -16,8 +16,8 @@ from worker.domain.messages.transitions import TRANSITIONS, Write
 from worker.domain.migration.flags import Flags
 from worker.domain.migration.phases import Phase, Role
 from worker.domain.migration.snapshot import Snapshot
-from worker.handlers.attempts import Hybrid
 from worker.handlers.choose import Chooser
+from worker.handlers.intents import Hybrid
 from worker.handlers.provider_call import ProviderCalls
 from worker.handlers.round import PendingIntents
 from worker.handlers.round_end import RoundEnds
@@ -61,8 +61,8 @@ def message(clock: HandClock, ident: str = "m-1", **changes: Any) -> Message:
         id=ident,
         to=NUMBER,
         text=text,
-        fingerprint=phone.fingerprint(KEY, NUMBER, text, None),
-        recipient=phone.recipient(KEY, NUMBER),
+        fingerprint=masking.fingerprint(KEY, NUMBER, text, None),
+        recipient=masking.recipient(KEY, NUMBER),
         lane=Lane.TRANSACTIONAL,
         on_unknown=OnUnknown.RESEND,
         expires_at=clock.now() + timedelta(minutes=10),

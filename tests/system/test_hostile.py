@@ -23,7 +23,7 @@ from contracts.names import Exchange
 from tests.support.waiting import until
 from tests.system import hostile
 from tests.system.recipients import new_number
-from worker.domain.messages import phone
+from worker.domain.messages import masking
 from worker.domain.migration.phases import Phase
 from worker.lab.local.port import HOST, Port
 
@@ -252,7 +252,7 @@ async def kept(system: System, case: str) -> bool:
 async def wished(system: System, number: str) -> bool:
     """Whether a wish of that number is in the store."""
     key = system.stack.secrets["hash_key"].encode()
-    query = {"_id": phone.recipient(key, number).hash}
+    query = {"_id": masking.recipient(key, number).hash}
     return await system.store["suppressions"].find_one(query) is not None
 
 

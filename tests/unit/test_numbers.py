@@ -9,7 +9,7 @@ import unicodedata
 import pytest
 
 from worker.domain.messages import consent
-from worker.domain.messages.phone import mask
+from worker.domain.messages.masking import mask
 from worker.numbers import NO_NUMBER, NotANumber, normaliser, sender_names
 
 zambian = normaliser("ZM", frozenset({"ZM"}), strict=True)

@@ -9,9 +9,9 @@ from worker.domain.figures import tariff
 from worker.domain.messages.consent import Senders
 from worker.domain.messages.message import Lane, OnUnknown
 from worker.domain.migration import flags
-from worker.handlers.attempts import Hybrid
 from worker.handlers.choose import Chooser
 from worker.handlers.decode import CommandDecoder
+from worker.handlers.intents import Hybrid
 from worker.handlers.provider_call import ProviderCalls
 from worker.handlers.round_end import RoundEnds
 from worker.handlers.send import SendHandler

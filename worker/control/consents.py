@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from contracts.answers import WishView
 from contracts.control import AddSuppression
-from worker.domain.messages import consent, phone
+from worker.domain.messages import consent, masking
 from worker.domain.messages.consent import EVERY_SENDER, Wish, WishChange
 from worker.domain.messages.message import Recipient
 from worker.domain.migration.change_refused import ChangeRefused
@@ -81,7 +81,7 @@ class Consents:
         to = self.normalise(number)
         if isinstance(to, NotANumber):
             raise ChangeRefused(ReplyCode.INVALID, f"{name}: number: {to.problem}")
-        return phone.recipient(self.key, to)
+        return masking.recipient(self.key, to)
 
 
 def stored(change: WishChange) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from contracts.control import (
 )
 from contracts.control_decoding import decode_query
 from worker.control import authenticate, views
-from worker.domain.messages import phone
+from worker.domain.messages import masking
 from worker.domain.migration import routing
 from worker.domain.migration.change_refused import ChangeRefused
 from worker.domain.migration.decide import next_up
@@ -230,7 +230,7 @@ class QueryHandler:
             return self._refuse(query, ReplyCode.STORE_UNAVAILABLE, "nothing is in force yet")
         if isinstance(to, NotANumber):
             return self._refuse(
-                query, ReplyCode.INVALID, f"to: {to.problem} ({phone.mask(query.to)})"
+                query, ReplyCode.INVALID, f"to: {to.problem} ({masking.mask(query.to)})"
             )
         blocked = frozenset(role for role, guard in self.guards.items() if not guard.passable())
         route = routing.decide(to, query.user_id, query.branch_id, state, blocked)

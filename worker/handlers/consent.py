@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from worker.domain.alerts.alert_codes import AlertCode
 from worker.domain.alerts.notices import identity
-from worker.domain.messages import consent, phone
+from worker.domain.messages import consent, masking
 from worker.domain.messages.consent import Wish
 from worker.domain.messages.message import Recipient
 from worker.domain.messages.receipts import DeliveryReport, OptOut
@@ -71,7 +71,7 @@ class Wishes:
     def recipient(self, number: str | None) -> Recipient | None:
         """The recipient a provider names; None: it is not a number we can send to."""
         to = self.normalise(number or "")
-        return phone.recipient(self.key, to) if isinstance(to, str) else None
+        return masking.recipient(self.key, to) if isinstance(to, str) else None
 
     def understood(self, read: OptOut | OptIn, at: datetime) -> Told:
         """Turn a callback into a wish. Raises `ValueError` if its number cannot be read."""
@@ -84,7 +84,7 @@ class Wishes:
             at=at,
             source=f"callback of {read.provider}",
         )
-        return Told(phone.recipient(self.key, to), wish)
+        return Told(masking.recipient(self.key, to), wish)
 
     async def record(self, told: Told) -> None:
         """Store the wish. Waits while the store is away."""

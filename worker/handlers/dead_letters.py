@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from contracts.codec import DecodeError, read_object
 from contracts.commands import own_message_id
 from contracts.names import Header, Queue
-from worker.domain.messages.phone import mask
+from worker.domain.messages.masking import mask
 from worker.handlers.deaths import newest_death
 from worker.handlers.decode import LANE_OF_QUEUE, carried, moment, text_header
 

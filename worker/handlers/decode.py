@@ -21,7 +21,7 @@ from contracts.commands import (
     decode_send,
 )
 from contracts.names import Header, Queue
-from worker.domain.messages import phone, segments
+from worker.domain.messages import masking, segments
 from worker.domain.messages.message import Lane, Message, OnUnknown
 from worker.domain.migration.phases import Role
 from worker.numbers import NotANumber
@@ -84,7 +84,7 @@ class CommandDecoder:
             return Refusal(error.reason, error.problems, error.message_id)
         to = self.normalise(command.to)
         if isinstance(to, NotANumber):
-            problem = f"to: {to.problem} ({phone.mask(command.to)})"
+            problem = f"to: {to.problem} ({masking.mask(command.to)})"
             return Refusal(problem, (problem,), command.message_id)
         return self._message(command, to, incoming, now)
 
@@ -95,8 +95,8 @@ class CommandDecoder:
             id=command.message_id,
             to=to,
             text=command.text,
-            fingerprint=phone.fingerprint(self.key, to, command.text, command.sender_id),
-            recipient=phone.recipient(self.key, to),
+            fingerprint=masking.fingerprint(self.key, to, command.text, command.sender_id),
+            recipient=masking.recipient(self.key, to),
             lane=lane,
             on_unknown=self.policy.get(command.message_type, _POLICY[lane]),
             expires_at=command.expires_at or first_seen(incoming, now) + life,

@@ -1,9 +1,9 @@
 """Matches delivery reports: finds the message of a stored report, and applies the report to it.
 
 Rules:
-- A report is matched by our own id if the gateway returns it, else by the provider's id. A report
-  with neither matches the only `unknown` message of its recipient. If there are two, it matches
-  none.
+- A report is matched by our own id and epoch if the gateway returns them, else by the provider's
+  id. A report with neither, or whose provider id no record has, matches the only `unknown` message
+  of its recipient. If there are two, it matches none.
 - A report counts only for an attempt at the provider that sent it, even if it names the ids of
   another provider's attempt.
 - The delivery state only moves forward. A report on an `unknown` message proves it `accepted`.

@@ -1,6 +1,6 @@
 """The values of one round: what it knows, how it can end, and which intents are being written.
 
-Rules: only values and one counter. `choose` decides, `attempts` acts, `round_end` ends the round.
+Rules: only values and one counter. `choose` decides, `intents` acts, `round_end` ends the round.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ from worker.ports.broker import Settlement
 
 if TYPE_CHECKING:
     from worker.domain.messages.message import StoredEvent
-    from worker.handlers.attempts import Hybrid
+    from worker.handlers.intents import Hybrid
     from worker.handlers.settle import Settler
     from worker.ports.broker import Incoming, Lanes
     from worker.ports.clock import Clock

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 
-from worker.domain.messages.phone import mask
+from worker.domain.messages.masking import mask
 from worker.settings.redaction import Redactor
 
 if TYPE_CHECKING:

@@ -9,14 +9,14 @@ import pytest
 from contracts.control import AddSuppression, RemoveSuppression, Suppressions
 from tests.support.control_fakes import MemoryLog, Told, asked, begun, consents, handler
 from tests.support.fakes import KEY, NUMBER, HandClock, Suppressed
-from worker.domain.messages import phone
+from worker.domain.messages import masking
 from worker.domain.messages.message import Recipient
 from worker.domain.migration.change_refused import ChangeRefused
 
 if TYPE_CHECKING:
     from contracts.control import ControlCommand, ControlReply
 
-ANN = phone.recipient(KEY, NUMBER)
+ANN = masking.recipient(KEY, NUMBER)
 PROMO, BANK = frozenset({"promo"}), frozenset({"bank"})
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from contracts.names import Header, Queue
 from tests.support.fakes import EPOCH, KEY, NUMBER, incoming
-from worker.domain.messages import phone
+from worker.domain.messages import masking
 from worker.domain.messages.message import Lane, Message, OnUnknown
 from worker.domain.migration.phases import Role
 from worker.handlers.decode import CommandDecoder, Refusal, carried, first_seen, text_header
@@ -45,8 +45,8 @@ def test_a_command_becomes_a_message() -> None:
         id="m-1",
         to=NUMBER,
         text="Your code is 1234",
-        fingerprint=phone.fingerprint(KEY, NUMBER, "Your code is 1234", "BANK"),
-        recipient=phone.recipient(KEY, NUMBER),
+        fingerprint=masking.fingerprint(KEY, NUMBER, "Your code is 1234", "BANK"),
+        recipient=masking.recipient(KEY, NUMBER),
         lane=Lane.TRANSACTIONAL,
         on_unknown=OnUnknown.RESEND,
         expires_at=NOW + timedelta(seconds=600),

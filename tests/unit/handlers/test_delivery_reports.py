@@ -14,7 +14,7 @@ import pytest
 
 from contracts.names import Header
 from tests.support.fakes import EPOCH, KEY, NUMBER, HandClock, Publisher, Suppressed, incoming
-from worker.domain.messages import phone
+from worker.domain.messages import masking
 from worker.domain.messages.consent import EVERY_SENDER, Wish
 from worker.domain.messages.message import Delivery
 from worker.domain.messages.receipts import DeliveryReport, OptIn, OptOut, StoredReport
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from worker.domain.alerts.alert_codes import AlertCode
 
-HASH = phone.recipient(KEY, NUMBER).hash
+HASH = masking.recipient(KEY, NUMBER).hash
 READ = DeliveryReport(
     "at", Delivery.DELIVERED, "Success", provider_message_id="at-1", to="0977123456"
 )
@@ -160,7 +160,7 @@ async def test_an_opt_out_is_recorded_for_the_number_that_a_command_means(
 
 async def test_an_opt_in_takes_the_opt_out_back() -> None:
     bench = Harness(OptIn("at", "0977123456", "Promo"))
-    await bench.suppressed.opt_out(phone.recipient(KEY, NUMBER), "PROMO")
+    await bench.suppressed.opt_out(masking.recipient(KEY, NUMBER), "PROMO")
     assert await bench.handler(report("optin")) is Settlement.ACK
     assert not bench.suppressed.stops(HASH, frozenset({"promo"}))
 

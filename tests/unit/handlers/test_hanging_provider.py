@@ -34,9 +34,9 @@ from worker.domain.messages.message import Lane
 from worker.domain.messages.outcome import Accepted, Blame, NotSent, Outcome, Unknown
 from worker.domain.migration.phases import Role
 from worker.domain.migration.routing import bucket
-from worker.handlers.attempts import Hybrid
 from worker.handlers.choose import Chooser
 from worker.handlers.decode import CommandDecoder
+from worker.handlers.intents import Hybrid
 from worker.handlers.message_events import Announcer
 from worker.handlers.provider_call import ProviderCalls
 from worker.handlers.round import PendingIntents

@@ -95,7 +95,7 @@ def test_the_same_fact_has_the_same_id_whenever_it_is_told() -> None:
     assert sent().event_id == first.event_id
 
 
-def test_attempts_count_by_epoch_and_ends_by_generation() -> None:
+def test_intents_count_by_epoch_and_ends_by_generation() -> None:
     ordinals = {event.name: event.ordinal for event in every_event()}
     assert (ordinals["sms.sent"], ordinals["sms.unknown"], ordinals["sms.unreported"]) == (3, 3, 3)
     assert (ordinals["sms.failed"], ordinals["sms.expired"]) == (2, 2)

@@ -13,7 +13,7 @@ from tests.support.fakes import KEY, HandClock, Publisher, Snapshots, snapshot
 from tests.support.waiting import until
 from worker.domain.alerts.alert_codes import AlertCode
 from worker.domain.detection.evidence import Evidence
-from worker.domain.messages import phone
+from worker.domain.messages import masking
 from worker.domain.messages.message import Attempt, Delivery, Lane, OnUnknown, Record, Result, State
 from worker.domain.migration.flags import MigrationSettings
 from worker.domain.migration.phases import Phase, Role
@@ -56,7 +56,7 @@ class Records:
         self.by_id[ident] = Record(
             id=ident,
             fingerprint="",
-            recipient=phone.recipient(KEY, NUMBERS[0]),
+            recipient=masking.recipient(KEY, NUMBERS[0]),
             lane=Lane.TRANSACTIONAL,
             on_unknown=OnUnknown.HOLD,
             state=state,

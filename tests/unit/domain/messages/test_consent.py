@@ -8,7 +8,7 @@ from itertools import permutations
 import pytest
 
 from tests.support.fakes import EPOCH, KEY, NUMBER
-from worker.domain.messages import consent, phone
+from worker.domain.messages import consent, masking
 from worker.domain.messages.consent import EVERY_SENDER, UNKNOWN_SENDER, Senders, Wish, WishChange
 
 PROMO, BANK = frozenset({"promo"}), frozenset({"bank"})
@@ -205,4 +205,4 @@ def test_the_name_of_a_sender_is_named_as_itself(given: str) -> None:
 def test_a_change_says_whether_it_makes_a_difference(
     standing: tuple[Wish, ...], wish: Wish, *, changes: bool
 ) -> None:
-    assert WishChange(phone.recipient(KEY, NUMBER), wish, standing).changes is changes
+    assert WishChange(masking.recipient(KEY, NUMBER), wish, standing).changes is changes

@@ -18,7 +18,7 @@ from worker.domain.detection.judgement import Action, judge
 from worker.domain.detection.likelihood import EventCounts
 from worker.domain.detection.observing import observe
 from worker.domain.detection.tick import ProviderTick, Tick
-from worker.domain.messages import phone
+from worker.domain.messages import masking
 from worker.domain.messages.message import Attempt, Delivery, Lane, OnUnknown, Record, Result, State
 from worker.domain.messages.segments import Encoding, count
 from worker.domain.migration.flags import MigrationSettings
@@ -120,7 +120,7 @@ def record(state: State, delivery: Delivery = Delivery.NONE) -> Record:
     return Record(
         id="p",
         fingerprint="",
-        recipient=phone.recipient(KEY, NUMBERS[0]),
+        recipient=masking.recipient(KEY, NUMBERS[0]),
         lane=Lane.TRANSACTIONAL,
         on_unknown=OnUnknown.HOLD,
         state=state,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.domain.messages.phone import fingerprint, mask, recipient
+from worker.domain.messages.masking import fingerprint, mask, recipient
 
 KEY = b"key"
 DIGITS = st.text("0123456789", min_size=0, max_size=15)

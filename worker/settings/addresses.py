@@ -39,7 +39,6 @@ _HIGHEST_PORT: Final = 65_535
 _LONGEST_HOST: Final = 253
 
 _NUMBER: Final = re.compile(r"\d{1,5}")
-_SWITCH: Final = re.compile(r"[01]")
 _FILE: Final = re.compile(r".+")
 AMQP_OPTIONS: Final[Mapping[str, tuple[re.Pattern[str], str]]] = {
     "auth": (re.compile(r"plain|external", re.IGNORECASE), "plain or external"),
@@ -52,10 +51,14 @@ AMQP_OPTIONS: Final[Mapping[str, tuple[re.Pattern[str], str]]] = {
     "interleave": (_NUMBER, "a whole number"),
     "keyfile": (_FILE, "a file"),
     "name": (_FILE, "a name"),
-    "no_verify_ssl": (_SWITCH, "0 or 1"),
+    "no_verify_ssl": (re.compile("0"), "0: certificates are always verified"),
     "timeout": (_NUMBER, "whole seconds"),
 }
 """The options that the AMQP library reads. It ignores all others."""
+UNVERIFIED: Final = frozenset(
+    {"tlsinsecure", "tlsallowinvalidcertificates", "tlsallowinvalidhostnames"}
+)
+"""Options of the database driver, in lower case, that switch the check of certificates off."""
 AMQP_FILES: Final = ("cafile", "capath", "certfile", "keyfile")
 
 
@@ -108,6 +111,11 @@ def mongo_problems(address: str) -> list[str]:
         return ["expected %2B for a plus sign in the login (or %20, if '+' means a blank)"]
     hosts = [host for host in parts.host.split(",") if not host.endswith(".sock")]
     problems = [problem for host in hosts for problem in _host_problems(host)]
+    problems += [
+        f"option {name}: expected false or none: certificates are always verified"
+        for name, value in pairs(parts.query)
+        if name.lower() in UNVERIFIED and value.lower() != "false"
+    ]
     return [*_login_problems(parts.login, password=False), *dict.fromkeys(problems)]
 
 

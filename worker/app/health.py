@@ -123,7 +123,10 @@ def health_server(
             follower.is_fresh(),
             "verified recently" if follower.is_fresh() else "not verified for too long",
         ),
-        "suppressions": lambda: (stores.suppressions.loaded, "must be loaded once"),
+        "suppressions": lambda: (
+            stores.suppressions.loaded,
+            "loaded" if stores.suppressions.loaded else "not loaded yet",
+        ),
         "broker": broker.check,
         **runtime.lanes.checks(),
     }

@@ -141,9 +141,9 @@ class Settings(MessageSettings):
     """File with prices by provider and country (YAML), for providers that do not name the cost."""
 
     private_host: Host = "127.0.0.1"
-    """Address on which `/live` and `/ready` are served."""
+    """Address on which `/live`, `/ready` and `/metrics` are served."""
     private_port: Port = 0
-    """Port of `/live` and `/ready`; 0: a free one."""
+    """Port of `/live`, `/ready` and `/metrics`; 0: a free one."""
 
     log_level: LogLevel = "info"
     """`debug`, `info`, `warning` or `error`."""

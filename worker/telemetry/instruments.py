@@ -34,6 +34,12 @@ class Instrument:
     unit: str
     """UCUM; in braces where it only names what is counted."""
     meaning: str
+    labels: tuple[str, ...] = ()
+
+    @property
+    def shown(self) -> str:
+        """Its name in Prometheus."""
+        return self.name.replace(".", "_") + ("_total" if self.kind is Kind.COUNTER else "")
 
 
 PROVIDER: Final = "sms.provider"
@@ -47,26 +53,42 @@ SEVERITY: Final = "sms.severity"
 
 ATTEMPTS: Final = Instrument(
     "sms.attempts", Kind.COUNTER, "{attempt}",
-    "Attempts to send, by provider and outcome; `skipped`: passed over, its breaker was open.",
+    "Attempts to send; `skipped`: passed over, its breaker was open.",
+    (PROVIDER, OUTCOME),
 )  # fmt: skip
 FALLBACKS: Final = Instrument(
     "sms.fallbacks", Kind.COUNTER, "{attempt}",
-    "Attempts made because another provider was proved not to have sent, by provider.",
+    "Attempts made because another provider was proved not to have sent.",
+    (PROVIDER,),
 )  # fmt: skip
 SEGMENTS: Final = Instrument(
-    "sms.segments", Kind.COUNTER, "{segment}", "Segments of accepted messages, by provider."
+    "sms.segments",
+    Kind.COUNTER,
+    "{segment}",
+    "Segments of accepted messages.",
+    (PROVIDER,),
 )
 COST: Final = Instrument(
-    "sms.cost", Kind.COUNTER, "1", "Cost of accepted messages, by provider and currency."
+    "sms.cost",
+    Kind.COUNTER,
+    "1",
+    "Cost of accepted messages.",
+    (PROVIDER, CURRENCY),
 )
 JUDGED: Final = Instrument(
     "sms.deliveries", Kind.COUNTER, "{message}",
-    "Accepted messages judged at the delivery age, by provider and verdict.",
+    "Accepted messages by whether a report said that they arrived, counted at the delivery age "
+    "(`SMS_DELIVERY_AGE_S`).",
+    (PROVIDER, VERDICT),
 )  # fmt: skip
 DURATION: Final = "sms.attempt.duration"
-DURATION_MEANING: Final = "How long accepted calls took, by provider."
+DURATION_MEANING: Final = "How long accepted calls took."
 BREAKER: Final = Instrument(
-    "sms.breaker.state", Kind.GAUGE, "1", "1 for the state a provider's breaker is in, else 0."
+    "sms.breaker.state",
+    Kind.GAUGE,
+    "1",
+    "1 for the state a provider's breaker is in, else 0.",
+    (PROVIDER, STATE),
 )
 IN_HAND: Final = Instrument(
     "sms.in_hand", Kind.GAUGE, "{message}", "Deliveries that are not settled yet, on all lanes."
@@ -75,10 +97,17 @@ CONSUMING: Final = Instrument(
     "sms.consuming", Kind.GAUGE, "1", "1 while the broker delivers on every lane."
 )
 PERCENTAGE: Final = Instrument(
-    "sms.migration.percentage", Kind.GAUGE, "%", "The target's share in force on this replica."
+    "sms.migration.percentage",
+    Kind.GAUGE,
+    "{percent}",
+    "The target's share in force on this replica.",
 )
 PHASE_IN_FORCE: Final = Instrument(
-    "sms.migration.phase", Kind.GAUGE, "1", "1 for the phase in force on this replica, else 0."
+    "sms.migration.phase",
+    Kind.GAUGE,
+    "1",
+    "1 for the phase in force on this replica, else 0.",
+    (PHASE,),
 )
 VERSION: Final = Instrument(
     "sms.state.version", Kind.GAUGE, "1", "Version of the state that this replica goes by."
@@ -91,7 +120,8 @@ BROKER_UP: Final = Instrument(
 )
 ALERTS: Final = Instrument(
     "sms.alerts.open", Kind.GAUGE, "{alert}",
-    "Troubles that this replica sees now, by code, severity and provider.",
+    "Troubles that this replica sees now; absent while there is none.",
+    (CODE, SEVERITY, PROVIDER),
 )  # fmt: skip
 
 REGISTRY: Final = (
@@ -102,6 +132,14 @@ REGISTRY: Final = (
 
 def table() -> str:
     """Every metric as a Markdown table, as the documentation shows it."""
-    rows = [f"| `{each.name}` | {each.kind} | {each.meaning} |" for each in REGISTRY]
-    rows.append(f"| `{DURATION}` | histogram, s | {DURATION_MEANING} |")
-    return "\n".join(["| metric | kind | meaning |", "|---|---|---|", *sorted(rows)])
+    rows = [
+        f"| `{each.shown}` | {each.kind} | {_labels(each.labels)} | {each.meaning} |"
+        for each in REGISTRY
+    ]
+    duration = f"{DURATION.replace('.', '_')}_seconds"
+    rows.append(f"| `{duration}` | histogram | {_labels((PROVIDER,))} | {DURATION_MEANING} |")
+    return "\n".join(["| metric | kind | labels | meaning |", "|---|---|---|---|", *sorted(rows)])
+
+
+def _labels(labels: tuple[str, ...]) -> str:
+    return ", ".join(f"`{each.replace('.', '_')}`" for each in labels) or "-"

@@ -118,4 +118,4 @@ def test_a_name_has_one_meaning_a_unit_and_no_plural_of_its_kind() -> None:
     assert len({each.name for each in REGISTRY}) == len(REGISTRY)
     assert all(each.name.startswith("sms.") and each.unit and each.meaning for each in REGISTRY)
     assert not any(each.name.endswith("total") for each in REGISTRY if each.kind is Kind.COUNTER)
-    assert all(f"`{each.name}`" in table() for each in REGISTRY)
+    assert all(f"`{each.shown}`" in table() for each in REGISTRY)

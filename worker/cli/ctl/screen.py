@@ -72,7 +72,7 @@ def _state(state: StateView) -> Iterator[RenderableType]:
         ("phase since", since),
         ("by", state.initiated_by),
         ("phase before", state.previous_phase),
-        ("rollback", "available" if state.is_rollback_available else "not available"),
+        ("way back", "legacy is enabled" if state.is_rollback_available else "none"),
         ("automation", _automation(state)),
         ("locked", state.locked),
         ("proposal", state.proposal),
@@ -174,7 +174,8 @@ def history_parts(entry: Mapping[str, Any]) -> Iterator[RenderableType]:
         plain, (entry.get("number"), entry.get("user"), command.get("name"), entry.get("to"),
                 entry.get("version")),
     )  # fmt: skip
-    head = f"{number}  {time}  {user}  {name}  {plain(verdict)}"
+    dry = "  (dry run: nothing was changed)" if command.get("dryRun") else ""
+    head = f"{number}  {time}  {user}  {name}  {plain(verdict)}{dry}"
     yield line(head, "" if verdict == "accepted" else "yellow")
     yield line(f"    {entry.get('from') or 'nothing'} -> {to}, version {version}")
     if who := command.get("recipient"):
@@ -183,7 +184,7 @@ def history_parts(entry: Mapping[str, Any]) -> Iterator[RenderableType]:
         yield line(f"    reason: {reason}")
     if override := command.get("overrideGates"):
         yield line(f"    gates overridden: {override}")
-    if verdict != "accepted" and entry.get("text"):
+    if (dry or verdict != "accepted") and entry.get("text"):
         yield line(f"    {entry['text']}")
 
 

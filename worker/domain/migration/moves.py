@@ -18,6 +18,7 @@ from worker.domain.migration.snapshot import AUTOMATIC, describe
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from worker.domain.migration.phases import Rules
     from worker.domain.migration.snapshot import Proposal, Snapshot
 
 _FULL: Final = 100
@@ -87,10 +88,17 @@ class SetPercentage(Change):
         if not rules.allows(self.percentage):
             raise ChangeRefused(
                 ReplyCode.RANGE,
-                f"set-percentage: expected 0 or {rules.low} to {rules.high} in {phase}, got "
-                f"{self.percentage}; advance or rollback change the phase",
+                f"set-percentage: expected {_range(rules)} in {phase}, got {self.percentage}; "
+                f"advance leads to the next phase",
             )
         return replace(state, percentage=self.percentage, proposal=None)
+
+
+def _range(rules: Rules) -> str:
+    """The percentages that a phase allows, in words."""
+    if not rules.high:
+        return "only 0"
+    return f"0 to {rules.high}" if not rules.low else f"0 or {rules.low} to {rules.high}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +184,7 @@ class Approve(Change):
         if not rules.allows(proposal.percentage):
             raise ChangeRefused(
                 ReplyCode.RANGE,
-                f"approve: expected 0 or {rules.low} to {rules.high} in {proposal.phase}, got "
+                f"approve: expected {_range(rules)} in {proposal.phase}, got "
                 f"{proposal.percentage}: the range changed since; reject it",
             )
         return replace(state, phase=proposal.phase, percentage=proposal.percentage, proposal=None)

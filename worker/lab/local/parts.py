@@ -104,6 +104,7 @@ class Parts:
             **self.worker_environment(amqp_url, mongo_url),
             "SMS_PRIVATE_HOST": HOST,
             "SMS_PRIVATE_PORT": str(self._ports[name]),
+            "SMS_REPLICA": name,
         }
         return self._child(name, ["run"], environment)
 

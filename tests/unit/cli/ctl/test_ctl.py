@@ -295,7 +295,15 @@ def test_the_status_names_lock_and_proposal() -> None:
     text = printed(status_parts(reply(state=state, version=3, data={})))
     assert "automatic rollback" in text
     assert "3: ParallelSetup at 1 % by a" in text
-    assert "not available" in text
+    assert re.search(r"way back +none", text)
+
+
+def test_the_history_says_that_a_dry_run_changed_nothing() -> None:
+    command = {"name": "advance", "dryRun": True}
+    entry = {"number": 4, "command": command, "verdict": "accepted", "text": "would be refused"}
+    text = printed(history_parts(entry))
+    assert "accepted  (dry run: nothing was changed)" in text
+    assert "would be refused" in text
 
 
 @pytest.mark.parametrize(

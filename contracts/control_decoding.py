@@ -13,6 +13,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from contracts import documents, problems
 from contracts.codec import DecodeError, read_object
 from contracts.control import Command, Query
+from contracts.model import LONGEST_ID
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -40,7 +41,7 @@ def decode_query(body: bytes, name: str) -> Query:
 def _decode(adapter: TypeAdapter[Any], body: bytes, name: str) -> Any:
     data = read_object(body)
     ident = data.get("commandId", data.get("command_id"))
-    known = ident if isinstance(ident, str) and 0 < len(ident) <= 128 else None  # noqa: PLR2004 - MessageId
+    known = ident if isinstance(ident, str) and 0 < len(ident) <= LONGEST_ID else None
     if data.setdefault("name", name) != name:
         problem = f"name: expected {name!r} as in the routing key, got {data['name']!r:.60}"
         raise DecodeError("name and routing key differ", known, (problem,))

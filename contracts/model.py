@@ -101,10 +101,11 @@ Amount = Annotated[
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 """ISO 4217 code."""
 
+LONGEST_ID: Final = 128
 MessageId = Annotated[
     str,
     Field(strict=True),
-    StringConstraints(min_length=1, max_length=128, pattern=r"^[!-~]([ -~]*[!-~])?$"),
+    StringConstraints(min_length=1, max_length=LONGEST_ID, pattern=r"^[!-~]([ -~]*[!-~])?$"),
 ]
 """1 to 128 printable ASCII characters: it fits every AMQP short string, and event ids are computed
 from the same bytes in every language. No blank at either end, because gateways that return the id

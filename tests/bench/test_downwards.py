@@ -36,7 +36,7 @@ async def at_any_moment(system: System, rng: random.Random) -> None:
         return (await evidence.find_one())["tick"] > began["tick"] + 1
 
     await until(looked, 3 * TICK_S)
-    await asyncio.sleep(rng.uniform(0.0, TICK_S))
+    await asyncio.sleep(rng.uniform(0.0, TICK_S))  # trouble comes at any time between two ticks
 
 
 async def once(

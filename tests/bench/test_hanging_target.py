@@ -61,7 +61,7 @@ class Flow:
             due = int((time.monotonic() - started) * RATE)
             await asyncio.gather(*(self._one(f"{name}-{n}") for n in range(number, due)))
             number = due
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02)  # the pace: what is due by the clock goes out together
         names = [each for each in self.began if each.startswith(f"{name}-")]
         return await self._took([each for each in names if each in self.of_legacy])
 

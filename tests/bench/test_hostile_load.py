@@ -64,6 +64,7 @@ class Flow:
     async def _pace(self, exchange: aio_pika.abc.AbstractExchange) -> None:
         began = time.monotonic()
         for number in itertools.count():
+            # The pace of the load, by the clock: a slow answer must not slow it down.
             await asyncio.sleep(max(0.0, began + number / self.rate - time.monotonic()))
             task = asyncio.create_task(self._publish(exchange, f"{self.prefix}-{number}"))
             self._tasks.add(task)
@@ -122,7 +123,7 @@ async def test_hostile_commands_beside_ordinary_ones(tmp_path: Path) -> None:
                 due = began + number / HOSTILE_RATE
                 if due - began > HOSTILE_S:
                     break
-                await asyncio.sleep(max(0.0, due - time.monotonic()))
+                await asyncio.sleep(max(0.0, due - time.monotonic()))  # the pace, as above
                 body = case.body + b" " * (number // len(cases))
                 octets = case.properties.octets(message_id=f"h-{number}")
                 if await by.publish(Exchange.COMMANDS, "send.bulk", body, octets):
@@ -158,7 +159,7 @@ async def test_a_memory_alarm_of_the_broker(tmp_path: Path) -> None:
 
             await until(told, 30)
             told_after = time.monotonic() - alarmed
-            await asyncio.sleep(max(0.0, began + ALARM_S - time.monotonic()))
+            await asyncio.sleep(max(0.0, began + ALARM_S - time.monotonic()))  # while it lasts
             await broker.memory_alarm(on=False)
             over = time.monotonic()
             await asyncio.sleep(15)  # the time over which the rate afterwards is measured

@@ -22,6 +22,7 @@ import aio_pika
 import pytest
 
 from contracts import control
+from tests.support.waiting import until
 from worker.cli.client import ControlClient
 from worker.lab.local.stack import Stack
 
@@ -44,10 +45,12 @@ class Applied:
     async def by_all(self, version: int) -> list[datetime]:
         """When each replica applied a version."""
         wanted = [(number, version) for number in range(len(self.paths))]
-        async with asyncio.timeout(30):
-            while not all(key in self.at for key in wanted):
-                self._read_on()
-                await asyncio.sleep(0.01)
+
+        def read() -> bool:
+            self._read_on()
+            return all(key in self.at for key in wanted)
+
+        await until(read, 30)
         return [self.at[key] for key in wanted]
 
     def _read_on(self) -> None:
@@ -121,13 +124,13 @@ async def measure(count: int, busy_count: int) -> dict[str, list[float]]:
 
 async def nothing_in_hand(client: ControlClient) -> None:
     """Wait until every replica has settled what it held."""
-    async with asyncio.timeout(60):
-        while True:
-            reply = await client.ask(control.Status(command_id=str(uuid4())), 10)
-            replicas = (reply.data or {}).get("replicas", [])
-            if replicas and all(each["inHand"] == 0 for each in replicas):
-                return
-            await asyncio.sleep(0.2)
+
+    async def settled() -> bool:
+        reply = await client.ask(control.Status(command_id=str(uuid4())), 10)
+        replicas = (reply.data or {}).get("replicas", [])
+        return bool(replicas) and all(each["inHand"] == 0 for each in replicas)
+
+    await until(settled, 60)
 
 
 async def purge(url: str) -> int:

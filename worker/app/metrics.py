@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from itertools import product
 from typing import TYPE_CHECKING
 
 from worker.domain.figures.tally import BOUNDS_MS
@@ -53,9 +52,11 @@ def _of_attempts(metrics: AttemptMetrics) -> Mapping[Instrument, Reading]:
         """Of every provider, and by name where there is a label for it."""
 
         def read() -> Iterator[Sample]:
-            for provider, name in product(metrics.providers, names):
-                labels = {show.PROVIDER: provider} | ({label: name} if label else {})
-                yield getattr(metrics.total(provider), name), labels
+            for provider in metrics.providers:
+                tally = metrics.total(provider)
+                for name in names:
+                    labels = {show.PROVIDER: provider} | ({label: name} if label else {})
+                    yield getattr(tally, name), labels
 
         return read
 

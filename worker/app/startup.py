@@ -85,8 +85,7 @@ class Worker:
         scrape = scrape_of(runtime, accounts, follower, self.metrics, store=store, broker=broker)
         return (
             health_server(runtime, stores, follower, scrape, store=store, broker=broker),
-            runtime.tracing,
-            scrape,
+            DrainTogether(runtime.tracing, scrape),
             runtime.consuming,
             runtime.publishing,
             Resource(open=lambda: set_up(runtime, stores), close=runtime.database.close),

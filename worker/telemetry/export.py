@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter
 
@@ -18,9 +18,16 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace.export import SpanExporter
 
-TRACE_ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
+"""The variable that names the collector of everything; `TRACES` and `METRICS` have their own."""
 USUAL_RATIO: Final = 0.01
 """Part of new traces that is recorded where a collector is named and nothing else is said."""
+
+
+def names_collector(environment: Mapping[str, str], what: Literal["METRICS", "TRACES"]) -> bool:
+    """Whether the variables of the process say where that goes by OTLP."""
+    own = f"OTEL_EXPORTER_OTLP_{what}_ENDPOINT"
+    return any(environment.get(name) for name in (own, ENDPOINT))
 
 
 def exporter_of(
@@ -32,14 +39,13 @@ def exporter_of(
         environment: variables of the process; an endpoint in it means OTLP over HTTP.
         ratio: as configured; None: not configured.
     """
-    if any(environment.get(name) for name in TRACE_ENDPOINTS):
+    if names_collector(environment, "TRACES"):
         return _otlp(), USUAL_RATIO if ratio is None else ratio
     return (ConsoleSpanExporter(), ratio) if ratio else (None, 0.0)
 
 
 def _otlp() -> SpanExporter:
-    # Imported where it is used: half a second that processes without a collector need not spend.
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415 - half a second that a process without a collector need not spend
         OTLPSpanExporter,
     )
 

@@ -28,7 +28,7 @@ from opentelemetry.sdk.metrics.export import (
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
-from worker.telemetry.export import within
+from worker.telemetry.export import names_collector, within
 from worker.telemetry.instruments import DURATION, DURATION_MEANING, PROVIDER, REGISTRY, Kind
 from worker.telemetry.tracing import resource
 
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
     from worker.telemetry.instruments import Instrument, Reading
 
-METRIC_ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _WITHIN_S: Final = 1.0
 T = TypeVar("T")
 
@@ -78,9 +77,11 @@ class Scrape:
         ProcessCollector(registry=self._registry)
         self._loop = _InLoop()
         histogram = _Histogram(self._loop.called(durations), bounds_s)
-        pushed = any(environment.get(name) for name in METRIC_ENDPOINTS)
-        self._pushed = _pushed(histogram) if pushed else None
-        readers = [_scraped(histogram, self._registry), *([self._pushed] if self._pushed else ())]
+        readers: list[MetricReader] = [
+            _Scraped(histogram, registry=self._registry, scope_info_enabled=False)
+        ]
+        self._pushed = _pushed(histogram) if names_collector(environment, "METRICS") else None
+        readers += [self._pushed] if self._pushed else []
         self._provider: MeterProvider | None = MeterProvider(
             readers, resource=resource(replica), shutdown_on_exit=False
         )
@@ -193,22 +194,29 @@ class _Histogram:
         )
 
 
-def _scraped(histogram: _Histogram, registry: CollectorRegistry) -> MetricReader:
-    class Scraped(PrometheusMetricReader):
-        def _receive_metrics(self, metrics_data: MetricsData, *more: Any, **named: Any) -> None:
-            super()._receive_metrics(histogram.added(metrics_data), *more, **named)
+class _WithHistogram:
+    """What a reader is mixed with to get the times of calls too."""
 
-    return Scraped(registry=registry, scope_info_enabled=False)
+    def __init__(self, histogram: _Histogram, *args: Any, **named: Any) -> None:
+        self._histogram = histogram
+        super().__init__(*args, **named)
+
+    def _receive_metrics(self, metrics_data: MetricsData, *more: Any, **named: Any) -> None:
+        data = self._histogram.added(metrics_data)
+        super()._receive_metrics(data, *more, **named)  # type: ignore[misc] # the reader's
+
+
+class _Scraped(_WithHistogram, PrometheusMetricReader):
+    pass
+
+
+class _Pushed(_WithHistogram, PeriodicExportingMetricReader):
+    pass
 
 
 def _pushed(histogram: _Histogram) -> MetricReader:
-    # Imported where it is used: processes without a collector need not spend the time.
-    from opentelemetry.exporter.otlp.proto.http.metric_exporter import (  # noqa: PLC0415
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import (  # noqa: PLC0415 - as in `export`
         OTLPMetricExporter,
     )
 
-    class Pushed(PeriodicExportingMetricReader):
-        def _receive_metrics(self, metrics_data: MetricsData, *more: Any, **named: Any) -> None:
-            super()._receive_metrics(histogram.added(metrics_data), *more, **named)
-
-    return Pushed(OTLPMetricExporter())
+    return _Pushed(histogram, OTLPMetricExporter())

@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.otlp_receiver import receiving
-from worker.telemetry.export import TRACE_ENDPOINTS, USUAL_RATIO, exporter_of, within
+from worker.telemetry.export import ENDPOINT, USUAL_RATIO, exporter_of, within
 from worker.telemetry.tracing import Tracing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+TRACES = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 MANY = 3_000
 """More spans than wait for a collector at most."""
 
 
 def exporting(monkeypatch: pytest.MonkeyPatch, url: str, **more: str) -> Tracing:
-    environment = {TRACE_ENDPOINTS[1]: url, **more}
+    environment = {ENDPOINT: url, **more}
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     exporter, _ = exporter_of(environment, 1.0)
@@ -38,13 +39,13 @@ def spans(tracing: Tracing, count: int) -> None:
         ({}, None, "NoneType", 0.0),
         ({}, 0.5, "ConsoleSpanExporter", 0.5),
         (
-            {TRACE_ENDPOINTS[0]: "http://127.0.0.1:1/v1/traces"},
+            {TRACES: "http://127.0.0.1:1/v1/traces"},
             None,
             "OTLPSpanExporter",
             USUAL_RATIO,
         ),
-        ({TRACE_ENDPOINTS[1]: "http://127.0.0.1:1"}, 0.0, "OTLPSpanExporter", 0.0),
-        ({TRACE_ENDPOINTS[1]: ""}, None, "NoneType", 0.0),
+        ({ENDPOINT: "http://127.0.0.1:1"}, 0.0, "OTLPSpanExporter", 0.0),
+        ({ENDPOINT: ""}, None, "NoneType", 0.0),
     ],
 )
 def test_an_endpoint_means_a_collector_and_a_ratio_alone_the_console(

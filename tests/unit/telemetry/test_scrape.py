@@ -10,8 +10,9 @@ import pytest
 
 from tests.support.otlp_receiver import receiving
 from worker.telemetry import instruments as show
+from worker.telemetry.export import ENDPOINT
 from worker.telemetry.instruments import REGISTRY, Kind, table
-from worker.telemetry.scrape import METRIC_ENDPOINTS, Durations, Scrape
+from worker.telemetry.scrape import Durations, Scrape
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -88,8 +89,8 @@ async def test_a_collector_gets_the_same_values_and_nothing_twice(
     threads: set[int] = set()
     times = Durations("legacy", [2, 1, 0], 0.75)
     with receiving() as receiver:
-        monkeypatch.setenv(METRIC_ENDPOINTS[1], receiver.url)
-        environment = {METRIC_ENDPOINTS[1]: receiver.url}
+        monkeypatch.setenv(ENDPOINT, receiver.url)
+        environment = {ENDPOINT: receiver.url}
         made = Scrape({show.ATTEMPTS: attempts}, lambda: [times], BOUNDS_S, "pod", environment)
         await made.start()
         await made.drain()
@@ -106,8 +107,8 @@ async def test_a_collector_gets_the_same_values_and_nothing_twice(
 
 async def test_a_collector_that_hangs_holds_no_drain_up(monkeypatch: pytest.MonkeyPatch) -> None:
     with receiving(hangs=True) as receiver:
-        monkeypatch.setenv(METRIC_ENDPOINTS[1], receiver.url)
-        made = Scrape({}, list, BOUNDS_S, "pod", {METRIC_ENDPOINTS[1]: receiver.url})
+        monkeypatch.setenv(ENDPOINT, receiver.url)
+        made = Scrape({}, list, BOUNDS_S, "pod", {ENDPOINT: receiver.url})
         await made.start()
         async with asyncio.timeout(15):
             await made.drain()

@@ -134,20 +134,13 @@ def failed_anew(evidence: Evidence, now: float) -> Evidence:
     """Without anything that is known of failed calls of the target."""
     others = [signal is not Signal.FAILED for signal in SIGNALS]
     return replace(
-        evidence,
+        _unsuspected(evidence, others),
         failed_from=now,
         not_accepted=(),
-        relative=kept(others, evidence.relative, FRESH.relative),
-        settled=kept(others, evidence.settled, FRESH.settled),
-        other_way=(FRESH.other_way[0], evidence.other_way[1]),
-        other_block=(FRESH.other_block[0], evidence.other_block[1]),
-        absolute=kept(others, evidence.absolute, FRESH.absolute),
-        block=kept(others, evidence.block, FRESH.block),
         compared=kept(others, evidence.compared, FRESH.compared),
         no_worse=kept(others, evidence.no_worse, FRESH.no_worse),
         low=kept(others, evidence.low, FRESH.low),
         counted=kept(others, evidence.counted, FRESH.counted),
-        apart=NOTHING_APART,
         sick_replica=None,
     )
 
@@ -156,17 +149,24 @@ def calls_anew(evidence: Evidence, now: float) -> Evidence:
     """Without suspicion of the target from calls; what they prove, or do not, is kept."""
     others = [signal is Signal.UNDELIVERED for signal in SIGNALS]
     return replace(
-        evidence,
+        _unsuspected(evidence, others),
         grace_since=None,
         graced_at=now,
         unsettled=now,
+        breaker_since=None,
+    )
+
+
+def _unsuspected(evidence: Evidence, others: Sequence[bool]) -> Evidence:
+    """Without suspicion of failed calls, and of every other signal that `others` does not keep."""
+    return replace(
+        evidence,
         relative=kept(others, evidence.relative, FRESH.relative),
         settled=kept(others, evidence.settled, FRESH.settled),
         other_way=(FRESH.other_way[0], evidence.other_way[1]),
         other_block=(FRESH.other_block[0], evidence.other_block[1]),
         absolute=kept(others, evidence.absolute, FRESH.absolute),
         block=kept(others, evidence.block, FRESH.block),
-        breaker_since=None,
         apart=NOTHING_APART,
     )
 

@@ -4,8 +4,8 @@
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
-# A file of tests stays in one process, which has a broker and a database of its own; files start in
-# the order they are listed (see testpaths), so that the long ones do not begin last.
+# A file of tests stays in one process, which has a broker and a database of its own, and so do all
+# of tests/system (see tests/conftest.py). They start in the order of `testpaths`: the long ones first.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 help: ## list the targets

@@ -100,6 +100,10 @@ async def serving(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+IMPATIENT = {"connect_timeout_s": 1.0, "deadline_s": 1.0}
+"""For tests in which time runs out; every other one keeps the settings' own deadlines."""
+
+
 def settings(port: int, scheme: str = "http", **changes: object) -> ProviderSettings:
     values = {
         "id": "target",
@@ -107,14 +111,12 @@ def settings(port: int, scheme: str = "http", **changes: object) -> ProviderSett
         "base_url": f"{scheme}://127.0.0.1:{port}",
         "username": "sandbox",
         "secret": "atsk_do_not_show",
-        "connect_timeout_s": 0.3,
-        "deadline_s": 0.3,
     }
     return ProviderSettings.model_validate(values | changes)
 
 
-def kannel(port: int) -> ProviderSettings:
-    return settings(port, kind="http", preset="kannel")
+def kannel(port: int, **changes: object) -> ProviderSettings:
+    return settings(port, kind="http", preset="kannel", **changes)
 
 
 def sms(traceparent: str | None = None) -> Sms:

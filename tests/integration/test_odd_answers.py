@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.raw_server import SUCCESS, Peer, http, send, serving, settings, sms
+from tests.integration.raw_server import (
+    IMPATIENT,
+    SUCCESS,
+    Peer,
+    http,
+    send,
+    serving,
+    settings,
+    sms,
+)
 from worker.domain.messages.outcome import Accepted, NotSent, Unknown
 from worker.providers.africastalking import AfricasTalking
 from worker.providers.http_gateway import HttpGateway
@@ -32,9 +41,9 @@ def answering(data: bytes, *, close: bool = False) -> Callable[[Peer], Awaitable
     return behaviour
 
 
-async def outcome_of(data: bytes, *, close: bool = False) -> object:
+async def outcome_of(data: bytes, *, close: bool = False, **account: float) -> object:
     async with serving(answering(data, close=close)) as server:
-        outcome = await send(AfricasTalking(settings(server.port, deadline_s=2)))
+        outcome = await send(AfricasTalking(settings(server.port, **account)))
     assert len(server.journal) == 1
     return outcome
 
@@ -109,7 +118,7 @@ async def test_a_head_may_come_octet_by_octet() -> None:
         await peer.say(SUCCESS)
 
     async with serving(drip) as server:
-        outcome = await send(AfricasTalking(settings(server.port, deadline_s=5)))
+        outcome = await send(AfricasTalking(settings(server.port)))
     assert isinstance(outcome, Accepted)
 
 
@@ -125,7 +134,7 @@ async def test_a_head_may_come_octet_by_octet() -> None:
     ],
 )
 async def test_an_answer_whose_end_is_not_clear_is_unknown(lines: list[bytes]) -> None:
-    assert isinstance(await outcome_of(head(CREATED, *lines) + SUCCESS), Unknown)
+    assert isinstance(await outcome_of(head(CREATED, *lines) + SUCCESS, **IMPATIENT), Unknown)
 
 
 async def test_a_head_without_end_is_unknown_before_the_deadline() -> None:
@@ -196,10 +205,8 @@ class Straying:
 
 def adapter(kind: str, port: int) -> AfricasTalking | HttpGateway:
     if kind == "http":
-        return HttpGateway(
-            settings(port, kind="http", preset="json-basic", deadline_s=2, keep_alive_s=60)
-        )
-    return AfricasTalking(settings(port, deadline_s=2, keep_alive_s=60))
+        return HttpGateway(settings(port, kind="http", preset="json-basic", keep_alive_s=60))
+    return AfricasTalking(settings(port, keep_alive_s=60))
 
 
 async def own_ids(provider: AfricasTalking | HttpGateway, numbers: list[int]) -> None:
@@ -309,7 +316,7 @@ async def connections(said: bytes, wait_s: float = 0.0, **account: float) -> int
     """How many two calls take, with a wait between them."""
     counting = Counting(said)
     async with serving(counting) as server:
-        provider = AfricasTalking(settings(server.port, deadline_s=2, **account))
+        provider = AfricasTalking(settings(server.port, **account))
         assert isinstance(await provider.send(sms()), Accepted)
         await asyncio.sleep(wait_s)  # the client's time for an idle connection is a real one
         assert isinstance(await provider.send(sms()), Accepted)

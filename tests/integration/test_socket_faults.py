@@ -17,6 +17,7 @@ import pytest
 import trustme
 
 from tests.integration.raw_server import (
+    IMPATIENT,
     SUCCESS,
     Peer,
     http,
@@ -137,7 +138,7 @@ async def test_whatever_fails_after_the_connection_is_unknown_and_asked_once(
     behaviour: Callable[[Peer], Awaitable[None]], taken: int, code: str | None
 ) -> None:
     async with serving(behaviour) as server:
-        outcome = await send(AfricasTalking(settings(server.port)))
+        outcome = await send(AfricasTalking(settings(server.port, **IMPATIENT)))
     assert isinstance(outcome, Unknown)
     assert code is None or outcome.code == code
     assert len(server.journal) == taken
@@ -148,7 +149,7 @@ async def test_a_gateway_asked_by_get_is_asked_once_too(
     behaviour: Callable[[Peer], Awaitable[None]], taken: int, _code: str | None
 ) -> None:
     async with serving(behaviour) as server:
-        outcome = await send(HttpGateway(kannel(server.port)))
+        outcome = await send(HttpGateway(kannel(server.port, **IMPATIENT)))
     assert isinstance(outcome, Unknown)
     assert len(server.journal) == taken
 
@@ -207,12 +208,12 @@ async def test_a_connect_that_hangs_is_proof() -> None:
             filler = fillers.enter_context(socket.socket())
             filler.setblocking(False)  # noqa: FBT003 - the socket module's own signature
             filler.connect_ex(listener.getsockname())
-        outcome = await send(AfricasTalking(settings(listener.getsockname()[1])))
+        outcome = await send(AfricasTalking(settings(listener.getsockname()[1], **IMPATIENT)))
     not_sent(outcome, "connect_timeout")
 
 
 async def test_an_address_without_a_host_is_proof() -> None:
-    client = http_client(AiohttpTransport(connect_timeout_s=0.3, deadline_s=0.3))
+    client = http_client(AiohttpTransport(connect_timeout_s=10, deadline_s=10))
     not_sent(await ask(client, httpx.Request("POST", "http://")), "unsupported_protocol")
     await client.aclose()
 
@@ -262,7 +263,7 @@ async def silent(peer: Peer) -> None:
 
 async def test_a_handshake_that_hangs_is_proof() -> None:
     async with serving(silent) as server:
-        outcome = await send(AfricasTalking(settings(server.port, "https")))
+        outcome = await send(AfricasTalking(settings(server.port, "https", **IMPATIENT)))
     not_sent(outcome, "connect_timeout")
 
 
@@ -290,7 +291,7 @@ async def test_a_kept_tls_connection_is_used_again_but_not_with_something_unread
             await peer.say(http(SUCCESS))
 
     async with serving(count, server_side) as server:
-        provider = AfricasTalking(settings(server.port, "https", deadline_s=2), trusted)
+        provider = AfricasTalking(settings(server.port, "https"), trusted)
         for _ in range(3):
             assert isinstance(await provider.send(sms()), Accepted)
         assert len(peers) == 1
@@ -333,7 +334,7 @@ async def test_a_request_lost_on_a_kept_alive_connection_is_never_repeated(
 ) -> None:
     """The library below repeats GET, PUT and DELETE here by itself."""
     async with serving(behaviour) as server:
-        client = http_client(AiohttpTransport(connect_timeout_s=0.3, deadline_s=0.5))
+        client = http_client(AiohttpTransport(connect_timeout_s=10, deadline_s=10))
         url = f"http://127.0.0.1:{server.port}/"
         first = await ask(client, client.build_request(method, url, content=b"1"))
         second = await ask(client, client.build_request(method, url, content=b"2"))
@@ -350,7 +351,7 @@ async def close_when_idle(peer: Peer) -> None:
 
 async def test_a_connection_closed_while_idle_is_replaced_not_repeated() -> None:
     async with serving(close_when_idle) as server:
-        client = http_client(AiohttpTransport(connect_timeout_s=0.3, deadline_s=0.5))
+        client = http_client(AiohttpTransport(connect_timeout_s=10, deadline_s=10))
         url = f"http://127.0.0.1:{server.port}/"
         for number in (b"1", b"2", b"3"):
             await ask(client, client.build_request("GET", url, content=number))
@@ -362,12 +363,12 @@ async def test_a_connection_closed_while_idle_is_replaced_not_repeated() -> None
 async def test_the_deadline_starts_when_the_connection_stands() -> None:
     async def slow(peer: Peer) -> None:
         await peer.take()
-        await asyncio.sleep(0.4)  # longer than the time to connect, within the deadline
+        await asyncio.sleep(1.5)  # longer than the time to connect, within the deadline
         await peer.say(http(SUCCESS))
 
     async with serving(slow) as server:
         outcome = await send(
-            AfricasTalking(settings(server.port, connect_timeout_s=0.1, deadline_s=0.6))
+            AfricasTalking(settings(server.port, connect_timeout_s=1, deadline_s=30))
         )
     assert isinstance(outcome, Accepted)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,12 +14,20 @@ if TYPE_CHECKING:
     from worker.lab.demo.messages import Planned
 
 
+_BEHIND_S: Final = 2.0
+
+
 class Traffic:
-    """Publishes at a steady rate until stopped."""
+    """Publishes at a steady rate until stopped, and less while the system is two seconds behind.
+
+    So a slow machine gets less traffic, and the waiting that is measured is not that of a queue
+    which only grows.
+    """
 
     def __init__(self, upstream: Upstream, planned: Iterator[Planned], rate_per_s: float) -> None:
         self.upstream = upstream
         self._every_s = 1 / rate_per_s
+        self._most_unsettled = rate_per_s * _BEHIND_S
         self.planned = planned
         self._task: asyncio.Task[None] | None = None
         self._ended = asyncio.Event()
@@ -42,7 +50,8 @@ class Traffic:
     async def _run(self) -> None:
         due = time.monotonic()
         while not self._ended.is_set():
-            await self.upstream.publish(next(self.planned))
+            if len(self.upstream.unsettled) < self._most_unsettled:
+                await self.upstream.publish(next(self.planned))
             due = max(due + self._every_s, time.monotonic() - 1.0)  # no burst after a stall
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, due - time.monotonic())):

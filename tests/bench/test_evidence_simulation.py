@@ -17,7 +17,7 @@ from tests.bench import compiled
 from tests.bench.evidence_cases import COMMON, FOUND, QUIET
 from tests.bench.evidence_faults import fault_alarms
 from tests.bench.evidence_plots import draw
-from tests.bench.evidence_proofs import FALSE, TRUE, proved_after
+from tests.bench.evidence_proofs import TRUE, proved_after
 from tests.bench.evidence_runs import Job, run, work_off
 from tests.bench.evidence_table import missed, tables
 from tests.bench.evidence_traffic import Case
@@ -31,7 +31,7 @@ FAULT_SPLIT = 5
 def jobs(runs: int) -> list[Job]:
     """The long ones first: they keep both processes busy."""
     cases = [Job(row.name, run, row.case, runs) for row in (*QUIET, *FOUND, *COMMON)]
-    proofs = [Job(proof.name, proved_after, proof, runs) for proof in (*TRUE, *FALSE)]
+    proofs = [Job(proof.name, proved_after, proof, runs) for proof in TRUE]
     faults = [
         Job(f"fault: {times} {kind}", fault_alarms, Case(kind, FAULT_SPLIT), runs)
         for kind, (_, times) in OWN_FAULTS.items()

@@ -135,5 +135,5 @@ def test_at_a_lenders_volume(case: Case) -> None:
 
 if __name__ == "__main__":
     runs, *only = sys.argv[1:] or ["10"]
-    met = [measured(case, int(runs)) for case in CASES if case.id in only or not only]
-    sys.exit(not all(met))
+    held = [measured(case, int(runs)) for case in CASES if case.id in only or not only]
+    sys.exit(not all(held))

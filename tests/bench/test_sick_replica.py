@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from tests.support.seeded_replicas import USUAL, Replicas, judgements, moved_at, without_replicas
-from worker.domain.detection.judgement import HoldReason
+from worker.domain.detection.automatic_rollback import HoldReason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

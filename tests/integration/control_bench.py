@@ -15,9 +15,9 @@ from worker.alerting.alerts import Alerts
 from worker.app.accounts import Accounts
 from worker.app.control import control_services
 from worker.app.lanes import Lanes
-from worker.app.process import Resource
 from worker.app.runtime import Runtime
 from worker.app.sending import command_decoder
+from worker.app.start_and_stop import Resource
 from worker.broker.connection import BrokerConnection
 from worker.broker.publisher import AmqpPublisher
 from worker.broker.wakeups import Wakeups

@@ -9,7 +9,7 @@ import pytest
 
 from worker.domain.alerts import alert_codes
 from worker.domain.alerts.alert_codes import AlertCode
-from worker.domain.detection.judgement import HoldReason
+from worker.domain.detection.automatic_rollback import HoldReason
 from worker.domain.documented import markdown_table
 from worker.domain.migration import change_names, reply_codes
 from worker.domain.migration.change_names import ChangeName

@@ -14,8 +14,8 @@ from contracts import control
 from tests.support.control_fakes import PROVEN, Told, asked, handler
 from tests.support.monitor_fakes import LEGACY, TARGET, World, stored
 from worker.cli.evidence import differs
+from worker.domain.detection.automatic_rollback import HoldReason
 from worker.domain.detection.criteria import criteria_of
-from worker.domain.detection.judgement import HoldReason
 from worker.domain.detection.readings import suspicious
 from worker.domain.detection.tick import TICK_S
 from worker.domain.migration.flags import MigrationSettings, RollbackPolicy

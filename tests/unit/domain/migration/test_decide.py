@@ -13,9 +13,9 @@ import pytest
 from tests.support.changes import change
 from tests.support.control_fakes import PROVEN
 from tests.support.fakes import EPOCH, snapshot
+from worker.domain.detection.automatic_rollback import judge
 from worker.domain.detection.automation import wants_up
 from worker.domain.detection.evidence import Evidence
-from worker.domain.detection.judgement import judge
 from worker.domain.detection.signals import Signal
 from worker.domain.migration import routing
 from worker.domain.migration.access import AccessRole

@@ -10,7 +10,7 @@ import aio_pika
 from pydantic import SecretStr
 
 from tests.support.fakes import Guard
-from tests.system.steering import Steering
+from tests.support.steering import Steering
 from worker.alerting.alerts import Alerts
 from worker.app.accounts import Accounts
 from worker.app.control import control_services

@@ -15,8 +15,8 @@ from contracts import control
 from contracts.codec import encode
 from tests.integration.control_bench import Harness, bench, publish
 from tests.integration.proxy import Proxy
+from tests.support.steering import Steering, command
 from tests.support.waiting import until
-from tests.system.steering import Steering, command
 from worker.app.accounts import fingerprint
 from worker.cli.client import ControlClient, NotAllowed
 from worker.domain.detection.contrast import Contrast

@@ -282,6 +282,22 @@ async def test_status_says_where_it_stands_who_follows_and_what_is_missing(two: 
     assert set(reply.data["providers"]) == {"africastalking", "legacy"}
 
 
+async def test_the_gates_in_the_status_are_those_that_step_and_advance_ask(two: Harness) -> None:
+    def asked(gates: Any) -> dict[str, str]:
+        """What each gate requires; what is measured goes on."""
+        return {each.gate: each.required for each in gates}
+
+    await two.steer.to(Phase.GRADUAL_MIGRATION, 25)
+    status = await two.steer.ask(control.Status)
+    step = await two.steer.tell(control.Step, dry_run=True)
+    advance = await two.steer.tell(control.Advance, dry_run=True)
+    further = status.data["advance"]
+    assert further["to"] == "LegacyDeprecation at 75 %"
+    assert asked(status.gates) == asked(step.gates)
+    assert asked(map(control.GateView.model_validate, further["gates"])) == asked(advance.gates)
+    assert asked(step.gates) != asked(advance.gates)
+
+
 async def test_figures_are_sums_over_the_slots_of_all_replicas(two: Harness) -> None:
     now = int((await two.log.last())[1].since.timestamp())
     counts = {"accepted": 98, "unknown": 1, "skipped": 1, "delivered": 45, "undelivered": 5}

@@ -338,6 +338,33 @@ def test_the_status_shows_what_is_not_closed_of_the_breakers() -> None:
     assert "legacy closed" not in text
 
 
+def test_the_status_says_which_command_asks_the_gates_it_shows() -> None:
+    time, success = gate(), gate(gate="success", required=">= 95 %")
+    higher = gate(gate="success", required=">= 98 %")
+    advance = [each.model_dump(by_alias=True) for each in (time, higher)]
+    data = {
+        "next": {"command": "step", "to": "GradualMigration at 50 %", "shut": ["time"]},
+        "advance": {
+            "command": "advance",
+            "to": "LegacyDeprecation at 75 %",
+            "shut": ["time", "success"],
+            "gates": advance,
+        },
+    }
+    text = printed(status_parts(reply(data=data, gates=(time, success))))
+    step, _, further = text.partition("further: advance to LegacyDeprecation at 75 %\n")
+    assert "next: step to GradualMigration at 50 %\nmissing: time\n" in step
+    assert "gates that `ctl step` asks:" in step
+    assert re.findall(r"^(time|success) +(.*?)  ", step, re.MULTILINE) == [
+        ("time", "30 min"), ("success", ">= 95 %"),
+    ]  # fmt: skip
+    assert further.startswith("missing: time, success\n")
+    assert "gates that `ctl advance` asks, where they differ from those above:" in further
+    assert re.findall(r"^(time|success) +(.*?)  ", further, re.MULTILINE) == [
+        ("success", ">= 98 %")
+    ]
+
+
 def test_the_status_says_what_the_monitor_holds_for_and_how_near_the_alarms_are() -> None:
     monitor = {
         "lookedAt": "2026-03-01T12:00:00+00:00",

@@ -87,7 +87,7 @@ def course(run: Run, many: int) -> Found:
 
 def courses(many: int, runs: int, **given: object) -> list[Found]:
     """The same course of events with other seeds."""
-    made = [Run(seed, **given) for seed in range(runs)]  # type: ignore[arg-type] # fields of `Run`, as the cases name them
+    made = [Run(seed, **given) for seed in range(runs)]  # fields of `Run`, as the cases name them
     with ProcessPoolExecutor(2) as pool:
         return list(pool.map(partial(course, many=many), made, chunksize=4))
 

@@ -121,7 +121,7 @@ class Desk:
             suppressions=self.suppressed,
             normalise=normaliser("ZM", frozenset({"ZM"}), strict=True),
             key=KEY,
-            alerts=None,  # type: ignore[arg-type] # no callback is read here
+            alerts=None,  # no callback is read here
             clock=self.clock,
         )
 
@@ -129,7 +129,7 @@ class Desk:
         self.clock.by += timedelta(**by)
 
     async def claim(self, ident: str = "m-1", provider: str = "at", **changes: Any) -> Lease:
-        asked = message(self.clock, ident, **changes)  # type: ignore[arg-type]
+        asked = message(self.clock, ident, **changes)
         held = await self.messages.claim(
             asked, Attempt(1, provider, 1, "percentage", at=self.clock.now(), sender_id="PROMO")
         )
@@ -287,7 +287,7 @@ async def test_what_waits_for_a_copy_that_never_comes_fails_with_an_event(desk: 
 
 async def test_what_waits_and_was_never_called_expires(desk: Desk) -> None:
     replays = ReplayStore(desk.collection, desk.clock)
-    assert await replays.begin(message(desk.clock)) == 1  # type: ignore[arg-type]
+    assert await replays.begin(message(desk.clock)) == 1
     desk.later(seconds=LIFE_S + WAITING_LATER_S + 1)
     await desk.sweeper.sweep()
     assert ((await desk.look()).state, desk.publisher.names) == (State.EXPIRED, ["sms.expired"])

@@ -416,7 +416,7 @@ async def test_a_record_that_changes_under_a_report_is_looked_at_again(desk: Des
         times += 1
         return times == 3 and await real(*args, **kwargs)
 
-    desk.due.report = contended  # type: ignore[method-assign]
+    desk.due.report = contended
     assert await come(desk, ARRIVED)
     assert times == 3
     times = 3
@@ -450,7 +450,7 @@ async def test_a_store_that_is_away_says_so() -> None:
 
 
 def _record(desk: Desk, attempt: Attempt) -> Any:
-    asked = message(desk.clock)  # type: ignore[arg-type]
+    asked = message(desk.clock)
     return Record(
         id="m-1",
         fingerprint=asked.fingerprint,

@@ -154,7 +154,7 @@ async def test_a_refused_copy_that_loses_to_another_end_tells_nothing(desk: Desk
         assert await real(record, State.FAILED, ()) is None
         return await real(record, *ended)
 
-    desk.messages.close = slow  # type: ignore[method-assign]
+    desk.messages.close = slow
     await desk.take(copy(1))
     assert desk.publisher.order == ["dead"]
 

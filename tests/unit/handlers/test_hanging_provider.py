@@ -134,7 +134,7 @@ class Site:
         self.target, self.legacy = Scripted("at"), Scripted("old")
         self.guards = {
             role: ProviderGuard(
-                provider,  # type: ignore[arg-type]
+                provider,
                 ProviderSettings.model_validate(
                     {"id": provider.id, "kind": "http", "preset": "kannel", "base_url": "http://h"}
                     | {"max_in_flight": max_in_flight}

@@ -180,7 +180,7 @@ async def test_an_opt_out_while_the_intent_is_written_keeps_the_sms_from_leaving
         await bench.suppressed.opt_out(message.recipient)
         return await real(*given, **more)
 
-    bench.messages.claim = slow  # type: ignore[method-assign]
+    bench.messages.claim = slow
     ended = await bench.hybrid.run(message, None)
     assert ended == RoundWaits(1, 0)
     assert (bench.target.sent, bench.legacy.sent, bench.idle) == ([], [], True)
@@ -613,7 +613,7 @@ async def test_the_version_of_an_intent_is_known_while_it_is_written(bench: Harn
         seen.append(bench.pending_intents.oldest())
         return await real(*args)
 
-    bench.messages.claim = claim  # type: ignore[method-assign]
+    bench.messages.claim = claim
     await settled(bench, bench.message())
     assert seen == [1]
 
@@ -702,7 +702,7 @@ async def test_a_failing_store_gives_the_place_back(bench: Harness) -> None:
     async def broken(*_: Any) -> Any:
         raise ValueError("cannot be encoded")
 
-    bench.messages.claim = broken  # type: ignore[method-assign]
+    bench.messages.claim = broken
     with pytest.raises(ValueError, match="encoded"):
         await bench.hybrid.run(bench.message(), None)
     assert bench.idle
@@ -710,7 +710,7 @@ async def test_a_failing_store_gives_the_place_back(bench: Harness) -> None:
 
 async def test_a_cancelled_round_gives_the_place_back(bench: Harness) -> None:
     forever = asyncio.Event()
-    bench.target.during = forever.wait  # type: ignore[assignment]
+    bench.target.during = forever.wait
     task = asyncio.create_task(bench.hybrid.run(bench.message(), None))
     while not bench.target.sent:
         await asyncio.sleep(0)
@@ -773,7 +773,7 @@ async def test_a_fallback_that_is_free_at_once_costs_no_further_write(bench: Har
     async def never(*_: Any, **__: Any) -> None:
         raise AssertionError("expected two intents and an outcome only")
 
-    bench.messages.wait = bench.messages.look = never  # type: ignore[method-assign,assignment]
+    bench.messages.wait = bench.messages.look = never
     bench.target.outcomes = [SICK]
     await settled(bench, bench.message())
     assert results(bench.record()) == [("at", Result.NOT_SENT), ("old", Result.ACCEPTED)]
@@ -838,7 +838,7 @@ async def test_a_proof_is_written_before_a_fresh_state_is_waited_for(bench: Harn
             seen.append(bench.record().state)
         return await real()
 
-    bench.snapshots.fresh = fresh  # type: ignore[method-assign]
+    bench.snapshots.fresh = fresh
     bench.target.outcomes, bench.target.during = [SICK], stale
     await settled(bench, bench.message())
     assert seen == [State.WAITING]

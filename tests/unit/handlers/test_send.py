@@ -120,7 +120,7 @@ async def test_a_fresh_delivery_does_not_look_first(desk: Desk) -> None:
     async def look(_: str) -> None:
         raise AssertionError("a read before the insert")
 
-    desk.messages.look = look  # type: ignore[method-assign]
+    desk.messages.look = look
     assert await desk.take() is ACK
 
 
@@ -467,7 +467,7 @@ async def test_the_same_id_with_other_content_is_dead_without_an_event(
 
 async def test_two_deliveries_at_once_in_one_process_send_once(desk: Desk) -> None:
     answer = asyncio.Event()
-    desk.target.during = answer.wait  # type: ignore[assignment]
+    desk.target.during = answer.wait
     first = asyncio.create_task(desk.send(incoming()))
     while not desk.target.sent:
         await asyncio.sleep(0)
@@ -678,7 +678,7 @@ async def test_an_expiry_that_loses_to_another_process_follows_it(desk: Desk) ->
         )
         return await real(closing)
 
-    desk.messages.close_new = slow  # type: ignore[method-assign]
+    desk.messages.close_new = slow
     desk.clock.advance(2)
     assert await desk.take(delivery) is ACK
     assert desk.publisher.names == ["sms.sent"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration.test_due import MAYBE, Desk, T, database_here, desk
+from tests.integration.due_desk import MAYBE, Desk, T, desk
 from tests.support.fakes import message
 from worker.domain.messages import consent
 from worker.domain.messages.consent import Wish
@@ -24,7 +24,7 @@ from worker.store.replicas import ReplicaStore
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-__all__ = ["database_here", "desk"]  # fixtures
+__all__ = ["desk"]  # a fixture
 
 SENT = DeliveryReport("at", Delivery.SUBMITTED, "Sent", "at-1")
 ARRIVED = DeliveryReport("at", Delivery.DELIVERED, "Success", "at-1", network_code="64501")

@@ -3,7 +3,7 @@
 Rules: every policy says when it would take the target's traffic away, and sees the same traffic.
 The evidence looks every tick, as the monitor does; the others every minute.
 
-- `evidence`: `domain.detection.evidence` and `domain.detection.judgement` themselves.
+- `evidence`: `domain.detection.evidence` and `domain.detection.automatic_rollback` themselves.
 - `5 min/20` and `5 min/100`: the policy `threshold` (`judge_window`): errors over 5 % in
   the last five minutes, on at least that many outcomes. The rule of the system replaced.
 - `3 strikes`: three looks in a row at one minute's errors, each over 5 %. Kubernetes gives a pod up
@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING
 from tests.bench.evidence_traffic import MINUTE
 from tests.support.seeded import state_at
 from worker.domain.detection import criteria, judgement
+from worker.domain.detection.automatic_rollback import Action
 from worker.domain.detection.evidence import Evidence
-from worker.domain.detection.judgement import Action
 from worker.domain.detection.observing import observe
 from worker.domain.detection.threshold_policy import Window, judge_window
 from worker.domain.migration.flags import Flags, Thresholds

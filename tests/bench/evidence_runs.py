@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from tests.bench.evidence_policies import EVIDENCE, RULES, ByEvidence, end_of_minute
 from tests.bench.evidence_traffic import MINUTE, Case, Traffic
-from worker.domain.detection.judgement import Action
+from worker.domain.detection.automatic_rollback import Action
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

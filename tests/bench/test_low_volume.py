@@ -20,9 +20,9 @@ import pytest
 
 from tests.bench import compiled
 from tests.support.seeded import state_at
+from worker.domain.detection.automatic_rollback import judge
 from worker.domain.detection.criteria import criteria_of
 from worker.domain.detection.evidence import Evidence
-from worker.domain.detection.judgement import judge
 from worker.domain.detection.likelihood import EventCounts
 from worker.domain.detection.observing import observe
 from worker.domain.detection.silence import DeliveryCounts

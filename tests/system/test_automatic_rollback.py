@@ -15,9 +15,8 @@ from typer.testing import CliRunner
 
 from contracts import control
 from contracts.names import Exchange
-from tests.support.waiting import until
-from tests.system.inbox import Inbox
-from tests.system.trouble import (
+from tests.support.inbox import Inbox
+from tests.support.trouble import (
     DEAD,
     HALF,
     LEGACY_HALF,
@@ -27,13 +26,14 @@ from tests.system.trouble import (
     a_quarter,
     trouble,
 )
+from tests.support.waiting import until
 from worker.cli import app
 from worker.cli.evidence import differs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tests.system.helpers import System
+    from tests.support.whole_system import System
     from worker.domain.migration.control_log import LogEntry
 
 

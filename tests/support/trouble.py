@@ -10,8 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from contracts import control
+from tests.support.account import Account
 from tests.support.waiting import until
-from tests.system.account import Account
 from worker.clock import SystemClock
 from worker.domain.migration.control_log import LogEntry
 from worker.domain.migration.phases import Phase
@@ -22,7 +22,7 @@ from worker.store.control_log import ControlLogStore
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from tests.system.helpers import System
+    from tests.support.whole_system import System
 
 RATE: Final = 100
 SHARE: Final = 25

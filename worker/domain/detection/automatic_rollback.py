@@ -1,4 +1,4 @@
-"""What automation does about the evidence: the decision table.
+"""What rolls back, steps back or holds by itself: the decision table of automation.
 
 Rules: pure, and total: every evidence in every state gets a judgement with its reason. Automation
 goes down by itself, holds, or goes on; `automation` asks the gates for a way up. It goes

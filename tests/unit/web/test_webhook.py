@@ -50,7 +50,8 @@ class Broker:
         self.confirming = asyncio.Event()
         self.confirming.set()
 
-    async def report(self, report: RawReport) -> None:
+    async def report(self, report: RawReport, traceparent: str | None = None) -> None:
+        self.traceparent = traceparent
         await self.confirming.wait()
         if self.error:
             raise self.error

@@ -36,6 +36,14 @@ _COUNT_WITHIN_MS: Final = 2_000
 _IN_HAND: Final = {"state": str(State.SUBMITTING), "claimedAt": {"$gt": Timestamp(0, 1)}}
 """Records in `submitting`. The bound is needed for the index on `claimedAt`."""
 
+_EVER: Final = {"$gt": datetime.fromtimestamp(0, UTC)}
+OPEN: Final[Mapping[State, Mapping[str, Any]]] = {
+    State.SUBMITTING: _IN_HAND,
+    State.WAITING: {"state": str(State.WAITING), "expiresAt": _EVER},
+    State.UNKNOWN: {"state": str(State.UNKNOWN), "reportDue": _EVER},
+}
+"""Records that are not settled. Each bound on a time is needed for the index on it."""
+
 
 class DueStore:
     """The `Reported` and `Due` ports on MongoDB.
@@ -150,15 +158,9 @@ class DueStore:
 
     async def open_records(self) -> Mapping[State, OpenRecords]:
         """See `OpenRecordCounts.open_records`."""
-        ever = {"$gt": datetime.fromtimestamp(0, UTC)}  # a bound lets the partial index be used
-        queries: Mapping[State, Document] = {
-            State.SUBMITTING: dict(_IN_HAND),
-            State.WAITING: {"state": str(State.WAITING), "expiresAt": ever},
-            State.UNKNOWN: {"state": str(State.UNKNOWN), "reportDue": ever},
-        }
-        return {state: await self._count(query) for state, query in queries.items()}
+        return {state: await self._count(query) for state, query in OPEN.items()}
 
-    async def _count(self, query: Document) -> OpenRecords:
+    async def _count(self, query: Mapping[str, Any]) -> OpenRecords:
         counts = {"_id": None, "count": {"$sum": 1}, "oldest": {"$min": "$createdAt"}}
         with errors_as_unavailable:
             cursor = self._collection.aggregate(

@@ -109,7 +109,9 @@ OPEN_RECORDS: Final = Instrument(
 )  # fmt: skip
 OLDEST_RECORD: Final = Instrument(
     "sms.records.oldest", Kind.GAUGE, "s",
-    "Age of the oldest of these; 0: there is none.", (STATE,),
+    "Age of the oldest message that is not settled, by state as in `sms_records_open`; 0: there is "
+    "none.",
+    (STATE,),
 )  # fmt: skip
 CONSUMING: Final = Instrument(
     "sms.consuming", Kind.GAUGE, "1", "1 while the broker delivers on every lane."

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the image with Debian's buildah, tries it, writes its parts list, says its size.
+# Builds the image with Debian's buildah, tries it, writes its SBOM, says its size.
 #
 # Rules: needs root, no Docker and no registry of images. BASE is the image it starts from; without
 # one, an image like debian:bookworm-slim is made from Debian's packages. Everything it writes is in
@@ -55,7 +55,7 @@ trap 'buildah rm "$container" >/dev/null' EXIT
 root=$(buildah mount "$container")
 size() { du -smx "$1" | cut -f1; }
 "$PYTHON" deploy/image/sbom.py "$root" >"$OUT/sms-worker.cdx.json"
-say "parts list in $OUT/sms-worker.cdx.json"
+say "SBOM in $OUT/sms-worker.cdx.json"
 packed=$(tar -C "$root" --one-file-system -c . | gzip -6 | wc -c)
 say "$(size "$root") MB, $((packed / 1048576)) MB compressed;" \
     "the worker and its packages are $(size "$root/opt/sms-worker") MB of it"

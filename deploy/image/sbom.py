@@ -1,4 +1,4 @@
-"""Prints the parts list (SBOM, CycloneDX 1.6) of an image: `sbom.py ROOT`, the top of its files.
+"""Prints the SBOM (CycloneDX 1.6) of an image: `sbom.py ROOT`, the top of its files.
 
 Rules: standard library only. It lists what the image itself says is installed: Debian's packages,
 from dpkg's own file, and Python's, from their metadata. The same image gives the same text.
@@ -41,7 +41,7 @@ def _component(name: str, version: str, purl: str, terms: str | None = None) -> 
     return made | ({"licenses": [{"expression": terms}]} if terms else {})
 
 
-def parts_list(root: Path) -> dict[str, Any]:
+def bill(root: Path) -> dict[str, Any]:
     """The whole document."""
     return {
         "bomFormat": "CycloneDX",
@@ -53,4 +53,4 @@ def parts_list(root: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    json.dump(parts_list(Path(sys.argv[1])), sys.stdout, indent=2)
+    json.dump(bill(Path(sys.argv[1])), sys.stdout, indent=2)

@@ -41,9 +41,11 @@ CONFIGURATION = {name: value for name, value in GOOD.items() if name != "SMS_FLA
 WITHIN_S = 60.0
 
 
-def first_process(container: int) -> int:
-    """The process that is number 1 in a container: the child of bubblewrap."""
-    return int(Path(f"/proc/{container}/task/{container}/children").read_text().split()[0])
+def children(process: int) -> list[int]:
+    """Process 1 of a container is the only child of its bubblewrap."""
+    return [
+        int(each) for each in Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    ]
 
 
 def test_it_has_no_rights_and_writes_nowhere(image: Image) -> None:
@@ -108,5 +110,16 @@ async def test_a_worker_is_ready_and_healthy_and_ends_when_asked(
         await until(lambda: answers(f"http://{HOST}:{port}/ready"), WITHIN_S)
         healthy = await asyncio.to_thread(image.run, *image.healthcheck, **own)
         assert healthy.returncode == 0
-        os.kill(first_process(process.pid), signal.SIGTERM)
+        os.kill(children(process.pid)[0], signal.SIGTERM)
         assert await asyncio.wait_for(process.wait(), WITHIN_S) == 0
+
+
+async def test_it_ends_when_asked_while_it_starts(image: Image) -> None:
+    def started() -> list[int]:
+        return [each for init in children(process.pid) for each in children(init)]
+
+    command = image.command(*image.entrypoint, *image.settings["Cmd"], **CONFIGURATION)
+    process = await asyncio.create_subprocess_exec(*command)
+    await until(started, WITHIN_S)
+    os.kill(children(process.pid)[0], signal.SIGTERM)
+    assert await asyncio.wait_for(process.wait(), WITHIN_S) == 128 + signal.SIGTERM

@@ -1,4 +1,4 @@
-"""The parts list names what is installed in an image."""
+"""The SBOM names what is installed in an image."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def parts(root: Path) -> Mapping[str, Any]:
+def bill(root: Path) -> Mapping[str, Any]:
     return json.loads(ran(sys.executable, SCRIPT, root).stdout)
 
 
 def test_packages_of_debian_and_python_are_listed(root: Path) -> None:
-    debian, python = parts(root)["components"]
+    debian, python = bill(root)["components"]
     assert debian["purl"] == "pkg:deb/debian/tini@1%3A0.19.0-1%2Bb3?arch=amd64"
     assert (debian["name"], debian["version"]) == ("tini", "1:0.19.0-1+b3")
     assert python["purl"] == "pkg:pypi/some-package@2.0"
@@ -61,4 +61,4 @@ def test_packages_of_debian_and_python_are_listed(root: Path) -> None:
 
 
 def test_the_same_image_gives_the_same_list(root: Path) -> None:
-    assert parts(root) == parts(root)
+    assert bill(root) == bill(root)

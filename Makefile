@@ -1,6 +1,6 @@
 # Every target says what it does; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo lint check test coverage bench format clean
+.PHONY: help setup run demo lint check test coverage bench lock dashboard image format clean
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
@@ -40,6 +40,16 @@ coverage: setup ## lines and branches that no test but those of the whole system
 bench: setup ## measure; asserts ratios and the bars of the evidence: hours
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(PYTEST) tests/bench -m bench -s --timeout=900
+
+lock: setup ## write the packages of the image with their hashes, after a change of versions
+	echo setuptools | $(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate \
+		-c constraints.txt pyproject.toml - -o deploy/requirements.lock
+
+dashboard: setup ## write Grafana's dashboard from its list of panels
+	$(BIN)/python deploy/grafana/dashboard.py >deploy/grafana/dashboards/sms-worker.json
+
+image: setup ## build the image with Debian's buildah, run it, say its size (as root): minutes
+	@PYTHON=$(BIN)/python deploy/image/build.sh
 
 format: setup ## put the sources into shape
 	$(BIN)/ruff check --fix .

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 import aio_pika
 import pytest
 
-from contracts.names import RETRY_TIERS, Queue, retry_queue
-from tests.integration.servers import apply_topology, running_broker
+from tests.integration.servers import apply_topology, empty, running_broker
 from worker.lab.local.addresses import given_broker
 from worker.lab.local.database import Database
 from worker.store import indexes
@@ -71,10 +70,7 @@ async def connect(
 @pytest.fixture
 async def empty_queues(amqp_url: Callable[[str], str]) -> None:
     """Every queue of the topology emptied before the test."""
-    connection = await aio_pika.connect(amqp_url("worker"))
-    async with connection, connection.channel() as channel:
-        for name in (*(queue.value for queue in Queue), *map(retry_queue, RETRY_TIERS)):
-            await (await channel.get_queue(name, ensure=False)).purge()
+    await empty(amqp_url("worker"))
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import aio_pika
 
+from contracts.names import RETRY_TIERS, Queue, retry_queue
 from worker.broker import topology
 from worker.lab.local.broker import Broker
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 @asynccontextmanager
 async def running_broker(directory: Path) -> AsyncIterator[Broker]:
     """A broker with users, permissions, policies and topology; stopped at the end."""
-    node = Broker(directory)
+    node = Broker(directory, metrics=True)
     try:
         await node.start()
         await apply_topology(node.urls["worker"])
@@ -32,3 +33,11 @@ async def apply_topology(url: str) -> None:
     connection = await aio_pika.connect(url)
     async with connection, connection.channel() as channel:
         await topology.apply(channel)
+
+
+async def empty(url: str) -> None:
+    """Remove every message from the queues of the topology."""
+    connection = await aio_pika.connect(url)
+    async with connection, connection.channel() as channel:
+        for name in (*(queue.value for queue in Queue), *map(retry_queue, RETRY_TIERS)):
+            await (await channel.get_queue(name, ensure=False)).purge()

@@ -4,37 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from typer.testing import CliRunner
 
+from tests.support.complete_settings import FLAGS, GOOD
 from worker.cli import app
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from click.testing import Result
-
-FLAGS = Path(__file__).parents[3] / "deploy" / "flags.json"
-GOOD = {
-    "AMQP_URL": "amqp://worker:hush-amqp@localhost/",
-    "MONGO_URL": "mongodb://worker:hush-mongo@localhost/",
-    "SMS_HASH_KEY": "hush-key",
-    "SMS_FLAGS_FILE": str(FLAGS),
-    "SMS_TARGET__ID": "africastalking",
-    "SMS_TARGET__KIND": "africastalking",
-    "SMS_TARGET__BASE_URL": "https://target.example",
-    "SMS_TARGET__USERNAME": "acme",
-    "SMS_TARGET__SECRET": "hush-target",
-    "SMS_LEGACY__ID": "legacy",
-    "SMS_LEGACY__KIND": "http",
-    "SMS_LEGACY__PRESET": "json-basic",
-    "SMS_LEGACY__BASE_URL": "https://legacy.example",
-    "SMS_LEGACY__USERNAME": "acme",
-    "SMS_LEGACY__SECRET": "hush-legacy",
-}
 
 
 def run(command: str, **changes: str | None) -> Result:

@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from tests.unit.cli.test_config_command import GOOD
+from tests.support.complete_settings import GOOD
 from worker.cli import app
 from worker.cli.ctl.changes import _document
 from worker.control.flags_file import MAX_BYTES, read

@@ -80,13 +80,19 @@ def with_passwords(definitions: Mapping[str, Any], passwords: Mapping[str, str])
 
 
 class Broker:
-    """One RabbitMQ node. Its data survive `stop`, `kill` and `restart`."""
+    """One RabbitMQ node. Its data survive `stop`, `kill` and `restart`.
 
-    def __init__(self, directory: Path) -> None:
+    Args:
+        directory: holds all its files.
+        metrics: whether it serves its own metrics for Prometheus, see `metrics`.
+    """
+
+    def __init__(self, directory: Path, *, metrics: bool = False) -> None:
         self._home = directory.resolve()
         self._port = Port()
         self._epmd_port = Port()
         self._distribution_port = Port()
+        self._metrics_port = Port() if metrics else None
         self._passwords = {user: secrets.token_urlsafe(24) for user in USERS}
         self._epmd: Child | None = None
         self._node: Child | None = None
@@ -98,6 +104,11 @@ class Broker:
             user: f"amqp://{user}:{password}@127.0.0.1:{self._port}/%2F"
             for user, password in self._passwords.items()
         }
+
+    @property
+    def metrics(self) -> str | None:
+        """Host and port of its metrics; None without."""
+        return f"{HOST}:{self._metrics_port}" if self._metrics_port else None
 
     @property
     def children(self) -> tuple[Child, ...]:
@@ -169,13 +180,13 @@ class Broker:
             "definitions.json": json.dumps(with_passwords(definitions, self._passwords)),
             "rabbitmq.conf": self._configuration(),
             "rabbitmq-env.conf": "",
-            "enabled_plugins": "[].\n",
+            "enabled_plugins": "[rabbitmq_prometheus].\n" if self._metrics_port else "[].\n",
         }
         for name, text in files.items():
             (self._home / name).write_text(text, encoding="utf-8")
 
     def _configuration(self) -> str:
-        lines = (
+        lines = [
             f"listeners.tcp.1 = 127.0.0.1:{self._port}",
             f"load_definitions = {self._home}/definitions.json",
             "log.console = true",
@@ -186,7 +197,9 @@ class Broker:
             "max_message_size = 4194304",
             # Small files: a laptop needs no 512 MB write-ahead log.
             "raft.wal_max_size_bytes = 67108864",
-        )
+        ]
+        if self._metrics_port:
+            lines += [f"prometheus.tcp.ip = {HOST}", f"prometheus.tcp.port = {self._metrics_port}"]
         return "\n".join(lines) + "\n"
 
     def _environment(self) -> dict[str, str]:

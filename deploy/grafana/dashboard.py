@@ -1,0 +1,353 @@
+"""Writes the dashboard: `dashboard.py > dashboards/sms-worker.json`, or `make dashboard`.
+
+Rules: standard library only. A panel is one entry of `SECTIONS`: to add one, add a line and write
+the file anew. Every query must return data from a stack that has sent messages, or be in
+`EMPTY_WHILE_HEALTHY`; a test asks a real Prometheus. Places follow from the order.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+WIDTH = 24
+DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
+FAILED = 'sms_outcome=~"not_sent_provider|not_sent_account|unknown|skipped"'
+ACCEPTED = 'sms_outcome="accepted"'
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One panel: a title, what it shows, and (query, legend) pairs."""
+
+    title: str
+    meaning: str
+    queries: tuple[tuple[str, str], ...]
+    unit: str = "short"
+    kind: str = "timeseries"
+    width: int = 8
+    text: str = "auto"
+    """Of a single number: `name` shows the legend instead."""
+
+    @property
+    def height(self) -> int:
+        """In rows of the grid."""
+        return 4 if self.kind == "stat" else 8
+
+
+def number(title: str, meaning: str, query: str, unit: str = "short", **more: Any) -> Panel:
+    """A panel with the present value alone."""
+    legend = more.pop("legend", "")
+    return Panel(title, meaning, ((query, legend),), unit, "stat", width=4, **more)
+
+
+def over_time(by: str, what: str) -> str:
+    """Rate a second of a counter, summed by labels."""
+    return f"sum by ({by}) (rate({what}[$__rate_interval]))"
+
+
+def in_an_hour(by: str, what: str) -> str:
+    """How much a counter grew in an hour, summed by labels."""
+    return f"sum by ({by}) (increase({what}[1h]))"
+
+
+def waiting(queues: str) -> str:
+    """Messages that wait in queues, by queue; `queues` is a regular expression."""
+    return f'sum by (queue) (rabbitmq_detailed_queue_messages_ready{{queue=~"{queues}"}})'
+
+
+def quantile(share: float) -> str:
+    """A quantile of the times of accepted calls, by provider."""
+    times = over_time("sms_provider, le", "sms_attempt_duration_seconds_bucket")
+    return f"histogram_quantile({share}, {times})"
+
+
+_ACCEPTED = over_time("sms_provider", f"sms_attempts_total{{{ACCEPTED}}}")
+_FAILED = over_time("sms_provider", f"sms_attempts_total{{{FAILED}}}")
+_DELIVERED = in_an_hour("sms_provider", 'sms_deliveries_total{sms_verdict="delivered"}')
+_JUDGED = in_an_hour("sms_provider", "sms_deliveries_total")
+
+SECTIONS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
+    (
+        "Now",
+        (
+            number("Workers", "Workers that answer.", 'sum(up{job="sms-worker"})'),
+            number(
+                "Phase",
+                "The phase in force; two names: workers differ.",
+                "count by (sms_phase) (sms_migration_phase == 1)",
+                text="name",
+                legend="{{sms_phase}}",
+            ),
+            number(
+                "Share configured",
+                "Share of the target in force.",
+                "max(sms_migration_percentage)",
+                "percent",
+            ),
+            number("Consuming", "Workers that take from every lane.", "sum(sms_consuming)"),
+            number(
+                "Broker, store", "0: some worker has lost it.", "min(sms_broker_up * sms_store_up)"
+            ),
+            number(
+                "Troubles",
+                "Open troubles, each counted once.",
+                "count(count by (sms_code, sms_provider) (sms_alerts_open)) or vector(0)",
+            ),
+            Panel(
+                "Troubles by code",
+                "What workers report; the runbook has a section for each code.",
+                (
+                    (
+                        "max by (sms_code, sms_severity, sms_provider) (sms_alerts_open)",
+                        "{{sms_severity}}: {{sms_code}} {{sms_provider}}",
+                    ),
+                ),
+                width=WIDTH,
+            ),
+        ),
+    ),
+    (
+        "Messages",
+        (
+            Panel(
+                "Accepted",
+                "Messages a second that each provider took.",
+                ((_ACCEPTED, "{{sms_provider}}"),),
+                "reqps",
+            ),
+            Panel(
+                "Share realised",
+                "Share of accepted messages by provider, and the configured share of the target.",
+                (
+                    (f"100 * {_ACCEPTED} / scalar(sum({_ACCEPTED}))", "{{sms_provider}}"),
+                    ("max(sms_migration_percentage)", "configured"),
+                ),
+                "percent",
+            ),
+            Panel(
+                "Success rate",
+                "Accepted of accepted and failed; refusals of a message or recipient do not count.",
+                ((f"100 * {_ACCEPTED} / ({_ACCEPTED} + {_FAILED})", "{{sms_provider}}"),),
+                "percent",
+            ),
+            Panel(
+                "Not accepted",
+                "Attempts a second that ended otherwise, by outcome.",
+                (
+                    (
+                        over_time(
+                            "sms_provider, sms_outcome",
+                            'sms_attempts_total{sms_outcome!="accepted"}',
+                        ),
+                        "{{sms_provider}} {{sms_outcome}}",
+                    ),
+                ),
+                "reqps",
+            ),
+            Panel(
+                "Response time",
+                "Of accepted calls: median and 95 %.",
+                (
+                    (quantile(0.5), "{{sms_provider}} median"),
+                    (quantile(0.95), "{{sms_provider}} 95 %"),
+                ),
+                "s",
+            ),
+            Panel(
+                "Delivered",
+                "Share with a report of delivery, at the delivery age.",
+                (
+                    (
+                        f"100 * {_DELIVERED} / {_JUDGED}",
+                        "{{sms_provider}}",
+                    ),
+                ),
+                "percent",
+            ),
+            Panel(
+                "Fallbacks",
+                "Attempts a second after another provider surely had not sent.",
+                ((over_time("sms_provider", "sms_fallbacks_total"), "{{sms_provider}}"),),
+                "reqps",
+            ),
+            Panel(
+                "Segments",
+                "Segments a second of accepted messages.",
+                ((over_time("sms_provider", "sms_segments_total"), "{{sms_provider}}"),),
+                "reqps",
+            ),
+            Panel(
+                "Cost an hour",
+                "Of accepted messages whose price is known.",
+                (
+                    (
+                        in_an_hour("sms_provider, sms_currency", "sms_cost_total"),
+                        "{{sms_provider}} {{sms_currency}}",
+                    ),
+                ),
+            ),
+        ),
+    ),
+    (
+        "Workers",
+        (
+            Panel(
+                "In hand",
+                "Deliveries that a worker has not settled yet.",
+                (("sms_in_hand", "{{instance}}"),),
+            ),
+            Panel(
+                "Breakers",
+                "Workers by the state of their breaker for a provider.",
+                (
+                    (
+                        "sum by (sms_provider, sms_state) (sms_breaker_state)",
+                        "{{sms_provider}} {{sms_state}}",
+                    ),
+                ),
+            ),
+            Panel(
+                "Version of the state",
+                "One line each; they meet within a second.",
+                (("sms_state_version", "{{instance}}"),),
+            ),
+            Panel(
+                "CPU",
+                "Cores in use.",
+                (
+                    (
+                        'rate(process_cpu_seconds_total{job="sms-worker"}[$__rate_interval])',
+                        "{{instance}}",
+                    ),
+                ),
+            ),
+            Panel(
+                "Memory",
+                "Resident memory.",
+                (('process_resident_memory_bytes{job="sms-worker"}', "{{instance}}"),),
+                "bytes",
+            ),
+        ),
+    ),
+    (
+        "Broker",
+        (
+            Panel(
+                "Waiting in the lanes",
+                "Messages that no worker has taken yet.",
+                (
+                    (
+                        waiting("sms[.]send[.].*"),
+                        "{{queue}}",
+                    ),
+                ),
+            ),
+            Panel(
+                "Waiting to be tried again",
+                "Messages by retry tier.",
+                (
+                    (
+                        waiting("sms[.]retry[.].*"),
+                        "{{queue}}",
+                    ),
+                ),
+            ),
+            Panel(
+                "Left over",
+                "Messages nobody processes any more, and reports that wait.",
+                (
+                    (
+                        waiting("sms[.](dead|lost|reports|unrouted[.].*)"),
+                        "{{queue}}",
+                    ),
+                ),
+            ),
+        ),
+    ),
+)
+EMPTY_WHILE_HEALTHY = frozenset({"Troubles by code"})
+"""Panels that show nothing as long as nothing is wrong."""
+
+
+def panels() -> list[Panel]:
+    """Every panel, without its section."""
+    return [panel for _, entries in SECTIONS for panel in entries]
+
+
+def _shown(panel: Panel, number: int, x: int, y: int) -> dict[str, Any]:
+    targets = [
+        {
+            "refId": chr(ord("A") + i),
+            "datasource": DATASOURCE,
+            "expr": query,
+            "legendFormat": legend,
+        }
+        for i, (query, legend) in enumerate(panel.queries)
+    ]
+    defaults: dict[str, Any] = {"unit": panel.unit}
+    if panel.unit == "percent":
+        defaults |= {"min": 0, "max": 100}
+    made: dict[str, Any] = {
+        "id": number,
+        "type": panel.kind,
+        "title": panel.title,
+        "description": panel.meaning,
+        "datasource": DATASOURCE,
+        "gridPos": {"x": x, "y": y, "w": panel.width, "h": panel.height},
+        "targets": targets,
+        "fieldConfig": {"defaults": defaults, "overrides": []},
+    }
+    if panel.kind == "stat":
+        made["options"] = {"textMode": panel.text, "reduceOptions": {"calcs": ["lastNotNull"]}}
+    return made
+
+
+def _placed() -> list[dict[str, Any]]:
+    """Panels from left to right, a new line where one does not fit."""
+    placed: list[dict[str, Any]] = []
+    y = 0
+    for section, entries in SECTIONS:
+        grid = {"x": 0, "y": y, "w": WIDTH, "h": 1}
+        heading = {"type": "row", "title": section, "collapsed": False, "panels": []}
+        placed.append({"id": len(placed) + 1, "gridPos": grid, **heading})
+        x, y, height = 0, y + 1, 0
+        for panel in entries:
+            if x + panel.width > WIDTH:
+                x, y, height = 0, y + height, 0
+            placed.append(_shown(panel, len(placed) + 1, x, y))
+            x, height = x + panel.width, max(height, panel.height)
+        y += height
+    return placed
+
+
+def dashboard() -> dict[str, Any]:
+    """The whole document."""
+    datasource = {"name": "datasource", "type": "datasource", "query": "prometheus"}
+    version = {
+        "name": "State changes",
+        "datasource": DATASOURCE,
+        "enable": True,
+        "iconColor": "blue",
+        "expr": "changes(max(sms_state_version)[1m:]) > 0",
+        "titleFormat": "The state changed",
+    }
+    return {
+        "uid": "sms-worker",
+        "title": "SMS migration",
+        "tags": ["sms"],
+        "schemaVersion": 39,
+        "editable": False,
+        "refresh": "10s",
+        "time": {"from": "now-1h", "to": "now"},
+        "templating": {"list": [datasource]},
+        "annotations": {"list": [version]},
+        "panels": _placed(),
+    }
+
+
+if __name__ == "__main__":
+    json.dump(dashboard(), sys.stdout, indent=2)
+    sys.stdout.write("\n")

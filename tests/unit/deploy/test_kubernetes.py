@@ -356,6 +356,7 @@ def test_the_webhook_is_out_of_the_routes_before_its_port_closes() -> None:
 def test_metrics_are_scraped_where_they_are_served() -> None:
     spec = one("PodMonitor", "sms-worker")["spec"]
     assert chosen(spec["selector"]["matchLabels"]) == ["sms-worker"]
+    assert labels("sms-worker")[spec["jobLabel"]] == "sms-worker"
     for endpoint in spec["podMetricsEndpoints"]:
         assert endpoint["port"] in ports("sms-worker")
         assert endpoint["path"] in private_paths()
@@ -418,8 +419,10 @@ def test_images_are_pinned_and_the_same_everywhere() -> None:
 
 
 def test_containers_run_as_the_same_user_everywhere() -> None:
-    users = {pod(name)["securityContext"]["runAsUser"] for name in DEPLOYMENTS}
+    (user,) = {pod(name)["securityContext"]["runAsUser"] for name in DEPLOYMENTS}
     services = compose()["services"]
-    assert {f"{user}:{user}" for user in users} == {
-        services[name]["user"] for name in ("worker", "webhook", "tools")
-    }
+    users = {services[name]["user"] for name in ("worker", "webhook", "tools")}
+    image = DEPLOY / "Dockerfile"
+    if image.exists():
+        users |= set(re.findall(r"^USER (\S+)", image.read_text(encoding="utf-8"), re.MULTILINE))
+    assert users == {f"{user}:{user}"}

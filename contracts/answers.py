@@ -18,6 +18,7 @@ from contracts.control import (
     Comparison,
     ControlQuery,
     Explain,
+    GateView,
     Health,
     History,
     Status,
@@ -76,13 +77,20 @@ class MonitorStatus(Answer):
 
 
 class NextMove(Answer):
-    """The next move upwards."""
+    """A move upwards that is possible from here."""
 
     command: str
+    """The command that makes it: `step` or `advance`."""
     to: str
     """Phase and percentage it leads to."""
     shut: list[str]
     """Gates that are not open."""
+
+
+class AdvanceMove(NextMove):
+    """The move that `advance` makes, and the gates it asks."""
+
+    gates: list[GateView]
 
 
 class ProviderFigures(Answer):
@@ -117,7 +125,10 @@ class StatusAnswer(Answer):
     """Answers `status`. While the store is unavailable, only `alerts` is there."""
 
     next: NextMove | None = None
-    """Null: there is no move upwards from here."""
+    """The smaller move, which automation makes; the `gates` of the reply are its gates. Null:
+    there is no move upwards from here."""
+    advance: AdvanceMove | None = None
+    """What `advance` does where `next` is another command; null: that, or nothing."""
     monitor: MonitorStatus | None = None
     """Null: the monitor has not looked yet."""
     replicas: list[ReplicaStatus] | None = None

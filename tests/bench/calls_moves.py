@@ -11,9 +11,9 @@ from functools import partial
 
 from tests.bench.calls_simulation import AGE_S, Stretch, ticks
 from tests.support.seeded import state_at
+from worker.domain.detection.automatic_rollback import judge
 from worker.domain.detection.criteria import criteria_of
 from worker.domain.detection.evidence import Evidence
-from worker.domain.detection.judgement import judge
 from worker.domain.detection.observing import observe
 from worker.domain.migration.flags import Flags
 from worker.domain.migration.phases import Role

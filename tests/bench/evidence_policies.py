@@ -3,7 +3,7 @@
 Rules: every policy says when it would take the target's traffic away, and sees the same traffic.
 The evidence looks every tick, as the monitor does; the others every minute.
 
-- `evidence`: `domain.detection.evidence` and `domain.detection.judgement` themselves.
+- `evidence`: `domain.detection.evidence` and `domain.detection.automatic_rollback` themselves.
 - `5 min/20` and `5 min/100`: the policy `threshold` (`judge_window`): errors over 5 % in
   the last five minutes, on at least that many outcomes. The rule of the system replaced.
 - `3 strikes`: three looks in a row at one minute's errors, each over 5 %. Kubernetes gives a pod up
@@ -16,7 +16,7 @@ The evidence looks every tick, as the monitor does; the others every minute.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from statistics import NormalDist
 from typing import TYPE_CHECKING
@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING
 from tests.bench.evidence_traffic import MINUTE
 from tests.support.seeded import state_at
 from worker.domain.detection import criteria, judgement
+from worker.domain.detection.automatic_rollback import Action
 from worker.domain.detection.evidence import Evidence
-from worker.domain.detection.judgement import Action
 from worker.domain.detection.observing import observe
 from worker.domain.detection.threshold_policy import Window, judge_window
 from worker.domain.migration.flags import Flags, Thresholds
@@ -42,6 +42,7 @@ WINDOW = 5
 """Minutes."""
 LOOKS_A_DAY = 1_440
 LEAST_EXPECTED = 5.0
+NOTHING_KNOWN = Evidence()
 
 
 class ByEvidence:
@@ -57,23 +58,23 @@ class ByEvidence:
         return judgement.judge(self.known, self.state)
 
 
-Rule = Callable[["Traffic"], list[bool]]
+Rule = Callable[["Traffic"], Iterator[bool]]
 """Of each minute, whether the rule takes the traffic away at its end."""
 
 
 def threshold(minimum: int) -> Rule:
-    def looks(traffic: Traffic) -> list[bool]:
+    def looks(traffic: Traffic) -> Iterator[bool]:
         thresholds = Thresholds(minimum_sample=minimum, window_min=WINDOW)
         state = state_at(traffic.case.split)
         state = replace(state, flags=Flags(thresholds=thresholds))
         minutes = traffic.target.plain()
         sums = minutes.cumsum(axis=0)
         sums[WINDOW:] -= sums[:-WINDOW].copy()
-        return [
+        return (
             # By the rates alone, as others have it: without our look at the way back.
-            judge_window(_window(*row), Evidence(), state).action is Action.ROLL_BACK
+            judge_window(_window(*row), NOTHING_KNOWN, state).action is Action.ROLL_BACK
             for row in sums.tolist()
-        ]
+        )
 
     return looks
 
@@ -83,27 +84,26 @@ def _window(failed: int, every: int, slow: int, accepted: int) -> Window:
     return Window(every - failed, failed, math.inf if slow > MOST_ERRORS * accepted else 0.0)
 
 
-def three_strikes(traffic: Traffic) -> list[bool]:
-    found, strikes = [], 0
+def three_strikes(traffic: Traffic) -> Iterator[bool]:
+    strikes = 0
     for failed, every, slow, accepted in traffic.target.plain().tolist():
         if every:
             bad = failed > MOST_ERRORS * every or slow > MOST_ERRORS * accepted
             strikes = strikes + 1 if bad else 0
-        found.append(strikes >= STRIKES)
-    return found
+        yield strikes >= STRIKES
 
 
 def z_test(level: float) -> Rule:
     """Worse than legacy at `level`, two-sided, in failures or in slow calls."""
     wanted = NormalDist().inv_cdf(1 - level / 2)
 
-    def looks(traffic: Traffic) -> list[bool]:
+    def looks(traffic: Traffic) -> Iterator[bool]:
         ours = traffic.target.plain().cumsum(axis=0).tolist()
         theirs = traffic.legacy.plain().cumsum(axis=0).tolist()
-        return [
+        return (
             max(_z(a, n, c, m), _z(slow, good, other, of)) > wanted
             for (a, n, slow, good), (c, m, other, of) in zip(ours, theirs, strict=True)
-        ]
+        )
 
     return looks
 

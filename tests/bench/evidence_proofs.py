@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import median
 from typing import TYPE_CHECKING
 
 from tests.bench.evidence_policies import ByEvidence
@@ -17,11 +18,13 @@ from worker.domain.detection.readings import PROOF
 from worker.domain.detection.signals import Signal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from worker.domain.detection.evidence import Evidence
 
 MOST_FALSE = 0.05
+MOST_OFF = 0.2
+"""Of what is stated."""
 
 
 def low(known: Evidence) -> float:
@@ -47,6 +50,11 @@ class Proof:
     @property
     def name(self) -> str:
         return f"{self.label}, {self.case.split} %"
+
+
+def off(proof: Proof, found: Sequence[float]) -> float | None:
+    """By what part the median differs from what is stated; None: nothing is."""
+    return median(found) / proof.stated - 1 if proof.stated else None
 
 
 def proved_after(proof: Proof, seed: int) -> float:
@@ -85,6 +93,8 @@ FALSE = (
         Proof("two points more", Case("margin", split, Chances(0.04), ticks=3 * HOUR), no_worse)
         for split in (1, 5, 25, 50, 98)
     ),
+    Proof("two points more, changing shares",
+          Case("margin", 25, Chances(0.04), ticks=3 * HOUR, moving=True), no_worse),
     Proof("half as many more", Case("ratio", 25, Chances(0.12), Chances(0.08), ticks=3 * HOUR),
           no_worse),
     Proof("2.5 against 0.5 %", Case("small", 25, Chances(0.025), Chances(0.005), ticks=3 * HOUR),

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 from tests.bench.evidence_policies import EVIDENCE, RULES, ByEvidence, end_of_minute
 from tests.bench.evidence_traffic import MINUTE, Case, Traffic
-from worker.domain.detection.judgement import Action
+from worker.domain.detection.automatic_rollback import Action
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any
 
 PROCESSES = 2
@@ -65,10 +65,10 @@ def run(case: Case, seed: int) -> Run:
     return result
 
 
-def _first(looks: list[bool], case: Case, found: Callable[[int], Found]) -> Found:
+def _first(looks: Iterator[bool], case: Case, found: Callable[[int], Found]) -> Found:
     begin = case.onset // MINUTE
-    for minute in range(begin, len(looks)):
-        if looks[minute]:
+    for minute, acts in enumerate(looks):
+        if acts and minute >= begin:
             return found(end_of_minute(minute))
     return Found()
 

@@ -65,6 +65,8 @@ class Case:
     """So many recipients, and failing is a trait of each: which go where is the luck of a run."""
     late: tuple[int, int] = (0, 0)
     """Ticks by which failures of target and legacy are known later: calls that time out."""
+    moving: bool = False
+    """The share realised is another every quarter of an hour, whatever the split."""
     probed: bool = False
     """One validation message a tick at legacy, whatever the split."""
 
@@ -108,17 +110,17 @@ class Traffic:
         rng = np.random.default_rng([zlib.crc32(words.encode()), seed])
         self.case = case
         volume, worse = _restless(rng, case.ticks) if case.restless else _even(case.ticks)
-        share = case.split / 100
+        share = _moving(rng, case.ticks) if case.moving else np.full(case.ticks, case.split / 100)
         self.target = self._provider(rng, 0, share, volume, worse)
         self.legacy = self._provider(rng, 1, 1 - share, volume, worse)
 
     def _provider(
-        self, rng: np.random.Generator, which: int, share: float, volume: np.ndarray,
+        self, rng: np.random.Generator, which: int, share: np.ndarray, volume: np.ndarray,
         worse: np.ndarray,
     ) -> Counts:  # fmt: skip
         case, messages = self.case, volume * share
         usual = (case.target, case.legacy)[which]
-        failing = np.full(case.ticks, self._of_numbers(rng, usual.failed, share))
+        failing = np.full(case.ticks, self._of_numbers(rng, usual.failed, share[0]))
         slow, lost = np.full(case.ticks, usual.slow), np.full(case.ticks, usual.lost)
         if case.trouble:
             bad, during = case.trouble[which], slice(case.begins, case.begins + case.lasts)
@@ -128,7 +130,9 @@ class Traffic:
         failed = rng.poisson(messages * failing)
         if late := case.late[which]:
             failed = np.concatenate([failed[:1].repeat(late), failed[:-late]])
-        retried, again = _retries(rng, share, case) if case.restless else (failed * 0, failed * 0)
+        retried, again = (
+            _retries(rng, share[0], case) if case.restless else (failed * 0, failed * 0)
+        )
         return Counts(
             failed, good, rng.binomial(good, slow), rng.binomial(good, lost), retried, again
         )
@@ -165,6 +169,13 @@ def _judged(counts: Counts) -> list[DeliveryCounts]:
         return none + [DeliveryCounts()] * len(counts.good)
     both = zip(counts.lost.tolist(), counts.good.tolist(), strict=True)
     return none + [DeliveryCounts(lost, good, good - lost) for lost, good in both]
+
+
+def _moving(rng: np.random.Generator, ticks: int) -> np.ndarray:
+    """One of 1, 5, 25, 50 and 98 % in each quarter of an hour."""
+    quarter = 15 * MINUTE
+    shares = rng.choice([0.01, 0.05, 0.25, 0.5, 0.98], -(-ticks // quarter))
+    return shares.repeat(quarter)[:ticks]
 
 
 def _even(ticks: int) -> tuple[np.ndarray, np.ndarray]:

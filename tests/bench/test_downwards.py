@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.trouble import DEAD, HALF, TENTH, a_quarter, trouble
 from tests.support.waiting import until
-from tests.system.helpers import System
-from tests.system.trouble import DEAD, HALF, TENTH, a_quarter, trouble
+from tests.support.whole_system import System
 from worker.domain.detection.tick import TICK_S
 
 if TYPE_CHECKING:

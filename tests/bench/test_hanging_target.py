@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.waiting import until
-from tests.system.helpers import System
+from tests.support.whole_system import System
 from worker.domain.migration.phases import Phase
 from worker.domain.migration.routing import bucket
 

@@ -23,11 +23,11 @@ import aio_pika
 import pytest
 
 from contracts.names import Exchange
+from tests.support import hostile
+from tests.support.recipients import new_number
+from tests.support.stranger import stranger
 from tests.support.waiting import until
-from tests.system import hostile
-from tests.system.helpers import System
-from tests.system.recipients import new_number
-from tests.system.test_hostile import stranger
+from tests.support.whole_system import System
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from tests.support.seeded_replicas import USUAL, Replicas, judgements, moved_at, without_replicas
-from worker.domain.detection.judgement import HoldReason
+from worker.domain.detection.automatic_rollback import HoldReason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,7 +87,7 @@ def course(run: Run, many: int) -> Found:
 
 def courses(many: int, runs: int, **given: object) -> list[Found]:
     """The same course of events with other seeds."""
-    made = [Run(seed, **given) for seed in range(runs)]  # type: ignore[arg-type] # fields of `Run`, as the cases name them
+    made = [Run(seed, **given) for seed in range(runs)]  # fields of `Run`, as the cases name them
     with ProcessPoolExecutor(2) as pool:
         return list(pool.map(partial(course, many=many), made, chunksize=4))
 

@@ -17,7 +17,7 @@ from bson import json_util
 
 from tests.support.stored_samples import AT, evidence, inputs, state
 from worker.domain.alerts.notices import Kind
-from worker.domain.detection.judgement import HoldReason
+from worker.domain.detection.automatic_rollback import HoldReason
 from worker.domain.detection.rerun import recorded, replay, restored
 from worker.domain.messages.message import Delivery, Lane, OnUnknown, Result, State
 from worker.domain.migration.flags import Flags, RollbackPolicy

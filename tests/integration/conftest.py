@@ -18,6 +18,8 @@ from contracts.names import RETRY_TIERS, Queue, retry_queue
 from tests.integration.servers import apply_topology, running_broker
 from worker.lab.local.addresses import given_broker
 from worker.lab.local.database import Database
+from worker.store import indexes
+from worker.store.client import Database as Opened
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -99,3 +101,13 @@ def mongo_url(database: Database | None) -> str:
 def database_name() -> str:
     """Name of a database nobody else uses."""
     return f"test_{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+async def database_here(mongo_url: str, database_name: str) -> AsyncIterator[Opened]:
+    """That database, open and with its indexes; dropped at the end of the test."""
+    opened = Opened(mongo_url, database_name, timeout_s=5)
+    await indexes.create(opened)
+    yield opened
+    await opened.db.client.drop_database(database_name)
+    await opened.close()

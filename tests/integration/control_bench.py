@@ -10,14 +10,14 @@ import aio_pika
 from pydantic import SecretStr
 
 from tests.support.fakes import Guard
-from tests.system.steering import Steering
+from tests.support.steering import Steering
 from worker.alerting.alerts import Alerts
 from worker.app.accounts import Accounts
 from worker.app.control import control_services
 from worker.app.lanes import Lanes
-from worker.app.process import Resource
 from worker.app.runtime import Runtime
 from worker.app.sending import command_decoder
+from worker.app.start_and_stop import Resource
 from worker.broker.connection import BrokerConnection
 from worker.broker.publisher import AmqpPublisher
 from worker.broker.wakeups import Wakeups

@@ -13,8 +13,8 @@ from contracts import control
 from tests.integration.control_bench import Harness, bench
 from tests.integration.mail_server import Authority, Hook, Inbox, mail_server, web_server
 from tests.integration.proxy import Proxy
+from tests.support.steering import Steering
 from tests.support.waiting import until
-from tests.system.steering import Steering
 from worker.alerting import notifier
 from worker.alerting.webhook import Webhook
 from worker.app import alerting as alerting_services

@@ -56,7 +56,7 @@ async def test_the_newest_death_of_a_retried_copy_is_in_its_lane(channel: Abstra
     await (await after_a_retry(channel)).reject(requeue=False)
     headers = (await lost(channel)).headers
     assert headers["x-first-death-queue"] == retry_queue("5s")  # says nothing of the lane
-    assert [each["queue"] for each in headers["x-death"]] == [LANE, retry_queue("5s")]  # type: ignore[union-attr,index,call-overload]
+    assert [each["queue"] for each in headers["x-death"]] == [LANE, retry_queue("5s")]
     assert newest_death(headers, LANE_OF_QUEUE) == Death(LANE, "rejected")
 
 

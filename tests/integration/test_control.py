@@ -15,8 +15,8 @@ from contracts import control
 from contracts.codec import encode
 from tests.integration.control_bench import Harness, bench, publish
 from tests.integration.proxy import Proxy
+from tests.support.steering import Steering, command
 from tests.support.waiting import until
-from tests.system.steering import Steering, command
 from worker.app.accounts import fingerprint
 from worker.cli.client import ControlClient, NotAllowed
 from worker.domain.detection.contrast import Contrast
@@ -280,6 +280,22 @@ async def test_status_says_where_it_stands_who_follows_and_what_is_missing(two: 
     assert "time" in following["shut"]
     assert {gate.gate for gate in reply.gates} >= {"lock", "time", "success", "response"}
     assert set(reply.data["providers"]) == {"africastalking", "legacy"}
+
+
+async def test_the_gates_in_the_status_are_those_that_step_and_advance_ask(two: Harness) -> None:
+    def asked(gates: Any) -> dict[str, str]:
+        """What each gate requires; what is measured goes on."""
+        return {each.gate: each.required for each in gates}
+
+    await two.steer.to(Phase.GRADUAL_MIGRATION, 25)
+    status = await two.steer.ask(control.Status)
+    step = await two.steer.tell(control.Step, dry_run=True)
+    advance = await two.steer.tell(control.Advance, dry_run=True)
+    further = status.data["advance"]
+    assert further["to"] == "LegacyDeprecation at 75 %"
+    assert asked(status.gates) == asked(step.gates)
+    assert asked(map(control.GateView.model_validate, further["gates"])) == asked(advance.gates)
+    assert asked(step.gates) != asked(advance.gates)
 
 
 async def test_figures_are_sums_over_the_slots_of_all_replicas(two: Harness) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.support.monitor_fakes import BAD, LEGACY, OK, TARGET
 from tests.support.replicas_fake import Replicas
 from tests.support.seeded import state_at
-from worker.domain.detection import judgement
+from worker.domain.detection import automatic_rollback
 from worker.domain.detection.evidence import Evidence
 from worker.domain.detection.observing import observe
 from worker.domain.detection.signals import Signal
@@ -31,7 +31,7 @@ async def test_one_dead_number_of_the_target_tried_every_ten_minutes_moves_nothi
         replicas.store()
         replicas.clock.advance(18.0)
         known = observe(known, await replicas.tick(rng.randrange(3)), setting)
-        assert not judgement.judge(known, state).action.down
+        assert not automatic_rollback.judge(known, state).action.down
     assert known.counted[Signal.FAILED][1] > 9 * A_DAY * share / 100
 
 

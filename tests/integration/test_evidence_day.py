@@ -7,9 +7,9 @@ import random
 import pytest
 
 from tests.support.seeded import DAY, state_at, tick
+from worker.domain.detection.automatic_rollback import judge
 from worker.domain.detection.criteria import Criteria
 from worker.domain.detection.evidence import Evidence
-from worker.domain.detection.judgement import judge
 from worker.domain.detection.observing import observe
 
 RUNS = 10

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration.test_due import MAYBE, Desk, T, database_here, desk
+from tests.integration.due_desk import MAYBE, Desk, T, desk
 from tests.support.fakes import message
 from worker.domain.messages import consent
 from worker.domain.messages.consent import Wish
@@ -24,7 +24,7 @@ from worker.store.replicas import ReplicaStore
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-__all__ = ["database_here", "desk"]  # fixtures
+__all__ = ["desk"]  # a fixture
 
 SENT = DeliveryReport("at", Delivery.SUBMITTED, "Sent", "at-1")
 ARRIVED = DeliveryReport("at", Delivery.DELIVERED, "Success", "at-1", network_code="64501")
@@ -416,7 +416,7 @@ async def test_a_record_that_changes_under_a_report_is_looked_at_again(desk: Des
         times += 1
         return times == 3 and await real(*args, **kwargs)
 
-    desk.due.report = contended  # type: ignore[method-assign]
+    desk.due.report = contended
     assert await come(desk, ARRIVED)
     assert times == 3
     times = 3
@@ -450,7 +450,7 @@ async def test_a_store_that_is_away_says_so() -> None:
 
 
 def _record(desk: Desk, attempt: Attempt) -> Any:
-    asked = message(desk.clock)  # type: ignore[arg-type]
+    asked = message(desk.clock)
     return Record(
         id="m-1",
         fingerprint=asked.fingerprint,

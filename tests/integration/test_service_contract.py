@@ -14,7 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from tests.integration.control_bench import settings
-from worker.app.startup import Worker, build
+from worker.app.services import Worker, build
 from worker.store.client import Database
 
 if TYPE_CHECKING:

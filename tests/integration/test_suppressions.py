@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,21 +13,9 @@ from worker.clock import SystemClock
 from worker.domain.messages.consent import Listed, Wish
 from worker.domain.messages.message import Recipient
 from worker.ports.store import StoreUnavailable
-from worker.store import indexes, suppressions
+from worker.store import suppressions
 from worker.store.client import Database
 from worker.store.suppressions import SuppressionBookStore, SuppressionStore
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-
-@pytest.fixture
-async def database_here(mongo_url: str, database_name: str) -> AsyncIterator[Database]:
-    opened = Database(mongo_url, database_name, timeout_s=5)
-    await indexes.create(opened)
-    yield opened
-    await opened.db.client.drop_database(database_name)
-    await opened.close()
 
 
 class Clock(SystemClock):

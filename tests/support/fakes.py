@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from worker.domain.figures.tariff import Tariff
 from worker.domain.messages import consent, masking
 from worker.domain.messages.consent import Listed, Senders, Wish
 from worker.domain.messages.message import Lane, Message, OnUnknown, Recipient, State
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from worker.domain.figures.tally import Measured
     from worker.domain.messages.message import Lease, Record, StoredEvent
-    from worker.domain.messages.outcome import Money
     from worker.domain.messages.sms import Sms
     from worker.domain.messages.writes import Finished, TerminalWrite
 
@@ -304,11 +304,6 @@ class Lanes:
         self.pauses.append((lane, seconds))
 
 
-def no_price(provider: str, to: str, segments: int) -> Money | None:
-    del provider, to, segments
-    return None
-
-
 class Watched(MemoryMessages):
     """Records in memory that take no event but the one the table has for the transition."""
 
@@ -376,7 +371,7 @@ class Harness:
         self.hybrid = Hybrid(
             messages=self.messages,
             chooser=chooser,
-            calls=ProviderCalls(chooser, self.meter, self.clock, no_price),
+            calls=ProviderCalls(chooser, self.meter, self.clock, Tariff({})),
             ends=RoundEnds(self.messages, guards, self.clock, budget),
             guards=guards,
             suppressions=self.suppressed,

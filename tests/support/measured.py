@@ -17,7 +17,7 @@ def measured(outcome: Outcome, **changes: Any) -> Measured:
         provider="target",
         outcome=outcome,
         duration_ms=120.0,
-        lane="bulk",  # type: ignore[arg-type] # as stored
+        lane="bulk",  # as stored
         message_type="Standard",
         branch_id=None,
         segments=1,

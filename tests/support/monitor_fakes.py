@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from worker.domain.alerts.alert_codes import AlertCode
+    from worker.domain.detection.automatic_rollback import HoldReason
     from worker.domain.detection.checkpoint import Checkpoint
-    from worker.domain.detection.judgement import HoldReason
     from worker.domain.migration.snapshot import Snapshot
 
 TARGET, LEGACY = "africastalking", "legacy"

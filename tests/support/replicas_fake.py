@@ -60,8 +60,8 @@ class Replicas:
             slots=self,
             cohorts=Begun(self.begun),
             replicas=self,
-            target=Account(TARGET),  # type: ignore[arg-type]
-            legacy=Account(LEGACY),  # type: ignore[arg-type]
+            target=Account(TARGET),
+            legacy=Account(LEGACY),
             delivery_age_s=600.0,
         )
 

@@ -21,7 +21,7 @@ from tests.support.waiting import until
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tests.system.helpers import System
+    from tests.support.whole_system import System
     from worker.lab.local.process import Child
 
 RATE: Final = 100

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from tests.support.seeded import state_at
+from worker.domain.detection.automatic_rollback import judge
 from worker.domain.detection.cohorts import GRACE_S, KEPT, Calls, Cohort, ReplicaCalls
 from worker.domain.detection.criteria import criteria_of
 from worker.domain.detection.evidence import Evidence
-from worker.domain.detection.judgement import judge
 from worker.domain.detection.likelihood import EventCounts
 from worker.domain.detection.observing import observe
 from worker.domain.detection.tick import TICK_S, ProviderTick, Tick
@@ -25,7 +25,7 @@ from worker.domain.migration.phases import Role
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from worker.domain.detection.judgement import Judgement
+    from worker.domain.detection.automatic_rollback import Judgement
 
     Failing = Callable[[float, int], float]
     """Moment and replica -> part of its calls to the target that fail."""

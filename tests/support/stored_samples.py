@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
+from worker.domain.detection.automatic_rollback import HoldReason
 from worker.domain.detection.automation import Inputs
 from worker.domain.detection.cohorts import Calls, Cohort, ReplicaCalls
 from worker.domain.detection.criteria import Criteria
 from worker.domain.detection.evidence import Evidence
-from worker.domain.detection.judgement import HoldReason
 from worker.domain.detection.likelihood import EventCounts
 from worker.domain.detection.observing import observe
 from worker.domain.detection.sick_replica import SickReplica

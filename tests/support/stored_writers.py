@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from tests.support.fakes import StoreTroubles
 from tests.support.stored_samples import AT, evidence, inputs, state
 from worker.domain.alerts.notices import AlertObservation
+from worker.domain.detection.automatic_rollback import HoldReason
 from worker.domain.detection.checkpoint import Checkpoint
-from worker.domain.detection.judgement import HoldReason
 from worker.domain.detection.rerun import recorded
 from worker.domain.messages.consent import Wish
 from worker.domain.messages.message import (

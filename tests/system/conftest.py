@@ -1,6 +1,6 @@
 """The whole system as real processes, one stack a test module.
 
-A module names what differs from the profile of `helpers` in `PROFILE`.
+A module names what differs from the profile of `tests.support.whole_system` in `PROFILE`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.system.helpers import System
+from tests.support.whole_system import System
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping

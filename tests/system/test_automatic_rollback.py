@@ -15,9 +15,8 @@ from typer.testing import CliRunner
 
 from contracts import control
 from contracts.names import Exchange
-from tests.support.waiting import until
-from tests.system.inbox import Inbox
-from tests.system.trouble import (
+from tests.support.inbox import Inbox
+from tests.support.trouble import (
     DEAD,
     HALF,
     LEGACY_HALF,
@@ -27,13 +26,14 @@ from tests.system.trouble import (
     a_quarter,
     trouble,
 )
+from tests.support.waiting import until
 from worker.cli import app
 from worker.cli.evidence import differs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tests.system.helpers import System
+    from tests.support.whole_system import System
     from worker.domain.migration.control_log import LogEntry
 
 
@@ -84,7 +84,8 @@ async def test_trouble_of_the_target_is_rolled_back_automatically(
     quarter: System, metrics: Inbox, name: str, fault: dict[str, Any]
 ) -> None:
     async with trouble(quarter, name, {"africastalking": fault}) as episode:
-        await episode.down_to(0)
+        after_s = await episode.down_to(0)
+    print(f"{name}: every replica at 0 % {after_s:.1f} s after the fault")  # noqa: T201 - for the report
     *before, last = await episode.decisions()
     # A tick that ends just after the fault began may show too little: it holds, or goes one step.
     assert set(names(before)) <= {"hold", "automatic-step-back"}

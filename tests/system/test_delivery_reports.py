@@ -11,9 +11,9 @@ import pytest
 
 from contracts import control
 from tests.support.otlp_receiver import Receiver, receiving
+from tests.support.recipients import new_number, number_for
 from tests.support.waiting import until
-from tests.system.helpers import PROVIDERS, System
-from tests.system.recipients import new_number, number_for
+from tests.support.whole_system import PROVIDERS, System
 from worker.domain.migration.phases import Phase
 from worker.telemetry.instruments import ALERTS, COST, REGISTRY
 

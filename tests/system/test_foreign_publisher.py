@@ -18,14 +18,14 @@ import pika
 import pytest
 
 from tests.support import documentation
+from tests.support.recipients import new_number
 from tests.support.waiting import until
 from tests.system.malformed import CASES, Case, command
-from tests.system.recipients import new_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.system.helpers import System
+    from tests.support.whole_system import System
 
 
 class Publisher:

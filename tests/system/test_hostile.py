@@ -16,13 +16,13 @@ from urllib.parse import urlsplit
 
 import aio_pika
 import pytest
-from aio_pika.exceptions import AMQPError
 from yarl import URL
 
 from contracts.names import Exchange
+from tests.support import hostile
+from tests.support.recipients import new_number
+from tests.support.stranger import stranger
 from tests.support.waiting import until
-from tests.system import hostile
-from tests.system.recipients import new_number
 from worker.domain.messages import masking
 from worker.domain.migration.phases import Phase
 from worker.lab.local.port import HOST, Port
@@ -30,7 +30,7 @@ from worker.lab.local.port import HOST, Port
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tests.system.helpers import System
+    from tests.support.whole_system import System
 
 COUNT: Final = 120
 WITHIN_S: Final = 40.0
@@ -106,46 +106,6 @@ async def healthy(system: System, front: Front) -> System:
     assert front
     await system.heal()
     return system
-
-
-class Stranger:
-    """Publishes raw properties as one login; a connection the broker closes is opened anew."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._connection: aio_pika.abc.AbstractConnection | None = None
-        self._channel: aio_pika.abc.AbstractChannel | None = None
-        self.refused = 0
-
-    async def publish(self, exchange: str, key: str, body: bytes, octets: bytes) -> bool:
-        """Whether the broker took it."""
-        if self._channel is None or self._channel.is_closed:
-            await self.close()
-            self._connection = await aio_pika.connect(self._url)
-            self._channel = await self._connection.channel()
-        inner = await self._channel.get_underlay_channel()
-        try:
-            async with asyncio.timeout(10):
-                await inner.basic_publish(
-                    body, exchange=exchange, routing_key=key, properties=hostile.Octets(octets)
-                )
-        except (AMQPError, ConnectionError, asyncio.CancelledError):
-            self.refused += 1
-            return False
-        return True
-
-    async def close(self) -> None:
-        if self._connection is not None:
-            await self._connection.close()
-
-
-@asynccontextmanager
-async def stranger(url: str) -> AsyncIterator[Stranger]:
-    made = Stranger(url)
-    try:
-        yield made
-    finally:
-        await made.close()
 
 
 @asynccontextmanager

@@ -10,16 +10,16 @@ import pytest
 
 from contracts.names import Queue
 from tests.support import rolling
+from tests.support.account import Account
 from tests.support.waiting import until
-from tests.system.account import Account
-from tests.system.helpers import PROVIDERS, System
+from tests.support.whole_system import PROVIDERS, System
 from worker.domain.migration.phases import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tests.system.account import Events
-    from tests.system.helpers import Sent
+    from tests.support.account import Events
+    from tests.support.whole_system import Sent
 
 BEFORE: Final = 300
 DURING: Final = 60

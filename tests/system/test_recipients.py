@@ -10,9 +10,9 @@ import pytest
 
 from contracts import control
 from contracts.names import retry_queue
+from tests.support.recipients import new_number, number_for
 from tests.support.waiting import until
-from tests.system.helpers import PROVIDERS, System
-from tests.system.recipients import new_number, number_for
+from tests.support.whole_system import PROVIDERS, System
 from worker.domain.migration.phases import Phase
 
 if TYPE_CHECKING:

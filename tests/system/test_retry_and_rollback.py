@@ -6,10 +6,10 @@ import signal
 from typing import Any, Final
 
 from contracts.names import retry_queue
+from tests.support.account import Account
+from tests.support.recipients import number_for
 from tests.support.waiting import until
-from tests.system.account import Account
-from tests.system.helpers import PROVIDERS, System
-from tests.system.recipients import number_for
+from tests.support.whole_system import PROVIDERS, System
 from worker.domain.migration.phases import Phase
 
 PROFILE: Final = {"SMS_TARGET__BREAKER__OPEN_S": "4", "SMS_LEGACY__BREAKER__OPEN_S": "4"}

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from contracts import control
+from tests.support.steering import command
 from tests.support.waiting import until, until_equal
-from tests.system.helpers import PROVIDERS, System
-from tests.system.steering import command
+from tests.support.whole_system import PROVIDERS, System
 from worker.cli.ctl.wait import applied_by_all
 from worker.domain.migration.phases import Phase
 

@@ -10,9 +10,9 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
+from tests.support.account import Account
 from tests.support.waiting import until
-from tests.system.account import Account
-from tests.system.helpers import PROVIDERS, SETTLES, System
+from tests.support.whole_system import PROVIDERS, SETTLES, System
 from worker.domain.migration.phases import Phase
 
 if TYPE_CHECKING:

@@ -243,4 +243,4 @@ def test_a_sender_that_is_a_number_is_read_as_its_region_writes_them(
 
 
 def test_senders_are_named_by_default_as_in_the_default_region() -> None:
-    assert sender_names("ZM").keywords["home"] == consent.ZAMBIA  # type: ignore[attr-defined]
+    assert sender_names("ZM").keywords["home"] == consent.ZAMBIA

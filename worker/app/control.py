@@ -14,7 +14,7 @@ from contracts.names import Queue
 from worker.app.alerting import alerting_services
 from worker.app.consumers import control_consumer
 from worker.app.monitoring import health_reports, measuring_of, monitor_of
-from worker.app.process import Resource
+from worker.app.start_and_stop import Resource
 from worker.app.stores import RETENTION_DAYS
 from worker.broker.connection import BrokerConnection
 from worker.control.commands import CommandHandler

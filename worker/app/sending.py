@@ -128,7 +128,7 @@ def _hybrid(
     chooser: Chooser,
     pending: PendingIntents,
 ) -> Hybrid:
-    cfg, clock, prices = runtime.cfg, runtime.clock, _tariff(runtime.cfg)
+    cfg, clock = runtime.cfg, runtime.clock
     return Hybrid(
         messages=stores.records,
         chooser=chooser,
@@ -136,7 +136,7 @@ def _hybrid(
             chooser=chooser,
             meter=metrics,
             clock=clock,
-            price=lambda provider, to, parts: prices.price(provider, to, parts, clock.now().date()),
+            tariff=_tariff(cfg),
         ),
         ends=RoundEnds(
             messages=stores.records,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from worker.app.process import Process
+from worker.app.start_and_stop import Process
 from worker.broker.connection import BrokerConnection
 from worker.clock import SystemClock
 from worker.service import Background

@@ -6,6 +6,8 @@ Rules: a command is thin; other packages do the work. Exit codes: 0 done, 1 fail
 
 from __future__ import annotations
 
+import logging
+
 import typer
 
 from worker.cli import (
@@ -47,4 +49,6 @@ app.command("unrouted")(unrouted.unrouted)
 
 def main() -> None:
     """Entry point of `sms-worker`."""
+    for library in ("aio_pika", "aiormq"):  # a command says in one line why it has no connection
+        logging.getLogger(library).addHandler(logging.NullHandler())
     app()

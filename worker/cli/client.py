@@ -29,8 +29,6 @@ from contracts.names import Exchange
 from worker.broker.connection import BROKEN, close, connect, naming_losses, reraise_own_cancel
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 
     from contracts.control import ControlQuery
@@ -68,12 +66,7 @@ class ControlClient:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._disconnect()
 
     async def ask(self, asked: ControlCommand | ControlQuery, within_s: float) -> ControlReply:

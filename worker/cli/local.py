@@ -42,7 +42,7 @@ async def _up(directory: Path, replicas: int) -> None:
         loop.add_signal_handler(number, running.cancel)
     with suppress(asyncio.CancelledError):
         await running
-    typer.echo("stopped")
+    typer.echo(f"stopped; data and logs stay in {directory} until the next start, or delete it")
 
 
 async def _run(directory: Path, replicas: int) -> None:

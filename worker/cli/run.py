@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import structlog
 import typer
 
-from worker.app import startup as worker_process
+from worker.app import services as worker_process
 from worker.app import webhook as webhook_process
 from worker.app.replica import replica_id
 from worker.cli import configuration

@@ -17,7 +17,6 @@ from contracts.answers import (
     AlertsAnswer,
     ExplainAnswer,
     HistoryAnswer,
-    NextMove,
     StatusAnswer,
     SuppressionsAnswer,
 )
@@ -37,10 +36,10 @@ from worker.control import authenticate, views
 from worker.domain.messages import masking
 from worker.domain.migration import routing
 from worker.domain.migration.change_refused import ChangeRefused
-from worker.domain.migration.decide import next_up
+from worker.domain.migration.decide import moves_up
+from worker.domain.migration.gates import Measures
 from worker.domain.migration.move_gates import gates_of
 from worker.domain.migration.reply_codes import ReplyCode
-from worker.domain.migration.snapshot import describe
 from worker.numbers import NotANumber
 from worker.ports.broker import Settlement
 from worker.ports.store import StoreUnavailable
@@ -56,7 +55,8 @@ if TYPE_CHECKING:
     from worker.domain.alerts.notices import Alert
     from worker.domain.detection.checkpoint import Checkpoint
     from worker.domain.migration.access import AccessRole
-    from worker.domain.migration.gates import Gate, Measures
+    from worker.domain.migration.decide import MoveUp
+    from worker.domain.migration.gates import Gate
     from worker.domain.migration.phases import Role
     from worker.domain.migration.snapshot import Snapshot
     from worker.ports.alerts import AlertBook
@@ -176,34 +176,32 @@ class QueryHandler:
         try:
             last = await self.log.last()
             state = last[1] if last else None
-            following, gates = await self._next(state)
+            moves = await self._moves(state) if state else []
             seen = await self.checkpoint(state.lineage) if state else None
             data = StatusAnswer(
-                next=following,
+                next=views.next_move(*moves[0]) if moves else None,
+                advance=views.advance_move(*moves[1]) if len(moves) > 1 else None,
                 monitor=views.monitor(seen) if seen else None,
                 replicas=[views.replica(each) for each in await self.replicas.list()],
                 providers=await self.figures(self._providers(), _STATUS_HOURS),
                 alerts=[f"{each.name}: {each.reason}" for each in await self._open()],
             )
         except StoreUnavailable as away:
-            state, gates = self.snapshots.current, ()
+            state, moves = self.snapshots.current, []
             missing = f"store unavailable ({away}): replicas, figures and gates are not known"
             data = StatusAnswer(alerts=[missing, *self.alerts()])
+        gates = moves[0][1] if moves else ()
         return views.answer(query, data, state, self.clock.now(), gates)
 
     async def _open(self) -> list[Alert]:
         return [alert for alert, _ in await self.book.recent() if alert.open]
 
-    async def _next(self, state: Snapshot | None) -> tuple[NextMove | None, tuple[Gate, ...]]:
-        """Return the next move upwards, and its gates with their present verdicts."""
+    async def _moves(self, state: Snapshot) -> list[tuple[MoveUp, tuple[Gate, ...]]]:
+        """Return the moves upwards, each with the gates that its command asks now."""
         now = self.clock.now()
-        following = next_up(state, now) if state else None
-        if state is None or following is None:
-            return None, ()
-        gates = gates_of(state, following.wanted, await self.measures(state), now)
-        shut = [gate.name for gate in gates if not gate.open]
-        to = describe(following.wanted)
-        return NextMove(command=str(following.kind.name), to=to, shut=shut), gates
+        moves = moves_up(state, now)
+        measures = await self.measures(state) if moves else Measures()
+        return [(move, gates_of(state, move.wanted, measures, now)) for move in moves]
 
     def _providers(self) -> list[str]:
         return [guard.provider_id for guard in self.guards.values()]

@@ -9,19 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 from contracts.answers import (
     Acknowledgement,
+    AdvanceMove,
     AlertView,
     Answer,
     LastNotice,
     LogEntryView,
     MonitorStatus,
+    NextMove,
     ReplicaStatus,
 )
 from contracts.control import ControlReply, GateView, StateView
 from worker.domain.detection.rerun import shown
 from worker.domain.migration import flags_document
 from worker.domain.migration.reply_codes import ReplyCode
+from worker.domain.migration.snapshot import describe
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from contracts.control import Command, ControlQuery
@@ -29,7 +33,7 @@ if TYPE_CHECKING:
     from worker.domain.alerts.notices import Alert
     from worker.domain.detection.checkpoint import Checkpoint
     from worker.domain.migration.control_log import LogEntry
-    from worker.domain.migration.decide import Decision
+    from worker.domain.migration.decide import Decision, MoveUp
     from worker.domain.migration.gates import Gate
     from worker.domain.migration.replicas import LiveReplica
     from worker.domain.migration.snapshot import Snapshot
@@ -92,13 +96,28 @@ def answer(
 def gate(asked: Gate) -> GateView:
     """Convert a gate."""
     return GateView(
-        gate=asked.name,
+        gate=str(asked.name),
         required=asked.required,
         measured=asked.measured,
         sample=asked.sample,
         verdict=asked.verdict.value,
         missing=asked.missing,
     )
+
+
+def next_move(move: MoveUp, gates: Sequence[Gate]) -> NextMove:
+    """Convert the next move upwards; its gates are those of the reply."""
+    return NextMove(**_move(move, gates))
+
+
+def advance_move(move: MoveUp, gates: Sequence[Gate]) -> AdvanceMove:
+    """Convert the move that `advance` makes, with its gates."""
+    return AdvanceMove(**_move(move, gates), gates=[gate(each) for each in gates])
+
+
+def _move(move: MoveUp, gates: Sequence[Gate]) -> dict[str, Any]:
+    shut = [str(each.name) for each in gates if not each.open]
+    return {"command": str(move.kind.name), "to": describe(move.wanted), "shut": shut}
 
 
 def replica(live: LiveReplica) -> ReplicaStatus:

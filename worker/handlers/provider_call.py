@@ -1,7 +1,7 @@
 """Calls a provider and measures the call.
 
-Rules: a call is counted when it begins, so that a call that never ends is visible as well. The
-provider's reply names the cost of a message; if it does not, the tariff does.
+Rules: a call is counted when it begins, so that a call that never ends is visible as well. Its cost
+comes from the reply or the tariff: `worker.domain.figures.tariff`.
 """
 
 from __future__ import annotations
@@ -10,15 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from worker.domain.figures.tally import Measured
-from worker.domain.messages.outcome import Accepted
 from worker.domain.messages.sms import Sms
 from worker.domain.messages.writes import Finished
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from worker.domain.figures.tariff import Tariff
     from worker.domain.messages.message import Attempt, Message
-    from worker.domain.messages.outcome import Money, Outcome
     from worker.handlers.choose import Chooser, Reservation
     from worker.ports.clock import Clock
     from worker.ports.metrics import Meter
@@ -32,13 +29,13 @@ class ProviderCalls:
         chooser: knows whether a call is evidence about the state in force.
         meter: counts attempts.
         clock: time.
-        price: the cost by tariff, used if the reply names none.
+        tariff: prices of messages.
     """
 
     chooser: Chooser
     meter: Meter
     clock: Clock
-    price: Callable[[str, str, int], Money | None]
+    tariff: Tariff
 
     async def call(
         self, message: Message, attempt: Attempt, reservation: Reservation, *, refused: bool
@@ -52,15 +49,11 @@ class ProviderCalls:
         except BaseException:
             self.meter.abandoned(call)
             raise
-        finished = Finished(outcome, duration_ms, self._cost(message, attempt, outcome))
+        today = self.clock.now().date()
+        cost = self.tariff.cost(message, attempt.provider, outcome, today)
+        finished = Finished(outcome, duration_ms, cost)
         self._measure(message, attempt, reservation, finished, call)
         return finished
-
-    def _cost(self, message: Message, attempt: Attempt, outcome: Outcome) -> Money | None:
-        if not isinstance(outcome, Accepted):
-            return None
-        parts = outcome.parts or message.segments
-        return outcome.cost or self.price(attempt.provider, message.to, parts)
 
     def _is_evidence(self, attempt: Attempt, reservation: Reservation) -> bool:
         """Whether the attempt is evidence about the share in force."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from worker.domain.alerts.alert_codes import AlertCode
-from worker.domain.detection.judgement import HoldReason
+from worker.domain.detection.automatic_rollback import HoldReason
 from worker.domain.detection.rerun import shown
 from worker.domain.migration.phases import Phase
 from worker.domain.migration.snapshot import describe

@@ -28,9 +28,9 @@ import structlog
 from contracts.codec import encode
 from contracts.control import StateAnnouncement
 from worker.domain.detection import evidence, tick
+from worker.domain.detection.automatic_rollback import Action, HoldReason
 from worker.domain.detection.automation import Inputs, decision_about, judged, wants_up
 from worker.domain.detection.checkpoint import Checkpoint
-from worker.domain.detection.judgement import Action, HoldReason
 from worker.domain.detection.rerun import shown
 from worker.domain.migration.flags import RollbackPolicy
 from worker.monitoring import automation_log
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import Protocol
 
-    from worker.domain.detection.judgement import Judgement
+    from worker.domain.detection.automatic_rollback import Judgement
     from worker.domain.detection.threshold_policy import Window
     from worker.domain.migration.gates import Measures
     from worker.domain.migration.snapshot import Snapshot

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pymongo.errors import DuplicateKeyError
 
+from worker.domain.detection.automatic_rollback import HoldReason
 from worker.domain.detection.checkpoint import Checkpoint
 from worker.domain.detection.evidence import METHOD, Evidence
-from worker.domain.detection.judgement import HoldReason
 from worker.domain.detection.rerun import document, restored
 from worker.domain.stored import by_word, word
 from worker.store.errors import errors_as_unavailable

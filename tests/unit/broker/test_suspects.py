@@ -40,7 +40,7 @@ class Broker(AmqpPublisher):
     """Closes the connection, and with it all that is under way, because of `guilty`."""
 
     def __init__(self, *guilty: str) -> None:
-        super().__init__(BrokerConnection())  # type: ignore[arg-type]
+        super().__init__(BrokerConnection())
         self.guilty = set(guilty)
         self.well = True
         self.taken: dict[str, Any] = {}

@@ -212,7 +212,7 @@ def test_what_the_given_flags_say_besides_is_kept(tmp_path: Path) -> None:
 
 def test_flags_whose_ranges_have_no_place_for_the_ladder_are_not_written(tmp_path: Path) -> None:
     narrow = {"Phases": {"CompleteMigration": {"Low": 100}, "LegacyDeprecation": {"High": 90}}}
-    narrow["Phases"]["LegacyDeprecation"] |= {"Steps": [75, 90]}  # type: ignore[dict-item]
+    narrow["Phases"]["LegacyDeprecation"] |= {"Steps": [75, 90]}
     (tmp_path / "in.json").write_text(json.dumps(narrow))
     code, lines = planned(
         "--flags", str(tmp_path / "in.json"), "--write", str(tmp_path / "out.json"),

@@ -159,7 +159,7 @@ async def test_a_wake_up_that_comes_while_a_round_is_under_way_begins_another(
             bench.log.standing = snapshot(50, version=2)
             bench.follower.wake()
 
-    bench.replicas.write_heartbeat = slow  # type: ignore[method-assign]
+    bench.replicas.write_heartbeat = slow
     bench.follower.wake()
     await until(lambda: woken, 5)
     # Well before the second is over.
@@ -245,7 +245,7 @@ async def test_the_age_counts_from_before_the_read(bench: Harness) -> None:
         bench.clock.advance(6)
         return await real()
 
-    bench.log.last = slow  # type: ignore[method-assign]
+    bench.log.last = slow
     await bench.woken()
     assert not bench.follower.is_fresh()
 
@@ -263,7 +263,7 @@ async def test_a_bug_in_the_loop_is_the_end_of_the_process(bench: Harness) -> No
     async def broken() -> None:
         raise KeyError("phase")
 
-    bench.log.last = broken  # type: ignore[method-assign, assignment]
+    bench.log.last = broken
     bench.follower.wake()
     assert isinstance(await asyncio.wait_for(bench.background.failed(), 5), KeyError)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,10 +11,13 @@ import pytest
 
 from worker.domain.alerts import alert_codes
 from worker.domain.alerts.alert_codes import AlertCode
-from worker.domain.detection.judgement import HoldReason
+from worker.domain.detection.automatic_rollback import HoldReason
+from worker.domain.detection.evidence_gates import COMPARE_FROM, COMPARISONS, SOAK_FROM
 from worker.domain.documented import markdown_table
-from worker.domain.migration import change_names, reply_codes
+from worker.domain.migration import change_names, flags_document, gate_names, reply_codes
 from worker.domain.migration.change_names import ChangeName
+from worker.domain.migration.flags import Flags
+from worker.domain.migration.gate_names import GateName
 from worker.domain.migration.reply_codes import ReplyCode
 
 if TYPE_CHECKING:
@@ -25,6 +30,7 @@ SECTIONS = (
     ("contracts/README.md", "commands", change_names.table),
     ("contracts/README.md", "reply codes", reply_codes.table),
     ("deploy/README.md", "alerts", alert_codes.table),
+    ("deploy/README.md", "gates", gate_names.table),
 )
 
 
@@ -39,11 +45,29 @@ def test_the_documentation_has_the_table_as_it_is(
     assert written == table(), f"stale: put the output of {table.__module__}.table() there"
 
 
-@pytest.mark.parametrize("registry", [AlertCode, ChangeName, ReplyCode])
+@pytest.mark.parametrize("registry", [AlertCode, ChangeName, GateName, ReplyCode])
 def test_every_word_has_a_meaning_of_its_own(registry: type[DocumentedWord]) -> None:
     meanings = [word.meaning for word in registry]
     assert all(meanings)
     assert len(set(meanings)) == len(meanings)
+
+
+def test_the_gates_say_from_which_share_on_they_are_asked() -> None:
+    compared = f"from {COMPARE_FROM} % to below {SOAK_FROM} %"
+    assert {name.asked for name in COMPARISONS.values()} == {compared}
+    assert f"from {SOAK_FROM} % on" in GateName.TIME.flags
+
+
+def test_every_flag_that_a_gate_names_is_one() -> None:
+    flags = json.dumps(flags_document.document(Flags(), 0))
+    named = {
+        word
+        for gate in GateName
+        for path in re.findall(r"`([A-Z][^`]*)`", gate.flags)
+        for word in path.split(".")
+        if word != "<phase>"
+    }
+    assert {word for word in named if f'"{word}"' not in flags} == set()
 
 
 def test_a_word_is_what_is_stored_and_published() -> None:

@@ -90,13 +90,13 @@ class Harness:
             suppressions=self.suppressed,
             normalise=normaliser("ZM", frozenset({"ZM"}), strict=True),
             key=KEY,
-            alerts=self.alerts,  # type: ignore[arg-type]
+            alerts=self.alerts,
             clock=HandClock(),
         )
         self.handler = ReportHandler(
-            providers={"at": self.adapter},  # type: ignore[dict-item]
-            reports=self.reports,  # type: ignore[arg-type]
-            matcher=self.matcher,  # type: ignore[arg-type]
+            providers={"at": self.adapter},
+            reports=self.reports,
+            matcher=self.matcher,
             wishes=self.wishes,
             publisher=self.publisher,
             clock=HandClock(),

@@ -9,7 +9,7 @@ import pytest
 
 from contracts.names import Header, Queue
 from tests.support.fakes import NUMBER, HandClock, incoming, message, names
-from tests.unit.handlers.test_send import ACK, Desk
+from tests.unit.handlers.send_desk import ACK, Desk
 from worker.domain.messages.message import Attempt, Record, Result, State
 from worker.handlers import message_events
 from worker.handlers.ending import end_of, too_late
@@ -154,7 +154,7 @@ async def test_a_refused_copy_that_loses_to_another_end_tells_nothing(desk: Desk
         assert await real(record, State.FAILED, ()) is None
         return await real(record, *ended)
 
-    desk.messages.close = slow  # type: ignore[method-assign]
+    desk.messages.close = slow
     await desk.take(copy(1))
     assert desk.publisher.order == ["dead"]
 

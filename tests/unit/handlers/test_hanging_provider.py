@@ -24,10 +24,10 @@ from tests.support.fakes import (
     Snapshots,
     Suppressed,
     incoming,
-    no_price,
     snapshot,
 )
 from tests.support.virtual_time import LoopClock, run
+from worker.domain.figures.tariff import Tariff
 from worker.domain.messages.account import AccountHealth
 from worker.domain.messages.consent import Senders
 from worker.domain.messages.message import Lane
@@ -134,7 +134,7 @@ class Site:
         self.target, self.legacy = Scripted("at"), Scripted("old")
         self.guards = {
             role: ProviderGuard(
-                provider,  # type: ignore[arg-type]
+                provider,
                 ProviderSettings.model_validate(
                     {"id": provider.id, "kind": "http", "preset": "kannel", "base_url": "http://h"}
                     | {"max_in_flight": max_in_flight}
@@ -155,7 +155,7 @@ class Site:
         hybrid = Hybrid(
             messages=messages,
             chooser=chooser,
-            calls=ProviderCalls(chooser, self.meter, clock, no_price),
+            calls=ProviderCalls(chooser, self.meter, clock, Tariff({})),
             ends=RoundEnds(messages, self.guards, clock, budget),
             guards=self.guards,
             suppressions=suppressed,

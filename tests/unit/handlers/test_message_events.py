@@ -159,7 +159,7 @@ async def test_an_event_that_the_broker_never_takes_stays_and_holds_up_no_other(
             raise Unpublishable(given.id)
         await publish(given)
 
-    publisher.event = event  # type: ignore[method-assign]
+    publisher.event = event
     await Announcer(publisher, bench.messages).announce("m-1", (bad, good), None)
     assert publisher.names == [good.name]
     assert bench.shelf["m-1"].confirmed == {good.event_id}

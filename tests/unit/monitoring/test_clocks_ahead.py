@@ -97,9 +97,7 @@ class Looking:
         self.slots = Slots()
         replicas: Any = Nobody()
         target, legacy = Account(TARGET), Account(LEGACY)
-        self.ticks = Ticks(  # type: ignore[arg-type]
-            self.slots, Begun({}), replicas, target, legacy, 600.0
-        )
+        self.ticks = Ticks(self.slots, Begun({}), replicas, target, legacy, 600.0)
         self.before: Checkpoint | None = None
 
     async def tick(self, now: datetime, server: datetime) -> float:

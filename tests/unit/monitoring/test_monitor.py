@@ -14,8 +14,8 @@ from contracts import control
 from tests.support.control_fakes import PROVEN, Told, asked, handler
 from tests.support.monitor_fakes import LEGACY, TARGET, World, stored
 from worker.cli.evidence import differs
+from worker.domain.detection.automatic_rollback import HoldReason
 from worker.domain.detection.criteria import criteria_of
-from worker.domain.detection.judgement import HoldReason
 from worker.domain.detection.readings import suspicious
 from worker.domain.detection.tick import TICK_S
 from worker.domain.migration.flags import MigrationSettings, RollbackPolicy
@@ -207,7 +207,7 @@ async def test_a_command_that_came_in_between_stands() -> None:
             await handler(made.log, told)(command)
         await real(entry)
 
-    made.log.append = append  # type: ignore[method-assign]
+    made.log.append = append
     made.traffic(*DEAD)()
     await made.tick()
     assert made.decisions == ["set-percentage"]
@@ -224,7 +224,7 @@ async def test_a_hold_whose_record_was_prevented_goes_on_record_at_the_next_tick
             raise StoreUnavailable("test")
         await real(entry)
 
-    made.log.append = append  # type: ignore[method-assign]
+    made.log.append = append
     made.faults = {TARGET: "balance"}
     with pytest.raises(StoreUnavailable):
         await made.tick()
@@ -242,10 +242,10 @@ async def test_a_hold_that_comes_and_goes_is_on_record_once() -> None:
 
 async def test_a_rollback_is_told_though_whoever_made_it_died_of_it() -> None:
     made = await world()
-    told, made.alerts.event = made.alerts.event, lambda *_, **__: None  # type: ignore[method-assign]
+    told, made.alerts.event = made.alerts.event, lambda *_, **__: None
     await made.run(1, made.traffic(*DEAD))
     assert made.decisions == ["automatic-rollback"]
-    made.alerts.event = told  # type: ignore[method-assign]
+    made.alerts.event = told
     await made.monitor().look()
     assert made.alerts.codes == ["automatic-rollback"]
 
@@ -275,7 +275,7 @@ async def test_an_account_call_that_hangs_holds_up_no_tick(
 ) -> None:
     monkeypatch.setattr("worker.monitoring.ticks.ANSWER_WITHIN_S", 0.01)
     made = await world()
-    made.legacy.check = asyncio.Event().wait  # type: ignore[assignment,method-assign]
+    made.legacy.check = asyncio.Event().wait
     made.breakers = [{TARGET: "open"}, {TARGET: "open"}]
     await made.run(1, made.traffic(*DEAD))
     assert made.decisions == ["automatic-rollback"]

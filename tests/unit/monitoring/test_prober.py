@@ -104,10 +104,10 @@ class Harness:
     def _prober(self) -> Prober:
         return Prober(
             snapshots=self.snapshots,
-            records=self.records,  # type: ignore[arg-type]
+            records=self.records,
             evidence_of=self._known,
             publisher=self.publisher,
-            providers=self.providers,  # type: ignore[arg-type]
+            providers=self.providers,
             alerts=self.alerts,
             clock=self.clock,
             background=Background(),

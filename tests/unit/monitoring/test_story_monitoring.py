@@ -13,8 +13,8 @@ import pytest
 
 from contracts.health import ComparisonMetric, HealthMetric
 from tests.support.fakes import HandClock, Snapshots, snapshot
+from worker.domain.detection.automatic_rollback import Action
 from worker.domain.detection.evidence import Evidence
-from worker.domain.detection.judgement import Action
 from worker.domain.detection.threshold_policy import Window, judge_window
 from worker.domain.figures.health import Subject
 from worker.domain.figures.tally import Measured

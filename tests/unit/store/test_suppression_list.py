@@ -122,7 +122,7 @@ def since(bench: Harness, **before: float) -> datetime:
 async def test_an_opt_out_on_its_way_to_the_store_stops_although_the_list_is_read_again(
     bench: Harness,
 ) -> None:
-    bench.list._put = never  # type: ignore[method-assign]
+    bench.list._put = never
     told = Wish("bank", stopped=True, at=EPOCH, source="test")
     writing = asyncio.create_task(bench.list.record(Recipient("y", ""), told))
     await asyncio.sleep(0)

@@ -29,6 +29,8 @@ from worker.domain.migration.reply_codes import ReplyCode
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pydantic_core import ErrorDetails
+
     from contracts.control import ControlQuery, ControlReply, StateView
     from worker.cli.options import Asking, Changing
 
@@ -37,6 +39,7 @@ REFUSED: Final = 1
 USAGE: Final = 2
 NO_ANSWER: Final = 3
 _OPEN: Final = ("pass", "not applicable")
+_LONGEST_SHOWN: Final = 40
 _DRY_RUN_REASON: Final = "dry run"
 _SPELLED: Final = {"command_id": "--id", "reason": "--reason", "override_gates": "--override-gates"}
 T = TypeVar("T", bound="ControlCommand | ControlQuery")
@@ -130,10 +133,37 @@ def build(kind: type[T], **fields: Any) -> T:
     try:
         return kind(**fields)
     except ValidationError as error:
-        for each in error.errors(include_url=False, include_context=False, include_input=False):
+        for each in error.errors(include_url=False):
             where = ".".join(map(str, each["loc"]))
-            typer.echo(f"{_SPELLED.get(where, where)}: {each['msg']}", err=True)
+            typer.echo(clean(f"{_SPELLED.get(where, where)}: {_problem(each)}"), err=True)
         raise typer.Exit(USAGE) from None
+
+
+def _problem(error: ErrorDetails) -> str:
+    """Say what was expected and what came."""
+    limits = error.get("ctx", {})
+    match error["type"]:
+        case "string_too_short":
+            expected = f"expected at least {_characters(limits['min_length'])}"
+        case "string_too_long":
+            expected = f"expected at most {_characters(limits['max_length'])}"
+        case "string_pattern_mismatch" if error["loc"] == ("command_id",):
+            expected = "expected printable ASCII characters without a blank at either end"
+        case "string_pattern_mismatch":
+            expected = "expected one line without control characters"
+        case _:
+            return error["msg"]
+    return f"{expected}, got {_shown(error['input'])}"
+
+
+def _characters(count: int) -> str:
+    return f"{count} character{'' if count == 1 else 's'}"
+
+
+def _shown(value: object) -> str:
+    """Show what came; of a long text only its length."""
+    text = str(value)
+    return f'"{text}"' if len(text) <= _LONGEST_SHOWN else _characters(len(text))
 
 
 def send(given: Asking, asked: ControlCommand | ControlQuery) -> ControlReply:

@@ -48,7 +48,7 @@ def status(
         float, typer.Option(min=0.1, help="Seconds between updates with --watch.")
     ] = 1.0,
 ) -> None:
-    """Show phase, percentage, providers, replicas, and what the next move needs."""
+    """Show phase, percentage, providers, replicas, and the gates of `step` and `advance`."""
     if follow:
         _watch(given, every)
         return

@@ -17,7 +17,7 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from contracts.control import Status
+from contracts.control import GateView, Status
 from worker.cli.client import NoAnswer
 from worker.cli.ctl.views import (
     console,
@@ -38,14 +38,14 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from contracts.control import ControlReply, GateView, StateView
+    from contracts.control import ControlReply, StateView
     from worker.cli.client import ControlClient
 
-_SHOWN_ELSEWHERE: Final = ("replicas", "providers", "next", "monitor")
+_SHOWN_ELSEWHERE: Final = ("replicas", "providers", "next", "advance", "monitor")
 
 
 def status_parts(reply: ControlReply) -> Iterator[RenderableType]:
-    """Yield state, providers, replicas and the gates of the next move."""
+    """Yield state, providers, replicas, and the moves upwards with their gates."""
     data = reply.data or {}
     if reply.state is None:
         yield Text("nothing is in force yet: start a worker first")
@@ -61,7 +61,8 @@ def status_parts(reply: ControlReply) -> Iterator[RenderableType]:
     yield from _monitor(data.get("monitor"))
     yield Text()
     yield _replicas(data.get("replicas") or [], reply.version)
-    yield from _next(data.get("next"), reply.gates)
+    yield from _move("next", data.get("next"), reply.gates)
+    yield from _advance(data.get("advance"), reply.gates)
 
 
 def _state(state: StateView) -> Iterator[RenderableType]:
@@ -130,18 +131,27 @@ def _breakers(states: Mapping[str, str], faults: Mapping[str, str]) -> str:
     return ", ".join(other) or "all closed"
 
 
-def _next(
-    following: Mapping[str, Any] | None, gates: Sequence[GateView]
+def _move(
+    title: str, move: Mapping[str, Any] | None, gates: Sequence[GateView], which: str = ""
 ) -> Iterator[RenderableType]:
-    """Yield the next move upwards, its gates, and what is missing."""
-    if not following:
+    """Yield a move upwards, what it still misses, and the gates its command asks."""
+    if not move:
         return
-    shut = plain(following.get("shut") or "nothing; the move is allowed")
+    shut = plain(move.get("shut") or "nothing; the move is allowed")
     yield Text()
-    yield line(f"next: {following.get('command')} to {following.get('to')}", "bold")
+    yield line(f"{title}: {move.get('command')} to {move.get('to')}", "bold")
     yield line(f"missing: {shut}")
     if gates:
+        yield line(f"gates that `ctl {move.get('command')}` asks{which}:", "dim")
         yield gate_table(gates)
+
+
+def _advance(move: Mapping[str, Any] | None, known: Sequence[GateView]) -> Iterator[RenderableType]:
+    """Yield the move of `advance` where it is not the next one, with what it asks otherwise."""
+    gates = [GateView.model_validate(each) for each in (move or {}).get("gates", ())]
+    others = [each for each in gates if each not in known]
+    which = ", where they differ from those above" if len(others) < len(gates) else ""
+    yield from _move("further", move, others, which)
 
 
 def answer_parts(reply: ControlReply) -> Iterator[RenderableType]:

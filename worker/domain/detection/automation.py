@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, assert_never
 
 from worker.domain.detection import observing
-from worker.domain.detection.judgement import Action, judge, permitted
+from worker.domain.detection.automatic_rollback import Action, judge, permitted
 from worker.domain.detection.step_down import went_down
 from worker.domain.detection.threshold_policy import judge_window
 from worker.domain.migration.access import AccessRole
@@ -27,9 +27,9 @@ from worker.domain.migration.snapshot import AUTOMATIC, describe
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from worker.domain.detection.automatic_rollback import HoldReason, Judgement
     from worker.domain.detection.criteria import Criteria
     from worker.domain.detection.evidence import Evidence
-    from worker.domain.detection.judgement import HoldReason, Judgement
     from worker.domain.detection.threshold_policy import Window
     from worker.domain.detection.tick import Tick
     from worker.domain.migration.gates import Measures

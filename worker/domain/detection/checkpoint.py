@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from worker.domain.detection.automatic_rollback import HoldReason
     from worker.domain.detection.evidence import Evidence
-    from worker.domain.detection.judgement import HoldReason
 
 
 @dataclass(frozen=True, slots=True)

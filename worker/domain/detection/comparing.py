@@ -93,7 +93,7 @@ def _both_ways(found: list[Detected], others: list[Detected]) -> tuple[Logs, ...
     """What the alarms see: blame must stand under both ways of counting."""
     shown = [each.shown for each in found]
     for signal, other in zip(_OTHER_WAYS, others, strict=True):
-        if max(shown[signal]) > 0.0:
+        if other.shown is not shown[signal] and max(shown[signal]) > 0.0:
             shown[signal] = min(shown[signal], other.shown, key=strength)
     return tuple(shown)
 

@@ -74,7 +74,7 @@ AFTERMATH_S: Final = 120.0
 probe (60 s)."""
 LAPSE_S: Final = 600.0
 """What nobody has heard of for that long is not known any more."""
-SKEW: Final = (2.0, 4.0, 8.0)
+SKEW: Final[Logs] = (2.0, 4.0, 8.0)
 NO_BLOCKS: Final[tuple[Block, ...]] = (margin.EMPTY,) * 3
 UNSUSPECTED: Final[tuple[Logs, ...]] = ((0.0,) * len(WORSE),) * 3
 

@@ -17,6 +17,7 @@ from worker.domain.detection.likelihood import LOWER, EventCounts, Logs
 from worker.domain.detection.margin import Block
 from worker.domain.detection.readings import PROOF
 from worker.domain.detection.signals import SIGNALS, Signal
+from worker.domain.migration.gate_names import GateName
 from worker.domain.migration.gates import Gate, GateVerdict
 from worker.domain.migration.phases import FULL_SHARE
 
@@ -36,9 +37,18 @@ WORDS: Final = {
     Signal.SLOW: "slow",
     Signal.UNDELIVERED: "not delivered",
 }
+PROOFS: Final = {
+    Signal.FAILED: GateName.FAILED_PROOF,
+    Signal.SLOW: GateName.SLOW_PROOF,
+    Signal.UNDELIVERED: GateName.UNDELIVERED_PROOF,
+}
+COMPARISONS: Final = {
+    Signal.FAILED: GateName.FAILED_COMPARISON,
+    Signal.SLOW: GateName.SLOW_COMPARISON,
+}
 UNPROVED_LOW: Final[Logs] = (0.0,) * len(LOWER)
 _NOT_LOOKED: Final = Gate(
-    "evidence", f"at most {readings.FRESH_S:g} s old, about this share", "none",
+    GateName.EVIDENCE, f"at most {readings.FRESH_S:g} s old, about this share", "none",
     GateVerdict.NOT_ENOUGH, missing=f"a look of the monitor: one every {tick.TICK_S:g} s",
 )  # fmt: skip
 
@@ -51,13 +61,13 @@ def evidence_gates(measures: Measures, share: int) -> tuple[Gate, ...]:
     found = [_alarm(evidence), _assignment(evidence)]
     for signal in SIGNALS:
         if signal is Signal.UNDELIVERED and not measures.gives_reports:
-            found.append(_gate(f"{signal} proof", "no reports", GateVerdict.NOT_APPLICABLE))
+            found.append(_without_reports(PROOFS[signal]))
             continue
         if signal is Signal.UNDELIVERED and share < FULL_SHARE and measures.legacy_gives_reports:
             found.append(_low_or_no_worse(evidence, signal, measures, share))
             continue
         found.append(_low(evidence, signal, measures))
-        if signal is not Signal.UNDELIVERED and COMPARE_FROM <= share < SOAK_FROM:
+        if signal in COMPARISONS and COMPARE_FROM <= share < SOAK_FROM:
             found.append(_no_worse(evidence, signal, measures, share))
     return tuple(found)
 
@@ -67,27 +77,27 @@ def _alarm(evidence: Evidence) -> Gate:
     verdict = GateVerdict.FAIL if suspects else GateVerdict.PASS
     required, measured = "no detector above half its level", ", ".join(suspects) or "none"
     missing = evidence.sick_replica.words if suspects and evidence.sick_replica else None
-    return Gate("alarm", required, measured, verdict, missing=missing)
+    return Gate(GateName.ALARM, required, measured, verdict, missing=missing)
 
 
 def _assignment(evidence: Evidence) -> Gate:
     wrong = readings.misassigned(evidence)
     measured = "another share" if wrong else "as configured"
-    return Gate("assignment", "the share realised is the one configured", measured,
+    return Gate(GateName.ASSIGNMENT, "the share realised is the one configured", measured,
                 GateVerdict.FAIL if wrong else GateVerdict.PASS)  # fmt: skip
 
 
 def _low(evidence: Evidence, signal: Signal, measures: Measures) -> Gate:
     value, left = readings.low_proof(evidence, signal), _until_low(evidence, signal, PROOF)
     required = f"{_bound(evidence, signal)}, 20 to 1"
-    return _proof(f"{signal} proof", required, value, evidence, signal, measures, left)
+    return _proof(PROOFS[signal], required, value, evidence, signal, measures, left)
 
 
 def _no_worse(evidence: Evidence, signal: Signal, measures: Measures, share: int) -> Gate:
     value = readings.no_worse_proof(evidence, signal)
     left = _until_no_worse(evidence, signal, share, PROOF)
     required = f"{_at_most_worse(evidence, signal)}, 20 to 1"
-    return _proof(f"{signal} comparison", required, value, evidence, signal, measures, left)
+    return _proof(COMPARISONS[signal], required, value, evidence, signal, measures, left)
 
 
 def _low_or_no_worse(evidence: Evidence, signal: Signal, measures: Measures, share: int) -> Gate:
@@ -98,7 +108,7 @@ def _low_or_no_worse(evidence: Evidence, signal: Signal, measures: Measures, sha
     )
     left = min((messages for messages in either if messages is not None), default=None)
     required = f"{_bound(evidence, signal)}, or {_at_most_worse(evidence, signal)}, 20 to 1"
-    return _proof(f"{signal} proof", required, value, evidence, signal, measures, left)
+    return _proof(PROOFS[signal], required, value, evidence, signal, measures, left)
 
 
 def _bound(evidence: Evidence, signal: Signal) -> str:
@@ -159,7 +169,7 @@ def until_no_worse(  # noqa: PLR0917 - as `margin.gains` takes them, then as `un
 
 
 def _proof(  # noqa: PLR0917 - one row of the table
-    name: str, required: str, value: float, evidence: Evidence, signal: Signal,
+    name: GateName, required: str, value: float, evidence: Evidence, signal: Signal,
     measures: Measures, left: float | None,
 ) -> Gate:  # fmt: skip
     total = evidence.counted[signal][1]
@@ -211,5 +221,5 @@ def messages_until(logs: Logs, gains: Logs | None, wanted: float) -> float | Non
     return math.ceil(high)
 
 
-def _gate(name: str, measured: str, verdict: GateVerdict) -> Gate:
-    return Gate(name, "proved (20 to 1)", measured, verdict)
+def _without_reports(name: GateName) -> Gate:
+    return Gate(name, "proved (20 to 1)", "no reports", GateVerdict.NOT_APPLICABLE)

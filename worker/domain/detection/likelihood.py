@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+Logs = tuple[float, ...]
 TOLERATED: Final = 1.5
 """Risk of the target over that of legacy that nobody acts on."""
-WORSE: Final = (2.0, 3.0, 5.0, 10.0, 25.0, 50.0)
-HIGHER: Final = (1.6, 2.4, 4.0, 8.0, 16.0)
-LOWER: Final = (0.04, 0.1, 0.2, 0.4, 0.6)
+WORSE: Final[Logs] = (2.0, 3.0, 5.0, 10.0, 25.0, 50.0)
+HIGHER: Final[Logs] = (1.6, 2.4, 4.0, 8.0, 16.0)
+LOWER: Final[Logs] = (0.04, 0.1, 0.2, 0.4, 0.6)
 _SMALLEST: Final = 0.000_5
 _HEADROOM: Final = math.log(100.0)
 """How far above its level a detector is followed: trouble that is over must be seen to be over."""
-Logs = tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)

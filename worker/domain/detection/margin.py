@@ -30,7 +30,7 @@ from worker.domain.detection.likelihood import TOLERATED, Logs
 
 LEAST: Final = 20
 """Outcomes of both providers that close a block."""
-STAKES: Final = (0.5, 1.0)
+STAKES: Final[Logs] = (0.5, 1.0)
 """Parts of the stake that pays best at equal rates: the smaller proves a target that is worse by
 up to three quarters of the margin."""
 UNPROVED: Final[Logs] = (0.0,) * len(STAKES)

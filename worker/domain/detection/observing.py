@@ -91,6 +91,8 @@ def observe(before: Evidence, tick: Tick, criteria: Criteria) -> Evidence:
 def _with_sick_replica(evidence: Evidence, tick: Tick, bound: float) -> Evidence:
     """With the replica named that alone fails; without its failures, once that is over."""
     cohorts, before, failed = tick.cohorts or (), evidence.sick_replica, Signal.FAILED
+    if before is None and not cohorts:
+        return evidence
     stands = relative_alarm(evidence, failed) or absolute_alarm(evidence, failed)
     looked = stands or before is not None
     named = sick_replica(cohorts, tick.at, bound, before) if looked else None

@@ -17,6 +17,7 @@ from worker.domain.detection.evidence_gates import messages_until
 from worker.domain.detection.likelihood import HIGHER, EventCounts
 from worker.domain.detection.planning import criteria
 from worker.domain.detection.signals import Signal, level
+from worker.domain.migration.gate_names import GateName
 from worker.domain.migration.gates import GateVerdict, Measures, requirement_gates
 from worker.domain.migration.phases import Phase, requirements_at
 
@@ -31,10 +32,10 @@ _MANY: Final = 1_000_000
 _FEW_SLOW: Final = 0.05
 """More of them, and the 95th percentile is slow itself."""
 _FLAGS: Final = {
-    "success": "MinSuccessRate",
-    "errors": "MaxErrorRate",
-    "response": "MaxP95Ms",
-    "delivery": "MinDeliveryRate",
+    GateName.SUCCESS: "MinSuccessRate",
+    GateName.ERRORS: "MaxErrorRate",
+    GateName.RESPONSE: "MaxP95Ms",
+    GateName.DELIVERY: "MinDeliveryRate",
 }
 """By the gate that asks."""
 

@@ -12,12 +12,12 @@ from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from worker.domain.detection import evidence, likelihood, readings
+from worker.domain.detection.automatic_rollback import HoldReason
 from worker.domain.detection.automation import AutomaticDecision, Inputs, decision_about, judged
 from worker.domain.detection.cohorts import Calls, Cohort, ReplicaCalls
 from worker.domain.detection.contrast import Contrast, Proofs
 from worker.domain.detection.criteria import Criteria
 from worker.domain.detection.evidence import Evidence
-from worker.domain.detection.judgement import HoldReason
 from worker.domain.detection.likelihood import EventCounts
 from worker.domain.detection.margin import Block
 from worker.domain.detection.sick_replica import SickReplica

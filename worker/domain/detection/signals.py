@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from enum import IntEnum
-from functools import cache
 from typing import Final
 
 BUDGET_TICKS: Final = 259_200.0
@@ -33,13 +32,15 @@ SKEWED: Final = math.log(BUDGET_TICKS)
 SIGNALS: Final = tuple(Signal)
 """All, in their order."""
 
-_PART: Final = (
+_PART: Final[tuple[tuple[float, ...], ...]] = (
     (0.5, 0.25, 0.25),  # relative, by signal
     (0.25, 0.25, 0.25),  # absolute, by signal and bound: failures have two bounds
 )
+_ABSOLUTE, _RELATIVE = (
+    tuple(math.log(BUDGET_TICKS / part) for part in parts) for parts in reversed(_PART)
+)
 
 
-@cache
-def level(*, relative: bool, signal: Signal, budget: float = BUDGET_TICKS) -> float:
+def level(*, relative: bool, signal: Signal) -> float:
     """The evidence at which a detector alarms, nats."""
-    return math.log(budget / _PART[0 if relative else 1][signal])
+    return (_RELATIVE if relative else _ABSOLUTE)[signal]

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from worker.domain.detection.judgement import Action, Judgement
+from worker.domain.detection.automatic_rollback import Action, Judgement
 from worker.domain.migration.direction import last_proven, share
 from worker.domain.migration.phases import WAY_UP, Phase
 from worker.domain.migration.snapshot import AUTOMATIC, Lock, Snapshot, describe

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from worker.domain.detection.judgement import (
+from worker.domain.detection.automatic_rollback import (
     Action,
     HoldReason,
     Judgement,

@@ -1,9 +1,9 @@
-"""Prices of messages by provider, country and day, used if the provider names no cost.
+"""Prices of messages by provider, country and day: the table, and the cost of a message by it.
 
-Rules: a table is either accepted as a whole or refused with all its problems. Of the rows in force
-on a day, the one with the longest matching calling prefix counts. Two rows of one provider and
-prefix are never in force on the same day. Days are calendar days in UTC, both ends included. Money
-is decimal.
+Rules: the cost that a provider names in its reply comes before the table. A table is either
+accepted as a whole or refused with all its problems. Of the rows in force on a day, the one with
+the longest matching calling prefix counts. Two rows of one provider and prefix are never in force
+on the same day. Days are calendar days in UTC, both ends included. Money is decimal.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ from decimal import Decimal, InvalidOperation
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from worker.domain.messages.outcome import Money
+from worker.domain.messages.outcome import Accepted, Money
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from worker.domain.messages.message import Message
+    from worker.domain.messages.outcome import Outcome
 
 _PREFIX: Final = re.compile(r"\+?([1-9][0-9]{0,14})", re.ASCII)
 _PROVIDER: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}", re.ASCII)
@@ -61,6 +64,20 @@ class Tariff:
 
     rows: Mapping[tuple[str, str], tuple[Row, ...]]
     """Rows by provider and prefix."""
+
+    def cost(self, message: Message, provider: str, outcome: Outcome, on: date) -> Money | None:
+        """The cost of a call; None: nothing was accepted, or nobody names a price.
+
+        Args:
+            message: what was sent.
+            provider: configured id.
+            outcome: of the call. It may name the cost itself, and the count of segments.
+            on: the day of the call, in UTC.
+        """
+        if not isinstance(outcome, Accepted):
+            return None
+        segments = outcome.parts or message.segments
+        return outcome.cost or self.price(provider, message.to, segments, on)
 
     def price(self, provider: str, e164: str, segments: int, on: date) -> Money | None:
         """The price of a whole message; None: the table has no row for it.

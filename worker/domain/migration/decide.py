@@ -188,22 +188,28 @@ def _wants_a_second(request: Request, state: Snapshot) -> bool:
     return settings.require_approval if request.by == AUTOMATIC else settings.four_eyes
 
 
-class NextUp(NamedTuple):
-    """The next move upwards."""
+class MoveUp(NamedTuple):
+    """A move upwards that is possible from here."""
 
     kind: type[Step | Advance]
     wanted: Snapshot
     """The state it would lead to."""
 
 
-def next_up(state: Snapshot, now: datetime) -> NextUp | None:
-    """The next move upwards; None: there is none."""
+def moves_up(state: Snapshot, now: datetime) -> tuple[MoveUp, ...]:
+    """The moves upwards from here, the smaller one first: `step` within the phase, `advance`."""
+    moves = []
     for kind in (Step, Advance):
         try:
-            return NextUp(kind, kind(_NOBODY).effect(state, now))
+            moves.append(MoveUp(kind, kind(_NOBODY).effect(state, now)))
         except ChangeRefused:
             continue
-    return None
+    return tuple(moves)
+
+
+def next_up(state: Snapshot, now: datetime) -> MoveUp | None:
+    """The next move upwards, which is what automation does; None: there is none."""
+    return next(iter(moves_up(state, now)), None)
 
 
 def _require_a_provider(name: ChangeName, wanted: Snapshot) -> None:

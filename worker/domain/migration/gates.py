@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from worker.domain.migration.gate_names import GateName
+
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
@@ -35,7 +37,7 @@ class GateVerdict(StrEnum):
 class Gate:
     """One gate and its verdict."""
 
-    name: str
+    name: GateName
     required: str
     measured: str
     verdict: GateVerdict
@@ -78,28 +80,28 @@ class Measures:
 def lock_gate(locked: str | None) -> Gate:
     """The gate for the lock: no lock is in force."""
     if locked is None:
-        return Gate("lock", "none", "none", GateVerdict.PASS)
+        return Gate(GateName.LOCK, "none", "none", GateVerdict.PASS)
     missing = "an administrator lifts it with `unlock`"
-    return Gate("lock", "none", locked, GateVerdict.FAIL, missing=missing)
+    return Gate(GateName.LOCK, "none", locked, GateVerdict.FAIL, missing=missing)
 
 
 def account_gate(measures: Measures) -> Gate:
     """The gate for the account: the target's account call succeeds."""
     verdict = GateVerdict.PASS if measures.account_ok else GateVerdict.FAIL
-    return Gate("account", "the account call succeeds", measures.account_reason, verdict)
+    return Gate(GateName.ACCOUNT, "the account call succeeds", measures.account_reason, verdict)
 
 
 def time_gate(since: datetime | None, now: datetime, minimum: timedelta) -> Gate:
     """The gate for the minimum time at the present percentage."""
     required = f"{minimum.total_seconds() / 60:g} min at the present percentage"
     if since is None:
-        return Gate("time", required, "not known", GateVerdict.NOT_ENOUGH)
+        return Gate(GateName.TIME, required, "not known", GateVerdict.NOT_ENOUGH)
     passed = now - since
     measured = f"{passed.total_seconds() / 60:.1f} min"
     if passed >= minimum:
-        return Gate("time", required, measured, GateVerdict.PASS)
+        return Gate(GateName.TIME, required, measured, GateVerdict.PASS)
     left = (minimum - passed).total_seconds() / 60
-    return Gate("time", required, measured, GateVerdict.FAIL, missing=f"{left:.1f} min")
+    return Gate(GateName.TIME, required, measured, GateVerdict.FAIL, missing=f"{left:.1f} min")
 
 
 def requirement_gates(
@@ -110,13 +112,13 @@ def requirement_gates(
     errors = _rate(measures.errors, measures.outcomes)
     return (
         _sampled(
-            "success", f">= {wanted.min_success_rate:g} %", success, measures.outcomes, measures,
-            minimum,
+            GateName.SUCCESS, f">= {wanted.min_success_rate:g} %", success, measures.outcomes,
+            measures, minimum,
             good=success is not None and success >= wanted.min_success_rate,
         ),
         _sampled(
-            "errors", f"<= {wanted.max_error_rate:g} %", errors, measures.outcomes, measures,
-            minimum,
+            GateName.ERRORS, f"<= {wanted.max_error_rate:g} %", errors, measures.outcomes,
+            measures, minimum,
             good=errors is not None and errors <= wanted.max_error_rate,
         ),
         _response(wanted, measures, minimum),
@@ -131,23 +133,30 @@ def _response(wanted: Requirements, measures: Measures, minimum: int) -> Gate:
     if value is None or measures.accepted < minimum:
         missing = _missing(minimum - measures.accepted, measures)
         return Gate(
-            "response", required, measured, GateVerdict.NOT_ENOUGH, measures.accepted, missing
+            GateName.RESPONSE,
+            required,
+            measured,
+            GateVerdict.NOT_ENOUGH,
+            measures.accepted,
+            missing,
         )
     verdict = GateVerdict.PASS if value <= wanted.max_p95_ms else GateVerdict.FAIL
-    return Gate("response", required, measured, verdict, measures.accepted)
+    return Gate(GateName.RESPONSE, required, measured, verdict, measures.accepted)
 
 
 def _delivery(wanted: Requirements, measures: Measures, minimum: int) -> Gate:
     required = f">= {wanted.min_delivery_rate:g} % delivered"
     if not measures.gives_reports:
-        return Gate("delivery", required, "no reports", GateVerdict.NOT_APPLICABLE)
+        return Gate(GateName.DELIVERY, required, "no reports", GateVerdict.NOT_APPLICABLE)
     rate = _rate(measures.delivered, measures.judged)
     good = rate is not None and rate >= wanted.min_delivery_rate
-    return _sampled("delivery", required, rate, measures.judged, measures, minimum, good=good)
+    return _sampled(
+        GateName.DELIVERY, required, rate, measures.judged, measures, minimum, good=good
+    )
 
 
 def _sampled(  # noqa: PLR0917 - one row of the table
-    name: str,
+    name: GateName,
     required: str,
     rate: float | None,
     sample: int,

@@ -22,7 +22,6 @@ from worker.lab.demo.waiting import FactMissing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
     from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 
@@ -57,12 +56,7 @@ class _Login(ABC):
         await queue.consume(self._receive, no_ack=True)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._connection is not None:
             await self._connection.close()
 

@@ -26,7 +26,6 @@ from worker.lab.local.record import Running, StackRecord, end_leftovers, read_re
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
     from pathlib import Path
-    from types import TracebackType
 
 _PART_WITHIN_S = 30.0
 _STOP_GRACE_S = 10.0
@@ -107,12 +106,7 @@ class Stack:
             raise
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
     async def start(self) -> None:

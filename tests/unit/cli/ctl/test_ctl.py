@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import io
+import logging
 import re
+import sys
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -16,7 +18,7 @@ from typer.testing import CliRunner
 
 from contracts.control import COMMANDS, QUERIES, ControlReply, GateView, StateView
 from contracts.events import SmsSent
-from worker.cli import addresses, app, send
+from worker.cli import addresses, app, main, send
 from worker.cli.ctl.alerts import alerts_parts
 from worker.cli.ctl.screen import answer_parts, history_parts, status_parts
 from worker.cli.ctl.views import differences, gate_table, plain, print_reply, words
@@ -104,6 +106,21 @@ def test_a_broker_that_is_away_is_exit_code_three_in_one_line_without_the_passwo
 
 
 @pytest.mark.usefixtures("nothing")
+def test_libraries_add_no_lines_of_their_own_about_a_broker_that_is_away(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("root", "aiormq", "aio_pika"):  # as in a process of its own, without pytest's
+        monkeypatch.setattr(logging.getLogger(name), "handlers", [])
+    monkeypatch.setenv("AMQP_URL", "amqp://administrator:secret@127.0.0.1:1/")
+    command = ["sms-worker", "ctl", "hold", "-r", "why", "--timeout", "0.3"]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 3
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.usefixtures("nothing")
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
@@ -122,6 +139,32 @@ def test_what_the_contract_forbids_is_wrong_usage_and_named(
     result = CliRunner(env={"AMQP_URL": "amqp://a:b@127.0.0.1:1/"}).invoke(app, ["ctl", *arguments])
     assert result.exit_code == 2
     assert named in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["hold", "-r", "xx"], '--reason: expected at least 3 characters, got "xx"'),
+        (
+            ["hold", "-r", "x" * 501],
+            "--reason: expected at most 500 characters, got 501 characters",
+        ),
+        (["backup", "", "-r", "why"], 'label: expected at least 1 character, got ""'),
+        (
+            ["hold", "-r", "why", "--id", "\u00e9"],
+            '--id: expected printable ASCII characters without a blank at either end, got "\u00e9"',
+        ),
+        (
+            ["backup", "a\nb", "-r", "why"],
+            'label: expected one line without control characters, got "a\ufffdb"',
+        ),
+    ],
+)
+def test_a_value_that_does_not_fit_is_answered_with_what_was_expected(
+    arguments: list[str], line: str
+) -> None:
+    result = CliRunner(env={"AMQP_URL": "amqp://a:b@127.0.0.1:1/"}).invoke(app, ["ctl", *arguments])
+    assert (result.exit_code, result.stderr) == (2, f"{line}\n")
 
 
 def test_every_command_and_query_of_the_contract_can_be_given() -> None:
@@ -336,6 +379,33 @@ def test_the_status_shows_what_is_not_closed_of_the_breakers() -> None:
     text = printed(status_parts(reply(version=1, data=data)), width=200)
     assert "africastalking open (balance: used up)" in text
     assert "legacy closed" not in text
+
+
+def test_the_status_says_which_command_asks_the_gates_it_shows() -> None:
+    time, success = gate(), gate(gate="success", required=">= 95 %")
+    higher = gate(gate="success", required=">= 98 %")
+    advance = [each.model_dump(by_alias=True) for each in (time, higher)]
+    data = {
+        "next": {"command": "step", "to": "GradualMigration at 50 %", "shut": ["time"]},
+        "advance": {
+            "command": "advance",
+            "to": "LegacyDeprecation at 75 %",
+            "shut": ["time", "success"],
+            "gates": advance,
+        },
+    }
+    text = printed(status_parts(reply(data=data, gates=(time, success))))
+    step, _, further = text.partition("further: advance to LegacyDeprecation at 75 %\n")
+    assert "next: step to GradualMigration at 50 %\nmissing: time\n" in step
+    assert "gates that `ctl step` asks:" in step
+    assert re.findall(r"^(time|success) +(.*?)  ", step, re.MULTILINE) == [
+        ("time", "30 min"), ("success", ">= 95 %"),
+    ]  # fmt: skip
+    assert further.startswith("missing: time, success\n")
+    assert "gates that `ctl advance` asks, where they differ from those above:" in further
+    assert re.findall(r"^(time|success) +(.*?)  ", further, re.MULTILINE) == [
+        ("success", ">= 98 %")
+    ]
 
 
 def test_the_status_says_what_the_monitor_holds_for_and_how_near_the_alarms_are() -> None:

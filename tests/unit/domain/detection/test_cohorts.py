@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from tests.support.seeded import state_at
+from worker.domain.detection.automatic_rollback import Action, judge
 from worker.domain.detection.cohorts import (
     GRACE_S,
     SETTLED_AFTER_S,
@@ -19,7 +20,6 @@ from worker.domain.detection.cohorts import (
 )
 from worker.domain.detection.criteria import Criteria
 from worker.domain.detection.evidence import Evidence
-from worker.domain.detection.judgement import Action, judge
 from worker.domain.detection.likelihood import EventCounts, strength
 from worker.domain.detection.margin import Block
 from worker.domain.detection.observing import observe

@@ -12,9 +12,9 @@ import pytest
 
 from tests.support.seeded import DAY, state_at, tick
 from worker.domain.detection import evidence, likelihood, readings
+from worker.domain.detection.automatic_rollback import judge
 from worker.domain.detection.criteria import BOUNDS, Criteria
 from worker.domain.detection.evidence import Evidence
-from worker.domain.detection.judgement import judge
 from worker.domain.detection.likelihood import NOTHING, EventCounts
 from worker.domain.detection.margin import EMPTY, UNPROVED
 from worker.domain.detection.observing import observe

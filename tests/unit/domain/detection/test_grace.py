@@ -9,10 +9,10 @@ import pytest
 
 from tests.support.seeded import state_at
 from worker.domain.detection import readings
+from worker.domain.detection.automatic_rollback import Action, Judgement, judge
 from worker.domain.detection.cohorts import Calls, Cohort
 from worker.domain.detection.criteria import criteria_of
 from worker.domain.detection.evidence import LAPSE_S, Evidence
-from worker.domain.detection.judgement import Action, Judgement, judge
 from worker.domain.detection.likelihood import EventCounts
 from worker.domain.detection.observing import observe
 from worker.domain.detection.signals import Signal

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.support.fakes import snapshot
+from worker.domain.detection.automatic_rollback import HoldReason
 from worker.domain.detection.automation import Inputs, decision_about, judged
 from worker.domain.detection.cohorts import Cohort, ReplicaCalls
 from worker.domain.detection.criteria import Criteria
 from worker.domain.detection.evidence import Evidence
-from worker.domain.detection.judgement import HoldReason
 from worker.domain.detection.likelihood import EventCounts
 from worker.domain.detection.observing import observe
 from worker.domain.detection.rerun import document, recorded, replay, restored

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.seeded_replicas import USUAL, Replicas, judgements, moved_at, without_replicas
+from worker.domain.detection.automatic_rollback import HoldReason
 from worker.domain.detection.cohorts import SETTLED_AFTER_S, Cohort, ReplicaCalls
-from worker.domain.detection.judgement import HoldReason
 from worker.domain.detection.sick_replica import SickReplica, is_over, sick_replica
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ import pytest
 
 from tests.support.changes import change
 from tests.support.seeded import DAY, tick
+from worker.domain.detection.automatic_rollback import judge
 from worker.domain.detection.criteria import criteria_of
 from worker.domain.detection.evidence import Evidence
-from worker.domain.detection.judgement import judge
 from worker.domain.detection.observing import observe
 from worker.domain.detection.silence import DeliveryCounts
 from worker.domain.detection.tick import TICK_S, ProviderTick, Tick

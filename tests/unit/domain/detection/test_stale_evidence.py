@@ -14,9 +14,15 @@ import pytest
 from tests.support.changes import change
 from tests.support.seeded import state_at
 from worker.domain.detection import readings, tick
+from worker.domain.detection.automatic_rollback import (
+    Action,
+    HoldReason,
+    Judgement,
+    judge,
+    permitted,
+)
 from worker.domain.detection.criteria import criteria_of
 from worker.domain.detection.evidence import Evidence
-from worker.domain.detection.judgement import Action, HoldReason, Judgement, judge, permitted
 from worker.domain.detection.likelihood import EventCounts
 from worker.domain.detection.observing import observe
 from worker.domain.detection.signals import Signal

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.fakes import HandClock, message
 from worker.domain.figures.tariff import Tariff, TariffError, parse
-from worker.domain.messages.outcome import Money
+from worker.domain.messages.outcome import Accepted, Money, Unknown
 
 TABLE = """
 tariffs:
@@ -45,6 +47,28 @@ def test_the_longest_prefix_in_force_counts(
 ) -> None:
     price = parse(yaml.safe_load(TABLE)).price(provider, to, segments, on)
     assert price == Money(Decimal(amount), "ZMW")
+
+
+def cost_of(outcome: Any, segments: int = 2) -> Money | None:
+    sent = replace(message(HandClock(), to="+260966123456"), segments=segments)
+    return parse(yaml.safe_load(TABLE)).cost(sent, "legacy", outcome, APRIL)
+
+
+def test_the_table_gives_the_cost_of_all_segments_where_the_reply_names_none() -> None:
+    assert cost_of(Accepted("l-1")) == Money(Decimal("0.6"), "ZMW")
+
+
+def test_the_count_of_segments_in_the_reply_comes_before_ours() -> None:
+    assert cost_of(Accepted("l-1", parts=3)) == Money(Decimal("0.9"), "ZMW")
+
+
+def test_the_cost_in_the_reply_comes_before_the_table() -> None:
+    named = Money(Decimal("0.11"), "ZMW")
+    assert cost_of(Accepted("l-1", cost=named, parts=3)) == named
+
+
+def test_what_was_not_accepted_costs_nothing() -> None:
+    assert cost_of(Unknown("timeout", "no answer came")) is None
 
 
 def test_each_provider_has_its_own_prices() -> None:

@@ -47,7 +47,7 @@ def record(state: State, **changes: object) -> Record:
         "on_unknown": OnUnknown.RESEND,
         "expires_at": datetime(2026, 1, 1, tzinfo=UTC),
     }
-    return Record(**(fields | changes), state=state)  # type: ignore[arg-type]
+    return Record(**(fields | changes), state=state)
 
 
 @pytest.mark.parametrize(("state", "where"), CELLS)

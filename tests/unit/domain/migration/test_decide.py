@@ -13,15 +13,16 @@ import pytest
 from tests.support.changes import change
 from tests.support.control_fakes import PROVEN
 from tests.support.fakes import EPOCH, snapshot
+from worker.domain.detection.automatic_rollback import judge
 from worker.domain.detection.automation import wants_up
 from worker.domain.detection.evidence import Evidence
-from worker.domain.detection.judgement import judge
 from worker.domain.detection.signals import Signal
 from worker.domain.migration import routing
 from worker.domain.migration.access import AccessRole
-from worker.domain.migration.decide import Decision, decide, next_up, raises, share
+from worker.domain.migration.decide import Decision, decide, moves_up, next_up, raises, share
 from worker.domain.migration.flags import Flags, MigrationSettings
 from worker.domain.migration.gates import GateVerdict, Measures
+from worker.domain.migration.move_gates import gates_of
 from worker.domain.migration.overrides import MAX_OVERRIDES
 from worker.domain.migration.phases import DEFAULT_RULES, Phase, Role, picture
 from worker.domain.migration.settings_changes import MAX_BACKUPS
@@ -327,6 +328,27 @@ def test_the_next_move_up_is_a_step_and_then_the_phase() -> None:
     assert next_up(state(50), NOW).kind.name == "step"
     assert next_up(state(75), NOW).kind.name == "advance"
     assert next_up(state(100, Phase.COMPLETE_MIGRATION), NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("standing", "commands"),
+    [
+        (state(0, Phase.NOT_STARTED), ["advance"]),
+        (state(1, Phase.PARALLEL_SETUP), ["step", "advance"]),
+        (state(25), ["step", "advance"]),
+        (state(75), ["advance"]),
+        (state(95, Phase.LEGACY_DEPRECATION), ["step", "advance"]),
+        (state(100, Phase.COMPLETE_MIGRATION), []),
+    ],
+)
+def test_the_gates_shown_for_a_move_up_are_those_its_command_asks(
+    standing: Snapshot, commands: list[str]
+) -> None:
+    moves = moves_up(standing, NOW)
+    assert [move.kind.name for move in moves] == commands
+    for move in moves:
+        asked = decided(str(move.kind.name), standing, NOTHING, dry_run=True)
+        assert gates_of(standing, move.wanted, NOTHING, NOW) == asked.gates
 
 
 # --- four eyes ----------------------------------------------------------------------------------

@@ -149,7 +149,7 @@ def test_a_thousand_overrides_fit() -> None:
 def test_overrides_cannot_be_changed_afterwards() -> None:
     read, _ = flags(changed("SmsFeatureFlags", UserOverrides={"ann": "legacy"}))
     with pytest.raises(TypeError):
-        read.user_overrides["ann"] = Role.TARGET  # type: ignore[index]
+        read.user_overrides["ann"] = Role.TARGET
 
 
 def test_phases_are_configuration_and_what_is_not_given_stays() -> None:

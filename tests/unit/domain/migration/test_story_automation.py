@@ -53,7 +53,7 @@ def undelivered(made: World) -> None:
 
 @pytest.mark.parametrize("trouble", [failing, slow, undelivered])
 async def test_automatic_rollback_triggers(world: World, trouble: object) -> None:
-    await world.run(6, lambda: trouble(world))  # type: ignore[operator]
+    await world.run(6, lambda: trouble(world))
     assert {"automatic-rollback", "automatic-step-back"} & set(world.decisions)
     assert world.state.percentage < 25
     assert world.state.lock is not None

@@ -12,9 +12,9 @@ import pytest
 from tests.support.changes import change
 from tests.support.control_fakes import PROVEN
 from tests.support.fakes import EPOCH, snapshot
+from worker.domain.detection.automatic_rollback import Action, Judgement, judge
 from worker.domain.detection.automation import wants_up
 from worker.domain.detection.evidence import Evidence
-from worker.domain.detection.judgement import Action, Judgement, judge
 from worker.domain.detection.step_down import went_down
 from worker.domain.migration.access import AccessRole
 from worker.domain.migration.decide import Decision, decide

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.fakes import EPOCH, KEY, snapshot
+from worker.domain.detection.automatic_rollback import Action, judge
 from worker.domain.detection.contrast import Contrast, Proofs
 from worker.domain.detection.criteria import Criteria
 from worker.domain.detection.evidence import Evidence
-from worker.domain.detection.judgement import Action, judge
 from worker.domain.detection.likelihood import EventCounts
 from worker.domain.detection.observing import observe
 from worker.domain.detection.tick import ProviderTick, Tick

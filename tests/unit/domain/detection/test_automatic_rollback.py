@@ -9,9 +9,9 @@ from types import MappingProxyType
 import pytest
 
 from worker.domain.detection import step_down
+from worker.domain.detection.automatic_rollback import Action, HoldReason, judge, permitted
 from worker.domain.detection.contrast import Contrast, Proofs
 from worker.domain.detection.evidence import Evidence
-from worker.domain.detection.judgement import Action, HoldReason, judge, permitted
 from worker.domain.detection.sick_replica import SickReplica
 from worker.domain.detection.signals import Signal
 from worker.domain.detection.silence import NO_SILENCE, Silence

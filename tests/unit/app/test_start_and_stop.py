@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from worker.app.health import BrokerHealth
-from worker.app.process import DrainTogether, Process
+from worker.app.start_and_stop import DrainTogether, Process
 from worker.service import Background
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.system.helpers import SETTLES
+from tests.support.whole_system import SETTLES
 
 if TYPE_CHECKING:
-    from tests.system.helpers import Sent, System
+    from tests.support.whole_system import Sent, System
 
 Events = Sequence[Mapping[str, Any]]
 Judge = Callable[["Sent", Events, Sequence[str]], bool]

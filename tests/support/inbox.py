@@ -16,8 +16,6 @@ import aio_pika
 from contracts.names import Exchange, Header
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from aio_pika.abc import AbstractIncomingMessage, AbstractRobustConnection
 
 _PREFETCH = 500
@@ -62,12 +60,7 @@ class Inbox:
         await queue.consume(self._take)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._connection is not None:
             await self._connection.close()
 

@@ -1,4 +1,4 @@
-"""The system under test, seen from outside: publish, follow events, read journals, break parts.
+"""The whole system seen from outside: publish, follow events, read journals, break parts.
 
 Rules: what a test concludes comes from three sources that know nothing of each other: the events
 that upstream received, the journals of the simulated providers (ground truth), and the records in
@@ -19,10 +19,10 @@ import aiohttp
 from pymongo import AsyncMongoClient
 
 from contracts.names import RETRY_TIERS, Exchange, Header, Queue, retry_queue
+from tests.support.inbox import Inbox
+from tests.support.recipients import new_number
+from tests.support.steering import Steering
 from tests.support.waiting import until
-from tests.system.inbox import Inbox
-from tests.system.recipients import new_number
-from tests.system.steering import Steering
 from worker.cli.client import ControlClient
 from worker.lab.local.stack import Stack
 

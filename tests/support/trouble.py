@@ -10,8 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from contracts import control
+from tests.support.account import Account
 from tests.support.waiting import until
-from tests.system.account import Account
 from worker.clock import SystemClock
 from worker.domain.migration.control_log import LogEntry
 from worker.domain.migration.phases import Phase
@@ -22,7 +22,7 @@ from worker.store.control_log import ControlLogStore
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from tests.system.helpers import System
+    from tests.support.whole_system import System
 
 RATE: Final = 100
 SHARE: Final = 25
@@ -73,12 +73,14 @@ class Episode:
         prefix: of its message ids.
         first: number of the control log's last entry before it.
         published: messages so far.
+        faults_at: monotonic time before the first fault.
     """
 
     system: System
     prefix: str
     first: int
     published: int = 0
+    faults_at: float = 0.0
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def flow(self) -> None:
@@ -118,8 +120,8 @@ class Episode:
 
         await until(there, _WITHIN_S, instead)
 
-    async def down_to(self, percentage: int) -> None:
-        """Until every replica goes by a share of at most so much."""
+    async def down_to(self, percentage: int) -> float:
+        """Until every replica goes by a share of at most so much; seconds since the faults."""
 
         async def down() -> bool:
             reply = await self.system.steer.ask(control.Status)
@@ -130,6 +132,7 @@ class Episode:
             return low and len(applied) == 2 and min(applied) >= reply.state.version
 
         await until(down, _WITHIN_S, lambda: f"{percentage} %: {self.prefix}")
+        return time.monotonic() - self.faults_at
 
     async def accounted(self) -> None:
         """Until every message is settled or held; then none is lost and none doubled."""
@@ -169,6 +172,7 @@ async def trouble(
         await until(lambda: _flows(system, prefix), _WITHIN_S)
         if compared:
             await until(partial(_compared, system), _WITHIN_S)
+        episode.faults_at = time.monotonic()
         for provider, fault in faults.items():
             await system.faults(provider, fault)
         yield episode

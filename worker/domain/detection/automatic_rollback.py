@@ -1,4 +1,4 @@
-"""What automation does about the evidence: the decision table.
+"""What rolls back, steps back or holds by itself: the decision table of automation.
 
 Rules: pure, and total: every evidence in every state gets a judgement with its reason. Automation
 goes down by itself, holds, or goes on; `automation` asks the gates for a way up. It goes
@@ -108,7 +108,7 @@ def judge(evidence: Evidence, state: Snapshot) -> Judgement:
 def _by_alarms(evidence: Evidence, state: Snapshot) -> Judgement:
     worse = [s for s in SIGNALS if readings.relative_alarm(evidence, s)]
     bad = [s for s in SIGNALS if readings.absolute_alarm(evidence, s)]
-    if evidence.sick_replica is not None and Signal.FAILED in (*worse, *bad):
+    if evidence.sick_replica is not None and (Signal.FAILED in worse or Signal.FAILED in bad):
         return _of_one_replica(evidence.sick_replica, worse, bad, evidence, state)
     return _by_signals(worse, bad, evidence, state)
 

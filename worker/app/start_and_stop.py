@@ -1,4 +1,4 @@
-"""Runs a process: starts its services, waits for its end, drains and stops them.
+"""Starts the services of a process, waits for its end, drains and stops them.
 
 Rules: services start in the given order and drain and stop in the reverse order. The end is
 SIGTERM, SIGINT or the death of a background task.

@@ -1,8 +1,8 @@
 """Builds one worker from its settings and puts its services in start order.
 
 Rules: the parts are built from the outside in: connections, providers, stores, the snapshot in
-force, handlers. `services` lists them in start order: consumers start last and drain first. The
-other modules of this folder build the single parts.
+force, handlers. `services` lists them in start order: consumers start last and drain first;
+`worker.app.start_and_stop` starts them. The other modules of this folder build the single parts.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from worker.app.following import snapshot_follower, wakeups
 from worker.app.health import BrokerHealth, StoreHealth, health_server
 from worker.app.metrics import scrape_of
 from worker.app.monitoring import account_watch, prober_of, unrouted_watch
-from worker.app.process import DrainTogether, Process, Resource
 from worker.app.runtime import runtime_of
 from worker.app.sending import attempt_metrics, metrics_publisher, send_handler
+from worker.app.start_and_stop import DrainTogether, Process, Resource
 from worker.app.stores import set_up, stores_of
 from worker.handlers.message_events import Announcer
 from worker.handlers.round import PendingIntents

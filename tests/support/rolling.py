@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 RATE: Final = 100
 _BEAT_S: Final = 0.05
-_MOST_UNTOLD: Final = 5 * RATE
+_MOST_UNTOLD: Final = RATE
 """A slow machine gets less traffic, not a queue that only grows."""
 _SOME: Final = 2 * RATE
 

@@ -19,7 +19,7 @@ FOLDER = ROOT / ".local" / "bench" / "compiled"
 PACKAGES = ("worker", "contracts")
 ROOM = "worker/domain/detection"
 MODULES = (
-    "blocks", "cohorts", "comparing", "contrast", "counting", "criteria", "judgement",
+    "automatic_rollback", "blocks", "cohorts", "comparing", "contrast", "counting", "criteria",
     "likelihood", "margin", "observing", "readings", "resets", "sick_replica", "signals",
     "silence", "threshold_policy", "tick", "trouble",
 )  # fmt: skip

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import aio_pika
@@ -27,6 +28,9 @@ from worker.broker import topology
 from worker.lab.local.broker import Broker
 from worker.lab.local.database import Database
 from worker.lab.local.port import Port
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -54,21 +58,29 @@ class Harness:
     provider: str
 
     async def measure(self, name: str, command: list[str], in_flight: int, count: int) -> Figure:
-        environment = {**os.environ, **self.environment(in_flight), "PYTHONPATH": str(ROOT)}
+        async with self.running(command, self.environment(in_flight)) as pid:
+            before, began = cpu_s(pid), time.monotonic()
+            await self.drive(count)
+            cpu, wall = cpu_s(pid) - before, time.monotonic() - began
+        return Figure(name, in_flight, cpu / count * 1000, count / wall)
+
+    @asynccontextmanager
+    async def running(
+        self, command: list[str], environment: Mapping[str, str]
+    ) -> AsyncIterator[int]:
+        """Run a process from the moment it is ready; yields its id."""
+        environment = {**os.environ, **environment, "PYTHONPATH": str(ROOT)}
         process = await asyncio.create_subprocess_exec(
             sys.executable, *command, env=environment, stdout=asyncio.subprocess.PIPE, cwd=ROOT
         )
         try:
             await _line_with(process.stdout, b"ready")
             reading = asyncio.ensure_future(process.stdout.read())
-            before, began = _cpu_s(process.pid), time.monotonic()
-            await self.drive(count)
-            cpu, wall = _cpu_s(process.pid) - before, time.monotonic() - began
+            yield process.pid
         finally:
             process.terminate()
             await process.wait()
         reading.cancel()
-        return Figure(name, in_flight, cpu / count * 1000, count / wall)
 
     def environment(self, in_flight: int) -> dict[str, str]:
         account = {"USERNAME": "sandbox", "SECRET": "k", "MAX_IN_FLIGHT": "512"}
@@ -127,13 +139,14 @@ async def _publish(exchange: aio_pika.abc.AbstractExchange, run: str, number: in
     await exchange.publish(message, "send.bulk")
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
+    """CPU that a process used since its start, its threads included."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 async def _line_with(stream: asyncio.StreamReader, word: bytes) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(180):
         while line := await stream.readline():
             if word in line:
                 return

@@ -35,6 +35,7 @@ from worker.store import control_log, indexes, replicas
 from worker.store.client import Database
 from worker.store.control_log import ControlLogStore
 from worker.store.replicas import ReplicaStore
+from worker.telemetry.deliveries import Deliveries
 from worker.telemetry.tracing import Tracing
 
 if TYPE_CHECKING:
@@ -155,6 +156,7 @@ async def replica(cfg: Settings, number: int, target: Target, alerts: Any) -> Re
         database=database,
         alerts=told,
         tracing=Tracing(None, ratio=0, replica=name),
+        deliveries=Deliveries(clock),
         lanes=Lanes(),
     )
     providers = {Role.TARGET: target, Role.LEGACY: Legacy()}
@@ -166,7 +168,7 @@ async def replica(cfg: Settings, number: int, target: Target, alerts: Any) -> Re
         Resource(close=database.close),
         follower,
         Wakeups(consuming, background, "sms.state", "control.state", follower.wake),
-        *control_services(runtime, accounts, follower, command_decoder(cfg)),
+        *control_services(runtime, accounts, follower, command_decoder(cfg), lambda _: None),
     )
     for service in services:
         await service.start()

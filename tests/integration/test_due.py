@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from bson import Timestamp
 
-from tests.integration.due_desk import LEASE_S, B, Desk, T, desk, left
+from tests.integration.due_desk import LEASE_S, MAYBE, B, Desk, T, desk, left
 from tests.support.fakes import BULK, message
 from worker.domain.messages.message import Attempt, Lease, State
 from worker.domain.messages.outcome import Blame, NotSent
 from worker.domain.messages.writes import Finished
 from worker.handlers.sweep import TRANSACTIONAL_LATER_S, WAITING_LATER_S
+from worker.store.due import OPEN
 from worker.store.replay import ReplayStore
 
 if TYPE_CHECKING:
@@ -91,6 +92,67 @@ async def test_looking_for_dead_leases_does_not_read_what_is_settled(desk: Desk)
     assert [record.id for record in await desk.due.dead_leases(extra_s=0, lane=B)] == ["m-last"]
     assert await desk.due.dead_leases(extra_s=0, lane=T) == []
 
+
+# --- what is open ------------------------------------------------------------------------------
+
+
+async def test_open_records_are_counted_by_state_and_settled_ones_not_even_read(desk: Desk) -> None:
+    began = desk.clock.now()
+    for n in range(30):
+        await desk.accepted(f"settled-{n}", pid=f"at-{n}")
+    assert {s: o.count for s, o in (await desk.due.open_records()).items()} == dict.fromkeys(
+        OPEN, 0
+    )
+    await desk.claim("in-a-call")
+    await waits(desk, "waiting-1")
+    await waits(desk, "waiting-2")
+    await desk.settle(await desk.claim("unknown"), MAYBE, State.UNKNOWN, "sms.unknown")
+    reported = await desk.claim("given-up")
+    await desk.settle(reported, MAYBE, State.UNKNOWN, "sms.unknown")
+    await desk.collection.update_one({"_id": "given-up"}, {"$unset": {"reportDue": ""}})
+
+    found = await desk.due.open_records()
+
+    assert {state: each.count for state, each in found.items()} == {
+        State.SUBMITTING: 1, State.WAITING: 2, State.UNKNOWN: 1,
+    }  # fmt: skip
+    ages = [(each.oldest - began).total_seconds() for each in found.values() if each.oldest]
+    assert len(ages) == len(OPEN)
+    assert all(-1 < age < 300 for age in ages)
+    for state, query in OPEN.items():
+        explained = await desk.collection.database.command(
+            {
+                "explain": {"aggregate": "messages", "pipeline": [{"$match": query}], "cursor": {}},
+                "verbosity": "executionStats",
+            }
+        )
+        assert explained["executionStats"]["totalDocsExamined"] == found[state].count
+
+
+async def test_the_oldest_of_a_state_is_the_one_created_first(desk: Desk) -> None:
+    first = desk.clock.now()
+    await waits(desk, "first")
+    desk.later(seconds=500)
+    await waits(desk, "second")
+    oldest = (await desk.due.open_records())[State.WAITING].oldest
+    assert oldest is not None
+    assert abs((oldest - first).total_seconds()) < 250
+
+
+async def test_who_settles_the_lease_of_a_dead_worker_counts_it_once(
+    desk: Desk, database_here: Database
+) -> None:
+    await desk.claim(**BULK)
+    await desk.lease_died_ago(1)
+    other = Desk(database_here)
+    await other.messages.start()
+    await asyncio.gather(desk.sweeper.sweep(), other.sweeper.sweep())
+    await other.messages.stop()
+    assert desk.messages.taken_over[B] + other.messages.taken_over[B] == 1
+    assert desk.messages.taken_over[T] == 0
+
+
+# --- waiting for a copy ------------------------------------------------------------------------
 
 NOT_TAKEN = Finished(NotSent(Blame.PROVIDER, "503", "unavailable"), 5.0)
 LIFE_S = 600

@@ -154,9 +154,9 @@ class Meter:
         self.attempts.append(measured)
 
     def skipped(
-        self, provider: str, *, eligible: bool, recipient_hash: str, probe: bool = False
+        self, provider: str, *, eligible: bool, recipient_hash: str, lane: str, probe: bool = False
     ) -> None:
-        del recipient_hash
+        del recipient_hash, lane
         if probe:
             self.probes_passed_over.append(provider)
         else:

@@ -70,30 +70,44 @@ class Receiver:
     @property
     def metrics(self) -> dict[str, Any]:
         """The last values that came, by the name of their metric."""
+        return self.metrics_of()
+
+    def metrics_of(self, service: str | None = None) -> dict[str, Any]:
+        """The same of one service alone; None: of all."""
         return {
             metric.name: metric
             for request in list(self.metric_requests)
-            for resource in request.resource_metrics
-            for scope in resource.scope_metrics
+            for each in request.resource_metrics
+            if service in (None, _attributes(each)["service.name"])
+            for scope in each.scope_metrics
             for metric in scope.metrics
         }
 
     @property
     def spans(self) -> list[Any]:
         """Every span that came, in the order of its arrival."""
+        return self.spans_of()
+
+    def spans_of(self, service: str | None = None) -> list[Any]:
+        """The same of one service alone; None: of all."""
         return [
             span
             for request in list(self.requests)
-            for resource in request.resource_spans
-            for scope in resource.scope_spans
+            for each in request.resource_spans
+            if service in (None, _attributes(each)["service.name"])
+            for scope in each.scope_spans
             for span in scope.spans
         ]
 
     @property
     def resource(self) -> dict[str, str]:
         """Attributes of the process that sent the last spans."""
-        attributes = self.requests[-1].resource_spans[0].resource.attributes
-        return {each.key: each.value.string_value for each in attributes}
+        return _attributes(self.requests[-1].resource_spans[0])
+
+
+def _attributes(of: Any) -> dict[str, str]:
+    """Attributes of the process that sent these spans or metrics."""
+    return {each.key: each.value.string_value for each in of.resource.attributes}
 
 
 @contextmanager

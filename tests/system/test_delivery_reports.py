@@ -12,18 +12,25 @@ import pytest
 from contracts import control
 from tests.support.otlp_receiver import Receiver, receiving
 from tests.support.recipients import new_number, number_for
+from tests.support.scraped import Scraped
 from tests.support.waiting import until
 from tests.support.whole_system import PROVIDERS, System
 from worker.domain.migration.phases import Phase
-from worker.telemetry.instruments import ALERTS, COST, REGISTRY
+from worker.lab.local.parts import PRIVATE_WEBHOOK
+from worker.telemetry import instruments as show
+from worker.telemetry.resource import WEBHOOK, WORKER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from worker.telemetry.instrument import Instrument
 
 PROFILE: Final = {
     "SMS_REPORT_DEADLINE_S": "6",
     "SMS_DELIVERY_AGE_S": "3",
     "OTEL_BSP_SCHEDULE_DELAY": "100",
+    "OTEL_METRIC_EXPORT_INTERVAL": "1000",
+    "SMS_TRACE_RATIO": "1",
 }
 TRACE: Final = "4bf92f3577b34da6a3ce929d0e0e4736"
 SPANS: Final = (
@@ -34,7 +41,9 @@ SPANS: Final = (
 """Of a message and its report: the first is the publisher's child, the others are its own."""
 AFTER_DEADLINE_MS: Final = 10_000
 WITHIN_S: Final = 30.0
-MAY_BE_EMPTY: Final = (ALERTS, COST)
+TAKEN: Final = "POST /reports/{provider}/{token}"
+"""The webhook's span. A callback begins a trace; that of the message links to it."""
+MAY_BE_EMPTY: Final = {show.ALERTS, show.COST}
 """Metrics without a value while nothing is wrong, and where nothing has a price."""
 
 SENT: Final = "sms.sent"
@@ -200,20 +209,70 @@ async def test_one_trace_spans_publisher_worker_provider_event_and_report(
     assert {told.events.traces[event["eventId"]].split("-")[1] for event in events} == {TRACE}
 
 
-async def test_every_metric_of_a_worker_has_values_for_prometheus(told: System) -> None:
-    name, _ = told.workers()[0]
-    async with told.http.get(f"{told.stack.http[name]}/metrics") as answer:
+async def test_the_trace_of_a_message_leads_to_the_webhook_that_took_its_report(
+    told: System, collector: Receiver
+) -> None:
+    def found() -> bool:
+        by_id = {span.span_id: span for span in collector.spans}
+        reports = [s for s in by_id.values() if s.trace_id.hex() == TRACE and s.name == SPANS[2]]
+        causes = [by_id.get(link.span_id) for report in reports for link in report.links]
+        taken = [by_id.get(cause.parent_span_id) for cause in causes if cause is not None]
+        return [span.name for span in taken if span is not None] == [TAKEN]
+
+    await until(found, WITHIN_S, lambda: str({span.name for span in collector.spans}))
+    served = [span for span in collector.spans_of(WEBHOOK) if span.name == TAKEN]
+    assert served
+    assert not any(span.parent_span_id for span in served)
+    tokens = [told.stack.secrets[f"{each}_report_token"] for each in PROVIDERS]
+    assert not any(token in str(span) for span in served for token in tokens)
+
+
+async def scraped(system: System, part: str) -> Scraped:
+    async with system.http.get(f"{system.stack.http[part]}/metrics") as answer:
         assert answer.status == 200
         assert answer.content_type == "text/plain"
-        lines = (await answer.text()).splitlines()
-    shown = {line.split("{")[0].split(" ")[0] for line in lines if not line.startswith("#")}
-    assert {each.shown for each in REGISTRY if each not in MAY_BE_EMPTY} - shown == set()
-    attempts = sum(float(each.rsplit(" ", 1)[1]) for each in lines if _is_accepted(each))
-    assert attempts > 0
+        return Scraped(await answer.text())
 
 
-def _is_accepted(line: str) -> bool:
-    return line.startswith("sms_attempts_total{") and 'sms_outcome="accepted"' in line
+@pytest.mark.parametrize(
+    ("service", "expected"), [(WORKER, show.OF_WORKER), (WEBHOOK, show.OF_WEBHOOK)]
+)
+async def test_prometheus_and_a_collector_get_the_same_metrics_with_bounded_labels(
+    told: System, collector: Receiver, service: str, expected: tuple[Instrument, ...]
+) -> None:
+    part = told.workers()[0][0] if service == WORKER else PRIVATE_WEBHOOK
+    wanted = {each.name for each in expected if each not in MAY_BE_EMPTY}
+    empty = {each.name for each in MAY_BE_EMPTY}
+
+    def exported() -> set[str]:
+        return {name for name in collector.metrics_of(service) if name not in empty}
+
+    await until(lambda: exported() >= wanted, WITHIN_S, lambda: str(wanted - exported()))
+    found = await scraped(told, part)
+
+    assert {each.name for each in found.values if each not in MAY_BE_EMPTY} == wanted
+    assert exported() == wanted
+    assert found.unknown == []
+    assert found.unbounded(PROVIDERS) == []
+
+
+async def test_the_figures_of_both_processes_are_those_of_the_messages(told: System) -> None:
+    workers = [await scraped(told, name) for name, _ in told.workers()]
+    webhook = await scraped(told, PRIVATE_WEBHOOK)
+    accepted = {
+        (provider, lane): sum(
+            each.value(show.ATTEMPTS, sms_provider=provider, sms_outcome="accepted", sms_lane=lane)
+            for each in workers
+        )
+        for provider in PROVIDERS
+        for lane in ("bulk", "transactional")
+    }
+    assert accepted["legacy", "bulk"] >= len(PLANS)
+    assert accepted["africastalking", "bulk"] >= len(PLANS)
+    assert accepted["africastalking", "transactional"] >= 1
+    assert all(webhook.value(show.REPORTS, sms_provider=each) > 0 for each in PROVIDERS)
+    assert webhook.value(show.SERVED, "_count", http_response_status_code="200") > 0
+    assert webhook.value(show.CONFIRMED, "_count") == webhook.value(show.REPORTS)
 
 
 async def test_all_reports_have_found_their_message(told: System) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from worker.domain.migration.phases import Role
 from worker.providers import registry
-from worker.telemetry.tracing import TracedProvider
+from worker.telemetry.traced_provider import TracedProvider
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

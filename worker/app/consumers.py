@@ -92,7 +92,7 @@ def _consumer(runtime: Runtime, queue: Queue, prefetch: int, handler: Handler) -
         runtime.background,
         queue,
         prefetch=prefetch,
-        handler=handler,
+        handler=runtime.deliveries.counted(handler, queue),
         grace_s=runtime.cfg.drain_grace_s,
     )
 

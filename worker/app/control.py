@@ -37,9 +37,12 @@ from worker.store.slots import SlotStore
 from worker.store.suppressions import SuppressionBookStore
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from worker.app.accounts import Accounts
     from worker.app.runtime import Runtime
     from worker.control.snapshot_follower import SnapshotFollower
+    from worker.domain.detection.checkpoint import Checkpoint
     from worker.domain.migration.snapshot import Snapshot
     from worker.handlers.decode import CommandDecoder
     from worker.monitoring.health_reports import Reporting
@@ -64,9 +67,16 @@ class ControlStores:
 
 
 def control_services(
-    runtime: Runtime, accounts: Accounts, follower: SnapshotFollower, decoder: CommandDecoder
+    runtime: Runtime,
+    accounts: Accounts,
+    follower: SnapshotFollower,
+    decoder: CommandDecoder,
+    evidence_seen: Callable[[Checkpoint | None], None],
 ) -> tuple[Service, ...]:
-    """Build, in start order: connection, store client, both consumers, monitor, alerting."""
+    """Build, in start order: connection, store client, both consumers, monitor, alerting.
+
+    `evidence_seen` gets the evidence that the monitor sees.
+    """
     connection = BrokerConnection(
         runtime.cfg.amqp_url.get_secret_value(),
         f"sms-worker control {runtime.replica}",
@@ -83,14 +93,16 @@ def control_services(
         consents=consents, decoder=decoder,
     )  # fmt: skip
     commands = _commands(runtime, stores, follower, measuring, consents)
+    monitor = monitor_of(
+        runtime, accounts, stores, follower=follower, measuring=measuring, reports=reports,
+        seen=evidence_seen,
+    )  # fmt: skip
     return (
         connection,
         Resource(close=database.close),
         control_consumer(runtime, connection, Queue.CONTROL_QUERY, queries),
         control_consumer(runtime, connection, Queue.CONTROL_COMMAND, commands),
-        monitor_of(
-            runtime, accounts, stores, follower=follower, measuring=measuring, reports=reports
-        ),
+        monitor,
         *alerting_services(runtime, stores.alerts, follower),
     )
 

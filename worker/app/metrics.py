@@ -1,64 +1,79 @@
-"""How each metric of a replica is read from its parts."""
+"""How each metric of a worker is read from its parts."""
 
 from __future__ import annotations
 
 import os
+from itertools import product
 from typing import TYPE_CHECKING
 
-from worker.domain.figures.tally import BOUNDS_MS
+from contracts.names import Queue
+from worker.domain.figures.tally import OUTCOMES
+from worker.domain.messages.message import Lane
 from worker.domain.migration.phases import Phase
+from worker.handlers.dead_letters import CAUSES
 from worker.ports.providers import BreakerState
 from worker.telemetry import instruments as show
-from worker.telemetry.scrape import Durations, Scrape
+from worker.telemetry import names
+from worker.telemetry.instrument import Distribution
+from worker.telemetry.scrape import Scrape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from worker.app.accounts import Accounts
-    from worker.app.health import BrokerHealth, StoreHealth
     from worker.app.runtime import Runtime
+    from worker.app.services import Worker
     from worker.control.snapshot_follower import SnapshotFollower
-    from worker.telemetry.instruments import Instrument, Reading, Sample
+    from worker.store.messages import MessageStore
+    from worker.telemetry.instrument import Instrument, Reading, Sample
     from worker.telemetry.metrics import AttemptMetrics
 
-_OUTCOMES = (
-    "accepted", "refused", "not_sent_provider", "not_sent_account", "not_sent_recipient",
-    "not_sent_message", "unknown", "skipped",
-)  # fmt: skip
 _VERDICTS = ("delivered", "undelivered")
+_DIE_IN = (Queue.TRANSACTIONAL, Queue.BULK, Queue.REPORTS, Queue.UNROUTED_COMMANDS)
+"""Queues whose messages can become dead letters."""
 
 
-def scrape_of(
-    runtime: Runtime,
-    accounts: Accounts,
-    follower: SnapshotFollower,
-    metrics: AttemptMetrics,
-    *,
-    store: StoreHealth,
-    broker: BrokerHealth,
-) -> Scrape:
+def scrape_of(worker: Worker) -> Scrape:
     """Everything that a worker shows."""
+    runtime, deliveries = worker.runtime, worker.runtime.deliveries
     readings = {
-        **_of_attempts(metrics),
-        **_of_the_replica(runtime, accounts, store, broker),
-        **_in_force(follower),
+        **_of_attempts(worker.metrics),
+        **_of_providers(worker.accounts),
+        **_of_messages(runtime, worker.stores.records),
+        **_of_the_replica(runtime),
+        **_in_force(worker.follower),
+        show.OLDEST_IN_HAND: deliveries.oldest,
+        show.OPEN_RECORDS: worker.backlog.counts,
+        show.OLDEST_RECORD: worker.backlog.ages,
+        show.EVIDENCE: worker.evidence.strengths,
+        show.EVIDENCE_LEVEL: worker.evidence.levels,
+        show.STORE_UP: lambda: [(float(worker.store_health.check()[0]), {})],
+        show.BROKER_UP: lambda: [(float(worker.broker_health.check()[0]), {})],
     }
-    bounds_s = [bound / 1_000 for bound in BOUNDS_MS]
-    return Scrape(readings, lambda: _durations(metrics), bounds_s, runtime.replica, os.environ)
+    distributions = {
+        show.DURATION: lambda: _durations(worker.metrics),
+        show.QUEUE_WAIT: deliveries.waits,
+        show.PROCESSED: deliveries.handled,
+    }
+    return Scrape(readings, distributions, runtime.replica, os.environ)
 
 
 def _of_attempts(metrics: AttemptMetrics) -> Mapping[Instrument, Reading]:
-    def sums(*names: str, label: str | None = None) -> Reading:
-        """Of every provider, and by name where there is a label for it."""
+    def attempts() -> Iterator[Sample]:
+        for provider, outcome, lane in product(metrics.providers, OUTCOMES, Lane):
+            labels = {show.PROVIDER: provider, show.OUTCOME: outcome, show.LANE: str(lane)}
+            yield metrics.by_lane[provider, outcome, lane], labels
 
-        def read() -> Iterator[Sample]:
-            for provider in metrics.providers:
-                tally = metrics.total(provider)
-                for name in names:
-                    labels = {show.PROVIDER: provider} | ({label: name} if label else {})
-                    yield getattr(tally, name), labels
+    def judged() -> Iterator[Sample]:
+        for provider, verdict in product(metrics.providers, _VERDICTS):
+            labels = {show.PROVIDER: provider, show.VERDICT: verdict}
+            yield getattr(metrics.total(provider), verdict), labels
 
-        return read
+    def sums(name: str) -> Reading:
+        return lambda: [
+            (getattr(metrics.total(provider), name), {show.PROVIDER: provider})
+            for provider in metrics.providers
+        ]
 
     def cost() -> Iterator[Sample]:
         for provider in metrics.providers:
@@ -66,41 +81,69 @@ def _of_attempts(metrics: AttemptMetrics) -> Mapping[Instrument, Reading]:
                 yield float(amount), {show.PROVIDER: provider, show.CURRENCY: currency}
 
     return {
-        show.ATTEMPTS: sums(*_OUTCOMES, label=show.OUTCOME),
-        show.JUDGED: sums(*_VERDICTS, label=show.VERDICT),
+        show.ATTEMPTS: attempts,
+        show.JUDGED: judged,
         show.FALLBACKS: sums("fallback"),
         show.SEGMENTS: sums("segments"),
         show.COST: cost,
+        show.ASSIGNED: lambda: [
+            (metrics.assigned[each], {show.PROVIDER: each}) for each in metrics.providers
+        ],
     }
 
 
-def _durations(metrics: AttemptMetrics) -> Iterator[Durations]:
+def _durations(metrics: AttemptMetrics) -> Iterator[Distribution]:
     for provider in metrics.providers:
         tally = metrics.total(provider)
-        yield Durations(provider, tally.latency, tally.duration_us / 1_000_000)
+        labels = {show.PROVIDER: provider}
+        yield Distribution(labels, tally.latency, tally.duration_us / 1_000_000)
 
 
-def _of_the_replica(
-    runtime: Runtime, accounts: Accounts, store: StoreHealth, broker: BrokerHealth
-) -> Mapping[Instrument, Reading]:
+def _of_providers(accounts: Accounts) -> Mapping[Instrument, Reading]:
+    guards = accounts.guards.values()
+
     def breakers() -> Iterator[Sample]:
-        for guard in accounts.guards.values():
+        for guard in guards:
             for state in BreakerState:
                 labels = {show.PROVIDER: guard.provider_id, show.STATE: str(state)}
                 yield float(guard.state is state), labels
 
+    return {
+        show.BREAKER: breakers,
+        show.CALLS: lambda: [
+            (len(guard.calls), {show.PROVIDER: guard.provider_id}) for guard in guards
+        ],
+        show.CALLS_WAITING: lambda: [
+            (guard.limiter.waiting, {show.PROVIDER: guard.provider_id}) for guard in guards
+        ],
+    }
+
+
+def _of_messages(runtime: Runtime, records: MessageStore) -> Mapping[Instrument, Reading]:
+    def dead_letters() -> Iterator[Sample]:
+        for queue, cause in product(_DIE_IN, CAUSES):
+            labels = {names.DESTINATION: str(queue), show.CAUSE: cause}
+            yield runtime.publisher.dead_letters[queue, cause], labels
+
+    return {
+        show.DEAD_LETTERS: dead_letters,
+        show.TAKEOVERS: lambda: [
+            (records.taken_over[lane], {show.LANE: str(lane)}) for lane in Lane
+        ],
+    }
+
+
+def _of_the_replica(runtime: Runtime) -> Mapping[Instrument, Reading]:
     def alerts() -> Iterator[Sample]:
         for each in runtime.alerts.seen():
             labels = {show.CODE: each.code, show.SEVERITY: str(each.severity)}
             yield 1.0, labels | ({show.PROVIDER: each.provider} if each.provider else {})
 
     return {
-        show.BREAKER: breakers,
         show.ALERTS: alerts,
         show.IN_HAND: lambda: [(runtime.lanes.in_hand, {})],
         show.CONSUMING: lambda: [(float(runtime.lanes.consuming), {})],
-        show.STORE_UP: lambda: [(float(store.check()[0]), {})],
-        show.BROKER_UP: lambda: [(float(broker.check()[0]), {})],
+        show.DROPPED_METRICS: lambda: [(runtime.publisher.dropped_metrics, {})],
     }
 
 

@@ -18,11 +18,14 @@ from worker.monitoring.prober import Prober
 from worker.monitoring.ticks import Ticks
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from worker.app.accounts import Accounts
     from worker.app.control import ControlStores
     from worker.app.runtime import Runtime
     from worker.app.stores import Stores
     from worker.control.snapshot_follower import SnapshotFollower
+    from worker.domain.detection.checkpoint import Checkpoint
 
 
 def measuring_of(runtime: Runtime, accounts: Accounts, stores: ControlStores) -> Measuring:
@@ -63,6 +66,7 @@ def monitor_of(
     follower: SnapshotFollower,
     measuring: Measuring,
     reports: Reporting,
+    seen: Callable[[Checkpoint | None], None],
 ) -> Monitor:
     """Build the monitor, which looks at the outcomes and acts on the evidence."""
     cfg = runtime.cfg
@@ -85,6 +89,7 @@ def monitor_of(
         wake=follower.wake,
         clock=runtime.clock,
         background=runtime.background,
+        seen=seen,
     )
 
 

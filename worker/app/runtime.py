@@ -18,6 +18,7 @@ from worker.service import Background, naming
 from worker.settings.addresses import where
 from worker.store import address_check
 from worker.store.client import Database
+from worker.telemetry.deliveries import Deliveries
 from worker.telemetry.export import exporter_of
 from worker.telemetry.tracing import Tracing
 
@@ -42,6 +43,7 @@ class Runtime:
     database: Database
     alerts: Alerts
     tracing: Tracing
+    deliveries: Deliveries
     lanes: Lanes
 
 
@@ -63,6 +65,7 @@ def runtime_of(cfg: Settings, replica: str) -> Runtime:
         database=_database(cfg),
         alerts=Alerts(publisher, clock, replica),
         tracing=Tracing(exporter, ratio=ratio, replica=replica),
+        deliveries=Deliveries(clock),
         lanes=Lanes(),
     )
 

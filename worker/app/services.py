@@ -29,6 +29,8 @@ from worker.app.start_and_stop import DrainTogether, Process, Resource
 from worker.app.stores import set_up, stores_of
 from worker.handlers.message_events import Announcer
 from worker.handlers.round import PendingIntents
+from worker.telemetry.backlog import Backlog
+from worker.telemetry.evidence import EvidenceMetrics
 
 if TYPE_CHECKING:
     from worker.service import Service
@@ -76,13 +78,15 @@ class Worker:
         )
         self.store_health.on_return(self.sweeper.store_was_away)
         runtime.publishing.on_blocked(self.sweeper.broker_blocked)
+        self.evidence = EvidenceMetrics()
+        self.backlog = Backlog(stores.due, runtime.clock, runtime.background)
 
     def services(self) -> tuple[Service, ...]:
         """Everything long-lived, in start order."""
         runtime, stores = self.runtime, self.stores
         accounts, follower = self.accounts, self.follower
         store, broker = self.store_health, self.broker_health
-        scrape = scrape_of(runtime, accounts, follower, self.metrics, store=store, broker=broker)
+        scrape = scrape_of(self)
         return (
             health_server(runtime, stores, follower, scrape, store=store, broker=broker),
             DrainTogether(runtime.tracing, scrape),
@@ -95,11 +99,14 @@ class Worker:
             follower,
             wakeups(runtime, follower),
             metrics_publisher(runtime, stores, self.metrics),
-            *control_services(runtime, accounts, follower, self.send.settler.decoder),
+            *control_services(
+                runtime, accounts, follower, self.send.settler.decoder, self.evidence.seen
+            ),
             account_watch(runtime, accounts, follower),
             prober_of(runtime, accounts, stores, follower),
             self.sweeper,
             unrouted_watch(runtime),
+            self.backlog,
             DrainTogether(
                 report_consumer(runtime, self.reports),
                 lost_consumer(runtime, self.send),

@@ -22,6 +22,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -35,6 +36,7 @@ from contracts.names import Exchange, Header, Key, retry_key
 from worker.broker.connection import BROKEN, naming_losses, reraise_own_cancel
 from worker.broker.suspects import GIVEN_UP_AFTER, GivenUp, Trial, Turns
 from worker.broker.tolerant_decoding import for_copy, portable
+from worker.handlers.dead_letters import cause_of
 from worker.ports.broker import Unpublishable
 
 if TYPE_CHECKING:
@@ -67,6 +69,8 @@ class AmqpPublisher:
         self._given_up = GivenUp()
         self._on_broken: Callable[[str], None] = _nobody
         self.dropped_metrics = 0
+        self.dead_letters: Counter[tuple[str, str]] = Counter()
+        """Dead letters since the start, by the queue they came from and by cause."""
 
     def on_broken(self, call: Callable[[str], None]) -> None:
         """Register `call`, which gets the id of each message that is given up."""
@@ -107,6 +111,7 @@ class AmqpPublisher:
         """See `Publisher.dead`."""
         about = {**headers, Header.REASON: reason[:MAX_REASON], Header.SOURCE: incoming.queue}
         await self._copy(Exchange.DEAD, incoming.queue, incoming, about)
+        self.dead_letters[incoming.queue, cause_of(reason)] += 1
 
     async def _copy(
         self, exchange: str, key: str, incoming: Incoming, headers: Mapping[str, object]

@@ -155,5 +155,6 @@ class Chooser:
                 self.guards[role].provider_id,
                 eligible=first and role is decision.preferred,
                 recipient_hash=state.message.recipient.hash,
+                lane=state.message.lane,
                 probe=state.message.probe is not None,
             )

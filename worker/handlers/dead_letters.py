@@ -31,6 +31,19 @@ _PLAIN: Final = frozenset({"messageId", "branchId", "expiresAt"})
 """Fields of a command that neither name a person nor hold the text."""
 _SOURCES: Final = frozenset({*LANE_OF_QUEUE, Queue.REPORTS, Queue.UNROUTED_COMMANDS})
 """Queues that messages are published to. Retry tiers and `sms.lost` only pass messages on."""
+_CAUSES: Final = (
+    ("failed:", "failed"),
+    ("rejected:", "rejected"),
+    ("expired:", "expired"),
+    ("id conflict", "id conflict"),
+    ("our own error", "our own error"),
+    ("taken out of", "taken out by the broker"),
+    ("no such key", "no such key"),
+    ("report ", "report not understood"),
+)
+OTHER_CAUSE: Final = "refused"
+CAUSES: Final = (*(cause for _, cause in _CAUSES), OTHER_CAUSE)
+"""The causes of dead letters, as they are counted."""
 _NO_REASON: Final = "given up by the broker"
 
 
@@ -79,6 +92,12 @@ class DeadLetter:
         except DecodeError:
             return {}
         return {str(name): _hidden(str(name), value) for name, value in fields.items()}
+
+
+def cause_of(reason: str) -> str:
+    """The one of `CAUSES` that a reason is about: reasons quote what came, causes are few."""
+    found = (cause for begin, cause in _CAUSES if reason.startswith(begin))
+    return next(found, OTHER_CAUSE)
 
 
 def dead_letter(incoming: Incoming) -> DeadLetter:

@@ -47,9 +47,12 @@ class ReportTracer(Protocol):
     """Spans around what reports bring about."""
 
     def report(
-        self, traceparent: str | None, message_id: str, *, delayed: bool
+        self, traceparent: str | None, message_id: str, *, delayed: bool, cause: str | None = None
     ) -> AbstractContextManager[str | None]:
-        """Span it in the trace of its message; yields the `traceparent` to go on with."""
+        """Span it in the trace of its message; yields the `traceparent` to go on with.
+
+        `cause`: the trace in which the webhook took the report; it is linked.
+        """
         ...
 
 
@@ -84,7 +87,7 @@ class Matcher:
             if record.state is State.SUBMITTING:
                 return False  # its outcome comes first; then the sweeper tries again
             await self.wishes.of_report(stored, record.recipient, attempt.sender_id)
-            if await self._apply(stored.report, record, attempt, how):
+            if await self._apply(stored, record, attempt, how):
                 await self.reports.matched(stored.id)
                 return True
         return False
@@ -126,8 +129,9 @@ class Matcher:
         )
 
     async def _apply(
-        self, report: DeliveryReport, record: Record, attempt: Attempt, how: str
+        self, stored: StoredReport, record: Record, attempt: Attempt, how: str
     ) -> bool:
+        report = stored.report
         if not moves(attempt.delivery, report.delivery):
             return True  # a repeated report, or one older than the stored state
         proves = record.state is State.UNKNOWN
@@ -135,7 +139,9 @@ class Matcher:
         if not await self.reported.report(record, attempt.epoch, report, events, proves=proves):
             return False
         delayed = attempt.at is not None and self.clock.now() - attempt.at > LINKED_AFTER
-        with self.tracer.report(record.traceparent, record.id, delayed=delayed) as traceparent:
+        with self.tracer.report(
+            record.traceparent, record.id, delayed=delayed, cause=stored.traceparent
+        ) as traceparent:
             await self.announcer.announce(record.id, events, record.correlation_id, traceparent)
         return True
 

@@ -21,7 +21,7 @@ from contracts.names import Header
 from contracts.reports import RawReport, decode_report
 from worker.domain.messages.receipts import DeliveryReport, OptIn, OptOut
 from worker.handlers.consent import Told, tells_opt_out
-from worker.handlers.decode import carried
+from worker.handlers.decode import carried, text_header
 from worker.handlers.retry_tiers import tier_after
 from worker.ports.broker import Settlement
 from worker.ports.store import StoreUnavailable
@@ -69,7 +69,7 @@ class ReportHandler:
         except ValueError as error:
             return await self._dead(incoming, f"report not understood: {error}")
         try:
-            await self._take(read, raw)
+            await self._take(read, raw, text_header(incoming, Header.TRACEPARENT))
         except StoreUnavailable:
             tries = carried(incoming, Header.REPORT_TRIES)
             tier = tier_after(tries + 1)
@@ -91,11 +91,16 @@ class ReportHandler:
             raise ValueError("expected a message id or a number of ours, got neither")
         return read, to.hash if to else None
 
-    async def _take(self, read: tuple[DeliveryReport, str | None] | Told, raw: RawReport) -> None:
+    async def _take(
+        self,
+        read: tuple[DeliveryReport, str | None] | Told,
+        raw: RawReport,
+        traceparent: str | None,
+    ) -> None:
         if isinstance(read, Told):
             await self.wishes.record(read)
             return
-        stored = await self.reports.keep(*read, raw.received_at)
+        stored = await self.reports.keep(*read, raw.received_at, traceparent)
         await self.matcher.match(stored)
 
     async def _dead(self, incoming: Incoming, reason: str) -> Settlement:

@@ -100,6 +100,7 @@ class Monitor(Loop):
         replier: announces a new state.
         alerts: takes alerts about automatic actions.
         wake: makes this replica read the state.
+        seen: gets the last checkpoint, whoever wrote it; None: it could not be read.
         clock: time.
         background: runs the loop.
     """
@@ -117,6 +118,7 @@ class Monitor(Loop):
         wake: Callable[[], None],
         clock: Clock,
         background: Background,
+        seen: Callable[[Checkpoint | None], None] = lambda _: None,
     ) -> None:
         super().__init__(background, "monitor")
         self._log = log
@@ -127,6 +129,7 @@ class Monitor(Loop):
         self._replier = replier
         self._alerts = AutomationAlerts(alerts, clock)
         self._wake = wake
+        self._seen = seen
         self._clock = clock
 
     async def run(self) -> None:
@@ -136,6 +139,7 @@ class Monitor(Loop):
                 await self.look()
             except StoreUnavailable as away:
                 self._alerts.missed(str(away))
+                self._seen(None)
             await asyncio.sleep(_LOOK_S)
 
     async def look(self) -> Judgement | None:
@@ -150,6 +154,7 @@ class Monitor(Loop):
     async def _tick(self, number: int, state: Snapshot) -> Judgement | None:
         before = await self._checkpoints.read(state.lineage)
         self._alerts.holds(before)
+        self._seen(before)
         self._alerts.went_down(state)
         if before is not None and before.age_s < tick.TICK_S:
             return None
@@ -173,6 +178,7 @@ class Monitor(Loop):
         if not await self._checkpoints.write(state.lineage, made):
             return None
         self._alerts.holds(made)
+        self._seen(made)
         if before is not None and before.older_method is not None:
             await self._begun_anew(before.older_method, made, number, state)
             return judgement

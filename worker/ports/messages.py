@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from worker.domain.messages.message import (
@@ -164,13 +165,40 @@ class Due(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class OpenRecords:
+    """How many records are in a state that is not final."""
+
+    count: int
+    oldest: datetime | None
+    """When the oldest of those counted was created; None: there is none."""
+
+
+class OpenRecordCounts(Protocol):
+    """Counts what is not settled, for metrics."""
+
+    async def open_records(self) -> Mapping[State, OpenRecords]:
+        """Count records that are `submitting`, `waiting`, or `unknown` and without a report.
+
+        Bounded in number and time. Raises `StoreUnavailable`.
+        """
+        ...
+
+
 class Reports(Protocol):
     """The stored delivery reports. Methods raise `StoreUnavailable`."""
 
     async def keep(
-        self, report: DeliveryReport, recipient_hash: str | None, received_at: datetime
+        self,
+        report: DeliveryReport,
+        recipient_hash: str | None,
+        received_at: datetime,
+        traceparent: str | None = None,
     ) -> StoredReport:
-        """Store a report. A repeated report returns the stored one."""
+        """Store a report. A repeated report returns the stored one.
+
+        `traceparent`: of the span that took it; stored if its trace is recorded.
+        """
         ...
 
     async def matched(self, ident: str) -> None:

@@ -28,7 +28,7 @@ class Meter(Protocol):
         ...
 
     def skipped(
-        self, provider: str, *, eligible: bool, recipient_hash: str, probe: bool = False
+        self, provider: str, *, eligible: bool, recipient_hash: str, lane: str, probe: bool = False
     ) -> None:
         """Count a candidate passed over because its breaker is open."""
         ...

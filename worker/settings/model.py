@@ -40,6 +40,7 @@ from worker.settings.types import (
     ReplicaName,
     Seconds,
     Token,
+    TraceRatio,
     WebhookAnswer,
 )
 
@@ -150,7 +151,7 @@ class Settings(MessageSettings):
     replica: ReplicaName | None = None
     """Name of the replica in logs, heartbeats, connections and metrics, without the letters
     that each start adds. Default: the name of the host."""
-    trace_ratio: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
+    trace_ratio: TraceRatio = None
     """Share of new traces that are recorded; where spans are recorded, the decision of the caller
     is followed. Spans go to the collector that `OTEL_EXPORTER_OTLP_ENDPOINT` names (default: 0.01),
     else to standard output (default: 0, which records none)."""
@@ -222,8 +223,14 @@ class WebhookSettings(FromEnvironment):
     log_level: LogLevel = "info"
     """`debug`, `info`, `warning` or `error`."""
 
+    webhook_private_host: Host = "127.0.0.1"
+    """Address on which `/live`, `/ready` and `/metrics` of the webhook are served."""
+    webhook_private_port: Port = 0
+    """Port of `/live`, `/ready` and `/metrics` of the webhook; 0: a free one."""
     replica: ReplicaName | None = None
     """As of the worker."""
+    trace_ratio: TraceRatio = None
+    """As of the worker; a callback always begins a trace."""
 
     @field_validator("webhook_answers")
     @classmethod

@@ -164,6 +164,7 @@ DatabaseName = Annotated[str, StringConstraints(pattern=r"^[^\s./\\\"$\x00]{1,63
 Seconds = Annotated[float, Field(gt=0, le=_DECADE_S, allow_inf_nan=False)]
 Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Count = Annotated[PositiveInt, Field(le=1_000_000)]
+TraceRatio = Annotated[float | None, Field(ge=0, le=1, allow_inf_nan=False)]
 Prefetch = Annotated[PositiveInt, Field(le=65_535)]
 """A number of deliveries, for which the protocol has 16 bits."""
 LogLevel = Annotated[str, StringConstraints(pattern=r"^(debug|info|warning|error)$")]

@@ -7,7 +7,7 @@ on what is stored. Every failure of the store raises `StoreUnavailable`; the cal
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
@@ -16,6 +16,7 @@ from bson import Timestamp
 from worker.domain.messages.message import Lane, Record, State, StoredEvent
 from worker.domain.messages.receipts import FINAL, RANK
 from worker.domain.messages.transitions import Write, require
+from worker.ports.messages import OpenRecords
 from worker.store import documents
 from worker.store.errors import errors_as_unavailable
 from worker.store.states import CHANGED
@@ -29,8 +30,19 @@ if TYPE_CHECKING:
     from worker.store.documents import Document
 
 _BATCH: Final = 200
+_COUNTED: Final = 10_000
+"""The most open records of one state that are counted."""
+_COUNT_WITHIN_MS: Final = 2_000
 _IN_HAND: Final = {"state": str(State.SUBMITTING), "claimedAt": {"$gt": Timestamp(0, 1)}}
 """Records in `submitting`. The bound is needed for the index on `claimedAt`."""
+
+_EVER: Final = {"$gt": datetime.fromtimestamp(0, UTC)}
+OPEN: Final[Mapping[State, Mapping[str, Any]]] = {
+    State.SUBMITTING: _IN_HAND,
+    State.WAITING: {"state": str(State.WAITING), "expiresAt": _EVER},
+    State.UNKNOWN: {"state": str(State.UNKNOWN), "reportDue": _EVER},
+}
+"""Records that are not settled. Each bound on a time is needed for the index on it."""
 
 
 class DueStore:
@@ -143,6 +155,20 @@ class DueStore:
         query = {"_id": record.id, "epoch": record.epoch, "reportDue": {"$exists": True}}
         update = {"$unset": {"reportDue": ""}, "$currentDate": CHANGED}
         return await self._change(query, update, events)
+
+    async def open_records(self) -> Mapping[State, OpenRecords]:
+        """See `OpenRecordCounts.open_records`."""
+        return {state: await self._count(query) for state, query in OPEN.items()}
+
+    async def _count(self, query: Mapping[str, Any]) -> OpenRecords:
+        counts = {"_id": None, "count": {"$sum": 1}, "oldest": {"$min": "$createdAt"}}
+        with errors_as_unavailable:
+            cursor = self._collection.aggregate(
+                [{"$match": query}, {"$limit": _COUNTED}, {"$group": counts}],
+                maxTimeMS=_COUNT_WITHIN_MS,
+            )
+            found = await cursor.to_list(1)
+        return OpenRecords(found[0]["count"], found[0]["oldest"]) if found else OpenRecords(0, None)
 
     async def _records(self, query: Mapping[str, Any], limit: int = _BATCH) -> list[Record]:
         return [documents.record(each) for each in await self._read(query, limit)]

@@ -47,6 +47,11 @@ _MESSAGES: Final = (
     _partial("to.hash", {"state": "unknown"}),
     _partial("judgeAt", {"judgeAt": _EXISTS}),
     _partial("reportDue", {"reportDue": _EXISTS}),
+    IndexModel(
+        [("reportDue", ASCENDING)],
+        name="reportDue_of_unknown",
+        partialFilterExpression={"state": "unknown"},
+    ),
 )
 _REPORTS: Final = (
     _EXPIRY,

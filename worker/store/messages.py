@@ -13,6 +13,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
@@ -81,6 +82,8 @@ class MessageStore:
         self._clock = clock
         self._health = health
         self._referenced = referenced
+        self.taken_over: Counter[Lane] = Counter()
+        """Records of workers that are gone, settled by us since the start, by lane."""
 
     async def start(self) -> None:
         """Start the writers."""
@@ -262,7 +265,9 @@ class MessageStore:
             "epoch": record.epoch,
             "$expr": documents.LEASE_DEAD,
         }
-        return await self._transition(dead, record.lane, State.UNKNOWN, events)
+        stands = await self._transition(dead, record.lane, State.UNKNOWN, events)
+        self.taken_over[record.lane] += stands is None
+        return stands
 
     async def _transition(
         self, as_read: Document, lane: Lane, state: State, events: tuple[StoredEvent, ...]

@@ -20,7 +20,7 @@ from pymongo.errors import DuplicateKeyError
 
 from worker.domain.messages.message import Delivery
 from worker.domain.messages.receipts import DeliveryReport, StoredReport
-from worker.store.documents import reference
+from worker.store.documents import recorded_trace, reference
 from worker.store.errors import errors_as_unavailable
 
 if TYPE_CHECKING:
@@ -51,7 +51,11 @@ class ReportStore:
         self._keep = timedelta(seconds=keep_s)
 
     async def keep(
-        self, report: DeliveryReport, recipient_hash: str | None, received_at: datetime
+        self,
+        report: DeliveryReport,
+        recipient_hash: str | None,
+        received_at: datetime,
+        traceparent: str | None = None,
     ) -> StoredReport:
         """Store a report. A repeated one returns the stored one. Raises `StoreUnavailable`."""
         ident = _identity(report, recipient_hash)
@@ -74,9 +78,12 @@ class ReportStore:
         }
         if report.provider_message_id is not None:
             document["ref"] = reference(report.provider, report.provider_message_id)
+        trace = recorded_trace(traceparent)
+        if trace is not None:
+            document["trace"] = trace
         with errors_as_unavailable:
             first = await self._first_received(document)
-        return StoredReport(ident, report, recipient_hash, first)
+        return StoredReport(ident, report, recipient_hash, first, trace)
 
     async def _first_received(self, document: dict[str, Any]) -> datetime:
         """Insert the report; returns the time of its first arrival."""
@@ -156,4 +163,5 @@ def stored_report(document: dict[str, Any]) -> StoredReport:
         network_code=document.get("networkCode"),
         opted_out=document.get("optedOut", False),
     )
-    return StoredReport(document["_id"], report, document.get("to"), document["receivedAt"])
+    to, received_at, trace = document.get("to"), document["receivedAt"], document.get("trace")
+    return StoredReport(document["_id"], report, to, received_at, trace)

@@ -16,11 +16,18 @@ Rules:
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Final
 
-from worker.domain.figures.tally import Tally, add_cost, cost_counts, counts_as_failure
+from worker.domain.figures.tally import (
+    Tally,
+    add_cost,
+    cost_counts,
+    counter_of,
+    counts_as_failure,
+)
 from worker.domain.messages.outcome import Accepted
 from worker.telemetry.cohorts import CohortRow, Cohorts
 from worker.telemetry.recipients import Failure, Mark, Recipients
@@ -99,6 +106,10 @@ class AttemptMetrics:
 
     def __init__(self, clock: Clock, providers: Iterable[str], *, slow_ms: float) -> None:
         self.slow_ms = slow_ms
+        self.by_lane: Counter[tuple[str, str, str]] = Counter()
+        """Attempts since the start by provider, outcome (`tally.OUTCOMES`) and lane."""
+        self.assigned: Counter[str] = Counter()
+        """First attempts since the start by the provider that the share in force assigned."""
         self._clock = clock
         self._slots = Slots(providers)
         self._reported: dict[str, Tally] = {}
@@ -110,6 +121,7 @@ class AttemptMetrics:
 
     def began(self, provider: str, *, eligible: bool) -> int:
         """See `Meter.began`."""
+        self.assigned[provider] += eligible
         return self._cohorts.began(provider, eligible=eligible)
 
     def abandoned(self, call: int) -> None:
@@ -119,6 +131,8 @@ class AttemptMetrics:
     def attempt(self, measured: Measured, call: int = 0) -> None:
         """Count one finished attempt; call 0: its begin was not counted."""
         failure = counts_as_failure(measured.outcome)
+        if not measured.probe:
+            self.by_lane[measured.provider, counter_of(measured.outcome), measured.lane] += 1
         tally = self._slots.open(measured.provider, self._tick())
         tally.attempt(measured)
         if failure:
@@ -134,16 +148,17 @@ class AttemptMetrics:
         self._count_day(measured, failure=failure)
 
     def skipped(
-        self, provider: str, *, eligible: bool, recipient_hash: str, probe: bool = False
+        self, provider: str, *, eligible: bool, recipient_hash: str, lane: str, probe: bool = False
     ) -> None:
         """Count a candidate passed over because its breaker is open."""
         tally = self._slots.open(provider, self._tick())
-        call = self._cohorts.began(provider, eligible=eligible)
+        call = self.began(provider, eligible=eligible)
         if probe:
             tally.probe_errors += 1
             self._cohorts.ended(call, _PROBE_SKIPPED)
             return
         tally.skipped += 1
+        self.by_lane[provider, "skipped", lane] += 1
         whose = f"{provider}:{recipient_hash}"
         marks = [self._mark(f"any:{whose}", "distinct_failed", of_cohort="any_skipped")]
         if eligible:

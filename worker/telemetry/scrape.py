@@ -1,8 +1,8 @@
 """Metrics as Prometheus scrapes them, and as a collector gets them by OTLP.
 
 Rules: one registry of our own, never the global one. Values are read when they are asked for
-(`instruments`), and in the event loop alone. OpenTelemetry has no observable histogram: the times
-of calls, which are counted in buckets already, are added to what both readers get.
+(`instruments`), and in the event loop alone. OpenTelemetry has no observable histogram: ours, which
+are counted in buckets already, are added to what both readers get.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
@@ -29,71 +29,67 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
 from worker.telemetry.export import names_collector, within
-from worker.telemetry.instruments import DURATION, DURATION_MEANING, PROVIDER, REGISTRY, Kind
-from worker.telemetry.tracing import resource
+from worker.telemetry.instrument import Kind
+from worker.telemetry.resource import WORKER, resource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     from opentelemetry.metrics import CallbackOptions
     from opentelemetry.sdk.metrics.export import MetricsData
 
-    from worker.telemetry.instruments import Instrument, Reading
+    from worker.telemetry.instrument import (
+        Distribution,
+        DistributionReading,
+        Instrument,
+        Reading,
+    )
 
 _WITHIN_S: Final = 1.0
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Durations:
-    """Times of one provider's accepted calls since the process started."""
-
-    provider: str
-    buckets: Sequence[int]
-    """Calls by bucket; the last one takes what is longer than every bound."""
-    total_s: float
-
-
 class Scrape:
-    """What metrics a replica shows.
+    """What metrics a process shows.
 
     Args:
-        readings: how each instrument is read; one that is not named shows nothing.
-        durations: times of calls, by provider.
-        bounds_s: upper bounds of their buckets, seconds.
+        readings: how each counter and each gauge is read.
+        distributions: how each histogram is read.
         replica: id of this process.
         environment: variables of the process; an endpoint in it means OTLP over HTTP.
+        service: what the service is called if the environment does not name it.
     """
 
     def __init__(
         self,
         readings: Mapping[Instrument, Reading],
-        durations: Callable[[], Iterable[Durations]],
-        bounds_s: Sequence[float],
+        distributions: Mapping[Instrument, DistributionReading],
         replica: str,
         environment: Mapping[str, str],
+        service: str = WORKER,
     ) -> None:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self._loop = _InLoop()
-        histogram = _Histogram(self._loop.called(durations), bounds_s)
+        histograms = _Histograms(
+            {each: self._loop.called(read) for each, read in distributions.items()}
+        )
         readers: list[MetricReader] = [
-            _Scraped(histogram, registry=self._registry, scope_info_enabled=False)
+            _Scraped(histograms, registry=self._registry, scope_info_enabled=False)
         ]
-        self._pushed = _pushed(histogram) if names_collector(environment, "METRICS") else None
+        self._pushed = _pushed(histograms) if names_collector(environment, "METRICS") else None
         readers += [self._pushed] if self._pushed else []
         self._provider: MeterProvider | None = MeterProvider(
-            readers, resource=resource(replica), shutdown_on_exit=False
+            readers, resource=resource(replica, service), shutdown_on_exit=False
         )
         meter = self._provider.get_meter("sms-worker")
-        for each in REGISTRY:
-            if each in readings:
-                of_kind = {
-                    Kind.COUNTER: meter.create_observable_counter,
-                    Kind.GAUGE: meter.create_observable_gauge,
-                }[each.kind]
-                reading = self._loop.called(readings[each])
-                of_kind(each.name, [_observed(reading)], each.unit, each.meaning)
+        observables = {
+            Kind.COUNTER: meter.create_observable_counter,
+            Kind.GAUGE: meter.create_observable_gauge,
+        }
+        for each, read in readings.items():
+            observed = _observed(self._loop.called(read))
+            observables[each.kind](each.name, [observed], each.unit, each.meaning)
 
     def text(self, accept: str) -> tuple[bytes, str]:
         """Everything in the format that is asked for, and its media type."""
@@ -153,70 +149,68 @@ def _observed(reading: Reading) -> Callable[[CallbackOptions], list[Observation]
     return observe
 
 
-# --- the histogram --------------------------------------------------------------------------
+# --- histograms -----------------------------------------------------------------------------
 
 
-class _Histogram:
-    """Adds the times of calls to what a reader gets."""
+class _Histograms:
+    """Adds our histograms to what a reader gets."""
 
-    def __init__(
-        self, durations: Callable[[], Iterable[Durations]], bounds_s: Sequence[float]
-    ) -> None:
-        self._durations = durations
-        self._bounds_s = bounds_s
+    def __init__(self, readings: Mapping[Instrument, Callable[[], list[Distribution]]]) -> None:
+        self._readings = readings
         self._began = time.time_ns()
 
     def added(self, data: MetricsData) -> MetricsData:
         """To the scope that is there: a second one of its name would replace it in OTLP."""
         first, *others = data.resource_metrics
         scope, *scopes = first.scope_metrics
-        scope = replace(scope, metrics=[*scope.metrics, self._metric()])
+        ours = [self._metric(each, read()) for each, read in self._readings.items()]
+        scope = replace(scope, metrics=[*scope.metrics, *ours])
         first = replace(first, scope_metrics=[scope, *scopes])
         return replace(data, resource_metrics=[first, *others])
 
-    def _metric(self) -> Metric:
-        points = [self._point(each) for each in self._durations()]
+    def _metric(self, instrument: Instrument, values: Iterable[Distribution]) -> Metric:
+        points = [self._point(instrument, each) for each in values]
         made = Histogram(points, AggregationTemporality.CUMULATIVE)
-        return Metric(DURATION, DURATION_MEANING, "s", made)
+        return Metric(instrument.name, instrument.meaning, instrument.unit, made)
 
-    def _point(self, each: Durations) -> HistogramDataPoint:
+    def _point(self, instrument: Instrument, each: Distribution) -> HistogramDataPoint:
         return HistogramDataPoint(
-            attributes={PROVIDER: each.provider},
+            attributes=dict(each.labels),
             start_time_unix_nano=self._began,
             time_unix_nano=time.time_ns(),
             count=sum(each.buckets),
-            sum=each.total_s,
+            sum=each.total,
             bucket_counts=list(each.buckets),
-            explicit_bounds=list(self._bounds_s),
+            explicit_bounds=list(instrument.bounds),
             min=None,  # type: ignore[arg-type] # not known, which the exporters leave out
             max=None,  # type: ignore[arg-type] # as above
             exemplars=[],
         )
 
 
-class _WithHistogram:
-    """What a reader is mixed with to get the times of calls too."""
+class _WithHistograms:
+    """What a reader is mixed with to get our histograms too."""
 
-    def __init__(self, histogram: _Histogram, *args: Any, **named: Any) -> None:
-        self._histogram = histogram
+    def __init__(self, histograms: _Histograms, *args: Any, **named: Any) -> None:
+        self._histograms = histograms
         super().__init__(*args, **named)
 
     def _receive_metrics(self, metrics_data: MetricsData, *more: Any, **named: Any) -> None:
-        data = self._histogram.added(metrics_data)
+        data = self._histograms.added(metrics_data)
         super()._receive_metrics(data, *more, **named)  # type: ignore[misc] # the reader's
 
 
-class _Scraped(_WithHistogram, PrometheusMetricReader):
+class _Scraped(_WithHistograms, PrometheusMetricReader):
     pass
 
 
-class _Pushed(_WithHistogram, PeriodicExportingMetricReader):
+class _Pushed(_WithHistograms, PeriodicExportingMetricReader):
     pass
 
 
-def _pushed(histogram: _Histogram) -> MetricReader:
+def _pushed(histograms: _Histograms) -> MetricReader:
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import (  # noqa: PLC0415 - as in `export`
         OTLPMetricExporter,
     )
 
-    return _Pushed(histogram, OTLPMetricExporter())
+    return _Pushed(histograms, OTLPMetricExporter())

@@ -1,11 +1,12 @@
 """Traces: from the command's `traceparent` over our spans to the event's `traceparent`.
 
-Rules: only this file imports opentelemetry, and no global provider is set. The caller decides about
-sampling; without a decision, `ratio` of the new traces is recorded. For a message that is not
-recorded, only a pattern is matched: its `traceparent` is passed on unchanged, and no new one is
-made. Contexts are passed as W3C strings, because they are stored and sent in this form.
+Rules: no global provider is set. The caller decides about sampling; without a decision, `ratio` of
+the new traces is recorded. For a message that is not recorded, only a pattern is matched: its
+`traceparent` is passed on unchanged, and no new one is made. Contexts are passed as W3C strings,
+because they are stored and sent in this form.
 
-    command --traceparent--> process() --> call() --> event, report
+    command --traceparent--> process() --> call() --> event, report()
+    callback() --traceparent--> process() - - linked - - > report()
 """
 
 from __future__ import annotations
@@ -13,12 +14,10 @@ from __future__ import annotations
 import random
 import re
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
@@ -34,23 +33,18 @@ from opentelemetry.trace import (
 )
 
 from contracts.names import Queue
-from worker.domain.messages.outcome import Accepted
 from worker.telemetry import names
 from worker.telemetry.export import within
+from worker.telemetry.resource import WORKER, resource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from opentelemetry.sdk.trace.export import SpanExporter
 
-    from worker.domain.messages.account import AccountHealth
-    from worker.domain.messages.outcome import Outcome
-    from worker.domain.messages.receipts import DeliveryReport, OptIn, OptOut
-    from worker.domain.messages.sms import Sms
-    from worker.ports.providers import Provider
-
 _DRAIN_S: Final = 4.0
 _STOP_S: Final = 0.5
+_SERVER_ERROR: Final = 500
 _TRACEPARENT: Final = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?"
 )
@@ -70,6 +64,19 @@ class Call(Protocol):
         ...
 
 
+class Callback(Protocol):
+    """The span of a provider's callback."""
+
+    @property
+    def traceparent(self) -> str | None:
+        """The context to pass on; None: it is not recorded."""
+        ...
+
+    def answer(self, status: int) -> None:
+        """Set the status of the answer."""
+        ...
+
+
 class Tracing:
     """Makes spans, and passes them to an exporter in the background.
 
@@ -78,6 +85,7 @@ class Tracing:
         ratio: share of new traces that are recorded, 0 to 1.
         replica: id of this process.
         draw: returns a number in [0, 1), which decides on a new trace.
+        service: what the service is called if the environment does not name it.
     """
 
     def __init__(
@@ -87,12 +95,13 @@ class Tracing:
         ratio: float,
         replica: str,
         draw: Callable[[], float] = random.random,
+        service: str = WORKER,
     ) -> None:
         self._ratio = ratio
         self._draw = draw
         self._exporter = exporter
         self._drained = False
-        self._provider = _provider(exporter, replica) if exporter else None
+        self._provider = _provider(exporter, replica, service) if exporter else None
         self._tracer = self._provider.get_tracer("sms-worker") if self._provider else None
 
     @property
@@ -102,7 +111,13 @@ class Tracing:
 
     @contextmanager
     def process(
-        self, incoming: str | None, queue: str, message_id: str, *, delayed: bool = False
+        self,
+        incoming: str | None,
+        queue: str,
+        message_id: str,
+        *,
+        delayed: bool = False,
+        cause: str | None = None,
     ) -> Iterator[str | None]:
         """Open a span for one delivery; yields the `traceparent` for the calls it causes.
 
@@ -112,6 +127,7 @@ class Tracing:
             message_id: id of the message.
             delayed: whether the delivery comes from a retry tier. Its trace is then linked and not
                 continued, because minutes may have passed.
+            cause: `traceparent` of a span in another trace that led to this one; it is linked.
         """
         caller = parse(incoming)
         if self._tracer is None or not self._sampled(caller):
@@ -130,14 +146,14 @@ class Tracing:
                 context=Context() if delayed else _context(caller),
                 kind=SpanKind.CONSUMER,
                 attributes=attributes,
-                links=[Link(caller)] if delayed and caller else None,
+                links=_links(caller if delayed else None, parse(cause)),
             )
         ) as span:
             yield serialise(span.get_span_context())
 
     @contextmanager
     def report(
-        self, traceparent: str | None, message_id: str, *, delayed: bool
+        self, traceparent: str | None, message_id: str, *, delayed: bool, cause: str | None = None
     ) -> Iterator[str | None]:
         """Span what a delivery report brings about, in the trace of its message.
 
@@ -145,11 +161,14 @@ class Tracing:
             traceparent: as the record keeps it; None: of a trace that is not recorded.
             message_id: id of the message.
             delayed: the trace is linked, not continued, as hours may lie between.
+            cause: the `traceparent` under which the webhook took the report; it is linked.
         """
         if traceparent is None:
             yield None
             return
-        with self.process(traceparent, Queue.REPORTS, message_id, delayed=delayed) as current:
+        with self.process(
+            traceparent, Queue.REPORTS, message_id, delayed=delayed, cause=cause
+        ) as current:
             yield current
 
     @contextmanager
@@ -165,6 +184,29 @@ class Tracing:
                 context=_context(parent),
                 kind=SpanKind.CLIENT,
                 attributes={names.PROVIDER: provider, names.EPOCH: epoch},
+            )
+        ) as span:
+            yield _Recorded(span)
+
+    @contextmanager
+    def callback(self, route: str, method: str, provider: str) -> Iterator[Callback]:
+        """Open a span for a provider's callback. It begins a trace: whoever calls is a stranger.
+
+        Args:
+            route: the route with placeholders, because the path holds a token.
+            method: `GET` or `POST`.
+            provider: a configured one.
+        """
+        if self._tracer is None or not self._sampled(None):
+            yield _Unrecorded(None)
+            return
+        attributes = {names.METHOD: method, names.ROUTE: route, names.PROVIDER: provider}
+        with _ended(
+            self._tracer.start_span(
+                f"{method} {route}",
+                context=Context(),
+                kind=SpanKind.SERVER,
+                attributes=attributes,
             )
         ) as span:
             yield _Recorded(span)
@@ -196,45 +238,6 @@ class Tracing:
             await within(_STOP_S, provider.shutdown)
 
 
-class TracedProvider:
-    """Wraps a provider and opens a span for each of its calls."""
-
-    def __init__(self, provider: Provider, tracing: Tracing) -> None:
-        self._provider = provider
-        self._tracing = tracing
-
-    @property
-    def id(self) -> str:
-        """The id of the wrapped provider."""
-        return self._provider.id
-
-    @property
-    def gives_reports(self) -> bool:
-        """Whether delivery reports can come."""
-        return self._provider.gives_reports
-
-    async def send(self, sms: Sms) -> Outcome:
-        """Call the provider in a span."""
-        with self._tracing.call(sms.traceparent, self.id, sms.epoch) as call:
-            if call.traceparent != sms.traceparent:
-                sms = replace(sms, traceparent=call.traceparent)
-            outcome = await self._provider.send(sms)
-            call.outcome(outcome.code, failed=not isinstance(outcome, Accepted))
-            return outcome
-
-    async def check(self) -> AccountHealth:
-        """Check the account without a span, because it belongs to no message."""
-        return await self._provider.check()
-
-    def read_report(self, kind: str, fields: Mapping[str, str]) -> DeliveryReport | OptOut | OptIn:
-        """Read a callback without a span, because it is no call."""
-        return self._provider.read_report(kind, fields)
-
-    async def close(self) -> None:
-        """Close the wrapped provider."""
-        await self._provider.close()
-
-
 def parse(traceparent: str | None) -> SpanContext | None:
     """Read a W3C `traceparent`; None: it is absent or malformed."""
     match = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
@@ -253,22 +256,18 @@ def serialise(context: SpanContext) -> str:
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
 
 
+def _links(*contexts: SpanContext | None) -> list[Link]:
+    return [Link(each) for each in contexts if each is not None]
+
+
 def _context(parent: SpanContext | None) -> Context:
     return trace.set_span_in_context(NonRecordingSpan(parent), Context()) if parent else Context()
 
 
-def resource(replica: str) -> Resource:
-    """This process, as `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` name it, and its id."""
-    made = Resource.create({names.SERVICE_INSTANCE: replica})
-    if str(made.attributes[names.SERVICE_NAME]).startswith("unknown_service"):
-        made = made.merge(Resource({names.SERVICE_NAME: "sms-worker"}))
-    return made
-
-
-def _provider(exporter: SpanExporter, replica: str) -> TracerProvider:
+def _provider(exporter: SpanExporter, replica: str, service: str) -> TracerProvider:
     provider = TracerProvider(
         sampler=ALWAYS_ON,  # the decision is made before a span is begun
-        resource=resource(replica),
+        resource=resource(replica, service),
         shutdown_on_exit=False,
     )
     provider.add_span_processor(BatchSpanProcessor(exporter))
@@ -297,6 +296,9 @@ class _Unrecorded:
     def outcome(self, code: str, *, failed: bool) -> None:
         pass
 
+    def answer(self, status: int) -> None:
+        pass
+
 
 class _Recorded:
     __slots__ = ("_span",)
@@ -312,4 +314,10 @@ class _Recorded:
         self._span.set_attribute(names.OUTCOME, code)
         if failed:
             self._span.set_attribute(names.ERROR_TYPE, code)
+            self._span.set_status(Status(StatusCode.ERROR))
+
+    def answer(self, status: int) -> None:
+        self._span.set_attribute(names.STATUS, status)
+        if status >= _SERVER_ERROR:
+            self._span.set_attribute(names.ERROR_TYPE, str(status))
             self._span.set_status(Status(StatusCode.ERROR))

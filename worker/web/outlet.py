@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from aio_pika import DeliveryMode, Message
 
 from contracts.codec import encode
-from contracts.names import Exchange
+from contracts.names import Exchange, Header
 
 if TYPE_CHECKING:
     from aio_pika.abc import AbstractChannel, AbstractExchange
@@ -40,8 +40,8 @@ class ReportOutlet:
         self._exchange: AbstractExchange | None = None
         self._opening = asyncio.Lock()
 
-    async def report(self, report: RawReport) -> None:
-        """Publish one report.
+    async def report(self, report: RawReport, traceparent: str | None = None) -> None:
+        """Publish one report, in the trace of `traceparent` if there is one.
 
         Raises:
             ConnectionRefusedError: the broker takes nothing now (memory or disk alarm).
@@ -57,6 +57,7 @@ class ReportOutlet:
             content_type="application/json",
             timestamp=report.received_at,
             delivery_mode=DeliveryMode.PERSISTENT,
+            headers={Header.TRACEPARENT: traceparent} if traceparent else None,
         )
         async with asyncio.timeout(CONFIRM_TIMEOUT_S):
             exchange = await self._open()

@@ -6,7 +6,7 @@ Rules:
 - Nothing is interpreted here. Adapters read the fields later.
 - The token in the path is the only credential that providers can give, because none of them signs.
   So it is compared in constant time, an unknown provider is handled like a wrong token, and neither
-  token nor number is ever logged.
+  token nor number is ever logged, counted or traced.
 - Bodies are bounded while they are read. The reports that wait for the broker are bounded by number
   and length.
 - Doubled slashes and a slash at the end are ignored, because providers follow no redirect.
@@ -24,8 +24,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-import re
 import secrets
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
@@ -36,26 +36,34 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from contracts.reports import RawReport
+from worker.telemetry.callbacks import NO_PROVIDER, Answer, CallbackMetrics
+from worker.telemetry.tracing import Tracing
 from worker.web import bodies, fields
 from worker.web.bodies import MAX_BODY_BYTES, TooLargeError, UnknownCodingError
 from worker.web.malformed import MalformedError
+from worker.web.plain_path import PlainPath
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from contracts.reports import ReportKind
     from worker.ports.clock import Clock
 
 MAX_QUERY_BYTES: Final = 16 * 1024
 """Longest query that is read."""
+_ROUTES: Final[Mapping[ReportKind, str]] = {
+    "delivery": "/reports/{provider}/{token}",
+    "optout": "/optout/{provider}/{token}",
+    "optin": "/optin/{provider}/{token}",
+}
+KINDS: Final = tuple(_ROUTES)
+"""Kinds of reports."""
 
 
 class Outlet(Protocol):
     """Publishes reports."""
 
-    async def report(self, report: RawReport) -> None:
+    async def report(self, report: RawReport, traceparent: str | None = None) -> None:
         """Publish a report, persistent and mandatory. Returns after the confirm, else raises."""
         ...
 
@@ -73,6 +81,8 @@ class Webhook:
         max_waiting: reports that may wait for a confirm at once. A callback that exceeds the free
             room gets 503 at once, unless nothing else waits.
         max_waiting_chars: the same for the characters of all their fields.
+        metrics: counts callbacks.
+        tracing: opens a span for each callback.
     """
 
     def __init__(
@@ -86,6 +96,8 @@ class Webhook:
         read_within_s: float = 10.0,
         max_waiting: int = 2_000,
         max_waiting_chars: int = 8 * 1024 * 1024,
+        metrics: CallbackMetrics | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         self._outlet = outlet
         self._tokens = {provider: _digest(token) for provider, token in tokens.items()}
@@ -97,37 +109,50 @@ class Webhook:
         self._read_within_s = read_within_s
         self._max_waiting = max_waiting
         self._max_waiting_chars = max_waiting_chars
+        self._metrics = metrics or CallbackMetrics()
+        self._tracing = tracing or Tracing(None, ratio=0.0, replica="")
         self._publishing: dict[asyncio.Task[None], tuple[int, int]] = {}
         self._log = structlog.get_logger(__name__)
 
     def app(self) -> Starlette:
         """Build the ASGI application."""
-        verbs = ["GET", "POST"]
+        routes = [
+            Route(path, partial(self._take, kind=kind), methods=["GET", "POST"])
+            for kind, path in _ROUTES.items()
+        ]
         return Starlette(
-            routes=[
-                Route("/live", _live),
-                Route("/reports/{provider}/{token}", self._delivery, methods=verbs),
-                Route("/optout/{provider}/{token}", self._optout, methods=verbs),
-                Route("/optin/{provider}/{token}", self._optin, methods=verbs),
-            ],
-            middleware=[Middleware(_PlainPath)],
+            routes=[Route("/live", _live), *routes], middleware=[Middleware(PlainPath)]
         )
 
-    async def _delivery(self, request: Request) -> Response:
-        return await self._take(request, "delivery")
-
-    async def _optout(self, request: Request) -> Response:
-        return await self._take(request, "optout")
-
-    async def _optin(self, request: Request) -> Response:
-        return await self._take(request, "optin")
+    @property
+    def unconfirmed(self) -> int:
+        """Reports that wait for the broker's confirm."""
+        return sum(count for count, _ in self._publishing.values())
 
     async def _take(self, request: Request, kind: ReportKind) -> Response:
         if request.method == "HEAD":  # Starlette adds HEAD to GET, but HEAD must not publish
             return Response(status_code=405)
-        provider = request.path_params["provider"]
-        if not self._authentic(provider, request.path_params["token"]):
-            return PlainTextResponse("not found", 404)
+        began, provider = self._clock.monotonic(), request.path_params["provider"]
+        if self._authentic(provider, request.path_params["token"]):
+            response = await self._traced(request, provider, kind)
+        else:
+            provider, response = NO_PROVIDER, PlainTextResponse("not found", 404)
+        answer = Answer(request.method, _ROUTES[kind], response.status_code, provider)
+        self._metrics.answered(answer, self._clock.monotonic() - began)
+        return response
+
+    async def _traced(self, request: Request, provider: str, kind: ReportKind) -> Response:
+        with self._tracing.callback(_ROUTES[kind], request.method, provider) as span:
+            if span.traceparent is not None:  # the request has a context of its own
+                trace_id = span.traceparent.split("-")[1]
+                structlog.contextvars.bind_contextvars(trace_id=trace_id)
+            response = await self._answer(request, provider, kind, span.traceparent)
+            span.answer(response.status_code)
+            return response
+
+    async def _answer(
+        self, request: Request, provider: str, kind: ReportKind, traceparent: str | None
+    ) -> Response:
         try:
             fields = await self._read(request)
         except MalformedError as error:
@@ -143,7 +168,8 @@ class Webhook:
             [
                 RawReport(provider=provider, kind=kind, received_at=now, fields=each)
                 for each in fields
-            ]
+            ],
+            traceparent,
         )
 
     def _authentic(self, provider: str, token: str) -> bool:
@@ -158,7 +184,7 @@ class Webhook:
             body = await bodies.read(request)
         return fields.read(query, request.headers.get("content-type", ""), body)
 
-    async def _publish(self, reports: Sequence[RawReport]) -> Response:
+    async def _publish(self, reports: Sequence[RawReport], traceparent: str | None) -> Response:
         """Wait for every confirm. Never cancel a publish, because it may only be late.
 
         A report confirmed after the 503 comes a second time, which the store recognises.
@@ -166,7 +192,7 @@ class Webhook:
         chars = sum(map(_chars, reports))
         if not self._has_room(len(reports), chars):
             return _later()
-        task = asyncio.create_task(self._publish_all(reports), name="webhook.publish")
+        task = asyncio.create_task(self._publish_all(reports, traceparent), name="webhook.publish")
         self._publishing[task] = len(reports), chars
         task.add_done_callback(self._published)
         await asyncio.wait({task}, timeout=self._confirm_within_s)
@@ -182,17 +208,23 @@ class Webhook:
         """Whether these reports may wait too. A slow broker must not fill the memory."""
         waiting = self._publishing.values()
         return not waiting or (
-            reports + sum(count for count, _ in waiting) <= self._max_waiting
+            reports + self.unconfirmed <= self._max_waiting
             and chars + sum(size for _, size in waiting) <= self._max_waiting_chars
         )
 
-    async def _publish_all(self, reports: Sequence[RawReport]) -> None:
+    async def _publish_all(self, reports: Sequence[RawReport], traceparent: str | None) -> None:
         """Publish each report, even if others fail. Raises the first failure."""
-        publishing = (self._outlet.report(report) for report in reports)
+        publishing = (self._publish_one(report, traceparent) for report in reports)
         results = await asyncio.gather(*publishing, return_exceptions=True)
         for result in results:
             if result is not None:
                 raise result
+
+    async def _publish_one(self, report: RawReport, traceparent: str | None) -> None:
+        began = self._clock.monotonic()
+        await self._outlet.report(report, traceparent)
+        took_s = self._clock.monotonic() - began
+        self._metrics.confirmed(report.provider, report.kind, took_s)
 
     def _published(self, task: asyncio.Task[None]) -> None:
         self._publishing.pop(task, None)
@@ -219,16 +251,3 @@ async def _live(_: Request) -> Response:
 
 def _status(error: MalformedError) -> int:
     return 415 if isinstance(error, UnknownCodingError) else 400
-
-
-class _PlainPath:
-    """Reads `//reports/at/token/` as `/reports/at/token`."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            path = re.sub("/{2,}", "/", scope["path"]).rstrip("/") or "/"
-            scope = {**scope, "path": path}
-        await self._app(scope, receive, send)

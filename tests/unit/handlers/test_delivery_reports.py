@@ -54,12 +54,14 @@ class Kept:
         self.kept: list[tuple[DeliveryReport, str | None]] = []
         self.away = False
 
-    async def keep(self, report: DeliveryReport, hashed: str | None, at: Any) -> StoredReport:
+    async def keep(
+        self, report: DeliveryReport, hashed: str | None, at: Any, trace: str | None = None
+    ) -> StoredReport:
         if self.away:
             raise StoreUnavailable("test")
         self.kept.append((report, hashed))
         self.received_at = at
-        return StoredReport("r-1", report, hashed, at)
+        return StoredReport("r-1", report, hashed, at, trace)
 
 
 class Matcher:

@@ -212,7 +212,9 @@ async def test_calls_under_way_and_passed_over_are_in_their_cohort() -> None:
     start = replicas.clock.now().timestamp()
     for eligible in (True, False):
         replicas.books[0].began(LEGACY, eligible=eligible)
-        replicas.books[1].skipped(LEGACY, eligible=eligible, recipient_hash=str(eligible))
+        replicas.books[1].skipped(
+            LEGACY, eligible=eligible, lane="bulk", recipient_hash=str(eligible)
+        )
     replicas.clock.advance(9)
     replicas.store()
     (found,) = (await replicas.tick()).cohorts
@@ -228,7 +230,9 @@ async def test_what_each_replica_has_under_way_and_passed_over_at_the_target_is_
     replicas = Replicas((0, 0))
     for eligible in (True, False):
         replicas.books[0].began(TARGET, eligible=eligible)
-        replicas.books[1].skipped(TARGET, eligible=eligible, recipient_hash=str(eligible))
+        replicas.books[1].skipped(
+            TARGET, eligible=eligible, lane="bulk", recipient_hash=str(eligible)
+        )
     replicas.clock.advance(9)
     replicas.store()
     (found,) = (await replicas.tick()).cohorts

@@ -139,7 +139,7 @@ async def test_error_rate_tracking_and_alerting(migration: Migration) -> None:
     migration.attempts(TARGET, 930, Accepted("id"))
     migration.attempts(TARGET, 40, DOWN)
     migration.attempts(TARGET, 20, SILENCE)
-    migration.books[0].skipped(TARGET, eligible=True, recipient_hash="a")
+    migration.books[0].skipped(TARGET, eligible=True, lane="bulk", recipient_hash="a")
     migration.attempts(TARGET, 9, NotSent(Blame.ACCOUNT, "402", "no balance"))
     target = (await migration.health()).providers[TARGET]
     assert (target.error_rate.percent, target.error_rate.sample) == (7.0, 1_000)

@@ -150,8 +150,8 @@ def test_a_slow_call_is_an_accepted_one_too_and_slow_once_a_recipient(desk: Desk
 
 def test_passed_over_counts_apart_in_the_slot_of_then(desk: Desk) -> None:
     desk.time.at = SLOT + timedelta(seconds=9)
-    desk.book.skipped("target", eligible=True, recipient_hash="a")
-    desk.book.skipped("target", eligible=False, recipient_hash="b")
+    desk.book.skipped("target", eligible=True, lane="bulk", recipient_hash="a")
+    desk.book.skipped("target", eligible=False, lane="bulk", recipient_hash="b")
     assert desk.at(10.9) == {}
     assert desk.at(11.0) == {"eligible_skipped": 1, "any_skipped": 2}
     assert desk.failed.marks == {
@@ -161,7 +161,7 @@ def test_passed_over_counts_apart_in_the_slot_of_then(desk: Desk) -> None:
 
 def test_who_failed_and_is_passed_over_later_counts_once(desk: Desk) -> None:
     desk.end(desk.begin(), 0.1, UNKNOWN)
-    desk.book.skipped("target", eligible=True, recipient_hash="a")
+    desk.book.skipped("target", eligible=True, lane="bulk", recipient_hash="a")
     assert desk.at(3.0) == FAILED
 
 
@@ -179,7 +179,7 @@ def test_fallbacks_and_probes_are_among_all_calls_alone(
 
 
 def test_a_probe_passed_over_is_among_all_calls_alone(desk: Desk) -> None:
-    desk.book.skipped("target", eligible=False, recipient_hash="a", probe=True)
+    desk.book.skipped("target", eligible=False, lane="bulk", recipient_hash="a", probe=True)
     assert desk.at(2.0) == {"any_skipped": 1}
 
 

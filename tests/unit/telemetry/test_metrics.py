@@ -118,7 +118,7 @@ def test_outcome_counts_as(
 
 
 def test_skipped_counts_as_an_error_and_as_failed(book: AttemptMetrics) -> None:
-    book.skipped("target", eligible=True, recipient_hash="a")
+    book.skipped("target", eligible=True, lane="bulk", recipient_hash="a")
     found = total(book)
     assert counts(found) == {"skipped": 1, **FAILED}
     assert found.errors == 1
@@ -127,7 +127,7 @@ def test_skipped_counts_as_an_error_and_as_failed(book: AttemptMetrics) -> None:
 def test_one_number_is_one_failure_a_day_whatever_it_was_tried_for(book: AttemptMetrics) -> None:
     for _ in range(5):
         book.attempt(measured(UNKNOWN, eligible=False, recipient_hash="a"))
-        book.skipped("target", eligible=False, recipient_hash="a")
+        book.skipped("target", eligible=False, lane="bulk", recipient_hash="a")
         book.judged("target", delivered=False, eligible=True, recipient_hash="a")
         book.judged("target", delivered=False, eligible=True, recipient_hash="a", reported=False)
     found = total(book)
@@ -136,7 +136,7 @@ def test_one_number_is_one_failure_a_day_whatever_it_was_tried_for(book: Attempt
 
 
 def test_a_validation_message_passed_over_counts_apart(book: AttemptMetrics) -> None:
-    book.skipped("target", eligible=False, recipient_hash="a", probe=True)
+    book.skipped("target", eligible=False, lane="bulk", recipient_hash="a", probe=True)
     assert counts(book.total("target")) == {"probe_errors": 1}
 
 
@@ -160,7 +160,7 @@ def test_outcome_is_an_error(book: AttemptMetrics, outcome: Outcome, errors: int
 def test_ineligible_attempt_is_no_evidence(book: AttemptMetrics) -> None:
     book.attempt(measured(eligible=False))
     book.attempt(measured(UNKNOWN, eligible=False))
-    book.skipped("target", eligible=False, recipient_hash="a")
+    book.skipped("target", eligible=False, lane="bulk", recipient_hash="a")
     assert counts(total(book)) == {
         "accepted": 1,
         "segments": 1,
@@ -241,7 +241,7 @@ def test_recipient_fails_once_a_day_of_utc(book: AttemptMetrics, time: Time) -> 
     for hours in (0, 1, 11.99):
         time.at = START + timedelta(hours=hours)
         book.attempt(measured(UNKNOWN))
-        book.skipped("target", eligible=True, recipient_hash="a")
+        book.skipped("target", eligible=True, lane="bulk", recipient_hash="a")
         assert total(book, store=store).eligible_failed == 1
     assert book.total("target").errors == 6
     time.at = START + timedelta(hours=12)

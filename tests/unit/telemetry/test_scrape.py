@@ -11,13 +11,16 @@ import pytest
 from tests.support.otlp_receiver import receiving
 from worker.telemetry import instruments as show
 from worker.telemetry.export import ENDPOINT
-from worker.telemetry.instruments import REGISTRY, Kind, table
-from worker.telemetry.scrape import Durations, Scrape
+from worker.telemetry.instrument import Buckets, Distribution, Kind
+from worker.telemetry.instruments import OF_WEBHOOK, OF_WORKER, REGISTRY, table
+from worker.telemetry.scrape import Scrape
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-BOUNDS_S = (0.1, 1.0)
+TIMES = Distribution(
+    {show.PROVIDER: "legacy"}, [2, 1, *[0] * (len(show.DURATION.bounds) - 1)], 0.03
+)
 
 
 @pytest.fixture
@@ -33,8 +36,7 @@ async def scrape(counts: dict[str, float]) -> AsyncIterator[Scrape]:
         ],
         show.STORE_UP: lambda: [(1.0, {})],
     }
-    times = Durations("legacy", [2, 1, 0], 0.75)
-    made = Scrape(readings, lambda: [times], BOUNDS_S, "pod-abcd", {})
+    made = Scrape(readings, {show.DURATION: lambda: [TIMES]}, "pod-abcd", {})
     await made.start()
     yield made
     await made.drain()
@@ -68,9 +70,10 @@ def test_times_of_calls_are_a_histogram(scrape: Scrape) -> None:
         for name, value in shown.items()
         if name.startswith("sms_attempt_duration_seconds_bucket")
     }
-    assert buckets == {"0.1": 2, "1.0": 3, "+Inf": 3}
+    assert (buckets["0.01"], buckets["0.025"], buckets["30.0"], buckets["+Inf"]) == (2, 3, 3, 3)
+    assert len(buckets) == len(show.DURATION.bounds) + 1
     assert shown[f"sms_attempt_duration_seconds_count{{{of_provider}}}"] == 3
-    assert shown[f"sms_attempt_duration_seconds_sum{{{of_provider}}}"] == 0.75
+    assert shown[f"sms_attempt_duration_seconds_sum{{{of_provider}}}"] == 0.03
 
 
 def test_gauges_and_the_process_are_shown(scrape: Scrape) -> None:
@@ -87,19 +90,19 @@ async def test_a_collector_gets_the_same_values_and_nothing_twice(
         return [(counts["accepted"], {show.PROVIDER: "legacy", show.OUTCOME: "accepted"})]
 
     threads: set[int] = set()
-    times = Durations("legacy", [2, 1, 0], 0.75)
     with receiving() as receiver:
         monkeypatch.setenv(ENDPOINT, receiver.url)
         environment = {ENDPOINT: receiver.url}
-        made = Scrape({show.ATTEMPTS: attempts}, lambda: [times], BOUNDS_S, "pod", environment)
+        times = {show.DURATION: lambda: [TIMES]}
+        made = Scrape({show.ATTEMPTS: attempts}, times, "pod", environment)
         await made.start()
         await made.drain()
         (point,) = receiver.metrics["sms.attempts"].sum.data_points
-        (histogram,) = receiver.metrics[show.DURATION].histogram.data_points
+        (histogram,) = receiver.metrics[show.DURATION.name].histogram.data_points
         once = made.text("")[0].decode()
         await made.stop()
     assert point.as_double == 3
-    assert (histogram.count, list(histogram.bucket_counts)) == (3, [2, 1, 0])
+    assert (histogram.count, list(histogram.bucket_counts)) == (3, TIMES.buckets)
     assert not histogram.HasField("max")
     assert once.count("sms_attempts_total{") == 1
     assert threads == {threading.get_ident()}
@@ -108,15 +111,33 @@ async def test_a_collector_gets_the_same_values_and_nothing_twice(
 async def test_a_collector_that_hangs_holds_no_drain_up(monkeypatch: pytest.MonkeyPatch) -> None:
     with receiving(hangs=True) as receiver:
         monkeypatch.setenv(ENDPOINT, receiver.url)
-        made = Scrape({}, list, BOUNDS_S, "pod", {ENDPOINT: receiver.url})
+        up = {show.STORE_UP: lambda: [(1.0, {})]}
+        made = Scrape(up, {}, "pod", {ENDPOINT: receiver.url})
         await made.start()
         async with asyncio.timeout(15):
             await made.drain()
             await made.stop()
 
 
+def test_a_value_is_counted_in_the_first_bucket_that_holds_it() -> None:
+    counted = Buckets((1.0, 5.0))
+    for value in (-3.0, 1.0, 1.5, 5.0, 5.1):
+        counted.add(value)
+    made = counted.read({"a": "b"})
+    assert (made.labels, made.buckets, made.total) == ({"a": "b"}, (2, 2, 1), 12.6)
+
+
+CONVENTIONS = ("http.server.request.duration", "messaging.process.duration",
+               "messaging.client.operation.duration")  # fmt: skip
+
+
 def test_a_name_has_one_meaning_a_unit_and_no_plural_of_its_kind() -> None:
     assert len({each.name for each in REGISTRY}) == len(REGISTRY)
-    assert all(each.name.startswith("sms.") and each.unit and each.meaning for each in REGISTRY)
+    assert len({each.shown for each in REGISTRY}) == len(REGISTRY)
+    assert set(REGISTRY) == {*OF_WORKER, *OF_WEBHOOK}
+    assert all(each.unit and each.meaning for each in REGISTRY)
+    foreign = [each.name for each in REGISTRY if not each.name.startswith("sms.")]
+    assert sorted(foreign) == sorted(CONVENTIONS)
+    assert all(bool(each.bounds) is (each.kind is Kind.HISTOGRAM) for each in REGISTRY)
     assert not any(each.name.endswith("total") for each in REGISTRY if each.kind is Kind.COUNTER)
     assert all(f"`{each.shown}`" in table() for each in REGISTRY)

@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from structlog.testing import capture_logs
 
 from contracts.codec import encode
 from contracts.reports import RawReport, decode_report
 from tests.support.waiting import until_equal
 from worker.service import Background
+from worker.telemetry.callbacks import NO_PROVIDER, CallbackMetrics
+from worker.telemetry.tracing import Tracing, serialise
 from worker.web.bodies import MAX_BODY_BYTES
 from worker.web.fields import MAX_REPORT_BYTES
-from worker.web.reports import MAX_QUERY_BYTES, Webhook
+from worker.web.reports import KINDS, MAX_QUERY_BYTES, Webhook
 from worker.web.request_line import plain
 from worker.web.server import MAX_HEADER_BYTES, WebServer
 
@@ -44,13 +47,15 @@ class Broker:
 
     def __init__(self) -> None:
         self.taken: list[RawReport] = []
+        self.traceparent: str | None = None
         self.error: Exception | None = None
         self.refused: str | None = None
         self._changed = asyncio.Condition()
         self.confirming = asyncio.Event()
         self.confirming.set()
 
-    async def report(self, report: RawReport) -> None:
+    async def report(self, report: RawReport, traceparent: str | None = None) -> None:
+        self.traceparent = traceparent
         await self.confirming.wait()
         if self.error:
             raise self.error
@@ -486,3 +491,39 @@ async def test_live_answers_while_the_broker_is_silent(
 ) -> None:
     broker.confirming.clear()
     assert (await client.get("/live")).status_code == 200
+
+
+# --- what is seen of it ------------------------------------------------------------------------
+
+
+async def test_callbacks_are_counted_and_traced_without_what_a_stranger_sends(
+    broker: Broker,
+) -> None:
+    spans, metrics = InMemorySpanExporter(), CallbackMetrics(["target"], KINDS)
+    tracing = Tracing(spans, ratio=1.0, replica="r")
+    site = Webhook(broker, {"target": TOKEN}, Noon(), metrics=metrics, tracing=tracing)
+    stranger = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
+    transport = httpx.ASGITransport(site.app())
+    async with httpx.AsyncClient(transport=transport, base_url="http://webhook") as client:
+        taken = await client.post(PATH, data=FORM, headers=stranger)
+        denied = await client.post("/reports/+260977123456/guess", data=FORM)
+        unread = await client.post(PATH, content=b"{", headers={"Content-Type": "application/json"})
+    await tracing.drain()
+    await tracing.stop()
+
+    assert [taken.status_code, denied.status_code, unread.status_code] == [200, 404, 400]
+    answers = {(d.labels["sms.provider"], d.labels["http.response.status_code"])
+               for d in metrics.served()}  # fmt: skip
+    assert answers == {("target", "200"), ("target", "400"), (NO_PROVIDER, "404")}
+    assert [value for value, labels in metrics.reports() if value] == [1]
+    first, second = spans.get_finished_spans()
+    assert {first.name, second.name} == {"POST /reports/{provider}/{token}"}
+    assert first.parent is None
+    assert first.context is not None
+    assert broker.traceparent == serialise(first.context)
+    assert "4bf92f3577b34da6a3ce929d0e0e4736" not in str(broker.traceparent)
+    assert first.attributes is not None
+    assert first.attributes["http.response.status_code"] == 200
+    assert not any(
+        TOKEN in span.to_json() or "260977" in span.to_json() for span in (first, second)
+    )

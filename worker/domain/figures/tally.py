@@ -1,7 +1,7 @@
 """Counts attempts as plain sums, which can be added, subtracted and stored.
 
 Rules: pure; whole numbers and exact money only, so that sums over replicas, slots and days are
-exact in any order. Only `Tally.attempt` decides what an attempt counts as. Latency goes into a
+exact in any order. Only `counter_of` decides what an attempt counts as. Latency goes into a
 fixed histogram, because histograms can be added and percentiles cannot.
 """
 
@@ -72,6 +72,14 @@ _STARTS_MS: Final = (0.0, *map(float, BOUNDS_MS))
 _ENDS_MS: Final = (*map(float, BOUNDS_MS), math.inf)
 _EXACT: Final = 1e-9
 """The rounding error allowed when a share of a number of calls is a float."""
+_NOT_SENT: Final = {
+    Blame.PROVIDER: "not_sent_provider",
+    Blame.ACCOUNT: "not_sent_account",
+    Blame.RECIPIENT: "not_sent_recipient",
+    Blame.MESSAGE: "not_sent_message",
+}
+OUTCOMES: Final = ("accepted", "refused", *_NOT_SENT.values(), "unknown", "skipped")
+"""The counters that together count every attempt once, probes apart."""
 _LATENCY: Final = "latency:"
 _COST: Final = "cost:"
 
@@ -139,28 +147,15 @@ class Tally:
             self._probe(measured.outcome)
             return
         self.fallback += measured.fallback
-        match measured.outcome:
-            case Accepted(cost=cost, parts=parts):
-                self.accepted += 1
-                self.segments += parts or measured.segments
-                self.duration_us += round(measured.duration_ms * 1_000)
-                self.latency[bisect_left(BOUNDS_MS, measured.duration_ms)] += 1
-                self.unpriced += (cost or measured.cost) is None
-                add_cost(self.cost, cost or measured.cost)
-            case Refused():
-                self.refused += 1
-            case NotSent(blame=Blame.PROVIDER):
-                self.not_sent_provider += 1
-            case NotSent(blame=Blame.ACCOUNT):
-                self.not_sent_account += 1
-            case NotSent(blame=Blame.RECIPIENT):
-                self.not_sent_recipient += 1
-            case NotSent():
-                self.not_sent_message += 1
-            case Unknown():
-                self.unknown += 1
-            case _:
-                assert_never(measured.outcome)
+        name = counter_of(measured.outcome)
+        setattr(self, name, getattr(self, name) + 1)
+        if isinstance(measured.outcome, Accepted):
+            cost = measured.outcome.cost or measured.cost
+            self.segments += measured.outcome.parts or measured.segments
+            self.duration_us += round(measured.duration_ms * 1_000)
+            self.latency[bisect_left(BOUNDS_MS, measured.duration_ms)] += 1
+            self.unpriced += cost is None
+            add_cost(self.cost, cost)
 
     def add(self, names: Sequence[str]) -> None:
         """Count one more of each of these counters."""
@@ -234,6 +229,21 @@ class Tally:
         """A percentile of accepted calls, see `percentile`."""
         rounding_ms = self.accepted * 0.0005  # each call is rounded to whole microseconds
         return percentile(self.latency, share, self.duration_us / 1_000 + rounding_ms)
+
+
+def counter_of(outcome: Outcome) -> str:
+    """The name of the counter that an attempt with this outcome is counted in."""
+    match outcome:
+        case Accepted():
+            return "accepted"
+        case Refused():
+            return "refused"
+        case NotSent(blame=blame):
+            return _NOT_SENT[blame]
+        case Unknown():
+            return "unknown"
+        case _:
+            assert_never(outcome)
 
 
 def counts_as_failure(outcome: Outcome) -> bool | None:

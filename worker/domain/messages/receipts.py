@@ -55,6 +55,8 @@ class StoredReport:
     report: DeliveryReport
     recipient_hash: str | None
     received_at: datetime
+    traceparent: str | None = None
+    """Of the span that took it, if its trace is recorded."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ _ROOT: Final = Path(__file__).parents[3]
 _TARGET: Final = "africastalking"
 _LEGACY: Final = "legacy"
 
+PRIVATE_WEBHOOK: Final = "webhook-private"
+"""Name of the webhook's second address, for `/ready` and `/metrics`."""
 _USERNAMES: Final = {_TARGET: "sandbox", _LEGACY: "sms"}
 """Account name at each provider."""
 
@@ -40,18 +42,22 @@ def replica_name(number: int) -> str:
     return f"replica-{number}"
 
 
+def _of_telemetry(variable: str) -> bool:
+    return variable.startswith("OTEL_") or variable == "SMS_TRACE_RATIO"
+
+
 class Parts:
     """Builds the children of one stack, and chooses their ports and secrets.
 
     Args:
         directory: directory of the stack.
-        profile: further environment of the workers.
+        profile: further environment of the workers; the webhook gets what is about telemetry.
     """
 
     def __init__(self, directory: Path, profile: Mapping[str, str]) -> None:
         self._directory = directory
         self._profile = dict(profile)
-        names = ("webhook", *_USERNAMES, *map(control_name, _USERNAMES))
+        names = ("webhook", PRIVATE_WEBHOOK, *_USERNAMES, *map(control_name, _USERNAMES))
         self._ports = {name: Port() for name in names}
         self.secrets = {
             "hash_key": secrets.token_urlsafe(32),
@@ -73,7 +79,8 @@ class Parts:
         """The readiness check of the part called `name`."""
         if name in _USERNAMES:
             return partial(answers, self.addresses[control_name(name)] + "/journal?limit=0")
-        return partial(answers, self.addresses[name] + ("/live" if name == "webhook" else "/ready"))
+        address = self.addresses[PRIVATE_WEBHOOK if name == "webhook" else name]
+        return partial(answers, address + "/ready")
 
     def simulators(self) -> tuple[Child, Child]:
         """Both providers. The legacy gateway gets the report address with each message."""
@@ -93,6 +100,9 @@ class Parts:
             "SMS_WEBHOOK_HOST": HOST,
             "SMS_WEBHOOK_PORT": str(self._ports["webhook"]),
             "SMS_WEBHOOK_TOKENS": json.dumps(tokens),
+            "SMS_WEBHOOK_PRIVATE_HOST": HOST,
+            "SMS_WEBHOOK_PRIVATE_PORT": str(self._ports[PRIVATE_WEBHOOK]),
+            **{name: value for name, value in self._profile.items() if _of_telemetry(name)},
         }
         return self._child("webhook", ["webhook"], environment)
 

@@ -26,7 +26,6 @@ from tests.support.manifests import (
     seconds,
     secrets_maker,
     variables,
-    webhook_paths,
 )
 from tests.unit.cli.test_config_command import run
 from worker.cli import configuration
@@ -221,12 +220,13 @@ def test_a_process_is_killed_only_after_its_longest_drain() -> None:
 
 
 def test_the_healthchecks_ask_what_is_served() -> None:
-    port, path = asked("worker")
-    assert str(port) == SERVICES["worker"]["environment"]["SMS_PRIVATE_PORT"]
-    assert path in private_paths()
-    port, path = asked("webhook")
-    assert str(port) == SERVICES["webhook"]["environment"]["SMS_WEBHOOK_PORT"]
-    assert path in webhook_paths()
+    for service, setting in (
+        ("worker", "SMS_PRIVATE_PORT"),
+        ("webhook", "SMS_WEBHOOK_PRIVATE_PORT"),
+    ):
+        port, path = asked(service)
+        assert str(port) == SERVICES[service]["environment"][setting]
+        assert path in private_paths()
 
 
 def test_the_port_of_the_webhook_is_the_published_one() -> None:
@@ -270,7 +270,8 @@ def test_grafana_finds_the_dashboards_where_it_is_told_to_look() -> None:
 
 def test_the_collector_takes_the_traces_where_the_workers_send_them() -> None:
     config = yaml.safe_load((DEPLOY / "compose" / "collector.yaml").read_text(encoding="utf-8"))
-    url = urlsplit(SERVICES["worker"]["environment"]["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"])
+    sent = {SERVICES[name]["environment"]["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] for name in OURS}
+    (url,) = map(urlsplit, sent)
     assert url.hostname == "collector"
     assert config["receivers"]["otlp"]["protocols"]["http"]["endpoint"] == f"0.0.0.0:{url.port}"
     for pipeline in config["service"]["pipelines"].values():

@@ -52,10 +52,7 @@ BASE, EXAMPLE, OPERATED = objects("base"), objects("overlays/example"), objects(
 EVERY = [*BASE, *EXAMPLE, *OPERATED]
 DEPLOYMENTS = {each["metadata"]["name"]: each for each in BASE if each["kind"] == "Deployment"}
 NAMES = {"sms-worker": Names(Settings), "sms-webhook": Names(WebhookSettings)}
-SERVED = {"sms-worker": private_paths(), "sms-webhook": webhook_paths()}
 AFTER_THE_DRAIN_S = 30
-NOT_YET = {"sms_queue_wait_seconds"}
-"""A metric that is being added; the line goes when it is there."""
 
 
 def named(each: Mapping[str, Any]) -> str:
@@ -328,15 +325,19 @@ def test_the_webhook_accepts_what_it_gets(
 def test_the_probes_ask_what_is_served(name: str) -> None:
     for probe in probes(name).values():
         asked = probe["httpGet"]
-        assert asked["path"] in SERVED[name]
-        assert asked["port"] in ports(name)
+        assert asked["path"] in private_paths()
+        assert asked["port"] == "private"
     assert probes(name)["startup"]["httpGet"] == probes(name)["liveness"]["httpGet"]
     assert probes(name)["liveness"]["httpGet"]["path"] == "/live"  # a restart repairs no broker
 
 
 def test_the_ports_are_those_of_the_settings() -> None:
     assert ports("sms-worker") == {"private": int(environment("sms-worker")["SMS_PRIVATE_PORT"])}
-    assert ports("sms-webhook") == {"http": int(environment("sms-webhook")["SMS_WEBHOOK_PORT"])}
+    given = environment("sms-webhook")
+    assert ports("sms-webhook") == {
+        "http": int(given["SMS_WEBHOOK_PORT"]),
+        "private": int(given["SMS_WEBHOOK_PRIVATE_PORT"]),
+    }
 
 
 @pytest.mark.parametrize(("name", "drain_s"), [
@@ -353,12 +354,13 @@ def test_the_webhook_is_out_of_the_routes_before_its_port_closes() -> None:
     assert container("sms-webhook")["lifecycle"]["preStop"]["sleep"]["seconds"] > 0
 
 
-def test_metrics_are_scraped_where_they_are_served() -> None:
-    spec = one("PodMonitor", "sms-worker")["spec"]
-    assert chosen(spec["selector"]["matchLabels"]) == ["sms-worker"]
-    assert labels("sms-worker")[spec["jobLabel"]] == "sms-worker"
+@pytest.mark.parametrize("name", DEPLOYMENTS)
+def test_metrics_are_scraped_where_they_are_served(name: str) -> None:
+    spec = one("PodMonitor", name)["spec"]
+    assert chosen(spec["selector"]["matchLabels"]) == [name]
+    assert labels(name)[spec["jobLabel"]] == name
     for endpoint in spec["podMetricsEndpoints"]:
-        assert endpoint["port"] in ports("sms-worker")
+        assert endpoint["port"] == "private"
         assert endpoint["path"] in private_paths()
 
 
@@ -372,7 +374,7 @@ def test_workers_are_added_by_depth_and_age_of_queues() -> None:
     assert one("TriggerAuthentication", login)
     (age,) = [each["metadata"] for each in spec["triggers"] if each["type"] == "prometheus"]
     metrics = set(re.findall(r"sms_\w+", age["query"]))
-    known = {each.shown for each in instruments.REGISTRY} | NOT_YET
+    known = {each.shown for each in instruments.REGISTRY}
     assert {re.sub(r"_(bucket|sum|count)$", "", metric) for metric in metrics} <= known
     assert spec["minReplicaCount"] > 1
 

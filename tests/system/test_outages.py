@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from contracts.names import Queue
+from tests.support import rolling
 from tests.support.account import Account
 from tests.support.waiting import until
 from tests.support.whole_system import PROVIDERS, System
@@ -165,3 +166,29 @@ async def test_a_restart_of_the_broker_loses_and_doubles_nothing(traffic: System
 
     await all_ready(traffic)
     await all_sent_once(traffic, "restart")
+
+
+async def test_a_rolling_restart_loses_and_doubles_nothing_and_no_second_passes_without_a_send(
+    traffic: System,
+) -> None:
+    manifest = rolling.Manifest.read()
+    for provider in PROVIDERS:  # no reports: they are half of the work and say nothing here
+        action = {"do": "answer", "latency_ms": 200, "reports": {"send": False}}
+        await traffic.faults(provider, {"action": action})
+    while len(traffic.workers()) < manifest.replicas:
+        await traffic.stack.add_replica()
+    flow = rolling.Traffic(traffic, "roll")
+
+    async with flow.flowing():
+        restarted = await rolling.restart(traffic, manifest)
+        await flow.more()
+
+    assert restarted.codes == [0] * manifest.replicas
+    await until(lambda: not flow.unsettled(), WITHIN_S, lambda: traffic.story(flow.unsettled()))
+    account = Account(traffic, "roll-")
+    await account.check()
+    await account.none(taken_twice)
+    assert not [name for name in flow.names if traffic.events.first(name, "sms.unknown")]
+    # One second, where a worker starts in 6 s or less: a slower machine is slow with everything.
+    longest_s = max(1.0, restarted.slowest_start_s / 6)
+    assert rolling.longest_gap_s(flow.sent_at(), restarted) < longest_s

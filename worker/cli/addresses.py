@@ -1,20 +1,19 @@
 """Finds the addresses of the broker and the database for a command.
 
-Rules: the environment comes first (`AMQP_URL_<USER>`, then `AMQP_URL`; `MONGO_URL`), then the stack
-that runs on this machine (`.local/stack.json`). Without both, the command ends with a clear text.
-Values in the environment are checked as `check-config` checks them. Addresses are never printed,
-because they hold passwords.
+Rules: the environment with its secret files comes first (`AMQP_URL_<USER>`, then `AMQP_URL`;
+`MONGO_URL`), then the stack that runs on this machine (`.local/stack.json`). Without both, the
+command ends with a clear text. Values in the environment are checked as `check-config` checks them.
+Addresses are never printed, because they hold passwords.
 """
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import typer
 from pydantic import SecretStr, ValidationError
 
-from worker.cli.configuration import named, refused
+from worker.cli.configuration import named, refused, variables
 from worker.lab.local.record import read_record
 from worker.settings.addresses import amqp_problems, mongo_problems
 from worker.settings.model import MessageSettings
@@ -26,8 +25,9 @@ DIRECTORY = Path(".local")
 def amqp_url(user: str) -> str:
     """Return the broker's address with the login of `user`."""
     own = "AMQP_URL_" + user.upper().replace("-", "_")
+    given = variables()
     for name in (own, "AMQP_URL"):
-        if address := os.environ.get(name):
+        if address := given.get(name):
             return _judged(name, address, amqp_problems(address))
     record = read_record(DIRECTORY)
     if record is not None and user in record.amqp:
@@ -37,7 +37,7 @@ def amqp_url(user: str) -> str:
 
 def mongo_url() -> str:
     """Return the address of the database."""
-    if address := os.environ.get("MONGO_URL"):
+    if address := variables().get("MONGO_URL"):
         problems = mongo_problems(address) or address_check.problems(address)
         return _judged("MONGO_URL", address, problems)
     record = read_record(DIRECTORY)
@@ -48,7 +48,7 @@ def mongo_url() -> str:
 
 def message_settings() -> MessageSettings:
     """Return the settings that decode commands as the workers do."""
-    if os.environ.get("SMS_HASH_KEY"):
+    if variables().get("SMS_HASH_KEY"):
         return _from_environment()
     record = read_record(DIRECTORY)
     if record is not None and "hash_key" in record.secrets:

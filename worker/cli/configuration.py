@@ -1,4 +1,4 @@
-"""Reads the settings of a worker or a webhook, and reports every problem by its variable.
+"""Reads the settings of a worker or a webhook, and reports every problem by its variable or file.
 
 Rules: all problems are reported at once. Files that a setting names, and values that only a library
 can check, are checked as soon as that setting can be read, whatever else is wrong. A problem never
@@ -22,7 +22,7 @@ from worker.domain.alerts.contacts import is_mail
 from worker.domain.figures import tariff
 from worker.domain.migration import flags_document
 from worker.providers import registry
-from worker.settings import yaml_files
+from worker.settings import secret_files, yaml_files
 from worker.settings.addresses import AMQP_FILES, nearest, pairs, split
 from worker.settings.environment import FromEnvironment, Names, repeated_keys
 from worker.settings.model import Settings, WebhookSettings
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
     from worker.settings.providers import ProviderSettings
+    from worker.settings.secret_files import SecretFiles
 
 Read = TypeVar("Read", bound=FromEnvironment)
 
@@ -78,14 +79,40 @@ def named(error: ValidationError) -> list[str]:
 
 
 def _read(model: type[Read], elsewhere: list[str]) -> Read:
-    problems = [*NAMES.unknown(os.environ), *NAMES.given_twice(os.environ), *elsewhere]
+    files = secret_files.read(os.environ)
+    problems = [*_in_files(files), *NAMES.unknown(os.environ)]
+    problems += [*NAMES.given_twice(secret_files.variables(os.environ)), *elsewhere]
     try:
         settings = model()
     except ValidationError as error:
-        raise refused([*named(error), *problems]) from None
+        raise refused([*_but_of(files, named(error)), *problems]) from None
     if problems:
         raise refused(problems)
     return settings
+
+
+def variables() -> dict[str, str]:
+    """Return the variables of this process and its secret files; end the command at a problem.
+
+    Files that no setting reads are no problem here.
+    """
+    files = secret_files.read(os.environ)
+    if files.problems:
+        raise refused([f"{name}: {problem}" for name, problem in files.problems.items()])
+    return secret_files.variables(os.environ)
+
+
+def _in_files(files: SecretFiles) -> Iterator[str]:
+    """Yield the problems of secret files, each with the setting, or with the file nobody reads."""
+    yield from (f"{name}: {problem}" for name, problem in files.problems.items())
+    for name, problem in NAMES.unread(files.values):
+        yield f"{secret_files.FOLDER}: {name}: {problem}"
+
+
+def _but_of(files: SecretFiles, problems: list[str]) -> Iterator[str]:
+    """Yield problems, without those of settings that are missing because of an unreadable file."""
+    unreadable = {name.upper() for name in files.problems}
+    yield from (each for each in problems if each.partition(":")[0] not in unreadable)
 
 
 def _problems(error: ErrorDetails) -> Iterator[str]:
@@ -104,7 +131,8 @@ def _problems(error: ErrorDetails) -> Iterator[str]:
 
 
 def _given(name: str) -> str:
-    return next((value for each, value in os.environ.items() if each.upper() == name), "")
+    given = secret_files.variables(os.environ)
+    return next((value for each, value in given.items() if each.upper() == name), "")
 
 
 def _at_field(name: str, text: str) -> str:
@@ -193,7 +221,8 @@ def _in_flags() -> Iterator[str]:
 
 def _unreachable(file: Path, recipients: tuple[str, ...]) -> Iterator[str]:
     """Yield a problem if these settings cannot reach a recipient; `run` raises an alert for it."""
-    unset = not any(name.upper().startswith("SMS_SMTP") for name in os.environ)
+    given = secret_files.variables(os.environ)
+    unset = not any(name.upper().startswith("SMS_SMTP") for name in given)
     if unset and any(map(is_mail, recipients)):
         yield f"SMS_SMTP__HOST: expected a mail server, {file} names mail addresses"
 

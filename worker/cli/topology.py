@@ -6,13 +6,13 @@ Rules: it reads `AMQP_URL`. It declares what AMQP can declare, and says what it 
 from __future__ import annotations
 
 import asyncio
-import os
 
 import typer
 from aio_pika.exceptions import AMQPError
 
 from worker.broker.connection import connect
 from worker.broker.topology import DEFINITIONS_FILE, TOPOLOGY, apply
+from worker.cli import configuration
 
 app = typer.Typer(help="Exchanges, queues and bindings on the broker.", no_args_is_help=True)
 
@@ -34,7 +34,7 @@ def show() -> None:
 @app.command(name="apply")
 def apply_command() -> None:
     """Declare the topology on the broker at AMQP_URL; twice changes nothing."""
-    url = os.environ.get("AMQP_URL")
+    url = configuration.variables().get("AMQP_URL")
     if not url:
         raise typer.BadParameter("AMQP_URL: expected the broker's address, got nothing")
     try:

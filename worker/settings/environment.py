@@ -1,8 +1,9 @@
-"""Reads settings from the environment, and finds variables that no setting reads.
+"""Reads settings from the environment and secret files, and finds names that no setting reads.
 
 Rules:
 - Names may have any case. They begin with `SMS_`, and two underscores separate nested names.
 - An empty variable counts as not set.
+- A secret file counts as a variable; see `worker.settings.secret_files`.
 - A name with our prefix that belongs to no setting is a problem, because a misspelt setting would
   silently keep its default.
 - Two different values of one setting are a problem: by names in different case, by two names of the
@@ -12,13 +13,16 @@ Rules:
 from __future__ import annotations
 
 import json
+import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
 
 from pydantic import AliasChoices, BaseModel
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
 from contracts.documents import repeated
+from worker.settings import secret_files
 from worker.settings.addresses import nearest
 
 if TYPE_CHECKING:
@@ -30,6 +34,8 @@ if TYPE_CHECKING:
 PREFIX: Final = "SMS_"
 OF_COMMANDS: Final = ("SMS_CTL_USER",)
 """Variables that single commands read."""
+_OF_A_USER: Final = re.compile(r"AMQP_URL_[A-Z0-9_]+")
+"""Addresses of the broker with the login of one user, which commands read."""
 _SERVICE_LINK: Final = re.compile(
     r"SMS_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)=.*|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?=.*|PORT=\w+://.*)"
 )
@@ -45,7 +51,16 @@ def repeated_keys(value: str) -> tuple[str, ...]:
 
 
 class _Environment(EnvSettingsSource):
-    """Leaves bad JSON and repeated keys to validation, which lists them with all other problems."""
+    """Reads the environment and the secret files.
+
+    Bad JSON and repeated keys are left to validation, which lists them with all other problems.
+    The library's own source of secret files would stop at the first file that it cannot read, and
+    would strip blanks, which here are an error.
+    """
+
+    def __init__(self, settings_cls: type[BaseSettings]) -> None:
+        super().__init__(settings_cls)
+        self.env_vars = {n.lower(): v for n, v in secret_files.variables(os.environ).items() if v}
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
         if repeated_keys(value):
@@ -57,7 +72,7 @@ class _Environment(EnvSettingsSource):
 
 
 class FromEnvironment(BaseSettings):
-    """Settings that are read only from the environment."""
+    """Settings that are read only from the environment and from secret files."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -69,6 +84,9 @@ class FromEnvironment(BaseSettings):
         use_attribute_docstrings=True,
     )
 
+    secrets_dir: Path | None = None
+    """Folder of secret files; a file stands for the variable of its name."""
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -78,7 +96,7 @@ class FromEnvironment(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not used
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not used
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Use arguments first, then the environment."""
+        """Use arguments first, then the environment, then secret files."""
         return init_settings, _Environment(settings_cls)
 
 
@@ -104,6 +122,14 @@ class Names:
             and not self._is_read(name.upper())
             and not _SERVICE_LINK.fullmatch(f"{name}={value}")
         ]
+
+    def unread(self, files: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """Secret files that belong to no setting, each with what was expected."""
+        for name in files:
+            upper = name.upper()
+            is_read = self._is_read(upper) and upper != secret_files.FOLDER
+            if not is_read and not _OF_A_USER.fullmatch(upper):
+                yield name, f"expected the name of a setting{nearest(name, self.all)}"
 
     def shown(self, path: Iterable[str | int]) -> str:
         """The variable for a path of fields. Keys of an object are data and are left out."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
     from pathlib import Path
 
-_PART_WITHIN_S = 30.0
+_PART_WITHIN_S = 60.0
 _STOP_GRACE_S = 10.0
 
 

@@ -101,7 +101,8 @@ def test_every_part_has_an_address_of_its_own(tmp_path: Path) -> None:
     parts = Parts(tmp_path, {})
     for number in (1, 2):
         parts.replica(number, "amqp://h/", "mongodb://h/")
-    assert len(set(parts.addresses.values())) == 7
+    addresses = list(parts.addresses.values())
+    assert len(set(addresses)) == len(addresses) == 8
 
 
 def test_without_an_address_no_broker_is_given() -> None:

@@ -14,7 +14,8 @@ from tests.support.fakes import quietly
 from tests.support.waiting import until
 from worker.broker.connection import HEARTBEAT_S, BrokerConnection, connect
 from worker.broker.wakeups import Wakeups
-from worker.service import Background, StartError
+from worker.lab.local.port import Port
+from worker.service import Background, ServerAwayError, StartError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -56,9 +57,40 @@ async def test_a_link_that_never_started_stops(url: str) -> None:
     await BrokerConnection(url, "test", Background()).stop()
 
 
-async def test_a_first_connection_that_cannot_be_made_is_an_error() -> None:
-    with pytest.raises(StartError, match=r"AMQP_URL: broker at 127.0.0.1:1: nothing listens"):
-        await BrokerConnection("amqp://nobody@127.0.0.1:1/", "test", Background()).start()
+async def test_a_login_that_is_refused_at_the_start_is_an_error(url: str) -> None:
+    refused = url.replace("worker:", "worker:x")
+    with pytest.raises(
+        StartError, match=r"AMQP_URL: broker at [\d.:]+: it refuses the login"
+    ) as end:
+        await BrokerConnection(refused, "test", Background()).start()
+    assert not isinstance(end.value, ServerAwayError)
+
+
+async def test_a_broker_that_is_away_at_the_start_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, amqp_url: Callable[[str], str]
+) -> None:
+    monkeypatch.setattr("worker.service.RETRY_S", 0.01)
+    port = Port()
+    login = amqp_url("worker").rpartition("@")[0]
+    link = BrokerConnection(f"{login}@127.0.0.1:{port}/%2F", "test", Background())
+    assert link.problem == "not connected yet"
+    starting = asyncio.create_task(link.start())
+    await until(lambda: link.problem == "not connected: nothing listens there")
+    assert not link.is_up
+    async with Proxy(amqp_url("worker"), port.number):
+        await starting
+        assert (link.is_up, link.problem) == (True, "")
+        await link.stop()
+
+
+async def test_a_start_that_waits_for_the_broker_can_be_given_up() -> None:
+    link = BrokerConnection("amqp://nobody@127.0.0.1:1/", "test", Background())
+    starting = asyncio.create_task(link.start())
+    await until(lambda: link.problem == "not connected: nothing listens there")
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    await link.stop()
 
 
 async def test_a_lost_connection_comes_back(link: BrokerConnection, proxy: Proxy) -> None:

@@ -1,4 +1,8 @@
-"""Builds the webhook as its own process, without a store and with rights to one exchange only."""
+"""Builds the webhook as its own process, without a store and with rights to one exchange only.
+
+Rules: it serves before the broker is there. Until then it is not ready and answers 503 to reports,
+which their providers repeat.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +27,13 @@ def build(cfg: WebhookSettings, replica: str) -> Process:
         cfg.amqp_url.get_secret_value(), f"sms-webhook {replica}", background
     )
     tokens = {name: token.get_secret_value() for name, token in cfg.webhook_tokens.items()}
-    site = Webhook(ReportOutlet(connection), tokens, SystemClock(), answers=cfg.webhook_answers)
+    site = Webhook(
+        ReportOutlet(connection),
+        tokens,
+        SystemClock(),
+        answers=cfg.webhook_answers,
+        checks={"broker": lambda: (connection.is_up, connection.problem or "connected")},
+    )
     server = WebServer(
         site.app(),
         background,
@@ -32,7 +42,7 @@ def build(cfg: WebhookSettings, replica: str) -> Process:
         name="webhook",
         settings="SMS_WEBHOOK_HOST, SMS_WEBHOOK_PORT",
     )
-    return Process((connection, server), background)
+    return Process((server, connection), background)
 
 
 async def run(cfg: WebhookSettings, replica: str) -> None:

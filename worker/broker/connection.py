@@ -8,6 +8,8 @@ Rules:
   while it lasts.
 - A connection is used until it fails. The next one wakes every task that waits for it.
 - The backoff has jitter, so that the replicas do not all return at the same moment.
+- A broker that is away at the start is waited for. A login that it refuses, or a certificate that
+  is not trusted, ends the process, because only a person can help.
 - Options of an address that set heartbeats and the like are ignored.
 """
 
@@ -24,8 +26,8 @@ from aio_pika.exceptions import AMQPError
 from yarl import URL
 
 from worker.broker import tolerant_decoding
-from worker.broker.reason import why
-from worker.service import cancel_all, naming
+from worker.broker.reason import passes, why
+from worker.service import cancel_all, naming, once_there
 from worker.settings.addresses import where
 
 if TYPE_CHECKING:
@@ -119,6 +121,7 @@ class BrokerConnection:
         self._url = url
         self._name = name
         self._connection: AbstractConnection | None = None
+        self._why_not = "not connected yet"
         self._up = asyncio.Event()
         self._closed = asyncio.Event()
         self._unblocked = asyncio.Event()
@@ -133,6 +136,11 @@ class BrokerConnection:
         return self._up.is_set()
 
     @property
+    def problem(self) -> str:
+        """Why no connection is open right now; empty: one is open."""
+        return "" if self.is_up else self._why_not
+
+    @property
     def is_blocked(self) -> bool:
         """Whether the broker reads nothing from this connection (memory or disk alarm)."""
         return not self._unblocked.is_set()
@@ -142,13 +150,12 @@ class BrokerConnection:
         self._told.append(call)
 
     async def start(self) -> None:
-        """Connect.
+        """Connect; waits as long as the broker is away.
 
         Raises:
-            StartError: the first connection cannot be made.
+            StartError: the broker refuses us, or we do not trust it.
         """
-        with naming("AMQP_URL", f"broker at {where(self._url)}", why):
-            await self._connect()
+        await once_there(self._connect_first, lambda away: self._not_connected(away.__cause__))
         self._tasks = {
             self._background.spawn(self._keep(), self._name),
             self._background.spawn(self._watch_blocking(), f"{self._name}: blocked or not"),
@@ -231,6 +238,14 @@ class BrokerConnection:
         for call in self._told:
             call(blocked)
 
+    async def _connect_first(self) -> None:
+        with naming("AMQP_URL", f"broker at {where(self._url)}", why, passes):
+            await self._connect()
+
+    def _not_connected(self, error: BaseException | None) -> None:
+        self._why_not = f"not connected: {why(error)}" if error else "not connected"
+        _log.warning("not connected", link=self._name, reason=self._why_not)
+
     async def _connect(self) -> None:
         connection = await connect(self._url, self._name, heartbeat_s=self._heartbeat_s)
         self._closed.clear()
@@ -240,6 +255,7 @@ class BrokerConnection:
 
     def _lost(self, connection: AbstractConnection) -> None:
         if connection is self._connection:  # else it was replaced already
+            self._why_not = "connection lost"
             self._up.clear()
             self._closed.set()
 
@@ -269,7 +285,7 @@ class BrokerConnection:
                 await self._connect()
             except BROKEN as error:
                 reraise_own_cancel()
-                _log.warning("not connected", link=self._name, error=type(error).__name__)
+                self._not_connected(error)
             else:
                 return
 

@@ -27,9 +27,20 @@ if TYPE_CHECKING:
 def health_app(checks: Mapping[str, Check], metrics: Metrics | None = None) -> Starlette:
     """Build the ASGI application.
 
+    It has the routes of `health_routes` and, where there are metrics, `GET /metrics` as Prometheus
+    reads them.
+    """
+    routes = health_routes(checks)
+    if metrics is not None:
+        routes.append(Route("/metrics", _scraped(metrics)))
+    return Starlette(routes=routes)
+
+
+def health_routes(checks: Mapping[str, Check]) -> list[Route]:
+    """The routes of liveness and readiness.
+
     `GET /live` -> 200. `GET /ready` -> 200, or 503 where any check fails, with
-    `{"ready": bool, "checks": {name: {"ok": bool, "reason": str}}}`. `GET /metrics`, where there
-    are any, as Prometheus reads them.
+    `{"ready": bool, "checks": {name: {"ok": bool, "reason": str}}}`.
     """
 
     async def live(_: Request) -> Response:
@@ -46,10 +57,7 @@ def health_app(checks: Mapping[str, Check], metrics: Metrics | None = None) -> S
             status_code=200 if all_hold else 503,
         )
 
-    routes = [Route("/live", live), Route("/ready", ready)]
-    if metrics is not None:
-        routes.append(Route("/metrics", _scraped(metrics)))
-    return Starlette(routes=routes)
+    return [Route("/live", live), Route("/ready", ready)]
 
 
 def _scraped(metrics: Metrics) -> Callable[[Request], Awaitable[Response]]:

@@ -38,6 +38,7 @@ from starlette.routing import Route
 from contracts.reports import RawReport
 from worker.web import bodies, fields
 from worker.web.bodies import MAX_BODY_BYTES, TooLargeError, UnknownCodingError
+from worker.web.health import health_routes
 from worker.web.malformed import MalformedError
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
     from contracts.reports import ReportKind
     from worker.ports.clock import Clock
+    from worker.web.health import Check
 
 MAX_QUERY_BYTES: Final = 16 * 1024
 """Longest query that is read."""
@@ -68,6 +70,7 @@ class Webhook:
         tokens: provider id -> its secret path segment. Callbacks of other providers are refused.
         clock: stamps `receivedAt`.
         answers: provider id -> body of the answer 200 that it needs; `ok` if none is given.
+        checks: what `/ready` asks.
         confirm_within_s: longest wait for the broker's confirm.
         read_within_s: longest wait for a body.
         max_waiting: reports that may wait for a confirm at once. A callback that exceeds the free
@@ -82,6 +85,7 @@ class Webhook:
         clock: Clock,
         *,
         answers: Mapping[str, str] | None = None,
+        checks: Mapping[str, Check] | None = None,
         confirm_within_s: float = 5.0,
         read_within_s: float = 10.0,
         max_waiting: int = 2_000,
@@ -93,6 +97,7 @@ class Webhook:
         self._decoy = secrets.token_bytes(hashlib.sha256().digest_size)
         self._clock = clock
         self._answers = answers or {}
+        self._checks = checks or {}
         self._confirm_within_s = confirm_within_s
         self._read_within_s = read_within_s
         self._max_waiting = max_waiting
@@ -105,7 +110,7 @@ class Webhook:
         verbs = ["GET", "POST"]
         return Starlette(
             routes=[
-                Route("/live", _live),
+                *health_routes(self._checks),
                 Route("/reports/{provider}/{token}", self._delivery, methods=verbs),
                 Route("/optout/{provider}/{token}", self._optout, methods=verbs),
                 Route("/optin/{provider}/{token}", self._optin, methods=verbs),
@@ -211,10 +216,6 @@ def _digest(token: str) -> bytes:
 
 def _later() -> Response:
     return PlainTextResponse("not stored, please repeat", 503, headers={"Retry-After": "30"})
-
-
-async def _live(_: Request) -> Response:
-    return PlainTextResponse("ok")
 
 
 def _status(error: MalformedError) -> int:

@@ -24,7 +24,7 @@ from worker.lab.local.port import HOST, Port
 from worker.lab.local.process import Child, LocalError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 USERS: Final = ("worker", "upstream", "webhook", "dashboard", "observer", "administrator")
 """Broker users, named after their roles."""
@@ -80,10 +80,16 @@ def with_passwords(definitions: Mapping[str, Any], passwords: Mapping[str, str])
 
 
 class Broker:
-    """One RabbitMQ node. Its data survive `stop`, `kill` and `restart`."""
+    """One RabbitMQ node. Its data survive `stop`, `kill` and `restart`.
 
-    def __init__(self, directory: Path) -> None:
+    Args:
+        directory: for all its files.
+        settings: further lines of its configuration.
+    """
+
+    def __init__(self, directory: Path, settings: Sequence[str] = ()) -> None:
         self._home = directory.resolve()
+        self._settings = tuple(settings)
         self._port = Port()
         self._epmd_port = Port()
         self._distribution_port = Port()
@@ -186,6 +192,7 @@ class Broker:
             "max_message_size = 4194304",
             # Small files: a laptop needs no 512 MB write-ahead log.
             "raft.wal_max_size_bytes = 67108864",
+            *self._settings,
         )
         return "\n".join(lines) + "\n"
 

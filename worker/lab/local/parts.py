@@ -73,7 +73,7 @@ class Parts:
         """The readiness check of the part called `name`."""
         if name in _USERNAMES:
             return partial(answers, self.addresses[control_name(name)] + "/journal?limit=0")
-        return partial(answers, self.addresses[name] + ("/live" if name == "webhook" else "/ready"))
+        return partial(answers, f"{self.addresses[name]}/ready")
 
     def simulators(self) -> tuple[Child, Child]:
         """Both providers. The legacy gateway gets the report address with each message."""

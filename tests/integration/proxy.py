@@ -40,6 +40,10 @@ class Proxy:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self.end()
+
+    async def end(self) -> None:
+        """Listen no more, and close every connection."""
         assert self._server is not None
         self._server.close()
         self.cut()

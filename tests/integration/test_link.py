@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import aio_pika
 import pytest
+from aiormq.exceptions import ProbableAuthenticationError
 from pamqp import decode
 
 from tests.integration.proxy import Proxy
@@ -81,6 +82,40 @@ async def test_a_broker_that_is_away_at_the_start_is_waited_for(
         await starting
         assert (link.is_up, link.problem) == (True, "")
         await link.stop()
+
+
+async def test_a_lost_host_is_replaced_by_another_one(
+    proxy: Proxy, url: str, amqp_url: Callable[[str], str]
+) -> None:
+    async with Proxy(amqp_url("worker")) as other:
+        two = url.replace(f":{proxy.port}", f":{proxy.port},127.0.0.1:{other.port}")
+        link = BrokerConnection(two, "test", Background())
+        await link.start()
+        first, second = (proxy, other) if proxy.connections else (other, proxy)
+        assert (first.connections, second.connections) == (1, 0)
+        await first.end()
+        await until(lambda: second.connections == 1 and link.is_up)
+        channel = await link.channel()
+        await channel.declare_exchange("sms.events", passive=True)
+        await link.stop()
+
+
+async def test_a_host_that_hangs_leaves_time_for_another_one(
+    proxy: Proxy, url: str, amqp_url: Callable[[str], str]
+) -> None:
+    proxy.stalled = True
+    async with Proxy(amqp_url("worker")) as other:
+        two = url.replace(f":{proxy.port}", f":{proxy.port},127.0.0.1:{other.port}")
+        for _ in range(2):  # whichever goes first
+            await (await connect(two)).close()
+        assert other.connections == 2
+
+
+async def test_of_several_hosts_the_gravest_reason_counts(url: str) -> None:
+    two = url.replace("worker:", "worker:x").replace("@", "@127.0.0.1:1,")
+    for _ in range(4):
+        with pytest.raises(ProbableAuthenticationError):
+            await connect(two)
 
 
 async def test_a_start_that_waits_for_the_broker_can_be_given_up() -> None:

@@ -1,6 +1,7 @@
 """Keeps one AMQP connection open and reconnects when it is lost.
 
 Rules:
+- Each attempt tries every host of the address.
 - We reconnect ourselves: the library's robust connection restores state that is better built anew.
 - Consuming and publishing use separate connections. A broker in memory or disk alarm stops reading
   from a connection that publishes, so it would not see acknowledgements on it either.
@@ -28,7 +29,7 @@ from yarl import URL
 from worker.broker import tolerant_decoding
 from worker.broker.reason import passes, why
 from worker.service import cancel_all, naming, once_there
-from worker.settings.addresses import where
+from worker.settings.addresses import one_by_one, where
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 HEARTBEAT_S: Final = 10
 CONNECT_TIMEOUT_S: Final = 10.0
 CLOSE_TIMEOUT_S: Final = 3.0
+_HOST_TIMEOUT_S: Final = 3.0
+"""Shortest time for one of several hosts, seconds."""
 LOOK_EVERY_S: Final = 0.25
 """Seconds between looks at whether the broker blocks a connection: the library does not say."""
 _BACKOFF_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
@@ -64,17 +67,36 @@ async def connect(
 ) -> AbstractConnection:
     """Open one connection, which stays closed once it is lost.
 
+    The hosts of the address are tried in random order, so that the replicas spread over them.
+
     Args:
-        url: `amqp://` or `amqps://`, with credentials.
+        url: `amqp://` or `amqps://`, with credentials and one or more hosts.
         name: shown in the broker's management views.
-        timeout_s: for connecting, seconds.
+        timeout_s: for connecting, seconds; several hosts share it, down to `_HOST_TIMEOUT_S`.
         heartbeat_s: a dead peer is noticed after twice that.
 
     Raises:
-        Exception: it cannot be opened (see `LOST`); nothing is left open.
+        Exception: it cannot be opened (see `BROKEN`), at the host whose reason is the gravest;
+            nothing is left open.
     """
     tolerant_decoding.install()
-    address = URL(url)
+    hosts = one_by_one(url)
+    each_s = max(timeout_s / len(hosts), min(timeout_s, _HOST_TIMEOUT_S))
+    errors: list[BaseException] = []
+    for host in random.sample(hosts, len(hosts)):
+        try:
+            return await _connect_to(URL(host), name, each_s, heartbeat_s)
+        except BROKEN as error:
+            reraise_own_cancel()
+            errors.append(error)
+            if len(hosts) > 1:
+                _log.info("host not reached", link=name, host=where(host), reason=why(error))
+    raise next((error for error in errors if not passes(error)), errors[-1])
+
+
+async def _connect_to(
+    address: URL, name: str, timeout_s: float, heartbeat_s: int
+) -> AbstractConnection:
     options = {key: value for key, value in address.query.items() if key in _OF_LOGIN}
     connection = aio_pika.Connection(
         address.with_query({**options, "heartbeat": heartbeat_s}),
@@ -107,7 +129,7 @@ class BrokerConnection:
     """Keeps one connection open.
 
     Args:
-        url: `amqp://` or `amqps://`, with credentials.
+        url: `amqp://` or `amqps://`, with credentials and one or more hosts.
         name: shown in the broker's management views.
         background: runs the keeper; its death ends the process.
         heartbeat_s: a dead peer is noticed after twice that.

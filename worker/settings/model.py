@@ -92,7 +92,10 @@ class Settings(MessageSettings):
     """All settings of one worker process."""
 
     amqp_url: AmqpUrl = Field(validation_alias=AliasChoices("AMQP_URL", "SMS_AMQP_URL"))
-    """Address of RabbitMQ with the login of the user `worker`."""
+    """Address of RabbitMQ with the login of the user `worker`. Several hosts of a cluster stand
+    with commas between them (`amqps://worker:...@mq-1:5671,mq-2:5671,mq-3:5671/`); login, virtual
+    host and options are those of all. A connection tries them in random order until one takes
+    it."""
     mongo_url: MongoUrl = Field(validation_alias=AliasChoices("MONGO_URL", "SMS_MONGO_URL"))
     """Address of MongoDB, a replica set."""
 
@@ -209,7 +212,7 @@ class WebhookSettings(FromEnvironment):
     """All settings of the webhook process, which has its own broker user."""
 
     amqp_url: AmqpUrl = Field(validation_alias=AliasChoices("AMQP_URL", "SMS_AMQP_URL"))
-    """Address of RabbitMQ with the login of the user `webhook`."""
+    """Address of RabbitMQ with the login of the user `webhook`; several hosts as of the worker."""
     webhook_host: Host = "127.0.0.1"
     """Address on which the webhook listens."""
     webhook_port: Port = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import TYPE_CHECKING
 
 import trustme
@@ -36,6 +37,12 @@ class Certificates:
             each.write_to_path(str(chain), append=True)
         made.private_key_pem.write_to_path(str(key))
         return chain, key
+
+    def context(self) -> ssl.SSLContext:
+        """For a server in this process, which wants no certificate."""
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(*self.server)
+        return context
 
     def of_broker(self, port: Port) -> tuple[str, ...]:
         """Settings of a RabbitMQ that also speaks TLS, and then wants our client certificate."""

@@ -15,41 +15,55 @@ from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 import pytest
+from aiormq.exceptions import AMQPConnectionError
+from pymongo.errors import ServerSelectionTimeoutError
 
 from tests.integration.certificates import Certificates
+from tests.integration.raw_server import Peer, serving
 from tests.support.waiting import until
+from worker.broker.connection import connect
+from worker.broker.reason import passes, why
 from worker.lab.local.broker import Broker
 from worker.lab.local.database import Database
 from worker.lab.local.parts import Parts
 from worker.lab.local.port import Port
+from worker.store import address_check
+from worker.store.client import Database as StoreClient
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
+    from tests.integration.raw_server import Server
     from worker.lab.local.process import Child
 
 WITHIN_S: Final = 90.0
-FREE: Final = {"SMS_PRIVATE_HOST": "127.0.0.1"}
 Ready = tuple[int, dict[str, Any]]
 
 
 @dataclass
 class Late:
-    """Servers that came late, and what the processes said before and after."""
+    """Servers that came late, and what the processes said before and after.
+
+    The provider is an HTTPS server with a certificate of our authority, too.
+    """
 
     certificates: Certificates
     broker: Broker
     tls_port: Port
+    dead_port: Port
     database: Database
     parts: Parts
+    provider: Server
     said: dict[str, Ready] = field(default_factory=dict)
     exits: dict[str, int] = field(default_factory=dict)
     logs: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     def amqp_url(self, user: str, options: str) -> str:
-        """The broker, with TLS."""
+        """The broker with TLS, and another host where nothing listens."""
         login = self.broker.urls[user].partition("://")[2].rpartition("@")[0]
-        return f"amqps://{login}@127.0.0.1:{self.tls_port}/%2F?{options}"
+        hosts = f"127.0.0.1:{self.dead_port},127.0.0.1:{self.tls_port}"
+        return f"amqps://{login}@{hosts}/%2F?{options}"
 
     def mongo_url(self, options: str) -> str:
         """The database, with TLS."""
@@ -103,8 +117,14 @@ async def late(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Late]:
     certificates, port = Certificates(home / "certificates"), Port()
     broker = Broker(home / "broker", certificates.of_broker(port))
     database = Database(home / "database", certificates.of_database())
-    made = Late(certificates, broker, port, database, Parts(home, {}))
     async with AsyncExitStack() as stack:
+        provider = await stack.enter_async_context(serving(Peer.take, certificates.context()))
+        profile = {
+            "SMS_TARGET__BASE_URL": f"https://127.0.0.1:{provider.port}",
+            "SSL_CERT_FILE": str(certificates.ca),
+        }
+        parts = Parts(home, profile)
+        made = Late(certificates, broker, port, Port(), database, parts, provider)
         staying, first, second = (made.worker(number) for number in (1, 2, 3))
         webhook = made.webhook()
         for child in (staying, first, second, webhook):
@@ -123,6 +143,7 @@ async def late(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Late]:
         stack.push_async_callback(database.stop)
         await database.start()
         await made.note("worker", staying, '"ready": true')
+        await until(provider.took_one.is_set)
         await made.ended("worker", staying)
         await made.ended("webhook", webhook)
         yield made
@@ -168,3 +189,76 @@ async def test_sigterm_ends_the_wait(late: Late, title: str, event: str) -> None
 async def test_who_waited_is_ready_when_the_servers_are_there(late: Late, title: str) -> None:
     assert late.said[title][0] == 200
     assert late.exits[title] == 0
+
+
+async def test_a_provider_with_a_certificate_of_our_own_authority_is_called(late: Late) -> None:
+    assert b"/version1/user" in late.provider.journal[0]
+
+
+# --- who is trusted, and who trusts us ----------------------------------------------------------
+
+
+async def open_and_close(url: str) -> None:
+    await (await connect(url)).close()
+
+
+def at_tls(late: Late, options: str, host: str = "127.0.0.1") -> str:
+    """The broker's TLS port alone."""
+    return late.amqp_url("worker", options).replace(
+        f"127.0.0.1:{late.dead_port},127.0.0.1:", f"{host}:"
+    )
+
+
+async def test_a_broker_of_our_authority_takes_our_client_certificate(late: Late) -> None:
+    await open_and_close(at_tls(late, late.certificates.broker_options()))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_a_broker_of_an_unknown_authority_or_with_another_name_is_refused(
+    late: Late, host: str
+) -> None:
+    trusting = late.certificates.broker_options() if host == "localhost" else ""
+    with pytest.raises(AMQPConnectionError) as refused:
+        await open_and_close(at_tls(late, trusting, host))
+    assert why(refused.value) == "its certificate is not trusted, or is for another host"
+    assert not passes(refused.value)
+
+
+async def test_a_broker_that_wants_a_client_certificate_refuses_us_without(late: Late) -> None:
+    with pytest.raises(AMQPConnectionError):
+        await open_and_close(at_tls(late, late.certificates.broker_options(client=False)))
+
+
+async def test_a_broker_refuses_a_client_certificate_of_another_authority(
+    late: Late, tmp_path: Path
+) -> None:
+    chain, key = Certificates(tmp_path).client
+    foreign = f"cafile={late.certificates.ca}&certfile={chain}&keyfile={key}"
+    with pytest.raises(AMQPConnectionError):
+        await open_and_close(at_tls(late, foreign))
+
+
+async def asked(url: str) -> None:
+    """Ask a database whether it is one that we can use."""
+    database = StoreClient(url, "test", timeout_s=3)
+    try:
+        await database.check()
+    finally:
+        await database.close()
+
+
+async def test_a_database_of_our_authority_takes_our_client_certificate(late: Late) -> None:
+    await asked(late.mongo_url(late.certificates.database_options()))
+
+
+async def test_a_database_of_an_unknown_authority_is_refused(late: Late) -> None:
+    with pytest.raises(ServerSelectionTimeoutError) as refused:
+        await asked(late.mongo_url("tls=true"))
+    reason = "no primary answers in time: certificate verify failed"
+    assert address_check.why(refused.value) == reason
+    assert not address_check.passes(refused.value)
+
+
+async def test_a_database_that_wants_a_client_certificate_refuses_us_without(late: Late) -> None:
+    with pytest.raises(ServerSelectionTimeoutError):
+        await asked(late.mongo_url(late.certificates.database_options(client=False)))

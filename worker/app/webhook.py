@@ -15,6 +15,7 @@ from worker.service import Background
 from worker.web.outlet import ReportOutlet
 from worker.web.reports import Webhook
 from worker.web.server import WebServer
+from worker.web.sources import Sources
 
 if TYPE_CHECKING:
     from worker.settings.model import WebhookSettings
@@ -26,11 +27,22 @@ def build(cfg: WebhookSettings, replica: str) -> Process:
     connection = BrokerConnection(
         cfg.amqp_url.get_secret_value(), f"sms-webhook {replica}", background
     )
-    tokens = {name: token.get_secret_value() for name, token in cfg.webhook_tokens.items()}
+    tokens = {
+        name: [token.get_secret_value() for token in valid]
+        for name, valid in cfg.webhook_tokens.items()
+    }
+    clock = SystemClock()
+    sources = Sources(
+        clock,
+        allowed=cfg.webhook_sources,
+        trusted=cfg.webhook_trusted_proxies,
+        rate_per_s=cfg.webhook_rate_per_s,
+    )
     site = Webhook(
         ReportOutlet(connection),
         tokens,
-        SystemClock(),
+        clock,
+        sources=sources,
         answers=cfg.webhook_answers,
         checks={"broker": lambda: (connection.is_up, connection.problem or "connected")},
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import (
     AliasChoices,
@@ -32,6 +32,7 @@ from worker.settings.types import (
     Host,
     LogLevel,
     MongoUrl,
+    Network,
     Port,
     Prefetch,
     ProviderId,
@@ -39,7 +40,7 @@ from worker.settings.types import (
     Region,
     ReplicaName,
     Seconds,
-    Token,
+    Tokens,
     WebhookAnswer,
 )
 
@@ -217,20 +218,39 @@ class WebhookSettings(FromEnvironment):
     """Address on which the webhook listens."""
     webhook_port: Port = 0
     """Port on which the webhook listens; 0: a free one."""
-    webhook_tokens: Annotated[dict[ProviderId, Token], Field(min_length=1)]
-    """Secret path segment by provider id, as a JSON object."""
+    webhook_tokens: Annotated[dict[ProviderId, Tokens], Field(min_length=1)]
+    """Secret path segment by provider id, as a JSON object (`{"legacy": "..."}`). While a token is
+    changed, two are valid (`{"legacy": ["new", "old"]}`)."""
     webhook_answers: dict[ProviderId, WebhookAnswer] = Field(default_factory=dict)
     """Body of the answer 200 by provider id, as a JSON object; `ok` if none is given. For gateways
     that repeat a report until they get a special answer (Jasmin: `ACK/Jasmin`)."""
+    webhook_sources: dict[ProviderId, frozenset[Network]] = Field(default_factory=dict)
+    """Networks that the callbacks of a provider come from, by provider id, as a JSON object
+    (`{"africastalking": ["192.0.2.0/24", "2001:db8::/32"]}`). A provider without an entry may call
+    from anywhere."""
+    webhook_trusted_proxies: frozenset[Network] = frozenset()
+    """Networks of your own reverse proxies, as a JSON array. Only what they add to
+    `X-Forwarded-For` is believed; without any, the header is ignored and the source of a request is
+    the address of its connection."""
+    webhook_rate_per_s: float = Field(default=500.0, ge=0.1, le=100_000, allow_inf_nan=False)
+    """Most requests per second from one source; more get 429. Sources are told apart only if
+    `SMS_WEBHOOK_TRUSTED_PROXIES` names the proxy, where there is one."""
     log_level: LogLevel = "info"
     """`debug`, `info`, `warning` or `error`."""
 
     replica: ReplicaName | None = None
     """As of the worker."""
 
-    @field_validator("webhook_answers")
+    @field_validator("webhook_trusted_proxies")
     @classmethod
-    def _of_known_providers(cls, value: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+    def _not_everybody(cls, value: frozenset[Network]) -> frozenset[Network]:
+        if any(not network.prefixlen for network in value):
+            raise ValueError("expected the networks of your proxies, got all addresses")
+        return value
+
+    @field_validator("webhook_answers", "webhook_sources")
+    @classmethod
+    def _of_known_providers(cls, value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
         if unknown := sorted(value.keys() - info.data.get("webhook_tokens", value).keys()):
             raise ValueError(f"expected providers of webhook_tokens, got {', '.join(unknown)}")
         return value

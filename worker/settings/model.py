@@ -65,7 +65,11 @@ class MessageSettings(FromEnvironment):
     mongo_database: DatabaseName = "sms"
     """Name of the database."""
     hash_key: Credential
-    """Key of the hashes of numbers and texts. It is the same on every replica and never changes."""
+    """Key of the hashes of numbers and texts, the same on every replica. How it is changed:
+    `deploy/README.md`, "Changing the hash key"."""
+    hash_keys_other: Annotated[tuple[Credential, ...], Field(max_length=4)] = ()
+    """Other keys, as a JSON array: what is stored with them is recognised too. Earlier keys stay
+    here, because an opt-out is known only by the key of its time."""
     allowed_regions: Annotated[frozenset[Region], Field(min_length=1)] = frozenset({"ZM"})
     """Countries that numbers may belong to, as a JSON array of ISO 3166 codes."""
     default_region: Region = Field(default="ZM", validate_default=True)

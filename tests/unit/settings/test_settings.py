@@ -252,3 +252,11 @@ def test_the_webhook_answers_only_providers_that_have_a_token(
     said = r"webhook_answers\n  Value error, expected .* got legcy"
     with pytest.raises(ValidationError, match=said):
         WebhookSettings()
+
+
+def test_other_hash_keys_are_secret_and_bounded(read: Any) -> None:
+    found = read(SMS_HASH_KEYS_OTHER='["old-key", "older-key"]')
+    assert {"old-key", "older-key"} <= set(credentials(found))
+    assert "old" not in repr(found.hash_keys_other)
+    with pytest.raises(ValidationError, match="hash_keys_other"):
+        read(SMS_HASH_KEYS_OTHER='["a", "b", "c", "d", "e"]')

@@ -1,6 +1,7 @@
 """The three methods of every service: `start`, `drain` and `stop`.
 
-`start` returns when the service is ready, or raises. `drain` takes nothing new and returns when
+`start` returns when the service is ready, or raises. It waits for a server that is away: meanwhile
+the process lives and is not ready. `drain` takes nothing new and returns when
 nothing is in flight. `stop` is idempotent and safe when never started. Services start in the
 order `worker.app` lists them, and drain and stop in the reverse.
 
@@ -11,12 +12,16 @@ half dead behind a green health check.
 from __future__ import annotations
 
 import asyncio
+import random
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+
+RETRY_S: Final = 1.0
+"""Seconds, on average, between two looks at a server that is away at the start."""
 
 
 class Service(Protocol):
@@ -39,24 +44,53 @@ class StartError(Exception):
     """The value of a setting cannot be used. The text names the variable and hides secrets."""
 
 
+class ServerAwayError(StartError):
+    """The server that a setting names does not answer. It may do so later."""
+
+
 @contextmanager
-def naming(setting: str, of: str, why: Callable[[Exception], str]) -> Iterator[None]:
+def naming(
+    setting: str,
+    of: str,
+    why: Callable[[Exception], str],
+    passes: Callable[[Exception], bool] = lambda _: False,
+) -> Iterator[None]:
     """Report an error inside the block as a problem of a setting.
 
     Args:
         setting: the variable.
         of: the place it names, without credentials.
         why: puts the error into words.
+        passes: whether the error may pass by itself.
 
     Raises:
-        StartError: the block raised an error.
+        ServerAwayError: the block raised an error that may pass.
+        StartError: it raised another one.
     """
     try:
         yield
     except StartError:  # it names its setting already
         raise
     except Exception as error:
-        raise StartError(f"{setting}: {of}: {why(error)}") from error
+        kind = ServerAwayError if passes(error) else StartError
+        raise kind(f"{setting}: {of}: {why(error)}") from error
+
+
+async def once_there(
+    step: Callable[[], Awaitable[None]], away: Callable[[ServerAwayError], None]
+) -> None:
+    """Repeat a step of the start until its server answers. It may be cancelled at any `await`.
+
+    Args:
+        step: raises `ServerAwayError` while the server is away. Any other error ends the wait.
+        away: told of each try that failed.
+    """
+    while True:
+        try:
+            return await step()
+        except ServerAwayError as error:
+            away(error)
+        await asyncio.sleep(RETRY_S * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, no secret
 
 
 async def cancel_all(tasks: Iterable[asyncio.Task[Any]]) -> None:

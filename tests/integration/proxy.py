@@ -13,10 +13,12 @@ class Proxy:
 
     Args:
         url: of the server; host and port of its first address count.
+        port: to listen on; 0: a free one.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, port: int = 0) -> None:
         at = urlsplit(url)
+        self.port = port
         self._target = (at.hostname or "127.0.0.1", at.port)
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
@@ -33,11 +35,15 @@ class Proxy:
         """What was taken and not passed on."""
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self.end()
+
+    async def end(self) -> None:
+        """Listen no more, and close every connection."""
         assert self._server is not None
         self._server.close()
         self.cut()

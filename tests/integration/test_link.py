@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import aio_pika
 import pytest
+from aiormq.exceptions import ProbableAuthenticationError
 from pamqp import decode
 
 from tests.integration.proxy import Proxy
@@ -14,7 +15,8 @@ from tests.support.fakes import quietly
 from tests.support.waiting import until
 from worker.broker.connection import HEARTBEAT_S, BrokerConnection, connect
 from worker.broker.wakeups import Wakeups
-from worker.service import Background, StartError
+from worker.lab.local.port import Port
+from worker.service import Background, ServerAwayError, StartError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -56,9 +58,74 @@ async def test_a_link_that_never_started_stops(url: str) -> None:
     await BrokerConnection(url, "test", Background()).stop()
 
 
-async def test_a_first_connection_that_cannot_be_made_is_an_error() -> None:
-    with pytest.raises(StartError, match=r"AMQP_URL: broker at 127.0.0.1:1: nothing listens"):
-        await BrokerConnection("amqp://nobody@127.0.0.1:1/", "test", Background()).start()
+async def test_a_login_that_is_refused_at_the_start_is_an_error(url: str) -> None:
+    refused = url.replace("worker:", "worker:x")
+    with pytest.raises(
+        StartError, match=r"AMQP_URL: broker at [\d.:]+: it refuses the login"
+    ) as end:
+        await BrokerConnection(refused, "test", Background()).start()
+    assert not isinstance(end.value, ServerAwayError)
+
+
+async def test_a_broker_that_is_away_at_the_start_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, amqp_url: Callable[[str], str]
+) -> None:
+    monkeypatch.setattr("worker.service.RETRY_S", 0.01)
+    port = Port()
+    login = amqp_url("worker").rpartition("@")[0]
+    link = BrokerConnection(f"{login}@127.0.0.1:{port}/%2F", "test", Background())
+    assert link.problem == "not connected yet"
+    starting = asyncio.create_task(link.start())
+    await until(lambda: link.problem == "not connected: nothing listens there")
+    assert not link.is_up
+    async with Proxy(amqp_url("worker"), port.number):
+        await starting
+        assert (link.is_up, link.problem) == (True, "")
+        await link.stop()
+
+
+async def test_a_lost_host_is_replaced_by_another_one(
+    proxy: Proxy, url: str, amqp_url: Callable[[str], str]
+) -> None:
+    async with Proxy(amqp_url("worker")) as other:
+        two = url.replace(f":{proxy.port}", f":{proxy.port},127.0.0.1:{other.port}")
+        link = BrokerConnection(two, "test", Background())
+        await link.start()
+        first, second = (proxy, other) if proxy.connections else (other, proxy)
+        assert (first.connections, second.connections) == (1, 0)
+        await first.end()
+        await until(lambda: second.connections == 1 and link.is_up)
+        channel = await link.channel()
+        await channel.declare_exchange("sms.events", passive=True)
+        await link.stop()
+
+
+async def test_a_host_that_hangs_leaves_time_for_another_one(
+    proxy: Proxy, url: str, amqp_url: Callable[[str], str]
+) -> None:
+    proxy.stalled = True
+    async with Proxy(amqp_url("worker")) as other:
+        two = url.replace(f":{proxy.port}", f":{proxy.port},127.0.0.1:{other.port}")
+        for _ in range(2):  # whichever goes first
+            await (await connect(two)).close()
+        assert other.connections == 2
+
+
+async def test_of_several_hosts_the_gravest_reason_counts(url: str) -> None:
+    two = url.replace("worker:", "worker:x").replace("@", "@127.0.0.1:1,")
+    for _ in range(4):
+        with pytest.raises(ProbableAuthenticationError):
+            await connect(two)
+
+
+async def test_a_start_that_waits_for_the_broker_can_be_given_up() -> None:
+    link = BrokerConnection("amqp://nobody@127.0.0.1:1/", "test", Background())
+    starting = asyncio.create_task(link.start())
+    await until(lambda: link.problem == "not connected: nothing listens there")
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    await link.stop()
 
 
 async def test_a_lost_connection_comes_back(link: BrokerConnection, proxy: Proxy) -> None:

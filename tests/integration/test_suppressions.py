@@ -264,3 +264,20 @@ async def test_an_opt_out_waits_for_a_store_that_is_away(
     fresh = store(database_here)
     await fresh.follow()
     assert fresh.stops("hash", PROMO)
+
+
+# --- while the hash key is changed ---------------------------------------------------------------
+
+
+async def test_the_newest_wish_counts_under_every_hash_of_a_number(database_here: Database) -> None:
+    """The opt-out was taken with the old key alone, the way back with both."""
+    ours, theirs = store(database_here), store(database_here)
+    await ours.record(Recipient("old", ANN.mask), wish("promo"))
+    both = Recipient("new", ANN.mask, ("old",))
+    await ours.record(both, wish("bank", 1))
+    await theirs.follow()
+    assert [theirs.stops(each, PROMO) for each in both.hashes] == [False, True]
+    assert [theirs.stops(each, BANK) for each in both.hashes] == [True, True]
+    await ours.record(both, wish("promo", 2, stopped=False))
+    await theirs.follow()
+    assert not any(theirs.stops(each, PROMO) for each in both.hashes)

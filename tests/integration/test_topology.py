@@ -1,4 +1,4 @@
-"""The topology, the permissions and the policies on a real broker."""
+"""The topology and the policies on a real broker. What each user may do: `test_rights`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 from aio_pika import DeliveryMode, Message
-from aiormq.exceptions import ChannelAccessRefused
 
 from contracts.names import RETRYABLE, Exchange, Queue, retry_key
 from tests.support.waiting import until
@@ -69,127 +68,6 @@ async def test_applying_twice_changes_nothing(worker: AbstractChannel) -> None:
     await topology.apply(worker)
     for spec in topology.TOPOLOGY.queues:
         assert await waiting(worker, spec.name) == 0
-
-
-@pytest.mark.parametrize(
-    ("user", "exchange", "key"),
-    [
-        ("upstream", Exchange.COMMANDS, "send"),
-        ("upstream", Exchange.COMMANDS, "send.transactional"),
-        ("upstream", Exchange.COMMANDS, "send.bulk"),
-        ("webhook", Exchange.REPORTS, "report.africastalking"),
-        ("observer", Exchange.CONTROL, "control.query.status"),
-        ("administrator", Exchange.CONTROL, "control.query.status"),
-        ("administrator", Exchange.CONTROL, "control.command.rollback"),
-        ("worker", Exchange.DEAD, "sms.send.bulk"),
-    ],
-)
-async def test_a_user_may_publish_what_is_his(
-    connect: Connect, user: str, exchange: str, key: str
-) -> None:
-    channel = await (await connect(user)).channel(on_return_raises=True)
-    await publish(channel, exchange, key)
-
-
-@pytest.mark.parametrize(
-    ("user", "exchange", "key"),
-    [
-        ("upstream", Exchange.STATE, "control.state"),
-        ("upstream", Exchange.EVENTS, "sms.sent"),
-        ("upstream", Exchange.CONTROL, "control.command.rollback"),
-        ("upstream", Exchange.REPORTS, "report.africastalking"),
-        ("upstream", Exchange.RETRY, "5s.sms.send.bulk"),
-        ("webhook", Exchange.COMMANDS, "send"),
-        ("webhook", Exchange.REQUEUE, "5s.sms.send.bulk"),
-        ("dashboard", Exchange.CONTROL, "control.query.status"),
-        ("dashboard", Exchange.METRICS, "metric.health"),
-        ("observer", Exchange.CONTROL, "control.command.rollback"),
-        ("observer", Exchange.REPLIES, "reply.observer.1"),
-        ("administrator", Exchange.CONTROL, "control.state"),
-        ("administrator", Exchange.STATE, "control.state"),
-        ("administrator", Exchange.COMMANDS, "send"),
-        *((user, "", Queue.BULK) for user in ("upstream", "webhook", "dashboard")),
-        *((user, "", Queue.BULK) for user in ("observer", "administrator", "worker")),
-    ],
-)
-async def test_a_user_may_not_publish_what_is_not_his(
-    connect: Connect, user: str, exchange: str, key: str
-) -> None:
-    channel = await (await connect(user)).channel(on_return_raises=True)
-    with pytest.raises(ChannelAccessRefused):
-        await publish(channel, exchange, key)
-
-
-@pytest.mark.parametrize("user", ["upstream", "webhook", "dashboard", "observer", "administrator"])
-@pytest.mark.parametrize("queue", list(Queue))
-async def test_nobody_but_the_worker_reads_the_workers_queues(
-    connect: Connect, user: str, queue: str
-) -> None:
-    channel = await (await connect(user)).channel()
-    source = await channel.get_queue(queue, ensure=False)
-    with pytest.raises(ChannelAccessRefused):
-        await source.get(fail=False)
-
-
-@pytest.mark.parametrize(
-    ("user", "queue", "exchange", "key"),
-    [
-        ("upstream", "sms.own.upstream.events", Exchange.EVENTS, "#"),
-        ("dashboard", "sms.own.dashboard.metrics", Exchange.METRICS, "#"),
-        ("dashboard", "sms.own.dashboard.state", Exchange.STATE, "#"),
-        ("observer", "sms.own.observer.metrics", Exchange.METRICS, "#"),
-        ("observer", "sms.reply.observer.1", Exchange.REPLIES, "reply.observer.1"),
-        ("administrator", "sms.reply.administrator.1", Exchange.REPLIES, "reply.administrator.1"),
-        ("worker", "sms.state.1", Exchange.STATE, "control.state"),
-    ],
-)
-async def test_a_user_may_bind_a_queue_of_his_own(
-    connect: Connect, user: str, queue: str, exchange: str, key: str
-) -> None:
-    channel = await (await connect(user)).channel()
-    own = await channel.declare_queue(queue, exclusive=True)
-    await own.bind(exchange, key)
-
-
-@pytest.mark.parametrize(
-    ("user", "queue", "exchange", "key"),
-    [
-        ("upstream", "sms.own.upstream.x", Exchange.STATE, "#"),
-        ("upstream", "sms.own.upstream.x", Exchange.COMMANDS, "#"),
-        ("upstream", "sms.own.upstream.x", Exchange.REPLIES, "reply.upstream.1"),
-        ("dashboard", "sms.own.dashboard.x", Exchange.EVENTS, "#"),
-        ("observer", "sms.reply.observer.x", Exchange.REPLIES, "reply.administrator.1"),
-        ("observer", "sms.reply.observer.x", Exchange.REPLIES, "#"),
-        ("observer", "sms.reply.observer.x", Exchange.REPLIES, "reply.observer.*"),
-        ("administrator", "sms.reply.administrator.x", Exchange.CONTROL, "control.command.*"),
-    ],
-)
-async def test_a_user_may_not_bind_what_is_not_his(
-    connect: Connect, user: str, queue: str, exchange: str, key: str
-) -> None:
-    channel = await (await connect(user)).channel()
-    own = await channel.declare_queue(queue, exclusive=True)
-    with pytest.raises(ChannelAccessRefused):
-        await own.bind(exchange, key)
-
-
-@pytest.mark.parametrize(
-    ("user", "queue"),
-    [
-        ("upstream", "sms.own.dashboard.x"),
-        ("upstream", "sms.own.upstream2.x"),
-        ("upstream", "sms.state.x"),
-        ("webhook", "sms.own.webhook.x"),
-        ("dashboard", "sms.reply.dashboard.x"),
-        ("observer", "sms.reply.administrator.x"),
-    ],
-)
-async def test_a_user_may_not_declare_another_users_queue(
-    connect: Connect, user: str, queue: str
-) -> None:
-    channel = await (await connect(user)).channel()
-    with pytest.raises(ChannelAccessRefused):
-        await channel.declare_queue(queue, exclusive=True)
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ async def link(amqp_url: Callable[[str], str]) -> AsyncIterator[BrokerConnection
 @pytest.fixture
 async def client(link: BrokerConnection) -> AsyncIterator[httpx.AsyncClient]:
     background = Background()
-    webhook = Webhook(ReportOutlet(link), {"target": "token"}, WallClock(), confirm_within_s=5)
+    webhook = Webhook(ReportOutlet(link), {"target": ["token"]}, WallClock(), confirm_within_s=5)
     server = WebServer(webhook.app(), background, grace_s=1)
     await server.start()
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as client:
@@ -132,7 +132,7 @@ async def test_broker_that_is_away_makes_the_provider_repeat(
     link = BrokerConnection(
         amqp_url("webhook"), "webhook away", Background()
     )  # never started: no connection
-    webhook = Webhook(ReportOutlet(link), {"target": "token"}, WallClock(), confirm_within_s=0.2)
+    webhook = Webhook(ReportOutlet(link), {"target": ["token"]}, WallClock(), confirm_within_s=0.2)
     transport = httpx.ASGITransport(webhook.app())
     async with httpx.AsyncClient(transport=transport, base_url="http://webhook") as client:
         response = await client.post("/reports/target/token", data=FORM)

@@ -152,9 +152,12 @@ ROLES = {
 LINEAGE = "0b7c9dd4-3a38-4c2e-8c7a-1f2f3b6f9a03"
 
 
-def consents(suppressed: Suppressed) -> Consents:
+def consents(
+    suppressed: Suppressed, key: bytes = KEY, other_keys: tuple[bytes, ...] = ()
+) -> Consents:
     """The list of who wants no messages as commands and queries see it."""
-    return Consents(suppressed, normaliser("ZM", frozenset({"ZM"}), strict=True), KEY)
+    known = normaliser("ZM", frozenset({"ZM"}), strict=True)
+    return Consents(suppressed, known, key, other_keys=other_keys)
 
 
 def handler(

@@ -110,9 +110,10 @@ class Suppressed:
         return consent.stops(unwanted, senders)
 
     async def record(self, recipient: Recipient, wish: Wish) -> None:
-        standing = self.wishes.get(recipient.hash, ())
-        self.wishes[recipient.hash] = consent.heard(standing, wish)
-        self.masks[recipient.hash] = recipient.mask
+        for hashed in recipient.hashes:
+            standing = self.wishes.get(hashed, ())
+            self.wishes[hashed] = consent.heard(standing, wish)
+            self.masks[hashed] = recipient.mask
 
     async def put(self, recipient: Recipient, wish: Wish) -> None:
         await self.record(recipient, wish)

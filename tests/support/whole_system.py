@@ -169,7 +169,8 @@ class System:
             json.loads(line)
             for provider in PROVIDERS
             if (path := self.stack.journal(provider)).exists()
-            for line in path.read_bytes().splitlines()
+            # The simulator may be writing the last line: only whole ones are read.
+            for line in path.read_bytes().rpartition(b"\n")[0].splitlines()
         ]
         return [line for line in lines if name is None or line["key"] == name]
 

@@ -128,7 +128,9 @@ def _stores(runtime: Runtime, database: Database) -> ControlStores:
 
 def _consents(runtime: Runtime, stores: ControlStores, decoder: CommandDecoder) -> Consents:
     names = sender_names(runtime.cfg.default_region)
-    return Consents(stores.suppressions, decoder.normalise, decoder.key, names)
+    return Consents(
+        stores.suppressions, decoder.normalise, decoder.key, names, other_keys=decoder.other_keys
+    )
 
 
 def _commands(

@@ -25,6 +25,7 @@ def wishes_of(runtime: Runtime, stores: Stores, decoder: CommandDecoder) -> Wish
         suppressions=stores.suppressions,
         normalise=decoder.normalise,
         key=decoder.key,
+        other_keys=decoder.other_keys,
         alerts=runtime.alerts,
         clock=runtime.clock,
         sender=sender_names(runtime.cfg.default_region),

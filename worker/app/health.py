@@ -38,6 +38,7 @@ class StoreHealth:
         self._alerts = alerts
         self._on_return: list[Callable[[], None]] = []
         self._away: str | None = None
+        self._answered = False
 
     def on_return(self, call: Callable[[], None]) -> None:
         """Register `call`, which is called each time the store is back."""
@@ -54,6 +55,7 @@ class StoreHealth:
 
     def recovered(self) -> None:
         """See `StoreListener.recovered`."""
+        self._answered = True
         if self._away is not None:
             self._away = None
             self._lanes.free("store")
@@ -63,6 +65,8 @@ class StoreHealth:
 
     def check(self) -> tuple[bool, str]:
         """Return whether the store answers, and why not."""
+        if self._away is None and not self._answered:
+            return False, "not asked yet"
         return self._away is None, self._away or "reachable"
 
 
@@ -104,7 +108,8 @@ class BrokerHealth:
         """Return whether both connections work, and why not."""
         if self._publishing.is_blocked:
             return False, "blocked by the broker: memory or disk alarm"
-        return self._consuming.is_up and self._publishing.is_up, "both connections"
+        problem = self._consuming.problem or self._publishing.problem
+        return not problem, problem or "both connections"
 
 
 def health_server(

@@ -80,4 +80,4 @@ def _database(cfg: Settings) -> Database:
 def naming_database(cfg: Settings) -> AbstractContextManager[None]:
     """Report an error inside the block as a problem of `MONGO_URL`."""
     hosts = where(cfg.mongo_url.get_secret_value())
-    return naming("MONGO_URL", f"database at {hosts}", address_check.why)
+    return naming("MONGO_URL", f"database at {hosts}", address_check.why, address_check.passes)

@@ -36,6 +36,7 @@ def command_decoder(cfg: MessageSettings) -> CommandDecoder:
     return CommandDecoder(
         normalise=normaliser(cfg.default_region, cfg.allowed_regions, strict=cfg.strict_numbers),
         key=cfg.hash_key.get_secret_value().encode(),
+        other_keys=tuple(key.get_secret_value().encode() for key in cfg.hash_keys_other),
         life_s={Lane.TRANSACTIONAL: cfg.life_transactional_s, Lane.BULK: cfg.life_bulk_s},
         policy={kind: OnUnknown(rule.value) for kind, rule in cfg.unknown_by_type.items()},
     )

@@ -92,7 +92,7 @@ class Worker:
             DrainTogether(runtime.tracing, scrape),
             runtime.consuming,
             runtime.publishing,
-            Resource(open=lambda: set_up(runtime, stores), close=runtime.database.close),
+            Resource(open=lambda: set_up(runtime, stores, store), close=runtime.database.close),
             Resource(close=accounts.close),
             runtime.publisher,
             stores.records,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import structlog
+
 from worker.app.runtime import naming_database
 from worker.broker import reason, server, topology
 from worker.control import flags_file
@@ -12,7 +14,8 @@ from worker.control.snapshot_follower import seed
 from worker.domain.migration import flags, flags_document
 from worker.handlers.accepted_references import AcceptedReferences
 from worker.numbers import sender_names
-from worker.service import naming
+from worker.ports.store import StoreUnavailable
+from worker.service import ServerAwayError, naming, once_there
 from worker.settings.addresses import where
 from worker.store import (
     cohorts,
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from worker.ports.store import StoreListener
     from worker.settings.model import Settings
 
+_log = structlog.get_logger(__name__)
 RETENTION_DAYS: Final = flags.MigrationSettings().metrics_retention_days
 """Days that metrics are kept, until the first snapshot sets them."""
 
@@ -112,17 +116,33 @@ def _records(
     )
 
 
-async def set_up(runtime: Runtime, stores: Stores) -> None:
+async def set_up(runtime: Runtime, stores: Stores, health: StoreListener) -> None:
     """Check the servers, declare the topology, create indexes, seed the control log.
 
-    Each step is idempotent. Raises `StartError` if a server or the flags file cannot be used, for
-    instance because the server is too old.
+    Waits as long as a server is away. Raises `StartError` if a server or the flags file cannot be
+    used, for instance because the server is too old.
     """
+
+    def away(error: ServerAwayError) -> None:
+        _log.warning("waiting for a server", problem=str(error))
+        health.away(str(error))
+
+    async def step() -> None:
+        try:
+            await _set_up(runtime, stores)
+        except StoreUnavailable as error:
+            raise ServerAwayError(f"MONGO_URL: no answer ({error})") from error
+
+    await once_there(step, away)
+
+
+async def _set_up(runtime: Runtime, stores: Stores) -> None:
+    """Do all of it. Each step is idempotent, so that it can be done again."""
     cfg = runtime.cfg
     with naming_database(cfg):
         await runtime.database.check()
     hosts = where(cfg.amqp_url.get_secret_value())
-    with naming("AMQP_URL", f"broker at {hosts}", reason.why):
+    with naming("AMQP_URL", f"broker at {hosts}", reason.why, reason.passes):
         channel = await runtime.consuming.channel()
         server.check((await channel.get_underlay_channel()).connection.server_properties)
         await topology.apply(channel)

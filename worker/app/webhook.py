@@ -1,6 +1,8 @@
 """Builds the webhook as its own process, without a store and with rights to one exchange only.
 
-Rules: what the outside may reach is on one port, `/ready` and `/metrics` are on a private one.
+Rules: what the outside may reach is on one port, `/ready` and `/metrics` are on a private one. It
+serves before the broker is there. Until then it is not ready and answers 503 to reports, which
+their providers repeat.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from worker.web.health import health_app
 from worker.web.outlet import ReportOutlet
 from worker.web.reports import KINDS, Webhook
 from worker.web.server import WebServer
+from worker.web.sources import Sources
 
 if TYPE_CHECKING:
     from worker.settings.model import WebhookSettings
@@ -54,16 +57,28 @@ def build(cfg: WebhookSettings, replica: str) -> Process:
         name="health",
         settings="SMS_WEBHOOK_PRIVATE_HOST, SMS_WEBHOOK_PRIVATE_PORT",
     )
-    return Process((private, DrainTogether(tracing, scrape), connection, public), background)
+    return Process((private, DrainTogether(tracing, scrape), public, connection), background)
 
 
 def _site(
     cfg: WebhookSettings, connection: BrokerConnection, metrics: CallbackMetrics, tracing: Tracing
 ) -> Webhook:
+    clock = SystemClock()
+    sources = Sources(
+        clock,
+        allowed=cfg.webhook_sources,
+        trusted=cfg.webhook_trusted_proxies,
+        rate_per_s=cfg.webhook_rate_per_s,
+    )
+    tokens = {
+        name: [token.get_secret_value() for token in valid]
+        for name, valid in cfg.webhook_tokens.items()
+    }
     return Webhook(
         ReportOutlet(connection),
-        {name: token.get_secret_value() for name, token in cfg.webhook_tokens.items()},
-        SystemClock(),
+        tokens,
+        clock,
+        sources=sources,
         answers=cfg.webhook_answers,
         metrics=metrics,
         tracing=tracing,
@@ -86,7 +101,7 @@ def _check(connection: BrokerConnection) -> tuple[bool, str]:
     """Return whether the broker takes reports, and why not."""
     if connection.is_blocked:
         return False, "blocked by the broker: memory or disk alarm"
-    return connection.is_up, "connected" if connection.is_up else "not connected"
+    return connection.is_up, connection.problem or "connected"
 
 
 async def run(cfg: WebhookSettings, replica: str) -> None:

@@ -1,6 +1,7 @@
 """Keeps one AMQP connection open and reconnects when it is lost.
 
 Rules:
+- Each attempt tries every host of the address.
 - We reconnect ourselves: the library's robust connection restores state that is better built anew.
 - Consuming and publishing use separate connections. A broker in memory or disk alarm stops reading
   from a connection that publishes, so it would not see acknowledgements on it either.
@@ -8,6 +9,8 @@ Rules:
   while it lasts.
 - A connection is used until it fails. The next one wakes every task that waits for it.
 - The backoff has jitter, so that the replicas do not all return at the same moment.
+- A broker that is away at the start is waited for. A login that it refuses, or a certificate that
+  is not trusted, ends the process, because only a person can help.
 - Options of an address that set heartbeats and the like are ignored.
 """
 
@@ -24,9 +27,9 @@ from aio_pika.exceptions import AMQPError
 from yarl import URL
 
 from worker.broker import tolerant_decoding
-from worker.broker.reason import why
-from worker.service import cancel_all, naming
-from worker.settings.addresses import where
+from worker.broker.reason import passes, why
+from worker.service import cancel_all, naming, once_there
+from worker.settings.addresses import one_by_one, where
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -38,6 +41,8 @@ if TYPE_CHECKING:
 HEARTBEAT_S: Final = 10
 CONNECT_TIMEOUT_S: Final = 10.0
 CLOSE_TIMEOUT_S: Final = 3.0
+_HOST_TIMEOUT_S: Final = 3.0
+"""Shortest time for one of several hosts, seconds."""
 LOOK_EVERY_S: Final = 0.25
 """Seconds between looks at whether the broker blocks a connection: the library does not say."""
 _BACKOFF_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
@@ -62,17 +67,36 @@ async def connect(
 ) -> AbstractConnection:
     """Open one connection, which stays closed once it is lost.
 
+    The hosts of the address are tried in random order, so that the replicas spread over them.
+
     Args:
-        url: `amqp://` or `amqps://`, with credentials.
+        url: `amqp://` or `amqps://`, with credentials and one or more hosts.
         name: shown in the broker's management views.
-        timeout_s: for connecting, seconds.
+        timeout_s: for connecting, seconds; several hosts share it, down to `_HOST_TIMEOUT_S`.
         heartbeat_s: a dead peer is noticed after twice that.
 
     Raises:
-        Exception: it cannot be opened (see `LOST`); nothing is left open.
+        Exception: it cannot be opened (see `BROKEN`), at the host whose reason is the gravest;
+            nothing is left open.
     """
     tolerant_decoding.install()
-    address = URL(url)
+    hosts = one_by_one(url)
+    each_s = max(timeout_s / len(hosts), min(timeout_s, _HOST_TIMEOUT_S))
+    errors: list[BaseException] = []
+    for host in random.sample(hosts, len(hosts)):
+        try:
+            return await _connect_to(URL(host), name, each_s, heartbeat_s)
+        except BROKEN as error:
+            reraise_own_cancel()
+            errors.append(error)
+            if len(hosts) > 1:
+                _log.info("host not reached", link=name, host=where(host), reason=why(error))
+    raise next((error for error in errors if not passes(error)), errors[-1])
+
+
+async def _connect_to(
+    address: URL, name: str, timeout_s: float, heartbeat_s: int
+) -> AbstractConnection:
     options = {key: value for key, value in address.query.items() if key in _OF_LOGIN}
     connection = aio_pika.Connection(
         address.with_query({**options, "heartbeat": heartbeat_s}),
@@ -105,7 +129,7 @@ class BrokerConnection:
     """Keeps one connection open.
 
     Args:
-        url: `amqp://` or `amqps://`, with credentials.
+        url: `amqp://` or `amqps://`, with credentials and one or more hosts.
         name: shown in the broker's management views.
         background: runs the keeper; its death ends the process.
         heartbeat_s: a dead peer is noticed after twice that.
@@ -119,6 +143,7 @@ class BrokerConnection:
         self._url = url
         self._name = name
         self._connection: AbstractConnection | None = None
+        self._why_not = "not connected yet"
         self._up = asyncio.Event()
         self._closed = asyncio.Event()
         self._unblocked = asyncio.Event()
@@ -133,6 +158,11 @@ class BrokerConnection:
         return self._up.is_set()
 
     @property
+    def problem(self) -> str:
+        """Why no connection is open right now; empty: one is open."""
+        return "" if self.is_up else self._why_not
+
+    @property
     def is_blocked(self) -> bool:
         """Whether the broker reads nothing from this connection (memory or disk alarm)."""
         return not self._unblocked.is_set()
@@ -142,13 +172,12 @@ class BrokerConnection:
         self._told.append(call)
 
     async def start(self) -> None:
-        """Connect.
+        """Connect; waits as long as the broker is away.
 
         Raises:
-            StartError: the first connection cannot be made.
+            StartError: the broker refuses us, or we do not trust it.
         """
-        with naming("AMQP_URL", f"broker at {where(self._url)}", why):
-            await self._connect()
+        await once_there(self._connect_first, lambda away: self._not_connected(away.__cause__))
         self._tasks = {
             self._background.spawn(self._keep(), self._name),
             self._background.spawn(self._watch_blocking(), f"{self._name}: blocked or not"),
@@ -231,6 +260,14 @@ class BrokerConnection:
         for call in self._told:
             call(blocked)
 
+    async def _connect_first(self) -> None:
+        with naming("AMQP_URL", f"broker at {where(self._url)}", why, passes):
+            await self._connect()
+
+    def _not_connected(self, error: BaseException | None) -> None:
+        self._why_not = f"not connected: {why(error)}" if error else "not connected"
+        _log.warning("not connected", link=self._name, reason=self._why_not)
+
     async def _connect(self) -> None:
         connection = await connect(self._url, self._name, heartbeat_s=self._heartbeat_s)
         self._closed.clear()
@@ -240,6 +277,7 @@ class BrokerConnection:
 
     def _lost(self, connection: AbstractConnection) -> None:
         if connection is self._connection:  # else it was replaced already
+            self._why_not = "connection lost"
             self._up.clear()
             self._closed.set()
 
@@ -269,7 +307,7 @@ class BrokerConnection:
                 await self._connect()
             except BROKEN as error:
                 reraise_own_cancel()
-                _log.warning("not connected", link=self._name, error=type(error).__name__)
+                self._not_connected(error)
             else:
                 return
 

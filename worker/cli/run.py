@@ -17,6 +17,7 @@ from worker.app import webhook as webhook_process
 from worker.app.replica import replica_id
 from worker.cli import configuration
 from worker.service import StartError
+from worker.settings.addresses import shown
 from worker.settings.table import table
 from worker.settings.types import credentials
 from worker.telemetry import logs
@@ -58,9 +59,14 @@ def check_config(
         bool, typer.Option("--table", help="Print every setting as a Markdown table instead.")
     ] = False,
 ) -> None:
-    """Validate the configuration that `run` would use, and start nothing."""
+    """Validate the configuration that `run` would use, and start nothing.
+
+    Hosts are shown, logins are hidden.
+    """
     if show_table:
         typer.echo(table())
         return
-    configuration.checked_settings()
+    cfg = configuration.checked_settings()
     typer.echo("configuration is valid")
+    typer.echo(f"AMQP_URL: {shown(cfg.amqp_url.get_secret_value())}")
+    typer.echo(f"MONGO_URL: {shown(cfg.mongo_url.get_secret_value())}")

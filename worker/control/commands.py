@@ -172,7 +172,7 @@ class CommandHandler:
                 user=user,
                 command_id=command.command_id,
                 command={
-                    "fingerprint": self._fingerprint(command),
+                    "fingerprint": self._fingerprints(command)[0],
                     **views.recorded(command),
                     **({"recipient": decision.wish.recipient.mask} if decision.wish else {}),
                 },
@@ -204,7 +204,7 @@ class CommandHandler:
 
     async def _again(self, command: Command, stored: LogEntry) -> ControlReply:
         """Return the stored reply; repeat its follow-ups, in case that replica died too early."""
-        if stored.command.get("fingerprint") != self._fingerprint(command):
+        if stored.command.get("fingerprint") not in self._fingerprints(command):
             text = (
                 f"{command.name}: command id {command.command_id} was used for another command; "
                 "choose a new one"
@@ -225,9 +225,12 @@ class CommandHandler:
         )
         return views.unrecorded(command, ReplyCode.STORE_UNAVAILABLE, text, self.clock.now())
 
-    def _fingerprint(self, command: Command) -> str:
-        """Hash the content of a command without its time of issue, to recognise a redelivery."""
+    def _fingerprints(self, command: Command) -> tuple[str, ...]:
+        """Hash the content of a command without its time of issue, to recognise a redelivery.
+
+        The first is stored; the others are those of the other keys.
+        """
         content = command.model_dump_json(exclude={"issued_at"})
         if isinstance(command, AddSuppression | RemoveSuppression):
-            return self.consents.seal(content)
-        return hashlib.sha256(content.encode()).hexdigest()
+            return self.consents.seals(content)
+        return (hashlib.sha256(content.encode()).hexdigest(),)

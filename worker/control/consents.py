@@ -37,12 +37,14 @@ class Consents:
         normalise: turns input into E.164, or says why it cannot.
         key: for the hashes of recipients.
         sender: turns a sender id into its form in wishes.
+        other_keys: keys with which recipients may be stored too, while the key is changed.
     """
 
     book: SuppressionBook
     normalise: Callable[[str], str | NotANumber]
     key: bytes
     sender: Callable[[str | None], str] = consent.sender
+    other_keys: tuple[bytes, ...] = ()
 
     async def change(
         self, command: AddSuppression | RemoveSuppression, user: str, at: datetime
@@ -55,7 +57,7 @@ class Consents:
             at=at,
             source=f"command of {user}",
         )
-        return WishChange(to, wish, await self.book.read(to.hash))
+        return WishChange(to, wish, await self._standing(to))
 
     async def carry_out(self, change: WishChange) -> None:
         """Record a change. Raises `StoreUnavailable`."""
@@ -65,7 +67,7 @@ class Consents:
         """List wishes: all of one number if the query names one, else those that stop messages."""
         if query.number is not None:
             to = self._recipient(query.name, query.number)
-            return _lines(to, await self.book.read(to.hash))
+            return _lines(to, await self._standing(to))
         recent = await self.book.recent(query.limit)
         return [
             line
@@ -73,15 +75,27 @@ class Consents:
             for line in _lines(each.recipient, (w for w in each.wishes if w.stopped))
         ]
 
-    def seal(self, content: str) -> str:
-        """Hash a command that names a number; with our key, so that nobody can guess the number."""
-        return hmac.digest(self.key, content.encode(), "sha256").hex()
+    async def _standing(self, to: Recipient) -> tuple[Wish, ...]:
+        """The wishes that are stored under any hash of a recipient; the newest of each sender."""
+        standing: tuple[Wish, ...] = ()
+        for hashed in to.hashes:
+            for wish in await self.book.read(hashed):
+                standing = consent.heard(standing, wish)
+        return standing
+
+    def seals(self, content: str) -> tuple[str, ...]:
+        """Hash a command that names a number; by our keys, so that nobody can guess the number.
+
+        The first seal is stored; a stored one may be any of them.
+        """
+        keys = (self.key, *self.other_keys)
+        return tuple(hmac.digest(key, content.encode(), "sha256").hex() for key in keys)
 
     def _recipient(self, name: str, number: str) -> Recipient:
         to = self.normalise(number)
         if isinstance(to, NotANumber):
             raise ChangeRefused(ReplyCode.INVALID, f"{name}: number: {to.problem}")
-        return masking.recipient(self.key, to)
+        return masking.recipient(self.key, to, self.other_keys)
 
 
 def stored(change: WishChange) -> dict[str, Any]:
@@ -89,6 +103,7 @@ def stored(change: WishChange) -> dict[str, Any]:
     to, wish = change.recipient, change.wish
     return {
         "hash": to.hash,
+        **({"others": list(to.others)} if to.others else {}),
         "mask": to.mask,
         "sender": wish.sender,
         "stopped": wish.stopped,
@@ -105,7 +120,8 @@ def read(document: Any) -> WishChange:
         at=document["at"],
         source=document["source"],
     )
-    return WishChange(Recipient(document["hash"], document["mask"]), wish)
+    others = tuple(document.get("others", ()))
+    return WishChange(Recipient(document["hash"], document["mask"], others), wish)
 
 
 def _lines(to: Recipient, wishes: Iterable[Wish]) -> list[WishView]:

@@ -158,11 +158,9 @@ class SnapshotFollower(Loop):
         return self._current
 
     async def start(self) -> None:
-        """Read the state, write the first heartbeat, then follow.
-
-        Raises `StoreUnavailable`.
-        """
-        await self._round()
+        """Read the state, write the first heartbeat, then follow. Waits while the store is away."""
+        while not await self._verified_now():  # noqa: ASYNC110 - the pause between two reads
+            await asyncio.sleep(EVERY_S)
         await super().start()
 
     async def stop(self) -> None:
@@ -190,14 +188,19 @@ class SnapshotFollower(Loop):
             except TimeoutError:
                 pass  # no wake-up within the second: the usual case
             self._wake.clear()  # before the read: a later wake-up starts another read
-            try:
-                await self._round()
-            except StoreUnavailable as error:
-                _log.warning("state not verified", error=str(error))
-                if not self.is_fresh():
-                    self._stale(True)  # noqa: FBT003 - the callback's one argument
-            else:
-                self._stale(not self.is_fresh())
+            await self._verified_now()
+
+    async def _verified_now(self) -> bool:
+        """Read everything once; return whether the store answered."""
+        try:
+            await self._round()
+        except StoreUnavailable as error:
+            _log.warning("state not verified", error=str(error))
+            if not self.is_fresh():
+                self._stale(True)  # noqa: FBT003 - the callback's one argument
+            return False
+        self._stale(not self.is_fresh())
+        return True
 
     async def _round(self) -> None:
         began = self._clock.monotonic()

@@ -120,7 +120,8 @@ class Chooser:
     def unwanted(self, message: Message) -> bool:
         """Whether the recipient wants no messages of this sender."""
         senders = self.senders.of_message(message.sender_id)
-        return self.suppressions.stops(message.recipient.hash, senders)
+        hashes = message.recipient.hashes
+        return any(self.suppressions.stops(each, senders) for each in hashes)
 
     def _still(self, snapshot: Snapshot, state: Round) -> bool:
         """Whether the decision made before the wait still holds."""

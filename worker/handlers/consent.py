@@ -59,6 +59,7 @@ class Wishes:
         alerts: raised for wishes that cannot be recorded.
         clock: time.
         sender: turns a sender id into the form used in wishes.
+        other_keys: see `CommandDecoder`.
     """
 
     suppressions: Suppressions
@@ -67,11 +68,12 @@ class Wishes:
     alerts: Alerts
     clock: Clock
     sender: Callable[[str | None], str] = consent.sender
+    other_keys: tuple[bytes, ...] = ()
 
     def recipient(self, number: str | None) -> Recipient | None:
         """The recipient a provider names; None: it is not a number we can send to."""
         to = self.normalise(number or "")
-        return masking.recipient(self.key, to) if isinstance(to, str) else None
+        return self._hashed(to) if isinstance(to, str) else None
 
     def understood(self, read: OptOut | OptIn, at: datetime) -> Told:
         """Turn a callback into a wish. Raises `ValueError` if its number cannot be read."""
@@ -84,7 +86,10 @@ class Wishes:
             at=at,
             source=f"callback of {read.provider}",
         )
-        return Told(masking.recipient(self.key, to), wish)
+        return Told(self._hashed(to), wish)
+
+    def _hashed(self, to: str) -> Recipient:
+        return masking.recipient(self.key, to, self.other_keys)
 
     async def record(self, told: Told) -> None:
         """Store the wish. Waits while the store is away."""

@@ -16,6 +16,7 @@ from contracts.names import Header
 from worker.handlers.decode import carried, first_seen, text_header
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from worker.domain.messages.message import Record
@@ -35,11 +36,11 @@ def round_headers(key: bytes, incoming: Incoming, round_: int) -> dict[str, obje
     return {Header.ROUND: round_, Header.SEAL: _seal(key, incoming, round_)}
 
 
-def proved(key: bytes, incoming: Incoming) -> Incoming:
-    """The delivery, without its round header unless a worker wrote that header."""
-    seal = text_header(incoming, Header.SEAL) or ""
-    ours = _seal(key, incoming, carried(incoming, Header.ROUND))
-    if hmac.compare_digest(seal.encode(errors="replace"), ours.encode()):
+def proved(keys: Iterable[bytes], incoming: Incoming) -> Incoming:
+    """The delivery, without its round header unless a worker wrote that header with a valid key."""
+    seal = (text_header(incoming, Header.SEAL) or "").encode(errors="replace")
+    round_ = carried(incoming, Header.ROUND)
+    if any(hmac.compare_digest(seal, _seal(key, incoming, round_).encode()) for key in keys):
         return incoming
     headers = {name: value for name, value in incoming.headers.items() if name != Header.ROUND}
     return replace(incoming, headers=headers)

@@ -60,6 +60,7 @@ class CommandDecoder:
     Args:
         normalise: turns input into E.164 or says why it is no number.
         key: key of recipient hashes and fingerprints.
+        other_keys: keys with which the same may be stored, too, while the key is changed.
         life_s: default life by lane, seconds.
         policy: by message type, where it differs from the policy of the lane.
         own_numbers: phones of our own, E.164, as in force. Only messages to them can be probes.
@@ -70,6 +71,7 @@ class CommandDecoder:
     life_s: Mapping[Lane, float]
     policy: Mapping[str, OnUnknown]
     own_numbers: Callable[[], Container[str]] = field(default=frozenset[str])
+    other_keys: tuple[bytes, ...] = ()
 
     def decode(self, incoming: Incoming, now: datetime) -> Message | Refusal:
         """Decode a delivery."""
@@ -91,12 +93,17 @@ class CommandDecoder:
     def _message(self, command: SendSms, to: str, incoming: Incoming, now: datetime) -> Message:
         lane = LANE_OF_QUEUE.get(Queue(incoming.queue), Lane.BULK)
         life = timedelta(seconds=self.life_s[lane])
+        content, *others = (
+            masking.fingerprint(key, to, command.text, command.sender_id)
+            for key in (self.key, *self.other_keys)
+        )
         return Message(
             id=command.message_id,
             to=to,
             text=command.text,
-            fingerprint=masking.fingerprint(self.key, to, command.text, command.sender_id),
-            recipient=masking.recipient(self.key, to),
+            fingerprint=content,
+            other_fingerprints=tuple(others),
+            recipient=masking.recipient(self.key, to, self.other_keys),
             lane=lane,
             on_unknown=self.policy.get(command.message_type, _POLICY[lane]),
             expires_at=command.expires_at or first_seen(incoming, now) + life,

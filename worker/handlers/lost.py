@@ -35,7 +35,8 @@ class LostHandler:
 
     async def __call__(self, incoming: Incoming) -> Settlement:
         """Handle one lost command and return its settlement."""
-        incoming = proved(self.settler.decoder.key, incoming)
+        decoder = self.settler.decoder
+        incoming = proved((decoder.key, *decoder.other_keys), incoming)
         death = newest_death(incoming.headers, LANE_OF_QUEUE) or _NOT_TOLD
         state = State.EXPIRED if death.reason == "expired" else State.FAILED
         reason = f"taken out of {death.queue} by the broker: {death.reason}"

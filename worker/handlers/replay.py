@@ -197,7 +197,7 @@ def _refusal(record: Record | None, message: Message, wish: Wish) -> NotReplayed
     why = None
     if record is None:
         return None
-    if record.fingerprint and record.fingerprint != message.fingerprint:
+    if record.fingerprint and not message.is_content_of(record):
         why = "id conflict: another message has this id; publish it under a new one"
     elif record.state is State.SUBMITTING:
         why = "it is in a worker's hands now: try again later"

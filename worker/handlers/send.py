@@ -85,7 +85,7 @@ class SendHandler:
         """Act by the table until the delivery is settled; after a lost write, look again."""
         while True:
             if record is not None:
-                if record.fingerprint != message.fingerprint:
+                if not message.is_content_of(record):
                     return await self.settler.conflict(incoming, record)
                 message = _frozen(message, record)
             step = await self._act(incoming, message, record)

@@ -148,7 +148,7 @@ class Settler:
         if isinstance(understood, Refusal):
             return await self.refuse(incoming, understood)
         record = await self.messages.look(understood.id)
-        ours = record is None or record.fingerprint == understood.fingerprint
+        ours = record is None or understood.is_content_of(record)
         if ours and (record is None or _may_end(record, incoming, waiting=waiting)):
             if record is not None and called(record):
                 state = State.FAILED

@@ -81,7 +81,7 @@ def split(rest: str) -> Parts:
 
 
 def amqp_problems(address: str) -> list[str]:
-    """The problems of the address of a broker."""
+    """The problems of the address of a broker, which may name several hosts."""
     rest = _after(address, AMQP)
     if isinstance(rest, list):
         return rest
@@ -93,7 +93,7 @@ def amqp_problems(address: str) -> list[str]:
     external = "external" in (value.lower() for name, value in pairs(parts.query) if name == "auth")
     return [
         *_login_problems(parts.login, password=not external),
-        *_host_problems(parts.host),
+        *_hosts_problems(parts.host),
         *_option_problems(parts.query),
     ]
 
@@ -142,6 +142,22 @@ def has_dots(path: str) -> bool:
 def where(address: str) -> str:
     """The hosts of an address without problems, which may be shown."""
     return split(address.partition("://")[2]).host
+
+
+def shown(address: str) -> str:
+    """Scheme and hosts of an address without problems; a login is hidden."""
+    scheme, _, rest = address.partition("://")
+    hidden = "" if split(rest).login is None else "***@"
+    return f"{scheme}://{hidden}{where(address)}"
+
+
+def one_by_one(address: str) -> tuple[str, ...]:
+    """The addresses of the single hosts of a broker's address without problems."""
+    scheme, _, rest = address.partition("://")
+    parts = split(rest)
+    login = "" if parts.login is None else f"{parts.login}@"
+    behind = rest.removeprefix(login + parts.host)
+    return tuple(f"{scheme}://{login}{host}{behind}" for host in parts.host.split(","))
 
 
 def pairs(query: str) -> list[tuple[str, str]]:
@@ -195,6 +211,16 @@ def _decodes(text: str) -> bool:
         return unquote_to_bytes(text).decode().isprintable()
     except UnicodeDecodeError:
         return False
+
+
+def _hosts_problems(listed: str) -> Iterator[str]:
+    """The problems of hosts with commas between them; with several hosts, each by its number."""
+    hosts = listed.split(",")
+    for number, host in enumerate(hosts, 1):
+        place = f"host {number}: " if len(hosts) > 1 else ""
+        yield from (f"{place}{problem}" for problem in _host_problems(host))
+    if len(set(hosts)) < len(hosts):
+        yield "expected each host once"
 
 
 def _host_problems(host: str) -> Iterator[str]:

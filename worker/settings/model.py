@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import (
     AliasChoices,
@@ -32,6 +32,7 @@ from worker.settings.types import (
     Host,
     LogLevel,
     MongoUrl,
+    Network,
     Port,
     Prefetch,
     ProviderId,
@@ -39,7 +40,7 @@ from worker.settings.types import (
     Region,
     ReplicaName,
     Seconds,
-    Token,
+    Tokens,
     TraceRatio,
     WebhookAnswer,
 )
@@ -65,7 +66,11 @@ class MessageSettings(FromEnvironment):
     mongo_database: DatabaseName = "sms"
     """Name of the database."""
     hash_key: Credential
-    """Key of the hashes of numbers and texts. It is the same on every replica and never changes."""
+    """Key of the hashes of numbers and texts, the same on every replica. How it is changed:
+    `deploy/README.md`, "Changing the hash key"."""
+    hash_keys_other: Annotated[tuple[Credential, ...], Field(max_length=4)] = ()
+    """Other keys, as a JSON array: what is stored with them is recognised too. Earlier keys stay
+    here, because an opt-out is known only by the key of its time."""
     allowed_regions: Annotated[frozenset[Region], Field(min_length=1)] = frozenset({"ZM"})
     """Countries that numbers may belong to, as a JSON array of ISO 3166 codes."""
     default_region: Region = Field(default="ZM", validate_default=True)
@@ -93,7 +98,10 @@ class Settings(MessageSettings):
     """All settings of one worker process."""
 
     amqp_url: AmqpUrl = Field(validation_alias=AliasChoices("AMQP_URL", "SMS_AMQP_URL"))
-    """Address of RabbitMQ with the login of the user `worker`."""
+    """Address of RabbitMQ with the login of the user `worker`. Several hosts of a cluster stand
+    with commas between them (`amqps://worker:...@mq-1:5671,mq-2:5671,mq-3:5671/`); login, virtual
+    host and options are those of all. A connection tries them in random order until one takes
+    it."""
     mongo_url: MongoUrl = Field(validation_alias=AliasChoices("MONGO_URL", "SMS_MONGO_URL"))
     """Address of MongoDB, a replica set."""
 
@@ -210,16 +218,28 @@ class WebhookSettings(FromEnvironment):
     """All settings of the webhook process, which has its own broker user."""
 
     amqp_url: AmqpUrl = Field(validation_alias=AliasChoices("AMQP_URL", "SMS_AMQP_URL"))
-    """Address of RabbitMQ with the login of the user `webhook`."""
+    """Address of RabbitMQ with the login of the user `webhook`; several hosts as of the worker."""
     webhook_host: Host = "127.0.0.1"
     """Address on which the webhook listens."""
     webhook_port: Port = 0
     """Port on which the webhook listens; 0: a free one."""
-    webhook_tokens: Annotated[dict[ProviderId, Token], Field(min_length=1)]
-    """Secret path segment by provider id, as a JSON object."""
+    webhook_tokens: Annotated[dict[ProviderId, Tokens], Field(min_length=1)]
+    """Secret path segment by provider id, as a JSON object (`{"legacy": "..."}`). While a token is
+    changed, two are valid (`{"legacy": ["new", "old"]}`)."""
     webhook_answers: dict[ProviderId, WebhookAnswer] = Field(default_factory=dict)
     """Body of the answer 200 by provider id, as a JSON object; `ok` if none is given. For gateways
     that repeat a report until they get a special answer (Jasmin: `ACK/Jasmin`)."""
+    webhook_sources: dict[ProviderId, frozenset[Network]] = Field(default_factory=dict)
+    """Networks that the callbacks of a provider come from, by provider id, as a JSON object
+    (`{"africastalking": ["192.0.2.0/24", "2001:db8::/32"]}`). A provider without an entry may call
+    from anywhere."""
+    webhook_trusted_proxies: frozenset[Network] = frozenset()
+    """Networks of your own reverse proxies, as a JSON array. Only what they add to
+    `X-Forwarded-For` is believed; without any, the header is ignored and the source of a request is
+    the address of its connection."""
+    webhook_rate_per_s: float = Field(default=500.0, ge=0.1, le=100_000, allow_inf_nan=False)
+    """Most requests per second from one source; more get 429. Sources are told apart only if
+    `SMS_WEBHOOK_TRUSTED_PROXIES` names the proxy, where there is one."""
     log_level: LogLevel = "info"
     """`debug`, `info`, `warning` or `error`."""
 
@@ -232,9 +252,16 @@ class WebhookSettings(FromEnvironment):
     trace_ratio: TraceRatio = None
     """As of the worker; a callback always begins a trace."""
 
-    @field_validator("webhook_answers")
+    @field_validator("webhook_trusted_proxies")
     @classmethod
-    def _of_known_providers(cls, value: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+    def _not_everybody(cls, value: frozenset[Network]) -> frozenset[Network]:
+        if any(not network.prefixlen for network in value):
+            raise ValueError("expected the networks of your proxies, got all addresses")
+        return value
+
+    @field_validator("webhook_answers", "webhook_sources")
+    @classmethod
+    def _of_known_providers(cls, value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
         if unknown := sorted(value.keys() - info.data.get("webhook_tokens", value).keys()):
             raise ValueError(f"expected providers of webhook_tokens, got {', '.join(unknown)}")
         return value

@@ -8,6 +8,7 @@ character.
 from __future__ import annotations
 
 import re
+from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Annotated, Final
 
 from phonenumbers import SUPPORTED_REGIONS
@@ -110,6 +111,10 @@ def _rank(value: object) -> object:
     return AccessRole.ADMINISTRATOR if plain in ("admin", "sms_admin") else plain
 
 
+def _one_or_more(value: object) -> object:
+    return (value,) if isinstance(value, str | SecretStr) else value
+
+
 def credentials(settings: BaseModel) -> Iterator[str]:
     """All credentials in the settings, with the passwords of addresses, to be hidden in logs."""
     for name in type(settings).model_fields:
@@ -125,6 +130,9 @@ def _within(value: object) -> Iterator[str]:
         yield from credentials(value)
     elif isinstance(value, dict):
         for each in value.values():
+            yield from _within(each)
+    elif isinstance(value, tuple):
+        for each in value:
             yield from _within(each)
     elif isinstance(value, SecretStr):
         plain = value.get_secret_value()
@@ -151,6 +159,10 @@ def without(problems: list[str]) -> None:
 Line = Annotated[str, AfterValidator(_line)]
 Credential = Annotated[SecretStr, AfterValidator(_credential)]
 Token = Annotated[Credential, AfterValidator(_token)]
+Tokens = Annotated[
+    tuple[Token, ...], Field(min_length=1, max_length=2), BeforeValidator(_one_or_more)
+]
+"""One token, or the two that are valid while it is changed."""
 AmqpUrl = Annotated[SecretStr, AfterValidator(_address(amqp_problems))]
 MongoUrl = Annotated[SecretStr, AfterValidator(_address(mongo_problems))]
 """An address of MongoDB. The driver checks its options (`worker.store.address_check`)."""
@@ -158,6 +170,7 @@ HttpUrl = Annotated[str, AfterValidator(_http)]
 HttpUrlOrEmpty = Annotated[str, AfterValidator(_http_or_none)]
 Host = Annotated[str, AfterValidator(_host)]
 ReplicaName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
+Network = IPv4Network | IPv6Network
 Port = Annotated[int, Field(ge=0, le=65_535)]
 DatabaseName = Annotated[str, StringConstraints(pattern=r"^[^\s./\\\"$\x00]{1,63}$")]
 """A name that MongoDB accepts for a database."""

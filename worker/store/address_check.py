@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from pymongo import MongoClient
 from pymongo.errors import (
     ConfigurationError,
+    ConnectionFailure,
     OperationFailure,
     PyMongoError,
     ServerSelectionTimeoutError,
@@ -29,11 +30,12 @@ _LOGIN_REFUSED: Final = (18, 8000)
 """The codes of AuthenticationFailed. Hosted databases use the second one."""
 _NO_RIGHT: Final = 13
 """Unauthorized."""
+_UNTRUSTED: Final = "certificate verify failed"
 _ADVICE: Final = re.compile(r" or maybe a camelCase.*|[.?] Refer to .*|, use urllib.*")
 _SAID: Final = (
     "Connection refused",
     "Name or service not known",
-    "certificate verify failed",
+    _UNTRUSTED,
     "No replica set members match selector",
     "timed out",
 )
@@ -85,6 +87,13 @@ def why(error: Exception) -> str:
             return "its SRV record cannot be resolved, or holds options that do not fit"
         case other:
             return f"no connection ({type(other).__name__})"
+
+
+def passes(error: Exception) -> bool:
+    """Whether the reason may pass by itself."""
+    if isinstance(error, ConnectionFailure):
+        return _UNTRUSTED not in str(error).lower()
+    return isinstance(error, PyMongoError) and error.timeout
 
 
 def _servers(error: ServerSelectionTimeoutError) -> str:

@@ -90,10 +90,16 @@ class SuppressionBookStore:
         """See `SuppressionBook.put`."""
         await self.put_and_read(recipient, wish)
 
-    async def put_and_read(self, recipient: Recipient, wish: Wish) -> Document:
-        """Record a wish; returns the document that is stored then. Raises `StoreUnavailable`."""
+    async def put_and_read(self, recipient: Recipient, wish: Wish) -> list[Document]:
+        """Record a wish under every hash of its recipient, so that the newest one is under each.
+
+        Returns the documents that are stored then. Raises `StoreUnavailable`.
+        """
+        return [await self._put(each, recipient.mask, wish) for each in recipient.hashes]
+
+    async def _put(self, ident: str, mask: str, wish: Wish) -> Document:
         while True:
-            documents = await self._find({"_id": recipient.hash}, limit=1)
+            documents = await self._find({"_id": ident}, limit=1)
             before = documents[0] if documents else None
             standing = self.wishes(before) if before else ()
             after = consent.heard(standing, wish)
@@ -101,11 +107,11 @@ class SuppressionBookStore:
                 return before
             document = {
                 "wishes": [_of_wish(each) for each in after],
-                "mask": recipient.mask or (before or {}).get("mask", ""),
+                "mask": mask or (before or {}).get("mask", ""),
                 "rev": _revision(before) + 1,
             }
-            if await self._swap(recipient.hash, before, document):
-                return {"_id": recipient.hash, **document}
+            if await self._swap(ident, before, document):
+                return {"_id": ident, **document}
 
     async def _swap(self, ident: str, before: Document | None, document: Document) -> bool:
         """Replace the document that was read; False: another write was faster."""
@@ -192,7 +198,8 @@ class SuppressionStore:
 
     async def _put(self, recipient: Recipient, wish: Wish) -> bool:
         try:
-            self._take(await self._book.put_and_read(recipient, wish))
+            for document in await self._book.put_and_read(recipient, wish):
+                self._take(document)
         except StoreUnavailable as away:
             self._store_away(str(away))
             return False

@@ -15,7 +15,8 @@ Rules:
 |---|---|---|
 | 200 | stored by the broker; the body is `ok`, or the body that the provider needs | forgets it |
 | 400, 408, 413, 415 | it cannot be read; the body says why | should not repeat it |
-| 404 | unknown provider or wrong token | a person must look |
+| 404 | unknown provider, wrong token or an address that is not listed | a person must look |
+| 429 | its address sends too much | repeats it later |
 | 503 | the broker did not confirm in time, or too much waits for it | repeats it later |
 """
 
@@ -42,9 +43,10 @@ from worker.web import bodies, fields
 from worker.web.bodies import MAX_BODY_BYTES, TooLargeError, UnknownCodingError
 from worker.web.malformed import MalformedError
 from worker.web.plain_path import PlainPath
+from worker.web.sources import Sources
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from contracts.reports import ReportKind
     from worker.ports.clock import Clock
@@ -58,6 +60,8 @@ _ROUTES: Final[Mapping[ReportKind, str]] = {
 }
 KINDS: Final = tuple(_ROUTES)
 """Kinds of reports."""
+_MOST_FOREIGN: Final = 1_000
+"""Addresses that are not listed and are logged."""
 
 
 class Outlet(Protocol):
@@ -73,9 +77,11 @@ class Webhook:
 
     Args:
         outlet: publishes reports.
-        tokens: provider id -> its secret path segment. Callbacks of other providers are refused.
+        tokens: provider id -> its secret path segments. While a token is changed, the old and the
+            new one are valid. Callbacks of other providers are refused.
         clock: stamps `receivedAt`.
         answers: provider id -> body of the answer 200 that it needs; `ok` if none is given.
+        sources: which addresses may call, and how often.
         confirm_within_s: longest wait for the broker's confirm.
         read_within_s: longest wait for a body.
         max_waiting: reports that may wait for a confirm at once. A callback that exceeds the free
@@ -88,10 +94,11 @@ class Webhook:
     def __init__(
         self,
         outlet: Outlet,
-        tokens: Mapping[str, str],
+        tokens: Mapping[str, Collection[str]],
         clock: Clock,
         *,
         answers: Mapping[str, str] | None = None,
+        sources: Sources | None = None,
         confirm_within_s: float = 5.0,
         read_within_s: float = 10.0,
         max_waiting: int = 2_000,
@@ -100,11 +107,13 @@ class Webhook:
         tracing: Tracing | None = None,
     ) -> None:
         self._outlet = outlet
-        self._tokens = {provider: _digest(token) for provider, token in tokens.items()}
+        self._tokens = {provider: tuple(map(_digest, valid)) for provider, valid in tokens.items()}
         # An unknown provider's token is compared with this. No token hashes to it.
-        self._decoy = secrets.token_bytes(hashlib.sha256().digest_size)
+        self._decoy = (secrets.token_bytes(hashlib.sha256().digest_size),)
         self._clock = clock
         self._answers = answers or {}
+        self._sources = sources or Sources(clock)
+        self._foreign: set[tuple[str, str]] = set()
         self._confirm_within_s = confirm_within_s
         self._read_within_s = read_within_s
         self._max_waiting = max_waiting
@@ -133,10 +142,10 @@ class Webhook:
         if request.method == "HEAD":  # Starlette adds HEAD to GET, but HEAD must not publish
             return Response(status_code=405)
         began, provider = self._clock.monotonic(), request.path_params["provider"]
-        if self._authentic(provider, request.path_params["token"]):
-            response = await self._traced(request, provider, kind)
+        if refusal := self._refusal(request, provider):
+            provider, response = NO_PROVIDER, refusal
         else:
-            provider, response = NO_PROVIDER, PlainTextResponse("not found", 404)
+            response = await self._traced(request, provider, kind)
         answer = Answer(request.method, _ROUTES[kind], response.status_code, provider)
         self._metrics.answered(answer, self._clock.monotonic() - began)
         return response
@@ -172,9 +181,28 @@ class Webhook:
             traceparent,
         )
 
+    def _refusal(self, request: Request, provider: str) -> Response | None:
+        source = self._sources.of(request)
+        if not self._sources.in_time(source):
+            return PlainTextResponse("too many requests", 429, headers={"Retry-After": "5"})
+        if not self._authentic(provider, request.path_params["token"]):
+            return PlainTextResponse("not found", 404)
+        if not self._sources.may(source, provider):
+            self._tell_foreign(provider, str(source))
+            return PlainTextResponse("not found", 404)
+        return None
+
     def _authentic(self, provider: str, token: str) -> bool:
-        expected = self._tokens.get(provider, self._decoy)
-        return hmac.compare_digest(_digest(token), expected)
+        given, valid = _digest(token), self._tokens.get(provider, self._decoy)
+        # A sum compares with every token, so that the time does not tell which one is near.
+        return sum(hmac.compare_digest(given, each) for each in valid) > 0
+
+    def _tell_foreign(self, provider: str, source: str) -> None:
+        """Log an address with the right token that is not listed, once: it may be a new one."""
+        if (provider, source) in self._foreign or len(self._foreign) >= _MOST_FOREIGN:
+            return
+        self._foreign.add((provider, source))
+        self._log.warning("webhook.foreign", provider=provider, source=source)
 
     async def _read(self, request: Request) -> tuple[dict[str, str], ...]:
         query = request.scope["query_string"]

@@ -13,6 +13,7 @@ import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 MAX_HEADER_BYTES: Final = 32 * 1024
 MAX_CONNECTIONS: Final = 1024
+HEAD_WITHIN_S: Final = 10.0
+"""Longest wait for the head of a request, so that silent connections do not use up all of them."""
 
 
 class WebServer:
@@ -114,15 +117,43 @@ class WebServer:
 
 
 class _Discreet(H11Protocol):
-    """HTTP/1.1 without an access log, and with corrected request lines.
+    """HTTP/1.1 without an access log, with corrected request lines and a deadline for each head.
 
-    uvicorn's own switch for the log is not enough, because a handler added later would undo it.
+    uvicorn's own switch for the log is not enough, because a handler added later would undo it. It
+    waits for ever for a head, if one byte of it came.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.access_log = False
         self.conn._receive_buffer = HeadBuffer()  # noqa: SLF001 - h11 has no public access
+        self._no_head: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._watch_head()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch_head()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._watch_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._no_head is not None:
+            self._no_head.cancel()
+
+    def _watch_head(self) -> None:
+        """Start the deadline when a head is waited for, and end it when the head is there."""
+        if self.conn.their_state is not h11.IDLE:
+            if self._no_head is not None:
+                self._no_head.cancel()
+            self._no_head = None
+        elif self._no_head is None:
+            self._no_head = self.loop.call_later(HEAD_WITHIN_S, self.transport.close)
 
 
 class _Server(uvicorn.Server):

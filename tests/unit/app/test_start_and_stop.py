@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from worker.app.health import BrokerHealth
+from worker.app.health import BrokerHealth, StoreHealth
 from worker.app.start_and_stop import DrainTogether, Process
 from worker.service import Background
 
@@ -105,8 +105,8 @@ class Blockable:
     """A link as `BrokerHealth` sees it."""
 
     def __init__(self) -> None:
-        self.is_up = True
         self.is_blocked = False
+        self.problem = ""
         self._told: list[Callable[[bool], None]] = []
 
     def on_blocked(self, call: Callable[[bool], None]) -> None:
@@ -149,5 +149,16 @@ def test_a_blocked_broker_holds_the_lanes_is_told_and_makes_us_unready_until_it_
     assert noted.notes == [
         "hold broker", "raised broker-blocked", "free broker", "over broker-blocked",
     ]  # fmt: skip
-    consuming.is_up = False
-    assert health.check()[0] is False
+    consuming.problem = "not connected: nothing listens there"
+    assert health.check() == (False, "not connected: nothing listens there")
+
+
+def test_a_store_that_was_never_asked_is_not_said_to_be_reachable() -> None:
+    noted: Any = Noted()
+    health = StoreHealth(noted, noted)
+    assert health.check() == (False, "not asked yet")
+    health.away("nothing listens there")
+    assert health.check() == (False, "nothing listens there")
+    health.recovered()
+    assert health.check() == (True, "reachable")
+    assert noted.notes == ["hold store", "raised store", "free store", "over store"]

@@ -48,7 +48,18 @@ def written(tmp_path: Path) -> Callable[[str, Any], str]:
 
 def test_a_good_configuration_is_said_to_be_one() -> None:
     result = run("check-config")
-    assert (result.exit_code, result.stdout) == (0, "configuration is valid\n")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        "configuration is valid",
+        "AMQP_URL: amqp://***@localhost",
+        "MONGO_URL: mongodb://***@localhost",
+    ]
+
+
+def test_a_good_configuration_shows_every_host_and_no_login() -> None:
+    result = run("check-config", AMQP_URL="amqps://worker:hush-amqp@mq-1:5671,mq-2:5671/")
+    assert "AMQP_URL: amqps://***@mq-1:5671,mq-2:5671" in result.stdout.splitlines()
+    assert "hush" not in result.output
 
 
 @pytest.mark.parametrize(

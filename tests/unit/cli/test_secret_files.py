@@ -107,7 +107,8 @@ def test_the_webhook_reads_its_tokens_from_a_file(
         file.unlink()
     (folder / "AMQP_URL").write_text("amqp://webhook:hush@localhost/", encoding="utf-8")
     (folder / "SMS_WEBHOOK_TOKENS").write_text('{"legacy": "hush-token"}\r\n', encoding="utf-8")
-    assert webhook_settings().webhook_tokens["legacy"].get_secret_value() == "hush-token"
+    (token,) = webhook_settings().webhook_tokens["legacy"]
+    assert token.get_secret_value() == "hush-token"
 
 
 def test_files_are_read_as_kubernetes_mounts_them(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -166,3 +167,33 @@ async def test_a_recipient_without_a_mask_is_shown_by_the_beginning_of_the_hash(
 async def test_a_question_about_what_is_no_number_is_refused(desk: Desk) -> None:
     with pytest.raises(ChangeRefused, match="suppressions: number: expected"):
         await desk.listed(number="abc")
+
+
+# --- while the hash key is changed ---------------------------------------------------------------
+
+
+async def test_a_wish_of_the_time_of_the_old_key_is_seen_and_taken_back_with_the_new_one(
+    desk: Desk,
+) -> None:
+    await desk.ask(AddSuppression, number=NUMBER)
+    changed = consents(desk.list, b"new-key", (KEY,))
+    (line,) = await changed.listed(Suppressions(command_id="q", number=NUMBER))
+    assert line.stopped
+    translator = replace(desk.handler.translator, consents=changed)
+    desk.handler = replace(desk.handler, consents=changed, translator=translator)
+    desk.clock.advance(1)
+    await desk.ask(RemoveSuppression, "c-2", number=NUMBER)
+    hashes = masking.recipient(b"new-key", NUMBER, (KEY,)).hashes
+    assert not any(desk.list.stops(each, BANK) for each in hashes)
+
+
+async def test_a_command_of_the_time_of_the_old_key_is_recognised_with_the_new_one(
+    desk: Desk,
+) -> None:
+    first = await desk.ask(AddSuppression, number=NUMBER)
+    changed = consents(desk.list, b"new-key", (KEY,))
+    desk.handler = replace(desk.handler, consents=changed)
+    again = await desk.ask(AddSuppression, number=NUMBER)
+    assert (again.verdict, again.text) == (first.verdict, first.text)
+    other = await desk.ask(AddSuppression, number="0977000000")
+    assert other.code == "id conflict"

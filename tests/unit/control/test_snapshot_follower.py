@@ -122,11 +122,28 @@ async def test_a_started_replica_has_state_heartbeat_and_share(bench: Harness) -
     assert bench.followed.times == 1
 
 
-async def test_a_start_without_the_store_fails() -> None:
+async def test_a_start_waits_for_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.control.snapshot_follower.EVERY_S", 0.01)
     made = Harness()
     made.log.away = True
-    with pytest.raises(StoreUnavailable):
-        await made.follower.start()
+    starting = asyncio.create_task(made.follower.start())
+    await until(lambda: made.told == [True, True], 5)
+    assert not made.follower.is_fresh()
+    made.log.away = False
+    await starting
+    assert made.follower.is_fresh()
+    await made.follower.stop()
+    await made.background.stop()
+
+
+async def test_a_start_that_waits_for_the_store_can_be_given_up() -> None:
+    made = Harness()
+    made.log.away = True
+    starting = asyncio.create_task(made.follower.start())
+    await until(lambda: made.told, 5)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
     await made.follower.stop()  # safe when never started
 
 

@@ -197,7 +197,8 @@ def test_the_worker_accepts_what_it_gets(secrets: Path, tmp_path: Path) -> None:
     }
     unset = dict.fromkeys(targets("worker"), None)
     result = run("check-config", **unset, **given, SMS_TARGET__BASE_URL=None)
-    assert (result.exit_code, result.output) == (0, "configuration is valid\n")
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith("configuration is valid\n")
     (flags,) = SERVICES["worker"]["configs"]
     assert SERVICES["worker"]["environment"]["SMS_FLAGS_FILE"] == flags["target"]
 

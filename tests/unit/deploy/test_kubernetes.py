@@ -308,7 +308,8 @@ def test_the_worker_accepts_what_it_gets(secrets: Path, tmp_path: Path) -> None:
     given = mounted("sms-worker", secrets, tmp_path)
     unset = {each.name: None for each in tmp_path.iterdir()} | {"SMS_TARGET__BASE_URL": None}
     result = run("check-config", **unset, **given, SMS_FLAGS_FILE=str(DEPLOY / "flags.json"))
-    assert (result.exit_code, result.output) == (0, "configuration is valid\n")
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith("configuration is valid\n")
 
 
 def test_the_webhook_accepts_what_it_gets(

@@ -174,8 +174,8 @@ async def test_a_seal_proves_the_round_of_its_own_message_alone(
     desk.sick()
     await desk.take()
     copy = desk.copy()
-    assert Header.ROUND in proved(KEY, copy).headers
-    assert Header.ROUND not in proved(KEY, replace(copy, **other)).headers
+    assert Header.ROUND in proved((KEY,), copy).headers
+    assert Header.ROUND not in proved((KEY,), replace(copy, **other)).headers
 
 
 async def test_a_lost_message_of_no_known_lane_counts_as_bulk(desk: Desk) -> None:

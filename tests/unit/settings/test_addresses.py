@@ -16,6 +16,8 @@ from worker.settings.addresses import (
     http_problems,
     mongo_problems,
     nearest,
+    one_by_one,
+    shown,
     where,
 )
 from worker.store.address_check import problems as driver_problems
@@ -47,7 +49,10 @@ PORT = "expected a port"
         ("amqp://u:p@/", HOST),
         ("amqp://u:p@:5672/", HOST),
         ("amqp://u:p@a..b/", HOST),
-        ("amqp://u:p@a,b/", HOST),
+        ("amqp://u:p@a,/", f"host 2: {HOST}"),
+        ("amqp://u:p@,a/", f"host 1: {HOST}"),
+        ("amqp://u:p@a:1,b:0/", f"host 2: {PORT}"),
+        ("amqp://u:p@a:1,b:2,a:1/", "expected each host once"),
         ("amqp://u:p@[::x]/", HOST),
         (f"amqp://u:p@{'x' * 64}/", HOST),
         ("amqp://u:p@h:0/", PORT),
@@ -76,6 +81,8 @@ def test_an_address_of_a_broker_is_refused(address: str, problem: str) -> None:
         "amqp://u:100%@h/",
         "amqp://u:a+b;c@h/vhost",
         "amqp://u:p@[::1]:5672/%2F",
+        "amqp://a,b",
+        "amqps://u:p,q@a:1,[::1]:2,b.example:3/%2F?cafile=a,b",
         "amqps://u:p@mq.example.:5671/?heartbeat=20&cafile=%2Fca.pem",
         "amqps://u@h/?auth=EXTERNAL&certfile=a&keyfile=b",
     ],
@@ -212,3 +219,29 @@ def test_only_the_hosts_of_an_address_are_shown() -> None:
 
 def test_no_name_is_near_to_one_that_is_like_none() -> None:
     assert nearest("colour", ("heartbeat",)) == ""
+
+
+@pytest.mark.parametrize(
+    ("address", "hosts"),
+    [
+        ("amqp://h", ["amqp://h"]),
+        ("amqp://a,b", ["amqp://a", "amqp://b"]),
+        (
+            "amqps://u:p,q@a:1,[::1]:2/v,w?cafile=x,y",
+            ["amqps://u:p,q@a:1/v,w?cafile=x,y", "amqps://u:p,q@[::1]:2/v,w?cafile=x,y"],
+        ),
+    ],
+)
+def test_each_host_has_the_login_and_the_options(address: str, hosts: list[str]) -> None:
+    assert list(one_by_one(address)) == hosts
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("amqps://u:hush@a:1,b:2/v?cafile=x", "amqps://***@a:1,b:2"),
+        ("mongodb://a,b/?replicaSet=rs0", "mongodb://a,b"),
+    ],
+)
+def test_hosts_are_shown_without_the_login(address: str, said: str) -> None:
+    assert shown(address) == said

@@ -1,19 +1,23 @@
 """No part of a credential in what is printed or logged, however odd it is and whatever fails.
 
-`run` meets a broker that nobody is at: port 1 of this machine.
+`run` meets a broker that it does not trust: its certificate is of an unknown authority.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import socketserver
+import ssl
 import sys
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
 import structlog
+import trustme
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -41,7 +45,27 @@ PLACES = {
     "SMS_TARGET": "{}",
     "SMS_WEBHOOK_TOKENS": '{{"{}": "legacy"}}',
 }
+UNTRUSTED = "its certificate is not trusted, or is for another host"
 LEAST = {"AMQP_URL": "amqp://worker:w@127.0.0.1:1/", "MONGO_URL": "mongodb://127.0.0.1:1/"}
+
+
+@pytest.fixture(scope="module")
+def untrusted() -> Iterator[int]:
+    """Port of a server with a certificate that nobody vouches for."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+
+    class Handshake(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with suppress(OSError):  # the client refuses us
+                context.wrap_socket(self.request, server_side=True)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handshake) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        yield server.server_address[1]
+        server.shutdown()
+        serving.join()
 
 
 def few(examples: int) -> settings:
@@ -91,20 +115,26 @@ def test_the_check_shows_no_part_of_a_credential(secret: str, names: set[str]) -
 @example(secret="geheimnis#x", name="AMQP_URL")
 @example(secret="geheimnis@x", name="AMQP_URL")
 @example(secret="geheimnis", name="AMQP_URL")
-def test_a_run_that_cannot_start_shows_no_part_of_a_credential(secret: str, name: str) -> None:
-    result = run("run", **LEAST | {name: PLACES[name].format(secret)})
+def test_a_run_that_cannot_start_shows_no_part_of_a_credential(
+    untrusted: int, secret: str, name: str
+) -> None:
+    given = {"AMQP_URL": "amqp://worker:w@127.0.0.1:1/", name: PLACES[name].format(secret)}
+    address = given["AMQP_URL"].replace("amqp:", "amqps:").replace(":1/", f":{untrusted}/")
+    result = run("run", **LEAST | given | {"AMQP_URL": address})
     assert result.exit_code in (1, 2), result.exception
     assert shown(result, secret) == []
 
 
 @pytest.mark.usefixtures("logging_as_before")
-def test_a_run_without_a_broker_ends_by_naming_its_address() -> None:
-    result = run("run", **LEAST | {"AMQP_URL": "amqp://worker:geheimnis@127.0.0.1:1/"})
+def test_a_run_that_does_not_trust_its_broker_ends_by_naming_its_address(untrusted: int) -> None:
+    address = f"amqps://worker:geheimnis@127.0.0.1:{untrusted}/"
+    result = run("run", **LEAST | {"AMQP_URL": address})
     last = json.loads(result.stdout.splitlines()[-1])
     assert result.exit_code == 1
     assert (last["event"], last["problem"]) == (
-        "cannot start", "AMQP_URL: broker at 127.0.0.1:1: nothing listens there",
-    )  # fmt: skip
+        "cannot start",
+        f"AMQP_URL: broker at 127.0.0.1:{untrusted}: {UNTRUSTED}",
+    )
     assert "exception" not in last
 
 

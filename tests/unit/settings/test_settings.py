@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from ipaddress import ip_network
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import ValidationError
@@ -10,6 +11,10 @@ from pydantic import ValidationError
 from worker.domain.migration.access import AccessRole
 from worker.settings.model import RuleBy, Settings, WebhookSettings
 from worker.settings.providers import ProviderKind, ProviderSettings
+from worker.settings.types import credentials
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ENVIRONMENT = {
     "AMQP_URL": "amqp://worker:hidden@localhost/",
@@ -175,8 +180,65 @@ def test_the_webhook_has_settings_of_its_own(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("AMQP_URL", "amqp://webhook:hidden@localhost/")
     monkeypatch.setenv("SMS_WEBHOOK_TOKENS", '{"legacy": "hidden"}')
     found = WebhookSettings()
-    assert found.webhook_tokens["legacy"].get_secret_value() == "hidden"
+    assert [token.get_secret_value() for token in found.webhook_tokens["legacy"]] == ["hidden"]
     assert "hidden" not in repr(found)
+
+
+@pytest.fixture
+def of_webhook(monkeypatch: pytest.MonkeyPatch) -> Callable[..., WebhookSettings]:
+    monkeypatch.setenv("AMQP_URL", "amqp://webhook:pw@localhost/")
+    monkeypatch.setenv("SMS_WEBHOOK_TOKENS", '{"legacy": "secret-token"}')
+
+    def made(**variables: str) -> WebhookSettings:
+        for name, value in variables.items():
+            monkeypatch.setenv(f"SMS_WEBHOOK_{name}", value)
+        return WebhookSettings()
+
+    return made
+
+
+def test_two_tokens_of_the_webhook_are_valid_while_one_is_changed(of_webhook: Any) -> None:
+    found = of_webhook(TOKENS='{"legacy": ["new-one", "old-one"]}')
+    tokens = [token.get_secret_value() for token in found.webhook_tokens["legacy"]]
+    assert tokens == ["new-one", "old-one"]
+    assert list(credentials(found)) == ["pw", "new-one", "old-one"]
+    assert "-one" not in repr(found)
+
+
+@pytest.mark.parametrize("given", ["[]", '["a", "b", "c"]', '["a/b"]', '[""]', "3"])
+def test_odd_tokens_of_the_webhook_are_refused(of_webhook: Any, given: str) -> None:
+    with pytest.raises(ValidationError, match=r"webhook_tokens\.legacy"):
+        of_webhook(TOKENS=f'{{"legacy": {given}}}')
+
+
+def test_the_webhook_knows_networks_of_providers_and_proxies(of_webhook: Any) -> None:
+    found = of_webhook(
+        SOURCES='{"legacy": ["192.0.2.0/24", "::1"]}', TRUSTED_PROXIES='["10.0.0.0/8"]'
+    )
+    assert found.webhook_sources == {"legacy": {ip_network("192.0.2.0/24"), ip_network("::1")}}
+    assert found.webhook_trusted_proxies == {ip_network("10.0.0.0/8")}
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "said"),
+    [
+        (
+            "SOURCES",
+            '{"legcy": ["::1"]}',
+            "webhook_sources.*\n.*expected providers of .* got legcy",
+        ),
+        ("SOURCES", '{"legacy": ["x"]}', r"webhook_sources\.legacy"),
+        ("SOURCES", '{"legacy": ["192.0.2.1/24"]}', r"webhook_sources\.legacy"),
+        ("TRUSTED_PROXIES", '["0.0.0.0/0"]', "webhook_trusted_proxies\n.*got all addresses"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8", "webhook_trusted_proxies"),
+        ("RATE_PER_S", "0", "webhook_rate_per_s"),
+    ],
+)
+def test_odd_networks_and_rates_of_the_webhook_are_refused(
+    of_webhook: Any, name: str, given: str, said: str
+) -> None:
+    with pytest.raises(ValidationError, match=said):
+        of_webhook(**{name: given})
 
 
 def test_the_webhook_answers_only_providers_that_have_a_token(
@@ -190,3 +252,11 @@ def test_the_webhook_answers_only_providers_that_have_a_token(
     said = r"webhook_answers\n  Value error, expected .* got legcy"
     with pytest.raises(ValidationError, match=said):
         WebhookSettings()
+
+
+def test_other_hash_keys_are_secret_and_bounded(read: Any) -> None:
+    found = read(SMS_HASH_KEYS_OTHER='["old-key", "older-key"]')
+    assert {"old-key", "older-key"} <= set(credentials(found))
+    assert "old" not in repr(found.hash_keys_other)
+    with pytest.raises(ValidationError, match="hash_keys_other"):
+        read(SMS_HASH_KEYS_OTHER='["a", "b", "c", "d", "e"]')

@@ -6,8 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from pymongo import ReadPreference, common
+from pymongo.errors import (
+    AutoReconnect,
+    ConfigurationError,
+    NotPrimaryError,
+    OperationFailure,
+    ServerSelectionTimeoutError,
+    WTimeoutError,
+)
 
-from worker.store import address
+from worker.store import address, address_check
 from worker.store.client import Database
 
 if TYPE_CHECKING:
@@ -128,3 +136,23 @@ def test_an_address_of_unused_options_alone_loses_its_query() -> None:
 def test_every_option_that_reaches_a_server_is_one_the_driver_knows() -> None:
     known = {*common.URI_OPTIONS_VALIDATOR_MAP, *common.URI_OPTIONS_DEPRECATION_MAP}
     assert known | {"ssl"} >= address.REACHING
+
+
+@pytest.mark.parametrize(
+    ("error", "may_pass"),
+    [
+        (ServerSelectionTimeoutError("h:27017: Connection refused"), True),
+        (ServerSelectionTimeoutError("h: [SSL] certificate verify failed: no issuer"), False),
+        (AutoReconnect("connection closed"), True),
+        (NotPrimaryError("not primary"), True),
+        (WTimeoutError("waiting for replication timed out"), True),
+        (OperationFailure("no", 18), False),
+        (OperationFailure("no", 13), False),
+        (ConfigurationError("x"), False),
+        (ValueError("x"), False),
+    ],
+)
+def test_a_database_that_may_answer_later_is_told_from_one_that_refuses(
+    error: Exception, *, may_pass: bool
+) -> None:
+    assert address_check.passes(error) is may_pass

@@ -6,7 +6,8 @@ import asyncio
 import gzip
 import zlib
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from ipaddress import ip_network
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -24,6 +25,7 @@ from worker.web.fields import MAX_REPORT_BYTES
 from worker.web.reports import KINDS, MAX_QUERY_BYTES, Webhook
 from worker.web.request_line import plain
 from worker.web.server import MAX_HEADER_BYTES, WebServer
+from worker.web.sources import Sources
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -78,7 +80,7 @@ def broker() -> Broker:
 
 @pytest.fixture
 async def server(broker: Broker) -> AsyncIterator[WebServer]:
-    tokens = {"target": TOKEN, "legacy": "another"}
+    tokens = {"target": [TOKEN], "legacy": ["another"]}
     webhook = Webhook(
         broker, tokens, Noon(), confirm_within_s=0.2, read_within_s=0.2, max_waiting=2
     )
@@ -234,7 +236,7 @@ async def test_a_callback_is_answered_ok_only_when_every_report_is_confirmed(
 
 
 async def test_a_provider_gets_the_answer_it_insists_on(broker: Broker) -> None:
-    tokens = {"target": TOKEN, "legacy": "another"}
+    tokens = {"target": [TOKEN], "legacy": ["another"]}
     webhook = Webhook(broker, tokens, Noon(), answers={"legacy": "ACK/Jasmin"})
     transport = httpx.ASGITransport(webhook.app())
     async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
@@ -286,7 +288,7 @@ async def test_a_compressed_body_that_cannot_be_read_is_refused_with_a_reason(
 
 
 async def test_headers_beyond_reason_are_answered(broker: Broker) -> None:
-    webhook = Webhook(broker, {"target": TOKEN}, Noon())
+    webhook = Webhook(broker, {"target": [TOKEN]}, Noon())
     odd = {
         "Content-Length": "9" * 5_000,
         "Content-Type": "multipart/form-data; boundary="
@@ -446,7 +448,7 @@ async def test_what_waits_is_bounded_by_reports_and_their_length(
     broker: Broker, bounds: dict[str, int], callback: object, taken: int
 ) -> None:
     broker.confirming.clear()
-    webhook = Webhook(broker, {"target": TOKEN}, Noon(), confirm_within_s=0.05, **bounds)
+    webhook = Webhook(broker, {"target": [TOKEN]}, Noon(), confirm_within_s=0.05, **bounds)
     transport = httpx.ASGITransport(webhook.app())
     async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
         posts = [client.post(PATH, json=callback) for _ in range(5)]
@@ -501,7 +503,7 @@ async def test_callbacks_are_counted_and_traced_without_what_a_stranger_sends(
 ) -> None:
     spans, metrics = InMemorySpanExporter(), CallbackMetrics(["target"], KINDS)
     tracing = Tracing(spans, ratio=1.0, replica="r")
-    site = Webhook(broker, {"target": TOKEN}, Noon(), metrics=metrics, tracing=tracing)
+    site = Webhook(broker, {"target": [TOKEN]}, Noon(), metrics=metrics, tracing=tracing)
     stranger = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
     transport = httpx.ASGITransport(site.app())
     async with httpx.AsyncClient(transport=transport, base_url="http://webhook") as client:
@@ -527,3 +529,80 @@ async def test_callbacks_are_counted_and_traced_without_what_a_stranger_sends(
     assert not any(
         TOKEN in span.to_json() or "260977" in span.to_json() for span in (first, second)
     )
+
+
+# --- who may call, and how often ---------------------------------------------------------------
+
+
+async def called(webhook: Webhook, path: str = PATH, **headers: str) -> int:
+    """The answer to a callback from 127.0.0.1, over real HTTP."""
+    background = Background()
+    server = WebServer(webhook.app(), background, grace_s=1)
+    await server.start()
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as client:
+        answer = await client.post(path, data=FORM, headers=headers)
+    await server.stop()
+    await background.stop()
+    return answer.status_code
+
+
+def guarded(broker: Broker, **rules: Any) -> Webhook:
+    return Webhook(broker, {"target": [TOKEN]}, Noon(), sources=Sources(Noon(), **rules))
+
+
+@pytest.mark.parametrize(("network", "status"), [("127.0.0.0/8", 200), ("192.0.2.0/24", 404)])
+async def test_a_provider_calls_from_its_networks_alone(
+    broker: Broker, network: str, status: int
+) -> None:
+    webhook = guarded(broker, allowed={"target": [ip_network(network)]})
+    with capture_logs() as lines:
+        assert [await called(webhook) for _ in range(2)] == [status] * 2
+    told = [(line["event"], line["source"]) for line in lines]
+    assert told == ([("webhook.foreign", "127.0.0.1")] if status == 404 else [])
+
+
+async def test_what_a_caller_says_of_its_address_counts_only_through_a_trusted_proxy(
+    broker: Broker,
+) -> None:
+    listed = {"target": [ip_network("192.0.2.0/24")]}
+    forwarded = {"X-Forwarded-For": "192.0.2.1"}
+    assert await called(guarded(broker, allowed=listed), **forwarded) == 404
+    trusting = guarded(broker, allowed=listed, trusted=[ip_network("127.0.0.1")])
+    assert await called(trusting, **forwarded) == 200
+    assert await called(trusting, **{"X-Forwarded-For": "192.0.2.1, 6.6.6.6"}) == 404
+
+
+async def test_a_source_that_sends_too_much_is_told_to_repeat_later(broker: Broker) -> None:
+    webhook = guarded(broker, rate_per_s=1, trusted=[ip_network("127.0.0.1")])
+    wrong = PATH.replace(TOKEN, "wrong")
+    assert [await called(webhook, wrong) for _ in range(4)] == [404, 404, 404, 429]
+    assert await called(webhook) == 429
+    assert await called(webhook, **{"X-Forwarded-For": "192.0.2.1"}) == 200
+
+
+async def test_two_tokens_are_valid_while_one_is_changed(broker: Broker) -> None:
+    webhook = Webhook(broker, {"target": ["new-one", TOKEN]}, Noon())
+    paths = (PATH, PATH.replace(TOKEN, "new-one"), PATH.replace(TOKEN, "older"))
+    assert [await called(webhook, path) for path in paths] == [200, 200, 404]
+
+
+@pytest.mark.parametrize("begun", [b"", b"POST", b"GET /live HTTP/1.1\r\nHost: x\r\n\r\nGET /li"])
+async def test_a_connection_that_does_not_say_what_it_wants_is_closed(
+    monkeypatch: pytest.MonkeyPatch, server: WebServer, begun: bytes
+) -> None:
+    monkeypatch.setattr("worker.web.server.HEAD_WITHIN_S", 0.2)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(begun)
+    async with asyncio.timeout(20):
+        answered = await reader.read()
+    assert answered.count(b"HTTP/1.1 200") == begun.count(b"HTTP/1.1")
+    writer.close()
+
+
+async def test_a_request_may_take_longer_than_its_head(
+    monkeypatch: pytest.MonkeyPatch, broker: Broker
+) -> None:
+    monkeypatch.setattr("worker.web.server.HEAD_WITHIN_S", 0.05)
+    broker.confirming.clear()
+    webhook = Webhook(broker, {"target": [TOKEN]}, Noon(), confirm_within_s=0.5)
+    assert await called(webhook) == 503

@@ -1,16 +1,19 @@
 """Phone numbers as they may leave the process: masked for people, hashed for machines.
 
 Rules: a plain hash of a phone number can be found by trying all numbers, so every hash is keyed
-(HMAC-SHA-256, RFC 2104). All replicas use the same key, and it never changes, because records are
-matched by these hashes.
+(HMAC-SHA-256, RFC 2104). All replicas use the same key, because records are matched by these
+hashes. While it is changed, there are others beside it: what is stored with them is recognised.
 """
 
 from __future__ import annotations
 
 import hmac
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from worker.domain.messages.message import Recipient
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _SEPARATOR: Final = "\x1f"
 _SHOWN_HEAD: Final = 4
@@ -25,9 +28,10 @@ def mask(e164: str) -> str:
     return f"{e164[:_SHOWN_HEAD]}{'*' * hidden}{e164[-_SHOWN_TAIL:]}"
 
 
-def recipient(key: bytes, e164: str) -> Recipient:
-    """Return hash and mask of a number in E.164."""
-    return Recipient(hash=_digest(key, "to", e164), mask=mask(e164))
+def recipient(key: bytes, e164: str, others: Iterable[bytes] = ()) -> Recipient:
+    """Return hash and mask of a number in E.164, with its hashes by the other keys."""
+    hashed, *also = (_digest(each, "to", e164) for each in (key, *others))
+    return Recipient(hash=hashed, mask=mask(e164), others=tuple(also))
 
 
 def fingerprint(key: bytes, e164: str, text: str, sender_id: str | None) -> str:

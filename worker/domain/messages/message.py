@@ -84,6 +84,13 @@ class Recipient:
     """Keyed hash (HMAC-SHA-256, hex) of the E.164 number."""
     mask: str
     """Country code and last three digits, e.g. `+260******456`."""
+    others: tuple[str, ...] = ()
+    """The hashes of the same number with the other keys that are valid. They are never stored."""
+
+    @property
+    def hashes(self) -> tuple[str, ...]:
+        """Every hash under which the number may be stored."""
+        return (self.hash, *self.others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +117,12 @@ class Message:
     """Number of segments by our estimate. The provider bills by its own count."""
     probe: Role | None = None
     """Set for a probe: the provider it must go through. It never changes in the record."""
+    other_fingerprints: tuple[str, ...] = ()
+    """The same content with the other keys that are valid."""
+
+    def is_content_of(self, record: Record) -> bool:
+        """Whether a record of the same id is of the same content."""
+        return record.fingerprint in (self.fingerprint, *self.other_fingerprints)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from worker.lab.local.port import HOST, Port
 from worker.lab.local.process import Child, LocalError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 USERS: Final = ("worker", "upstream", "webhook", "dashboard", "observer", "administrator")
 """Broker users, named after their roles."""
@@ -83,12 +83,16 @@ class Broker:
     """One RabbitMQ node. Its data survive `stop`, `kill` and `restart`.
 
     Args:
-        directory: holds all its files.
+        directory: for all its files.
+        settings: further lines of its configuration.
         metrics: whether it serves its own metrics for Prometheus, see `metrics`.
     """
 
-    def __init__(self, directory: Path, *, metrics: bool = False) -> None:
+    def __init__(
+        self, directory: Path, settings: Sequence[str] = (), *, metrics: bool = False
+    ) -> None:
         self._home = directory.resolve()
+        self._settings = tuple(settings)
         self._port = Port()
         self._epmd_port = Port()
         self._distribution_port = Port()
@@ -197,6 +201,7 @@ class Broker:
             "max_message_size = 4194304",
             # Small files: a laptop needs no 512 MB write-ahead log.
             "raft.wal_max_size_bytes = 67108864",
+            *self._settings,
         ]
         if self._metrics_port:
             lines += [f"prometheus.tcp.ip = {HOST}", f"prometheus.tcp.port = {self._metrics_port}"]

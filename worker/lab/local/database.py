@@ -21,7 +21,7 @@ from worker.lab.local.port import Port
 from worker.lab.local.process import Child, LocalError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 _START_WITHIN_S = 30.0
 _PACKAGED: Final = Path("fiftyone/db/bin/mongod")
@@ -51,10 +51,16 @@ def find_mongod(search: Iterable[str] | None = None) -> str:
 
 
 class Database:
-    """One mongod. Its data survive `stop`, `kill` and `restart`."""
+    """One mongod. Its data survive `stop`, `kill` and `restart`.
 
-    def __init__(self, directory: Path) -> None:
+    Args:
+        directory: for all its files.
+        arguments: further arguments of its command line.
+    """
+
+    def __init__(self, directory: Path, arguments: Sequence[str] = ()) -> None:
         self._home = directory.resolve()
+        self._further = tuple(arguments)
         self._port = Port()
         self._child: Child | None = None
 
@@ -114,6 +120,7 @@ class Database:
             *("--nounixsocket", "--replSet", "sms", "--oplogSize", "128"),
             *("--wiredTigerCacheSizeGB", "0.5"),
             *("--setParameter", "diagnosticDataCollectionEnabled=false"),
+            *self._further,
         )
 
     async def _initiated(self, client: AsyncMongoClient[dict[str, Any]]) -> bool:

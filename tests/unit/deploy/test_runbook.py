@@ -10,6 +10,7 @@ import pytest
 
 from tests.support import documentation as docs
 from worker.domain.alerts.alert_codes import AlertCode
+from worker.domain.migration.phases import Phase
 
 RUNBOOK = "deploy/RUNBOOK.md"
 ALERTS = docs.chapter(RUNBOOK, "What each alert means")
@@ -40,6 +41,17 @@ def test_the_emergency_rollback_is_the_first_screen() -> None:
     text = docs.read(RUNBOOK)
     assert docs.headings(text)[:2] == ["Runbook", "Emergency rollback"]
     assert text.splitlines().index("## Contents") <= SCREEN
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_each_phase_has_its_row(phase: Phase) -> None:
+    assert re.search(rf"^\| `{phase}`[^|]*\|", docs.chapter(RUNBOOK, "Each phase"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", ["RUNBOOK.md", "SECURITY.md", "CAPACITY.md"])
+def test_both_first_pages_lead_to_it(page: str) -> None:
+    assert f"(deploy/{page})" in docs.read("README.md")
+    assert f"({page})" in docs.read("deploy/README.md")
 
 
 def test_the_chapter_for_the_alerts_of_prometheus_is_the_last_one() -> None:

@@ -41,17 +41,17 @@ class Costs:
 
 
 MEASURED: Final = Costs(
-    worker_ms=4.6,
+    worker_ms=4.2,
     webhook_ms=0.8,
-    broker_ms=1.1,
-    store_ms=3.3,
+    broker_ms=1.0,
+    store_ms=2.7,
     waits_s=0.07,
     record_disk=685,
     record_indexes=519,
     report_disk=227,
     report_indexes=381,
 )
-"""Two shared cores under much other load (the quickest of four runs of 3,000 to 4,000 messages),
+"""Two shared cores under much other load (the quickest of five runs of 3,000 to 4,000 messages),
 RabbitMQ 3.10.8, MongoDB 6.0.5, Python 3.11. The waits are from 16 messages in hand at a provider of
 50 ms: 130 to 140 a second."""
 

@@ -17,12 +17,15 @@ FILES: Final = (
     "worker/README.md",
     "worker/domain/detection/README.md",
     "deploy/README.md",
+    "deploy/CAPACITY.md",
+    "deploy/RUNBOOK.md",
+    "deploy/SECURITY.md",
     "deploy/rabbitmq/README.md",
 )
 _BLOCK: Final = re.compile(
     r"^(?P<indent> *)```(?P<kind>\w*)\n(?P<body>.*?)^ *```$", re.DOTALL | re.MULTILINE
 )
-_TYPED: Final = re.compile(r"^(?:\$ )?(?:\.venv/bin/)?(sms-worker .+)$")
+_TYPED: Final = re.compile(r"^(?:\$ |(?=(?:\.venv/bin/)?sms-worker ))(?:\.venv/bin/)?(.+)$")
 _INLINE: Final = re.compile(r"`(?:\.venv/bin/)?((?:sms-worker|ctl) [^`]+)`")
 _REFERENCE: Final = re.compile(r'([\w/]*README\.md)`?,?\s+\(?"([^"]+)"')
 _LINK: Final = re.compile(r"\]\(([^)#\s]*)#?([^)\s]*)\)")
@@ -78,6 +81,28 @@ def _commands_of(block: str) -> Iterator[tuple[str, str]]:
         command, output = " ".join(found[1].split()), ""
     if command:
         yield command, output
+
+
+def on_servers(name: str) -> list[str]:
+    """Command lines of blocks that begin with `# on the servers`."""
+    blocks = [body.splitlines() for body in fenced(name, "sh")]
+    marked = [lines[1:] for lines in blocks if lines[0].strip() == "# on the servers"]
+    return [line.strip() for lines in marked for line in lines]
+
+
+def missing(shown: str, said: str) -> list[str]:
+    """What a document shows of an output and the output lacks; `...` stands for anything."""
+    there = comparable(said)
+    parts = [part.strip(", ") for part in comparable(shown).split("...")]
+    return [part for part in parts if part not in there]
+
+
+def comparable(text: str) -> str:
+    """Without line breaks, and without what differs from run to run: ids, times, waits."""
+    text = re.sub(r"\b[0-9a-f]{8}-[0-9a-f-]{27}\b", "ID", text)
+    text = re.sub(r"\b\d\d:\d\d:\d\d\b", "TIME", text)
+    text = re.sub(r"\b\d+(\.\d+)? min\b", "SOME min", text)
+    return " ".join(text.split())
 
 
 def inline(text: str) -> list[str]:

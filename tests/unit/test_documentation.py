@@ -33,7 +33,14 @@ if TYPE_CHECKING:
 COMMAND_LINE = get_command(app)
 MOST_LINES = 220
 WIDTH = 80
-TYPED = sorted({line for name in FILES for line, _ in docs.typed(docs.read(name))})
+TYPED = sorted(
+    {
+        line
+        for name in FILES
+        for line, _ in docs.typed(docs.read(name))
+        if line.startswith("sms-worker ")
+    }
+)
 INLINE = sorted({line for name in FILES for line in docs.inline(docs.read(name))})
 CODE = sorted(
     path

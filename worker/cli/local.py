@@ -1,7 +1,8 @@
 """`sms-worker local`: runs the whole system on this machine.
 
 Rules: `up` stays in the foreground. Ctrl-C and SIGTERM stop everything in order; a second one only
-speeds this up. Only `.local/stack.json` says what runs.
+speeds this up. Only `.local/stack.json` says what runs. `fault` speaks to a simulator's own control
+address, which no fault closes.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
+import httpx
 import typer
 
+from worker.lab.local.parts import control_name
 from worker.lab.local.process import LocalError
 from worker.lab.local.record import end_leftovers, read_record
 from worker.lab.local.stack import Stack
@@ -23,6 +26,7 @@ app = typer.Typer(help="The whole system on this machine.", no_args_is_help=True
 Directory = Annotated[Path, typer.Option("--directory", help="Where data, logs and stack.json go.")]
 
 _DOWN_GRACE_S = 60.0
+_NO_FAULT = "none"
 
 
 @app.command()
@@ -86,3 +90,35 @@ def status(directory: Directory = Path(".local")) -> None:
     typer.echo(f"passwords and addresses: {directory / 'stack.json'}")
     if not (record.ready and record.owner.id.alive()):
         raise typer.Exit(1)
+
+
+@app.command()
+def fault(
+    provider: Annotated[
+        str, typer.Argument(metavar="PROVIDER", help="`africastalking` or `legacy`.")
+    ],
+    script: Annotated[
+        str,
+        typer.Argument(
+            metavar="SCRIPT", help=f"Rules of the simulator, as JSON; `{_NO_FAULT}`: no fault."
+        ),
+    ],
+    directory: Directory = Path(".local"),
+) -> None:
+    """Make a simulated provider fail, until another script comes."""
+    record = read_record(directory)
+    control = record and record.http.get(control_name(provider))
+    if not control:
+        typer.echo(f"{provider}: expected a simulated provider that runs, got none", err=True)
+        raise typer.Exit(1)
+    rules = "[]" if script == _NO_FAULT else script
+    try:
+        answer = httpx.put(f"{control}/faults", content=rules)
+    except httpx.HTTPError as error:
+        typer.echo(f"{provider}: {error}", err=True)
+        raise typer.Exit(1) from None
+    if answer.is_error:
+        typer.echo(answer.json()["error"], err=True)
+        raise typer.Exit(2)
+    count = len(answer.json()["rules"])
+    typer.echo(f"{provider}: {count} rules in force" if count else f"{provider}: no fault")

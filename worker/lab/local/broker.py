@@ -159,11 +159,18 @@ class Broker:
             LocalError: the node did not take the command.
         """
         watermark = _ALARM_AT if on else _USUAL_WATERMARK
+        await self.rabbitmqctl("set_vm_memory_high_watermark", watermark)
+
+    async def rabbitmqctl(self, *arguments: str) -> str:
+        """Run RabbitMQ's own command against the node; returns what it prints.
+
+        Raises:
+            LocalError: the node did not take the command.
+        """
         program = str(Path(find_server()).with_name("rabbitmqctl"))
         process = await asyncio.create_subprocess_exec(
             program,
-            "set_vm_memory_high_watermark",
-            watermark,
+            *arguments,
             env=self._environment(),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -171,6 +178,7 @@ class Broker:
         output, _ = await process.communicate()
         if process.returncode:
             raise LocalError(f"rabbitmqctl failed: {output.decode(errors='replace')}")
+        return output.decode(errors="replace")
 
     def _child(self, name: str, program: str, environment: Mapping[str, str]) -> Child:
         log = self._home / "logs" / f"{name}.log"

@@ -42,6 +42,7 @@ bench: setup ## measure; asserts ratios and the bars of the evidence: hours
 	$(PYTEST) tests/bench -m bench -s --timeout=900
 
 lock: setup ## write the packages of the image with their hashes, after a change of versions
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[lock]'
 	echo setuptools | $(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate \
 		-c constraints.txt pyproject.toml - -o deploy/requirements.lock
 

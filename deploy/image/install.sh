@@ -3,11 +3,10 @@
 #
 # Rules: every package is one of requirements.lock and has a hash given there; nothing is compiled.
 # The installer works from outside; what only builds is removed at the end, and what nobody imports.
-# INSTALLER is `python3 -m pip`, or `uv pip` for tests, which is quicker and takes the same options.
 set -eu
 venv=$1
 export PIP_PYTHON="$venv" VIRTUAL_ENV="$venv" PIP_DISABLE_PIP_VERSION_CHECK=1
-pip() { ${INSTALLER:-python3 -m pip} "$@"; }
+pip() { python3 -m pip "$@"; }
 
 python3 -m venv --without-pip "$venv"
 pip install --quiet --require-hashes --no-deps --only-binary :all: -r deploy/requirements.lock

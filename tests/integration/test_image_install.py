@@ -33,24 +33,17 @@ def source(directory: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The environment of the image, by `uv` instead of `pip`: seconds instead of half a minute."""
+    """The environment of the image."""
     at = tmp_path_factory.mktemp("image")
-    tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    files = source(at / "source")
-    for offline in ("1", "0"):  # what is kept from an earlier run first, which needs no network
-        result = ran(
-            "deploy/image/install.sh",
-            at / "environment",
-            directory=files,
-            environment={
-                **os.environ,
-                "PATH": tools,
-                "INSTALLER": "uv pip",
-                "UV_OFFLINE": offline,
-            },
-        )
-        if result.returncode == 0:
-            break
+    result = ran(
+        "deploy/image/install.sh",
+        at / "environment",
+        directory=source(at / "source"),
+        environment={
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        },
+    )
     assert result.returncode == 0, result.stderr
     return at / "environment"
 
@@ -67,7 +60,8 @@ def test_nothing_that_builds_is_left(installed: Path) -> None:
 
 def test_the_worker_runs_from_it(installed: Path, tmp_path: Path) -> None:
     result = ran(installed / "bin/sms-worker", "check-config", directory=tmp_path, environment=GOOD)
-    assert (result.returncode, result.stdout) == (0, "configuration is valid\n"), result.stderr
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("configuration is valid\n")
 
 
 def test_the_places_that_are_left_out_are_asked_for_by_nobody(installed: Path) -> None:

@@ -80,6 +80,7 @@ async def prometheus(
             async with scraping(directory / "prometheus", targets) as server:
                 await send_by_both(system, server)
                 yield server
+            await system.events.remove()
 
 
 async def send_by_both(system: System, prometheus: Prometheus) -> None:

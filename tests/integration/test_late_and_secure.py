@@ -25,7 +25,7 @@ from worker.broker.connection import connect
 from worker.broker.reason import passes, why
 from worker.lab.local.broker import Broker
 from worker.lab.local.database import Database
-from worker.lab.local.parts import Parts
+from worker.lab.local.parts import PRIVATE_WEBHOOK, Parts
 from worker.lab.local.port import Port
 from worker.store import address_check
 from worker.store.client import Database as StoreClient
@@ -83,7 +83,7 @@ class Late:
 
     async def ready(self, name: str) -> Ready | None:
         """What a process says of itself; None: it does not answer yet."""
-        url = f"{self.parts.addresses[name]}/ready"
+        url = f"{self.parts.addresses[PRIVATE_WEBHOOK if name == 'webhook' else name]}/ready"
         try:
             async with aiohttp.ClientSession() as http, http.get(url) as answer:
                 return answer.status, await answer.json()

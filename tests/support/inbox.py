@@ -107,6 +107,10 @@ class Inbox:
         )
         await target.publish(message, key, mandatory=True)
 
+    async def remove(self) -> None:
+        """Delete a queue of its own, where others use the broker afterwards."""
+        await self._publishing.queue_delete(self._queue)
+
     async def ready(self, queue: str) -> int:
         """Messages in a queue that nobody has in hand.
 

@@ -81,6 +81,11 @@ class Traffic:
         lines = self._system.taken()
         return sorted(each["monotonic"] for each in lines if each["key"].startswith(self._prefix))
 
+    def longest_gap_s(self, since: float) -> float:
+        """The longest time without a send after a moment of the machine's clock."""
+        times = [since, *(each for each in self.sent_at() if each > since)]
+        return max((after - before for before, after in pairwise(times)), default=0.0)
+
     def unsettled(self) -> list[str]:
         """Messages that upstream does not know to be sent."""
         return [name for name in self.names if self._untold(name)]

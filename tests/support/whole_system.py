@@ -84,16 +84,28 @@ class System:
     @classmethod
     @asynccontextmanager
     async def running(
-        cls, directory: Path, profile: Mapping[str, str], *, replicas: int = 2
+        cls,
+        directory: Path,
+        profile: Mapping[str, str],
+        *,
+        replicas: int = 2,
+        logins: Mapping[str, str] | None = None,
     ) -> AsyncIterator[Self]:
-        """Start a stack; stop it at the end."""
+        """Start a stack; stop it at the end.
+
+        Args:
+            directory: of the stack.
+            profile: further environment of the workers.
+            replicas: how many.
+            logins: by user, the test's own way to the broker; None: that of the stack.
+        """
         async with (
             Stack(directory, replicas=replicas, profile={**PROFILE, **profile}) as stack,
-            Inbox(stack.amqp["upstream"], "sms.own.upstream.test") as events,
-            Inbox(stack.amqp["worker"], str(Queue.DEAD)) as dead,
+            Inbox((logins or stack.amqp)["upstream"], "sms.own.upstream.test") as events,
+            Inbox((logins or stack.amqp)["worker"], str(Queue.DEAD)) as dead,
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as http,
             AsyncMongoClient(stack.mongo_url, tz_aware=True) as mongo,
-            ControlClient(stack.amqp["administrator"]) as administrator,
+            ControlClient((logins or stack.amqp)["administrator"]) as administrator,
         ):
             steer = Steering(administrator)
             await steer.automation(

@@ -1,4 +1,4 @@
-"""A private RabbitMQ node on this machine.
+"""A private RabbitMQ node on this machine, alone or as one of a cluster.
 
 Rules: all its files are in one directory. Broker, distribution and epmd listen on loopback only. A
 system-wide RabbitMQ is never read, written or contacted. Users, permissions and policies come from
@@ -14,6 +14,7 @@ import json
 import os
 import secrets
 import shutil
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -79,6 +80,20 @@ def with_passwords(definitions: Mapping[str, Any], passwords: Mapping[str, str])
     return {**definitions, "users": users}
 
 
+@dataclass(frozen=True)
+class _Cluster:
+    """What all nodes of a cluster have in common."""
+
+    home: Path
+    """Folder with Erlang's cookie."""
+    first: str
+    """Name of the node that the others join."""
+    epmd_port: Port = field(default_factory=Port)
+    passwords: Mapping[str, str] = field(
+        default_factory=lambda: {user: secrets.token_urlsafe(24) for user in USERS}
+    )
+
+
 class Broker:
     """One RabbitMQ node. Its data survive `stop`, `kill` and `restart`.
 
@@ -86,28 +101,44 @@ class Broker:
         directory: for all its files.
         settings: further lines of its configuration.
         metrics: whether it serves its own metrics for Prometheus, see `metrics`.
+        joins: a node that runs, whose cluster this one joins at its first start.
     """
 
     def __init__(
-        self, directory: Path, settings: Sequence[str] = (), *, metrics: bool = False
+        self,
+        directory: Path,
+        settings: Sequence[str] = (),
+        *,
+        metrics: bool = False,
+        joins: Broker | None = None,
     ) -> None:
         self._home = directory.resolve()
         self._settings = tuple(settings)
-        self._port = Port()
-        self._epmd_port = Port()
+        self.port = Port()
         self._distribution_port = Port()
         self._metrics_port = Port() if metrics else None
-        self._passwords = {user: secrets.token_urlsafe(24) for user in USERS}
+        self.cluster: _Cluster = _Cluster(self._home, self.name) if joins is None else joins.cluster
+        self._is_first = joins is None
         self._epmd: Child | None = None
         self._node: Child | None = None
 
     @property
     def urls(self) -> dict[str, str]:
         """AMQP address by user name."""
+        return self.urls_with()
+
+    def urls_with(self, *others: Broker) -> dict[str, str]:
+        """AMQP address by user name, with this node and others of its cluster as hosts."""
+        hosts = ",".join(f"{HOST}:{node.port}" for node in (self, *others))
         return {
-            user: f"amqp://{user}:{password}@127.0.0.1:{self._port}/%2F"
-            for user, password in self._passwords.items()
+            user: f"amqp://{user}:{password}@{hosts}/%2F"
+            for user, password in self.cluster.passwords.items()
         }
+
+    @property
+    def name(self) -> str:
+        """Its name in the cluster."""
+        return f"sms-{self.port}@localhost"
 
     @property
     def metrics(self) -> str | None:
@@ -128,7 +159,7 @@ class Broker:
         server, epmd = find_server(), find_epmd()
         self._write_files()
         environment = self._environment()
-        if self._epmd is None or not self._epmd.running:
+        if self._is_first and (self._epmd is None or not self._epmd.running):
             self._epmd = self._child("epmd", epmd, environment)
             await self._epmd.start()
         self._node = self._child("rabbitmq", server, environment)
@@ -189,7 +220,7 @@ class Broker:
         self._home.chmod(0o700)
         definitions = json.loads(DEFINITIONS.read_text(encoding="utf-8"))
         files = {
-            "definitions.json": json.dumps(with_passwords(definitions, self._passwords)),
+            "definitions.json": json.dumps(with_passwords(definitions, self.cluster.passwords)),
             "rabbitmq.conf": self._configuration(),
             "rabbitmq-env.conf": "",
             "enabled_plugins": "[rabbitmq_prometheus].\n" if self._metrics_port else "[].\n",
@@ -199,7 +230,7 @@ class Broker:
 
     def _configuration(self) -> str:
         lines = [
-            f"listeners.tcp.1 = 127.0.0.1:{self._port}",
+            f"listeners.tcp.1 = 127.0.0.1:{self.port}",
             f"load_definitions = {self._home}/definitions.json",
             "log.console = true",
             "log.console.level = warning",
@@ -211,6 +242,14 @@ class Broker:
             "raft.wal_max_size_bytes = 67108864",
             *self._settings,
         ]
+        if not self._is_first:
+            node = "cluster_formation.classic_config.nodes.1"
+            lines += [
+                "cluster_formation.peer_discovery_backend = classic_config",
+                f"{node} = {self.cluster.first}",
+                "cluster_formation.randomized_startup_delay_range.min = 0",
+                "cluster_formation.randomized_startup_delay_range.max = 1",
+            ]
         if self._metrics_port:
             lines += [f"prometheus.tcp.ip = {HOST}", f"prometheus.tcp.port = {self._metrics_port}"]
         return "\n".join(lines) + "\n"
@@ -219,11 +258,11 @@ class Broker:
         home = str(self._home)
         return {
             "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
-            "HOME": home,  # Erlang generates its cookie there
+            "HOME": str(self.cluster.home),  # Erlang generates its cookie there, one a cluster
             "LANG": "C.UTF-8",
-            "ERL_EPMD_PORT": str(self._epmd_port),
+            "ERL_EPMD_PORT": str(self.cluster.epmd_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "RABBITMQ_NODENAME": "sms@localhost",
+            "RABBITMQ_NODENAME": self.name,
             "RABBITMQ_DIST_PORT": str(self._distribution_port),
             "RABBITMQ_CONFIG_FILE": f"{home}/rabbitmq.conf",
             "RABBITMQ_CONF_ENV_FILE": f"{home}/rabbitmq-env.conf",
@@ -242,7 +281,7 @@ class Broker:
 
     async def _listens(self) -> bool:
         try:
-            _, writer = await asyncio.open_connection(HOST, self._port.number)
+            _, writer = await asyncio.open_connection(HOST, self.port.number)
         except OSError:
             return False
         writer.close()

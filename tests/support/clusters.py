@@ -1,0 +1,97 @@
+"""Three RabbitMQ nodes and three MongoDB members on this machine, which stand in for a data centre.
+
+Rules: all are real and are killed for real. A quorum of two goes on without the third.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from pymongo import AsyncMongoClient
+
+from worker.lab.local.broker import Broker
+from worker.lab.local.database import Database
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_NODE: Final = (
+    "cluster_partition_handling = pause_minority",
+    "vm_memory_high_watermark.absolute = 2GB",
+)
+_MEMBER: Final = ("--setParameter", "ttlMonitorSleepSecs=3600")
+
+
+@dataclass(frozen=True)
+class Brokers:
+    """A cluster of RabbitMQ."""
+
+    nodes: tuple[Broker, Broker, Broker]
+
+    @classmethod
+    def at(cls, directory: Path) -> Self:
+        """Three nodes, not yet started."""
+        first = Broker(directory / "1", _NODE)
+        others = (Broker(directory / name, _NODE, joins=first) for name in ("2", "3"))
+        return cls((first, *others))
+
+    async def start(self) -> None:
+        """Start the first; then the others, which join it."""
+        await self.nodes[0].start()
+        await asyncio.gather(*(node.start() for node in self.nodes[1:]))
+
+    async def stop(self) -> None:
+        """Stop all. The first one owns the port mapper and goes last."""
+        await asyncio.gather(*(node.stop() for node in self.nodes[1:]))
+        await self.nodes[0].stop()
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """Address with all hosts, by user name."""
+        first, *others = self.nodes
+        return first.urls_with(*others)
+
+    async def leader_of(self, queue: str) -> Broker | None:
+        """The node on which a quorum queue's leader is; None: there is none at the moment."""
+        told = await self.nodes[1].rabbitmqctl("list_queues", "name", "leader", "--formatter=json")
+        (name,) = (each["leader"] for each in json.loads(told) if each["name"] == queue)
+        return next((node for node in self.nodes if node.name == name), None)
+
+
+@dataclass(frozen=True)
+class Databases:
+    """A replica set of MongoDB."""
+
+    members: tuple[Database, Database, Database]
+
+    @classmethod
+    def at(cls, directory: Path) -> Self:
+        """Three members, not yet started."""
+        first = Database(directory / "1", _MEMBER)
+        others = (Database(directory / name, _MEMBER, joins=first) for name in ("2", "3"))
+        return cls((first, *others))
+
+    async def start(self) -> None:
+        """Start one after the other: a set takes one new member at a time."""
+        for member in self.members:
+            await member.start()
+
+    async def stop(self) -> None:
+        """Stop all."""
+        await asyncio.gather(*(member.stop() for member in self.members))
+
+    @property
+    def url(self) -> str:
+        """Address with all hosts."""
+        first, *others = self.members
+        return first.url_with(*others)
+
+    async def primary(self) -> Database:
+        """The member that takes writes."""
+        client: AsyncMongoClient[dict[str, Any]]
+        async with AsyncMongoClient(self.url) as client:
+            host = (await client.admin.command("hello"))["primary"]
+        return next(member for member in self.members if member.host == host)

@@ -108,8 +108,14 @@ class Inbox:
         await target.publish(message, key, mandatory=True)
 
     async def remove(self) -> None:
-        """Delete a queue of its own, where others use the broker afterwards."""
-        await self._publishing.queue_delete(self._queue)
+        """Delete its own queue, where others use the broker afterwards; nothing comes any more.
+
+        By another connection: a robust one would declare the queue again.
+        """
+        assert self._connection is not None
+        await self._connection.close()
+        async with await aio_pika.connect(self._url) as connection:
+            await (await connection.channel()).queue_delete(self._queue)
 
     async def ready(self, queue: str) -> int:
         """Messages in a queue that nobody has in hand.

@@ -44,9 +44,10 @@ class Brokers:
         await asyncio.gather(*(node.start() for node in self.nodes[1:]))
 
     async def stop(self) -> None:
-        """Stop all. The first one owns the port mapper and goes last."""
-        await asyncio.gather(*(node.stop() for node in self.nodes[1:]))
-        await self.nodes[0].stop()
+        """End all at once: nobody needs their data. The first one's port mapper goes last."""
+        await asyncio.gather(*(node.kill() for node in self.nodes))
+        for node in reversed(self.nodes):
+            await node.stop()
 
     @property
     def urls(self) -> dict[str, str]:
@@ -80,8 +81,8 @@ class Databases:
             await member.start()
 
     async def stop(self) -> None:
-        """Stop all."""
-        await asyncio.gather(*(member.stop() for member in self.members))
+        """End all at once: nobody needs their data."""
+        await asyncio.gather(*(member.kill() for member in self.members))
 
     @property
     def url(self) -> str:

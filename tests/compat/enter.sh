@@ -16,6 +16,7 @@ esac
 exec unshare --mount sh -euc '
     mount --rbind /dev "$0/dev"
     mount --bind /proc "$0/proc"
+    mount -t tmpfs tmpfs "$0/tmp"
     mkdir -p "$0$HOME"
     mount --bind "$HOME" "$0$HOME"
     exec chroot "$0" env --chdir="$HOME" "$@"

@@ -19,7 +19,7 @@ if [ ! -d "$OUT/root" ]; then
     mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' \
         'Component: main' | head -n 1)
     [ -n "$mirror" ] || fail "apt knows no mirror of Debian; run apt-get update"
-    say "making a Debian 13 with RabbitMQ in $OUT (two minutes)"
+    say "making a Debian 13 with RabbitMQ in $OUT (a minute or two)"
     rm -rf "$OUT"
     mkdir -p "$OUT/bin"
     for program in rabbitmq-server rabbitmqctl epmd; do

@@ -32,7 +32,10 @@ async def both_follow(system: System, percentage: int) -> None:
         live = await system.live()
         return len(live) == 2 and all((each["applied"] or 0) >= version for each in live)
 
-    await until(applied, WITHIN_S, lambda: f"version {version} applied by two replicas")
+    async def found() -> str:
+        return f"version {version} applied by two replicas; live are {await system.live()}"
+
+    await until(applied, WITHIN_S, found)
 
 
 async def leaves(replica: Child) -> None:

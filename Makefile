@@ -1,6 +1,6 @@
 # Every target says what it does; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo lint check test coverage bench lock dashboard image format clean
+.PHONY: help setup run demo lint check test coverage compat bench lock dashboard image format clean
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
@@ -36,6 +36,11 @@ coverage: setup ## lines and branches that no test but those of the whole system
 	$(PYTEST) $(PARALLEL) tests/integration tests/unit tests/contracts --cov --cov-report=
 	$(BIN)/coverage report --include='worker/domain/*' --fail-under=100
 	$(BIN)/coverage report --omit='worker/domain/*' --fail-under=90
+
+# One process: a second stack beside the tests of the whole system makes everything late.
+compat: setup ## the system tests on RabbitMQ 4, and an upgrade and back, as root: minutes
+	@tests/compat/prepare.sh
+	LAB_RABBITMQ=$(CURDIR)/.local/rabbitmq4/bin $(PYTEST) tests/system tests/compat
 
 bench: setup ## measure; asserts ratios and the bars of the evidence: hours
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'

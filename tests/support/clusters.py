@@ -34,7 +34,7 @@ class Brokers:
     @classmethod
     def at(cls, directory: Path) -> Self:
         """Three nodes, not yet started."""
-        first = Broker(directory / "1", _NODE)
+        first = Broker(directory, _NODE)  # whose folder holds those of the others
         others = (Broker(directory / name, _NODE, joins=first) for name in ("2", "3"))
         return cls((first, *others))
 

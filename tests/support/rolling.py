@@ -74,7 +74,7 @@ class Traffic:
     async def more(self) -> None:
         """Wait until some more messages are sent."""
         enough = self._settled() + _SOME
-        await until(lambda: self._settled() >= enough, 60, self._how_many)
+        await until(lambda: self._settled() >= enough, 60, self.how_many)
 
     def sent_at(self) -> list[float]:
         """When a provider took a message, in seconds of the machine's clock, oldest first."""
@@ -96,7 +96,8 @@ class Traffic:
     def _settled(self) -> int:
         return len(self.names) - len(self.unsettled())
 
-    def _how_many(self) -> str:
+    def how_many(self) -> str:
+        """How far it is."""
         return f"{self._settled()} of {len(self.names)} sent"
 
     async def _flow(self) -> None:

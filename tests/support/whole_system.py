@@ -24,6 +24,7 @@ from tests.support.recipients import new_number
 from tests.support.steering import Steering
 from tests.support.waiting import until
 from worker.cli.client import ControlClient
+from worker.lab.local.parts import ROOT
 from worker.lab.local.stack import Stack
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class System:
         profile: Mapping[str, str],
         *,
         replicas: int = 2,
+        source: Path = ROOT,
         logins: Mapping[str, str] | None = None,
     ) -> AsyncIterator[Self]:
         """Start a stack; stop it at the end.
@@ -97,10 +99,12 @@ class System:
             directory: of the stack.
             profile: further environment of the workers.
             replicas: how many.
+            source: folder from which the workers run.
             logins: by user, the test's own way to the broker; None: that of the stack.
         """
+        profile = {**PROFILE, **profile}
         async with (
-            Stack(directory, replicas=replicas, profile={**PROFILE, **profile}) as stack,
+            Stack(directory, replicas=replicas, profile=profile, source=source) as stack,
             Inbox((logins or stack.amqp)["upstream"], "sms.own.upstream.test") as events,
             Inbox((logins or stack.amqp)["worker"], str(Queue.DEAD)) as dead,
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as http,
@@ -197,12 +201,13 @@ class System:
         version = await self.steer.to(phase, percentage)
 
         async def applied() -> bool:
-            live = await self._live()
+            live = await self.live()
             return bool(live) and all((each["applied"] or 0) >= version for each in live)
 
         await until(applied, 10, lambda: f"version {version} in force")
 
-    async def _live(self) -> list[dict[str, Any]]:
+    async def live(self) -> list[dict[str, Any]]:
+        """Heartbeats of the replicas that live."""
         fresh = {"$expr": {"$gt": [{"$add": ["$at", 3000]}, "$$NOW"]}}
         found: list[dict[str, Any]] = await self.store["replicas"].find(fresh).to_list(None)
         return found
@@ -230,7 +235,7 @@ class System:
         """Where commands still are: lanes, retry tiers, replicas' hands, open records."""
         queues = (Queue.TRANSACTIONAL, Queue.BULK, *map(retry_queue, RETRY_TIERS))
         found = {str(queue): await self.dead.ready(str(queue)) for queue in queues}
-        found["in hand"] = sum(each["inHand"] for each in await self._live())
+        found["in hand"] = sum(each["inHand"] for each in await self.live())
         found["open records"] = len(await self.unsettled())
         return {where: count for where, count in found.items() if count}
 

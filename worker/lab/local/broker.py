@@ -13,7 +13,6 @@ import asyncio
 import json
 import os
 import secrets
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -23,6 +22,7 @@ from aio_pika.exceptions import AMQPError
 from worker.broker.connection import connect
 from worker.lab.local.port import HOST, Port
 from worker.lab.local.process import Child, LocalError
+from worker.lab.local.programs import find_rabbitmq
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,39 +36,6 @@ _START_WITHIN_S = 90.0
 _USUAL_WATERMARK = "0.4"
 _ALARM_AT = "0.000001"
 """Shares of the machine's memory."""
-_PROGRAMS = (
-    "/usr/lib/rabbitmq/bin/rabbitmq-server",
-    "/usr/local/sbin/rabbitmq-server",
-    "/opt/rabbitmq/sbin/rabbitmq-server",
-)
-_MISSING = (
-    "RabbitMQ is not installed: run `make setup`, or `sudo apt-get install rabbitmq-server`, "
-    "or give the address of one in AMQP_URL"
-)
-
-
-def find_server() -> str:
-    """Path of the server program.
-
-    Raises:
-        LocalError: there is none; the message says what to install.
-    """
-    for program in _PROGRAMS:
-        if os.access(program, os.X_OK):
-            return program
-    raise LocalError(_MISSING)
-
-
-def find_epmd() -> str:
-    """Path of Erlang's port mapper.
-
-    Raises:
-        LocalError: there is none.
-    """
-    path = shutil.which("epmd", path=os.environ.get("PATH", "") + ":/usr/bin:/usr/local/bin")
-    if path is None:
-        raise LocalError(_MISSING)
-    return path
 
 
 def with_passwords(definitions: Mapping[str, Any], passwords: Mapping[str, str]) -> dict[str, Any]:
@@ -156,13 +123,13 @@ class Broker:
         Raises:
             LocalError: RabbitMQ is missing or did not start.
         """
-        server, epmd = find_server(), find_epmd()
+        programs = find_rabbitmq(os.environ)
         self._write_files()
         environment = self._environment()
         if self._is_first and (self._epmd is None or not self._epmd.running):
-            self._epmd = self._child("epmd", epmd, environment)
+            self._epmd = self._child("epmd", programs.epmd, environment)
             await self._epmd.start()
-        self._node = self._child("rabbitmq", server, environment)
+        self._node = self._child("rabbitmq", programs.server, environment)
         await self._node.start()
         await self._node.ready(self._listens, within_s=_START_WITHIN_S)
         await asyncio.gather(*map(_check_login, self.urls.values()))
@@ -198,9 +165,8 @@ class Broker:
         Raises:
             LocalError: the node did not take the command.
         """
-        program = str(Path(find_server()).with_name("rabbitmqctl"))
         process = await asyncio.create_subprocess_exec(
-            program,
+            find_rabbitmq(os.environ).rabbitmqctl,
             *arguments,
             env=self._environment(),
             stdout=asyncio.subprocess.PIPE,

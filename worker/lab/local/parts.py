@@ -22,7 +22,8 @@ from worker.lab.local.process import Child, answers
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-_ROOT: Final = Path(__file__).parents[3]
+ROOT: Final = Path(__file__).parents[3]
+"""Folder of this program's source."""
 _TARGET: Final = "africastalking"
 _LEGACY: Final = "legacy"
 
@@ -106,25 +107,27 @@ class Parts:
         }
         return self._child("webhook", ["webhook"], environment)
 
-    def replica(self, number: int, amqp_url: str, mongo_url: str) -> Child:
-        """A worker with its own port for `/live` and `/ready`."""
+    def replica(self, number: int, amqp_url: str, mongo_url: str, source: Path = ROOT) -> Child:
+        """A worker with its own port for `/live` and `/ready`, run from the folder `source`."""
         name = replica_name(number)
         self._ports[name] = Port()
         environment = {
-            **self.worker_environment(amqp_url, mongo_url),
+            **self.worker_environment(amqp_url, mongo_url, source),
             "SMS_PRIVATE_HOST": HOST,
             "SMS_PRIVATE_PORT": str(self._ports[name]),
             "SMS_REPLICA": name,
         }
-        return self._child(name, ["run"], environment)
+        return self._child(name, ["run"], environment, source)
 
-    def worker_environment(self, amqp_url: str, mongo_url: str) -> dict[str, str]:
-        """The settings that all workers of this stack share."""
+    def worker_environment(
+        self, amqp_url: str, mongo_url: str, source: Path = ROOT
+    ) -> dict[str, str]:
+        """The settings that all workers of this stack share; `source` has their flags file."""
         return {
             "AMQP_URL": amqp_url,
             "MONGO_URL": mongo_url,
             "SMS_HASH_KEY": self.secrets["hash_key"],
-            "SMS_FLAGS_FILE": str(_ROOT / "deploy" / "flags.json"),
+            "SMS_FLAGS_FILE": str(source / "deploy" / "flags.json"),
             "SMS_TARGET__ID": _TARGET,
             "SMS_TARGET__KIND": "africastalking",
             "SMS_TARGET__BASE_URL": self.addresses[_TARGET],
@@ -161,7 +164,13 @@ class Parts:
             provider, command, {"SIMULATE_SECRET": self.secrets[f"{provider}_secret"]}
         )
 
-    def _child(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> Child:
+    def _child(
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        source: Path = ROOT,
+    ) -> Child:
         return Child(
             name,
             [sys.executable, "-m", "worker", *command],
@@ -171,5 +180,5 @@ class Parts:
                 **environment,
             },
             log=self._directory / "logs" / f"{name}.log",
-            directory=_ROOT,
+            directory=source,  # `-m` looks there first
         )

@@ -19,7 +19,7 @@ from worker.broker.connection import connect
 from worker.lab.local.addresses import given_broker
 from worker.lab.local.broker import Broker
 from worker.lab.local.database import Database
-from worker.lab.local.parts import Parts, replica_name
+from worker.lab.local.parts import ROOT, Parts, replica_name
 from worker.lab.local.process import Child, LocalError, ProcessId
 from worker.lab.local.record import Running, StackRecord, end_leftovers, read_record, write_record
 
@@ -53,6 +53,7 @@ class Stack:
         replicas: number of workers to start.
         profile: further environment of the workers, e.g. `SMS_LIFE_BULK_S`.
         say: called with each progress line.
+        source: folder with the source of the workers to start; this program's by default.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Stack:
         replicas: int = 2,
         profile: Mapping[str, str] | None = None,
         say: Callable[[str], None] = _quiet,
+        source: Path = ROOT,
     ) -> None:
         self.directory = directory.resolve()
         self.amqp: dict[str, str] = {}
@@ -74,6 +76,7 @@ class Stack:
         self.replicas: list[Child] = []
         """The workers in start order. A killed one keeps its index."""
         self._wanted = replicas
+        self._source = source
         self._say = say
         self._parts = Parts(self.directory, dict(profile or {}))
         self._children: list[Child] = []
@@ -120,7 +123,7 @@ class Stack:
         await self._apply_topology()
         parts = (*self._parts.simulators(), self._parts.webhook(self.amqp["webhook"]))
         await _together(*(self._launch(child) for child in parts))
-        await _together(*(self.add_replica() for _ in range(self._wanted)))
+        await _together(*(self.add_replica(self._source) for _ in range(self._wanted)))
         self._ready = True
         self._write()
         self._say(f"ready: addresses in {self.directory}/stack.json")
@@ -133,10 +136,10 @@ class Stack:
         if self._owns_record():
             (self.directory / "stack.json").unlink(missing_ok=True)
 
-    async def add_replica(self) -> Child:
-        """Start one more worker; returns it when it is ready."""
+    async def add_replica(self, source: Path = ROOT) -> Child:
+        """Start one more worker, from the folder `source`; returns it when it is ready."""
         number = len(self.replicas) + 1
-        child = self._parts.replica(number, self.amqp["worker"], self.mongo_url)
+        child = self._parts.replica(number, self.amqp["worker"], self.mongo_url, source)
         self.replicas.append(child)
         await self._launch(child)
         return child

@@ -16,7 +16,7 @@ from contracts.codec import encode
 from tests.integration.control_bench import Harness, bench, publish
 from tests.integration.proxy import Proxy
 from tests.support.steering import Steering, command
-from tests.support.waiting import until
+from tests.support.waiting import until, until_equal
 from worker.app.accounts import fingerprint
 from worker.cli.client import ControlClient, NotAllowed
 from worker.domain.detection.contrast import Contrast
@@ -269,12 +269,15 @@ async def test_a_replica_that_dies_in_the_middle_leaves_the_command_to_another(
 async def test_status_says_where_it_stands_who_follows_and_what_is_missing(two: Harness) -> None:
     version = await two.steer.to(Phase.GRADUAL_MIGRATION, 25)
     await until(lambda: all(r.follower.current.version == version for r in two.replicas), 10)
+
+    async def applied() -> dict[str, int]:
+        """What the heartbeats say, which come a moment after a version is in force."""
+        told = await two.steer.ask(control.Status)
+        return {each["replica"]: each["applied"] for each in told.data["replicas"]}
+
+    await until_equal(applied, {"r-1": version, "r-2": version}, 10)
     reply = await two.steer.ask(control.Status)
     assert (reply.state.phase, reply.state.percentage) == ("GradualMigration", 25)
-    assert {each["replica"]: each["applied"] for each in reply.data["replicas"]} == {
-        "r-1": version,
-        "r-2": version,
-    }
     following = reply.data["next"]
     assert (following["command"], following["to"]) == ("step", "GradualMigration at 50 %")
     assert "time" in following["shut"]

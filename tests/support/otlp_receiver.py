@@ -84,6 +84,20 @@ class Receiver:
         }
 
     @property
+    def exports(self) -> list[set[str]]:
+        """Names of the metrics with a value, of each export."""
+        return [
+            {
+                metric.name
+                for each in request.resource_metrics
+                for scope in each.scope_metrics
+                for metric in scope.metrics
+                if metric.gauge.data_points or metric.sum.data_points
+            }
+            for request in list(self.metric_requests)
+        ]
+
+    @property
     def spans(self) -> list[Any]:
         """Every span that came, in the order of its arrival."""
         return self.spans_of()

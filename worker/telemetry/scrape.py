@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -77,7 +78,9 @@ class Scrape:
         readers: list[MetricReader] = [
             _Scraped(histograms, registry=self._registry, scope_info_enabled=False)
         ]
-        self._pushed = _pushed(histograms) if names_collector(environment, "METRICS") else None
+        self._pushed = (
+            _pushed(self._loop, histograms) if names_collector(environment, "METRICS") else None
+        )
         readers += [self._pushed] if self._pushed else []
         self._provider: MeterProvider | None = MeterProvider(
             readers, resource=resource(replica, service), shutdown_on_exit=False
@@ -116,30 +119,53 @@ class Scrape:
 
 
 class _InLoop:
-    """Reads in the event loop, where values change, whoever asks: a scrape there, or a thread."""
+    """Reads in the event loop, where values change, whoever asks: a scrape there, or a thread.
+
+    A thread has everything read in one visit of the loop, before it begins to collect. For
+    OpenTelemetry collects under a lock: a scrape in the loop would wait for it while the thread
+    waits for the loop.
+    """
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
+        self._reads: list[Callable[[], Iterable[Any]]] = []
+        self._taken = threading.local()
 
     def start(self) -> None:
         """Use the running loop."""
         self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
 
     def called(self, read: Callable[[], Iterable[T]]) -> Callable[[], list[T]]:
-        """The same reading, in the loop. From another thread: nothing where the loop is busy."""
-
-        async def in_loop() -> list[T]:
-            return list(read())
+        """The same reading, in the loop; in another thread what `take` found last."""
+        number = len(self._reads)
+        self._reads.append(read)
 
         def call() -> list[T]:
             if self._loop is None or threading.get_ident() == self._thread:
                 return list(read())
-            with suppress(RuntimeError, TimeoutError):
-                return asyncio.run_coroutine_threadsafe(in_loop(), self._loop).result(_WITHIN_S)
-            return []
+            found: list[list[T]] = getattr(self._taken, "values", [])
+            return found[number] if found else []
 
         return call
+
+    def take(self) -> None:
+        """Read everything for the thread that asks; nothing where the loop is busy or gone."""
+
+        async def in_loop() -> list[list[Any]]:
+            return [list(read()) for read in self._reads]
+
+        self._taken.values = []
+        if self._loop is None or threading.get_ident() == self._thread:
+            return
+        asked = in_loop()
+        try:
+            future = asyncio.run_coroutine_threadsafe(asked, self._loop)
+        except RuntimeError:  # the loop is closed
+            asked.close()
+            return
+        with suppress(TimeoutError, CancelledError):
+            self._taken.values = future.result(_WITHIN_S)
 
 
 def _observed(reading: Reading) -> Callable[[CallbackOptions], list[Observation]]:
@@ -205,12 +231,18 @@ class _Scraped(_WithHistograms, PrometheusMetricReader):
 
 
 class _Pushed(_WithHistograms, PeriodicExportingMetricReader):
-    pass
+    def __init__(self, in_loop: _InLoop, *args: Any, **named: Any) -> None:
+        self._in_loop = in_loop
+        super().__init__(*args, **named)
+
+    def collect(self, timeout_millis: float = 10_000) -> None:  # type: ignore[misc] # final, and the one place before the lock
+        self._in_loop.take()
+        super().collect(timeout_millis)
 
 
-def _pushed(histograms: _Histograms) -> MetricReader:
+def _pushed(in_loop: _InLoop, histograms: _Histograms) -> MetricReader:
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import (  # noqa: PLC0415 - as in `export`
         OTLPMetricExporter,
     )
 
-    return _Pushed(histograms, OTLPMetricExporter())
+    return _Pushed(in_loop, histograms, OTLPMetricExporter())

@@ -108,6 +108,37 @@ async def test_a_collector_gets_the_same_values_and_nothing_twice(
     assert threads == {threading.get_ident()}
 
 
+async def test_a_scrape_and_a_collector_at_the_same_time_miss_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Both wait for one lock, and the collector's thread for the loop in which scrapes are made."""
+    up = [lambda: [(1.0, {})] for _ in range(3)]
+    readings = dict(zip((show.STORE_UP, show.BROKER_UP, show.CONSUMING), up, strict=True))
+    ended = threading.Event()
+    with receiving() as receiver:
+        monkeypatch.setenv(ENDPOINT, receiver.url)
+        made = Scrape(readings, {show.DURATION: lambda: [TIMES]}, "pod", {ENDPOINT: receiver.url})
+        await made.start()
+        pushing = asyncio.create_task(asyncio.to_thread(flushed, made, 30, ended))
+        while not ended.is_set():
+            made.text("")
+            await asyncio.sleep(0)
+        await pushing
+        await made.stop()
+    missed = [
+        export for export in receiver.exports if not {each.name for each in readings} <= export
+    ]
+    assert len(receiver.exports) >= 30
+    assert missed == []
+
+
+def flushed(scrape: Scrape, times: int, ended: threading.Event) -> None:
+    assert scrape._pushed is not None
+    for _ in range(times):
+        scrape._pushed.force_flush()
+    ended.set()
+
+
 async def test_a_collector_that_hangs_holds_no_drain_up(monkeypatch: pytest.MonkeyPatch) -> None:
     with receiving(hangs=True) as receiver:
         monkeypatch.setenv(ENDPOINT, receiver.url)

@@ -58,14 +58,18 @@ def waiting(queues: str) -> str:
     return f'sum by (queue) (rabbitmq_detailed_queue_messages_ready{{queue=~"{queues}"}})'
 
 
-def quantile(share: float) -> str:
-    """A quantile of the times of accepted calls, by provider."""
-    times = over_time("sms_provider, le", "sms_attempt_duration_seconds_bucket")
-    return f"histogram_quantile({share}, {times})"
+def quantile(share: float, by: str, times: str) -> str:
+    """A quantile of times, by label."""
+    return f"histogram_quantile({share}, {over_time(f'{by}, le', f'{times}_bucket')})"
+
+
+_CALLS = "sms_provider", "sms_attempt_duration_seconds"
+_QUEUES = "messaging_destination_name", "sms_queue_wait_seconds"
 
 
 _ACCEPTED = over_time("sms_provider", f"sms_attempts_total{{{ACCEPTED}}}")
 _FAILED = over_time("sms_provider", f"sms_attempts_total{{{FAILED}}}")
+_ASSIGNED = over_time("sms_provider", "sms_migration_assigned_total")
 _DELIVERED = in_an_hour("sms_provider", 'sms_deliveries_total{sms_verdict="delivered"}')
 _JUDGED = in_an_hour("sms_provider", "sms_deliveries_total")
 
@@ -120,9 +124,9 @@ SECTIONS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
             ),
             Panel(
                 "Share realised",
-                "Share of accepted messages by provider, and the configured share of the target.",
+                "First attempts by the provider assigned, and the configured share of the target.",
                 (
-                    (f"100 * {_ACCEPTED} / scalar(sum({_ACCEPTED}))", "{{sms_provider}}"),
+                    (f"100 * {_ASSIGNED} / scalar(sum({_ASSIGNED}))", "{{sms_provider}}"),
                     ("max(sms_migration_percentage)", "configured"),
                 ),
                 "percent",
@@ -151,8 +155,8 @@ SECTIONS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 "Response time",
                 "Of accepted calls: median and 95 %.",
                 (
-                    (quantile(0.5), "{{sms_provider}} median"),
-                    (quantile(0.95), "{{sms_provider}} 95 %"),
+                    (quantile(0.5, *_CALLS), "{{sms_provider}} median"),
+                    (quantile(0.95, *_CALLS), "{{sms_provider}} 95 %"),
                 ),
                 "s",
             ),
@@ -166,6 +170,42 @@ SECTIONS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                     ),
                 ),
                 "percent",
+            ),
+            Panel(
+                "Time in queue",
+                "Until a worker takes a message for the first time: 95 %, by queue.",
+                ((quantile(0.95, *_QUEUES), "{{messaging_destination_name}}"),),
+                "s",
+            ),
+            Panel(
+                "Not settled",
+                "Messages in a call, between two rounds, or possibly sent; over all workers.",
+                (("max by (sms_state) (sms_records_open)", "{{sms_state}}"),),
+            ),
+            Panel(
+                "Oldest not settled",
+                "Its age, by the same states.",
+                (("max by (sms_state) (sms_records_oldest_seconds)", "{{sms_state}}"),),
+                "s",
+            ),
+            Panel(
+                "Evidence",
+                "Against the target, in per cent of the level at which it alarms.",
+                (
+                    (
+                        (
+                            "100 * max by (sms_signal, sms_detector) (sms_evidence)"
+                            " / max by (sms_signal, sms_detector) (sms_evidence_level)"
+                        ),
+                        "{{sms_signal}} {{sms_detector}}",
+                    ),
+                ),
+                "percent",
+            ),
+            Panel(
+                "Given up",
+                "Messages an hour that went to a queue for people, by cause.",
+                ((in_an_hour("sms_cause", "sms_dead_letters_total"), "{{sms_cause}}"),),
             ),
             Panel(
                 "Fallbacks",
@@ -200,6 +240,33 @@ SECTIONS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 (("sms_in_hand", "{{instance}}"),),
             ),
             Panel(
+                "Oldest in hand",
+                "For how long a worker has had it.",
+                (
+                    (
+                        (
+                            "max by (instance, messaging_destination_name) "
+                            "(sms_in_hand_oldest_seconds)"
+                        ),
+                        "{{instance}} {{messaging_destination_name}}",
+                    ),
+                ),
+                "s",
+            ),
+            Panel(
+                "Calls",
+                "Under way, and waiting because the limits of a provider are reached.",
+                (
+                    ("sum by (sms_provider) (sms_calls)", "{{sms_provider}}"),
+                    ("sum by (sms_provider) (sms_calls_waiting)", "{{sms_provider}} waiting"),
+                ),
+            ),
+            Panel(
+                "Leases taken over",
+                "Messages an hour of workers that died, by lane.",
+                ((in_an_hour("sms_lane", "sms_lease_takeovers_total"), "{{sms_lane}}"),),
+            ),
+            Panel(
                 "Breakers",
                 "Workers by the state of their breaker for a provider.",
                 (
@@ -229,6 +296,36 @@ SECTIONS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 "Resident memory.",
                 (('process_resident_memory_bytes{job="sms-worker"}', "{{instance}}"),),
                 "bytes",
+            ),
+        ),
+    ),
+    (
+        "Webhook",
+        (
+            Panel(
+                "Callbacks",
+                "Callbacks a second by provider and answer; `(unknown)`: no provider of ours.",
+                (
+                    (
+                        over_time(
+                            "sms_provider, http_response_status_code",
+                            "http_server_request_duration_seconds_count",
+                        ),
+                        "{{sms_provider}} {{http_response_status_code}}",
+                    ),
+                ),
+                "reqps",
+            ),
+            Panel(
+                "Reports",
+                "Reports a second that the broker confirmed.",
+                ((over_time("sms_provider", "sms_reports_total"), "{{sms_provider}}"),),
+                "reqps",
+            ),
+            Panel(
+                "Reports that wait",
+                "For the broker's confirm.",
+                (("sms_reports_unconfirmed", "{{instance}}"),),
             ),
         ),
     ),

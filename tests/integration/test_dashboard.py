@@ -18,6 +18,7 @@ from tests.support.recipients import number_for
 from tests.support.waiting import until
 from tests.support.whole_system import PROVIDERS, System
 from worker.domain.migration.phases import Phase
+from worker.lab.local.parts import PRIVATE_WEBHOOK
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -76,7 +77,12 @@ async def prometheus(
         profile = {"SMS_DELIVERY_AGE_S": "1"}
         async with System.running(directory / "stack", profile, replicas=1) as system:
             worker = system.stack.http["replica-1"].removeprefix("http://")
-            targets = {"sms-worker": [worker], "rabbitmq": [broker.metrics or ""]}
+            webhook = system.stack.http[PRIVATE_WEBHOOK].removeprefix("http://")
+            targets = {
+                "sms-worker": [worker],
+                "sms-webhook": [webhook],
+                "rabbitmq": [broker.metrics or ""],
+            }
             async with scraping(directory / "prometheus", targets) as server:
                 await send_by_both(system, server)
                 yield server

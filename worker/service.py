@@ -1,9 +1,9 @@
 """The three methods of every service: `start`, `drain` and `stop`.
 
 `start` returns when the service is ready, or raises. It waits for a server that is away: meanwhile
-the process lives and is not ready. `drain` takes nothing new and returns when
-nothing is in flight. `stop` is idempotent and safe when never started. Services start in the
-order `worker.app` lists them, and drain and stop in the reverse.
+the process lives and is not ready. `drain` takes nothing new and returns when nothing is in flight.
+`stop` is idempotent and safe when never started. Services start in the order `worker.app` lists
+them, and drain and stop in the reverse.
 
 A background task that dies stops the process (`Background.failed`). Otherwise a process could be
 half dead behind a green health check.

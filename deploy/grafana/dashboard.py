@@ -43,6 +43,13 @@ def number(title: str, meaning: str, query: str, unit: str = "short", **more: An
     return Panel(title, meaning, ((query, legend),), unit, "stat", width=4, **more)
 
 
+def curve(
+    title: str, meaning: str, query: str, legend: str, unit: str = "short", **more: Any
+) -> Panel:
+    """A panel with one query over time."""
+    return Panel(title, meaning, ((query, legend),), unit, **more)
+
+
 def over_time(by: str, what: str) -> str:
     """Rate a second of a counter, summed by labels."""
     return f"sum by ({by}) (rate({what}[$__rate_interval]))"
@@ -100,15 +107,11 @@ SECTIONS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 "Open troubles, each counted once.",
                 "count(count by (sms_code, sms_provider) (sms_alerts_open)) or vector(0)",
             ),
-            Panel(
+            curve(
                 "Troubles by code",
                 "What workers report; the runbook has a section for each code.",
-                (
-                    (
-                        "max by (sms_code, sms_severity, sms_provider) (sms_alerts_open)",
-                        "{{sms_severity}}: {{sms_code}} {{sms_provider}}",
-                    ),
-                ),
+                "max by (sms_code, sms_severity, sms_provider) (sms_alerts_open)",
+                "{{sms_severity}}: {{sms_code}} {{sms_provider}}",
                 width=WIDTH,
             ),
         ),
@@ -116,10 +119,11 @@ SECTIONS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
     (
         "Messages",
         (
-            Panel(
+            curve(
                 "Accepted",
                 "Messages a second that each provider took.",
-                ((_ACCEPTED, "{{sms_provider}}"),),
+                _ACCEPTED,
+                "{{sms_provider}}",
                 "reqps",
             ),
             Panel(
@@ -131,24 +135,21 @@ SECTIONS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 ),
                 "percent",
             ),
-            Panel(
+            curve(
                 "Success rate",
                 "Accepted of accepted and failed; refusals of a message or recipient do not count.",
-                ((f"100 * {_ACCEPTED} / ({_ACCEPTED} + {_FAILED})", "{{sms_provider}}"),),
+                f"100 * {_ACCEPTED} / ({_ACCEPTED} + {_FAILED})",
+                "{{sms_provider}}",
                 "percent",
             ),
-            Panel(
+            curve(
                 "Not accepted",
                 "Attempts a second that ended otherwise, by outcome.",
-                (
-                    (
-                        over_time(
-                            "sms_provider, sms_outcome",
-                            'sms_attempts_total{sms_outcome!="accepted"}',
-                        ),
-                        "{{sms_provider}} {{sms_outcome}}",
-                    ),
+                over_time(
+                    "sms_provider, sms_outcome",
+                    'sms_attempts_total{sms_outcome!="accepted"}',
                 ),
+                "{{sms_provider}} {{sms_outcome}}",
                 "reqps",
             ),
             Panel(
@@ -160,97 +161,85 @@ SECTIONS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 ),
                 "s",
             ),
-            Panel(
+            curve(
                 "Delivered",
                 "Share with a report of delivery, at the delivery age.",
-                (
-                    (
-                        f"100 * {_DELIVERED} / {_JUDGED}",
-                        "{{sms_provider}}",
-                    ),
-                ),
+                f"100 * {_DELIVERED} / {_JUDGED}",
+                "{{sms_provider}}",
                 "percent",
             ),
-            Panel(
+            curve(
                 "Time in queue",
                 "Until a worker takes a message for the first time: 95 %, by queue.",
-                ((quantile(0.95, *_QUEUES), "{{messaging_destination_name}}"),),
+                quantile(0.95, *_QUEUES),
+                "{{messaging_destination_name}}",
                 "s",
             ),
-            Panel(
+            curve(
                 "Not settled",
                 "Messages in a call, between two rounds, or possibly sent; over all workers.",
-                (("max by (sms_state) (sms_records_open)", "{{sms_state}}"),),
+                "max by (sms_state) (sms_records_open)",
+                "{{sms_state}}",
             ),
-            Panel(
+            curve(
                 "Oldest not settled",
                 "Its age, by the same states.",
-                (("max by (sms_state) (sms_records_oldest_seconds)", "{{sms_state}}"),),
+                "max by (sms_state) (sms_records_oldest_seconds)",
+                "{{sms_state}}",
                 "s",
             ),
-            Panel(
+            curve(
                 "Evidence",
                 "Against the target, in per cent of the level at which it alarms.",
                 (
-                    (
-                        (
-                            "100 * max by (sms_signal, sms_detector) (sms_evidence)"
-                            " / max by (sms_signal, sms_detector) (sms_evidence_level)"
-                        ),
-                        "{{sms_signal}} {{sms_detector}}",
-                    ),
+                    "100 * max by (sms_signal, sms_detector) (sms_evidence)"
+                    " / max by (sms_signal, sms_detector) (sms_evidence_level)"
                 ),
+                "{{sms_signal}} {{sms_detector}}",
                 "percent",
             ),
-            Panel(
+            curve(
                 "Given up",
                 "Messages an hour that went to a queue for people, by cause.",
-                ((in_an_hour("sms_cause", "sms_dead_letters_total"), "{{sms_cause}}"),),
+                in_an_hour("sms_cause", "sms_dead_letters_total"),
+                "{{sms_cause}}",
             ),
-            Panel(
+            curve(
                 "Fallbacks",
                 "Attempts a second after another provider surely had not sent.",
-                ((over_time("sms_provider", "sms_fallbacks_total"), "{{sms_provider}}"),),
+                over_time("sms_provider", "sms_fallbacks_total"),
+                "{{sms_provider}}",
                 "reqps",
             ),
-            Panel(
+            curve(
                 "Segments",
                 "Segments a second of accepted messages.",
-                ((over_time("sms_provider", "sms_segments_total"), "{{sms_provider}}"),),
+                over_time("sms_provider", "sms_segments_total"),
+                "{{sms_provider}}",
                 "reqps",
             ),
-            Panel(
+            curve(
                 "Cost an hour",
                 "Of accepted messages whose price is known.",
-                (
-                    (
-                        in_an_hour("sms_provider, sms_currency", "sms_cost_total"),
-                        "{{sms_provider}} {{sms_currency}}",
-                    ),
-                ),
+                in_an_hour("sms_provider, sms_currency", "sms_cost_total"),
+                "{{sms_provider}} {{sms_currency}}",
             ),
         ),
     ),
     (
         "Workers",
         (
-            Panel(
+            curve(
                 "In hand",
                 "Deliveries that a worker has not settled yet.",
-                (("sms_in_hand", "{{instance}}"),),
+                "sms_in_hand",
+                "{{instance}}",
             ),
-            Panel(
+            curve(
                 "Oldest in hand",
                 "For how long a worker has had it.",
-                (
-                    (
-                        (
-                            "max by (instance, messaging_destination_name) "
-                            "(sms_in_hand_oldest_seconds)"
-                        ),
-                        "{{instance}} {{messaging_destination_name}}",
-                    ),
-                ),
+                ("max by (instance, messaging_destination_name) (sms_in_hand_oldest_seconds)"),
+                "{{instance}} {{messaging_destination_name}}",
                 "s",
             ),
             Panel(
@@ -261,40 +250,35 @@ SECTIONS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                     ("sum by (sms_provider) (sms_calls_waiting)", "{{sms_provider}} waiting"),
                 ),
             ),
-            Panel(
+            curve(
                 "Leases taken over",
                 "Messages an hour of workers that died, by lane.",
-                ((in_an_hour("sms_lane", "sms_lease_takeovers_total"), "{{sms_lane}}"),),
+                in_an_hour("sms_lane", "sms_lease_takeovers_total"),
+                "{{sms_lane}}",
             ),
-            Panel(
+            curve(
                 "Breakers",
                 "Workers by the state of their breaker for a provider.",
-                (
-                    (
-                        "sum by (sms_provider, sms_state) (sms_breaker_state)",
-                        "{{sms_provider}} {{sms_state}}",
-                    ),
-                ),
+                "sum by (sms_provider, sms_state) (sms_breaker_state)",
+                "{{sms_provider}} {{sms_state}}",
             ),
-            Panel(
+            curve(
                 "Version of the state",
                 "One line each; they meet within a second.",
-                (("sms_state_version", "{{instance}}"),),
+                "sms_state_version",
+                "{{instance}}",
             ),
-            Panel(
+            curve(
                 "CPU",
                 "Cores in use.",
-                (
-                    (
-                        'rate(process_cpu_seconds_total{job="sms-worker"}[$__rate_interval])',
-                        "{{instance}}",
-                    ),
-                ),
+                'rate(process_cpu_seconds_total{job="sms-worker"}[$__rate_interval])',
+                "{{instance}}",
             ),
-            Panel(
+            curve(
                 "Memory",
                 "Resident memory.",
-                (('process_resident_memory_bytes{job="sms-worker"}', "{{instance}}"),),
+                'process_resident_memory_bytes{job="sms-worker"}',
+                "{{instance}}",
                 "bytes",
             ),
         ),
@@ -302,65 +286,51 @@ SECTIONS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
     (
         "Webhook",
         (
-            Panel(
+            curve(
                 "Callbacks",
                 "Callbacks a second by provider and answer; `(unknown)`: no provider of ours.",
-                (
-                    (
-                        over_time(
-                            "sms_provider, http_response_status_code",
-                            "http_server_request_duration_seconds_count",
-                        ),
-                        "{{sms_provider}} {{http_response_status_code}}",
-                    ),
+                over_time(
+                    "sms_provider, http_response_status_code",
+                    "http_server_request_duration_seconds_count",
                 ),
+                "{{sms_provider}} {{http_response_status_code}}",
                 "reqps",
             ),
-            Panel(
+            curve(
                 "Reports",
                 "Reports a second that the broker confirmed.",
-                ((over_time("sms_provider", "sms_reports_total"), "{{sms_provider}}"),),
+                over_time("sms_provider", "sms_reports_total"),
+                "{{sms_provider}}",
                 "reqps",
             ),
-            Panel(
+            curve(
                 "Reports that wait",
                 "For the broker's confirm.",
-                (("sms_reports_unconfirmed", "{{instance}}"),),
+                "sms_reports_unconfirmed",
+                "{{instance}}",
             ),
         ),
     ),
     (
         "Broker",
         (
-            Panel(
+            curve(
                 "Waiting in the lanes",
                 "Messages that no worker has taken yet.",
-                (
-                    (
-                        waiting("sms[.]send[.].*"),
-                        "{{queue}}",
-                    ),
-                ),
+                waiting("sms[.]send[.].*"),
+                "{{queue}}",
             ),
-            Panel(
+            curve(
                 "Waiting to be tried again",
                 "Messages by retry tier.",
-                (
-                    (
-                        waiting("sms[.]retry[.].*"),
-                        "{{queue}}",
-                    ),
-                ),
+                waiting("sms[.]retry[.].*"),
+                "{{queue}}",
             ),
-            Panel(
+            curve(
                 "Left over",
                 "Messages nobody processes any more, and reports that wait.",
-                (
-                    (
-                        waiting("sms[.](dead|lost|reports|unrouted[.].*)"),
-                        "{{queue}}",
-                    ),
-                ),
+                waiting("sms[.](dead|lost|reports|unrouted[.].*)"),
+                "{{queue}}",
             ),
         ),
     ),

@@ -22,7 +22,6 @@ _NODE: Final = (
     "cluster_partition_handling = pause_minority",
     "vm_memory_high_watermark.absolute = 2GB",
 )
-_MEMBER: Final = ("--setParameter", "ttlMonitorSleepSecs=3600")
 
 
 @dataclass(frozen=True)
@@ -71,8 +70,8 @@ class Databases:
     @classmethod
     def at(cls, directory: Path) -> Self:
         """Three members, not yet started."""
-        first = Database(directory / "1", _MEMBER)
-        others = (Database(directory / name, _MEMBER, joins=first) for name in ("2", "3"))
+        first = Database(directory / "1")
+        others = (Database(directory / name, joins=first) for name in ("2", "3"))
         return cls((first, *others))
 
     async def start(self) -> None:

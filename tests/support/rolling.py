@@ -16,6 +16,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from tests.support.manifests import KUBERNETES, documents
+from tests.support.paced import RATE, Paced
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -24,10 +25,7 @@ if TYPE_CHECKING:
     from tests.support.whole_system import System
     from worker.lab.local.process import Child
 
-RATE: Final = 100
-_BEAT_S: Final = 0.05
 _MOST_UNTOLD: Final = RATE
-"""A slow machine gets less traffic, not a queue that only grows."""
 _SOME: Final = 2 * RATE
 
 
@@ -57,18 +55,22 @@ class Traffic:
     def __init__(self, system: System, prefix: str) -> None:
         self._system = system
         self._prefix = prefix
-        self._ended = False
-        self.names: list[str] = []
+        self._paced = Paced(system, prefix, ("transactional", "bulk"), _MOST_UNTOLD, self._told)
+
+    @property
+    def names(self) -> list[str]:
+        """Ids of the messages so far."""
+        return self._paced.names
 
     @asynccontextmanager
     async def flowing(self) -> AsyncIterator[None]:
         """It flows within the block; the first messages are sent when the block begins."""
-        flow = asyncio.create_task(self._flow())
+        flow = asyncio.create_task(self._paced.flow())
         try:
             await self.more()
             yield
         finally:
-            self._ended = True
+            self._paced.stop()
             await flow
 
     async def more(self) -> None:
@@ -88,10 +90,10 @@ class Traffic:
 
     def unsettled(self) -> list[str]:
         """Messages that upstream does not know to be sent."""
-        return [name for name in self.names if self._untold(name)]
+        return [name for name in self.names if not self._told(name)]
 
-    def _untold(self, name: str) -> bool:
-        return self._system.events.first(name, "sms.sent") is None
+    def _told(self, name: str) -> bool:
+        return self._system.events.first(name, "sms.sent") is not None
 
     def _settled(self) -> int:
         return len(self.names) - len(self.unsettled())
@@ -99,22 +101,6 @@ class Traffic:
     def how_many(self) -> str:
         """How far it is."""
         return f"{self._settled()} of {len(self.names)} sent"
-
-    async def _flow(self) -> None:
-        began, untold = time.monotonic(), list[str]()
-        while not self._ended:
-            untold = [name for name in untold if self._untold(name)]
-            due = int((time.monotonic() - began) * RATE) - len(self.names)
-            count = max(0, min(due, _MOST_UNTOLD - len(untold)))
-            first = len(self.names)
-            names = [f"{self._prefix}-{number}" for number in range(first, first + count)]
-            lanes = ("transactional", "bulk")
-            await asyncio.gather(
-                *(self._system.send(name, lane=lanes[n % 2]) for n, name in enumerate(names))
-            )
-            self.names += names
-            untold += names
-            await asyncio.sleep(_BEAT_S)  # the beat of the load; how much is due the clock says
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from contracts import control
 from tests.support.account import Account
+from tests.support.paced import RATE, Paced
 from tests.support.waiting import until
 from worker.clock import SystemClock
 from worker.domain.migration.control_log import LogEntry
@@ -24,10 +25,8 @@ if TYPE_CHECKING:
 
     from tests.support.whole_system import System
 
-RATE: Final = 100
 SHARE: Final = 25
 PROVEN: Final = (5, 10)
-_BEAT_S: Final = 0.1
 _MOST_UNTOLD: Final = 10 * RATE
 """A slow machine gets less traffic, not a queue that only grows. Waiting for a retry has room."""
 _WITHIN_S: Final = 60.0
@@ -72,34 +71,13 @@ class Episode:
         system: that it happened to.
         prefix: of its message ids.
         first: number of the control log's last entry before it.
-        published: messages so far.
         faults_at: monotonic time before the first fault.
     """
 
     system: System
     prefix: str
     first: int
-    published: int = 0
     faults_at: float = 0.0
-    _stop: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def flow(self) -> None:
-        """100 messages a second by the clock, until told to stop; less on a slow machine."""
-        began = time.monotonic()
-        untold: list[str] = []
-        while not self._stop.is_set():
-            untold = [name for name in untold if not self._told(name)]
-            due = int((time.monotonic() - began) * RATE) - self.published
-            room = _MOST_UNTOLD - len(untold)
-            names = [f"{self.prefix}-{self.published + n}" for n in range(min(due, room))]
-            await asyncio.gather(*(self.system.send(name, lane="bulk") for name in names))
-            self.published += len(names)
-            untold += names
-            await asyncio.sleep(_BEAT_S)  # the beat of the load; how much is due the clock says
-
-    def stop(self) -> None:
-        """Publish nothing more."""
-        self._stop.set()
 
     async def decisions(self) -> list[LogEntry]:
         """What automation decided since it began, oldest first."""
@@ -139,7 +117,7 @@ class Episode:
         names = [each for each in self.system.sent if each.startswith(f"{self.prefix}-")]
 
         def untold() -> list[str]:
-            return [name for name in names if not self._told(name)]
+            return [name for name in names if not self.told(name)]
 
         def which() -> str:
             return f"{len(untold())} of {len(names)} not settled: {untold()[:10]}"
@@ -147,7 +125,7 @@ class Episode:
         await until(lambda: not untold(), _WITHIN_S, which)
         await Account(self.system, f"{self.prefix}-").check()
 
-    def _told(self, name: str) -> bool:
+    def told(self, name: str) -> bool:
         """Whether upstream knows its end, or that it is held."""
         return any(self.system.events.first(name, event) for event in _SETTLED)
 
@@ -167,7 +145,8 @@ async def trouble(
     last = await _log(system).last()
     assert last is not None
     episode = Episode(system, prefix, last[0])
-    flowing = asyncio.create_task(episode.flow())
+    traffic = Paced(system, prefix, ("bulk",), _MOST_UNTOLD, episode.told)
+    flowing = asyncio.create_task(traffic.flow())
     try:
         await until(lambda: _flows(system, prefix), _WITHIN_S)
         if compared:
@@ -178,7 +157,7 @@ async def trouble(
         yield episode
     finally:
         await system.heal()
-        episode.stop()
+        traffic.stop()
         await flowing
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import pytest
 
@@ -25,6 +26,7 @@ from worker.domain.migration.phases import Phase
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+C = TypeVar("C", Brokers, Databases)
 WITHIN_S: Final = 90.0
 LEAST_KIB: Final = 3 * 1024 * 1024
 
@@ -39,22 +41,23 @@ pytestmark = pytest.mark.skipif(available_kib() < LEAST_KIB, reason="under 3 GiB
 
 @pytest.fixture(scope="module")
 async def brokers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Brokers]:
-    made = Brokers.at(tmp_path_factory.mktemp("brokers"))
-    try:
-        await made.start()
+    async with running(Brokers.at(tmp_path_factory.mktemp("brokers"))) as made:
         yield made
-    finally:
-        await made.stop()
 
 
 @pytest.fixture(scope="module")
 async def databases(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Databases]:
-    made = Databases.at(tmp_path_factory.mktemp("databases"))
-    try:
-        await made.start()
+    async with running(Databases.at(tmp_path_factory.mktemp("databases"))) as made:
         yield made
+
+
+@asynccontextmanager
+async def running(cluster: C) -> AsyncIterator[C]:
+    try:
+        await cluster.start()
+        yield cluster
     finally:
-        await made.stop()
+        await cluster.stop()
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,7 @@ lint: setup ## ruff, format, types, architecture: seconds
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --explicit-package-bases tests/bench tests/compat
 	$(BIN)/lint-imports --no-cache
 
 check: lint ## the same, and unit and contract tests: under a minute

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from tests.bench.evidence_traffic import MINUTE
 from tests.support.seeded import state_at
-from worker.domain.detection import criteria, judgement
+from worker.domain.detection import automatic_rollback, criteria
 from worker.domain.detection.automatic_rollback import Action
 from worker.domain.detection.evidence import Evidence
 from worker.domain.detection.observing import observe
@@ -53,9 +53,9 @@ class ByEvidence:
         self.known = Evidence()
         self.setting = criteria.criteria_of(self.state, dict.fromkeys(Role, True), 600.0)
 
-    def look(self, tick: Tick) -> judgement.Judgement:
+    def look(self, tick: Tick) -> automatic_rollback.Judgement:
         self.known = observe(self.known, tick, self.setting)
-        return judgement.judge(self.known, self.state)
+        return automatic_rollback.judge(self.known, self.state)
 
 
 Rule = Callable[["Traffic"], Iterator[bool]]

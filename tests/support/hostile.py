@@ -262,11 +262,9 @@ def is_wrong(case: Case) -> bool:
 
 DRY: Final = [kind for kind in control.COMMANDS if "dry_run" in kind.model_fields]
 """Commands that change nothing where `dryRun` says so."""
+STEERING: Final[list[type[control.ControlCommand]]] = [*DRY, control.Ack, control.Backup]
 KEYS: Final = [
-    *(
-        f"command.{kind.model_fields['name'].default}"
-        for kind in (*DRY, control.Ack, control.Backup)
-    ),
+    *(f"command.{kind.model_fields['name'].default}" for kind in STEERING),
     *(f"query.{kind.model_fields['name'].default}" for kind in control.QUERIES),
     "command.nonsense",
 ]

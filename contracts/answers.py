@@ -21,6 +21,9 @@ from contracts.control import (
     GateView,
     Health,
     History,
+    Preview,
+    Series,
+    StateView,
     Status,
     Suppressions,
 )
@@ -64,6 +67,30 @@ class ReplicaStatus(Answer):
     consuming: bool
     age_s: float
     """Seconds since the heartbeat was written."""
+    software: str | None = None
+    """Version of the program, like `host` and `startedAt` absent from older workers."""
+    host: str | None = None
+    started_at: Time | None = None
+
+
+class DetectorStatus(Answer):
+    """One detector of the target: how far it is from its alarm, in nats."""
+
+    value: float
+    alarm: float
+
+
+class SignalStatus(Answer):
+    """What was counted about one signal, and its two detectors."""
+
+    target_events: float
+    target_total: float
+    legacy_events: float
+    legacy_total: float
+    relative: DetectorStatus
+    """Worse than legacy."""
+    absolute: DetectorStatus
+    """Bad in itself."""
 
 
 class MonitorStatus(Answer):
@@ -74,6 +101,12 @@ class MonitorStatus(Answer):
     """Why automation holds; null: it does not."""
     evidence: dict[str, str]
     """By signal, for people: what was counted, and how near the alarms are."""
+    hold_reason: str | None = None
+    """The code of `holding`."""
+    age_s: float | None = None
+    """Seconds since the look, by the store's clock."""
+    signals: dict[str, SignalStatus] | None = None
+    """`evidence` as numbers: by `failed`, `slow`, `undelivered`."""
 
 
 class NextMove(Answer):
@@ -137,6 +170,9 @@ class StatusAnswer(Answer):
     """By provider id."""
     alerts: list[str]
     """What is wrong now, one line each."""
+    target: str | None = None
+    """Provider id, like `legacy`; absent from older workers."""
+    legacy: str | None = None
 
 
 class LogEntryView(Answer):
@@ -153,6 +189,9 @@ class LogEntryView(Answer):
     from_: Annotated[str | None, Field(alias="from")]
     """Phase and percentage before; null: this is the first entry."""
     to: str
+    share_before: int | None = None
+    """What went to the target before, per cent; null: this is the first entry, or not known."""
+    share_after: int | None = None
     version: int
     """Version in force after the entry."""
     gates: list[dict[str, Any]]
@@ -244,6 +283,83 @@ class SuppressionsAnswer(Answer):
     suppressions: list[WishView]
 
 
+class ProviderSeries(Answer):
+    """Figures of one provider, one for each slot of the period, the oldest first."""
+
+    attempts: list[Count]
+    accepted: list[Count]
+    errors: list[Count]
+    """Failures, unknown outcomes, and attempts passed over because a breaker was open."""
+    delivered: list[Count]
+    judged: list[Count]
+    """Accepted messages that reached the delivery age."""
+    assigned: list[Count]
+    """First attempts that the percentage assigned to it: their ratio is the realised share."""
+    p50_ms: list[float | None]
+    """Null: no accepted call in the slot."""
+    p95_ms: list[float | None]
+
+
+class ShareChange(Answer):
+    """A change of the state within the period."""
+
+    at: Time
+    number: int
+    """Entry in the control log."""
+    user: str
+    command: str
+    share_before: int
+    """What went to the target, per cent."""
+    share_after: int
+    phase: str
+    reason: str | None
+
+
+class SeriesAnswer(Answer):
+    """Answers `series`."""
+
+    since: Time
+    """Start of the first slot."""
+    until: Time
+    """End of the last slot, which may still be filling."""
+    slot_s: int
+    """Length of a slot, seconds."""
+    providers: dict[str, ProviderSeries]
+    """By provider id."""
+    target: str
+    """Provider id, like `legacy`."""
+    legacy: str
+    share: int
+    """What went to the target at the start of the period, per cent."""
+    changes: list[ShareChange]
+    """Changes of the share or the phase, the oldest first."""
+
+
+class PreviewAnswer(Answer):
+    """Answers `preview`; the reply's `gates` are those that the command would ask."""
+
+    accepted: bool
+    """Whether the command would be carried out."""
+    code: str
+    """The code that its reply would have."""
+    text: str
+    """The text that its reply would have."""
+    problems: list[str]
+    """What is wrong with it, one line each."""
+    upward: bool
+    """Whether it raises the target's share."""
+    after: StateView | None
+    """The state after it, were all gates open; null: it would change nothing, or is impossible."""
+    share_before: int
+    """What goes to the target, per cent."""
+    share_after: int
+    messages_per_hour: float | None
+    """Attempts of the last hour, or of its last ten minutes scaled up, where no full hour is known;
+    null: none. Their share between `shareBefore` and `shareAfter` is what moves."""
+    differences: list[str]
+    """What changes in the flags, one line each: `path: before -> after`."""
+
+
 ANSWERS: Final[Mapping[type[ControlQuery], type[Wire]]] = MappingProxyType(
     {
         Status: StatusAnswer,
@@ -253,6 +369,8 @@ ANSWERS: Final[Mapping[type[ControlQuery], type[Wire]]] = MappingProxyType(
         Explain: ExplainAnswer,
         Alerts: AlertsAnswer,
         Suppressions: SuppressionsAnswer,
+        Series: SeriesAnswer,
+        Preview: PreviewAnswer,
     }
 )
 """The model of each query's answer."""

@@ -15,7 +15,7 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, StringConstraints
 
 from contracts import documents
-from contracts.model import INT64, Int64, Line, MessageId, Moment, Strict, Wire
+from contracts.model import INT64, Count, Int64, Line, MessageId, Moment, Strict, Wire
 
 Percentage = Annotated[int, Field(strict=True, ge=0, le=100)]
 Reason = Annotated[str, Field(strict=True, min_length=3, max_length=500)]
@@ -308,7 +308,25 @@ class Suppressions(ControlQuery):
     limit: Annotated[int, Field(strict=True, ge=1, le=200)] = 50
 
 
-Query = Status | Health | Comparison | History | Explain | Alerts | Suppressions
+class Series(ControlQuery):
+    """Both providers over time, and the changes of the share: what a chart of a migration draws."""
+
+    name: Literal["series"] = "series"
+    hours: Annotated[float, Field(gt=0, le=24 * 366)] = 24.0
+
+
+class Preview(ControlQuery):
+    """What a command would lead to now. Nothing is done and nothing is recorded."""
+
+    name: Literal["preview"] = "preview"
+    command: dict[str, Any]
+    """The command's `name` and its own fields. What it shares with every command (`commandId`,
+    `issuedAt`, `reason`) may be absent."""
+
+
+Query = (
+    Status | Health | Comparison | History | Explain | Alerts | Suppressions | Series | Preview
+)  # fmt: skip
 QUERIES: Final[tuple[type[ControlQuery], ...]] = Query.__args__
 
 
@@ -322,6 +340,38 @@ class GateView(Wire):
     verdict: Literal["pass", "fail", "not enough data", "not applicable"]
     missing: str | None = None
     """What is missing, and how long it will take at today's rate."""
+    missing_outcomes: Count | None = None
+    """How many more outcomes it needs, if that is what is missing."""
+    missing_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    """Seconds until it opens at today's rate; absent: not known, or time alone does not open it."""
+
+
+class LockView(Wire):
+    """Forbids moves upwards after an automatic rollback or step back."""
+
+    reason: str
+    until: Moment | None = None
+    """Its end; absent: a person must lift it with `unlock`."""
+
+
+class ProposalView(Wire):
+    """A move upwards that waits for a second person."""
+
+    number: Version
+    by: str
+    phase: str
+    percentage: Percentage
+    expires_at: Moment
+
+
+class Asker(Wire):
+    """Who asked, as the broker and this worker know them."""
+
+    user: str
+    role: Literal["observer", "operator", "administrator"]
+    commands: tuple[str, ...]
+    """Commands that this role may give. Where the effect decides, such as an operator's
+    `advance`, the command is not listed."""
 
 
 class StateView(Wire):
@@ -339,7 +389,26 @@ class StateView(Wire):
     held_reason: str | None = None
     """Who held it, by which command, and why."""
     locked: str | None = None
+    """Why moves upwards are locked, for people; `lock` is the same as fields."""
     proposal: str | None = None
+    """The proposal that waits, for people; `proposed` is the same as fields."""
+    lock: LockView | None = None
+    proposed: ProposalView | None = None
+    since: Moment | None = None
+    """When the present percentage began."""
+    share: Percentage | None = None
+    """What goes to the target in fact: a provider that is disabled or has no role takes nothing."""
+    reason: str | None = None
+    """The reason of the last change."""
+    legacy_retired: bool = False
+    backups: dict[str, Version] = Field(default_factory=dict)
+    """Versions by name."""
+    proven: tuple[Percentage, ...] = ()
+    """Shares whose gates passed, rising: automation steps back to one of them."""
+    last_percentages: dict[str, Percentage] = Field(default_factory=dict)
+    """The percentage at which each phase was last left."""
+    automatic_downs: tuple[Moment, ...] = ()
+    """Recent automatic rollbacks; after each, the lock is longer."""
     flags: dict[str, Any]
 
 
@@ -360,5 +429,8 @@ class ControlReply(Wire):
     gates: tuple[GateView, ...] = ()
     data: dict[str, Any] | None = None
     """What a query asked for: `StatusAnswer`, `HistoryAnswer`, `ExplainAnswer`, `AlertsAnswer` or
-    `SuppressionsAnswer` by its name; `HealthMetric` or `ComparisonMetric` without the `event`."""
+    `SuppressionsAnswer`, `SeriesAnswer` or `PreviewAnswer` by its name; `HealthMetric` or
+    `ComparisonMetric` without the `event`."""
+    you: Asker | None = None
+    """Who asked, in the answer to a query."""
     at: Moment

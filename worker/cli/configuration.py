@@ -17,12 +17,11 @@ import typer
 from pydantic import ValidationError, create_model
 
 from contracts import documents
-from worker.control import flags_file
 from worker.domain.alerts.contacts import is_mail
 from worker.domain.figures import tariff
 from worker.domain.migration import flags_document
 from worker.providers import registry
-from worker.settings import secret_files, yaml_files
+from worker.settings import flags_file, secret_files, yaml_files
 from worker.settings.addresses import AMQP_FILES, nearest, pairs, split
 from worker.settings.console import ConsoleSettings
 from worker.settings.environment import FromEnvironment, Names, repeated_keys

@@ -26,13 +26,14 @@ from worker.console.stream import Streams
 from worker.console.tokens import Tokens
 from worker.service import Background
 from worker.web.health import health_app
-from worker.web.server import WebServer
+from worker.web.server import Certificate, WebServer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from contracts.control import Asker
     from worker.console.known import Known
+    from worker.ports.clock import Clock
     from worker.settings.console import ConsoleSettings
 
 _PR_SET_DUMPABLE: Final = 4
@@ -42,7 +43,11 @@ _PR_SET_DUMPABLE: Final = 4
 def build(cfg: ConsoleSettings) -> Process:
     """Build the console from its settings."""
     background = Background()
-    site = site_of(cfg, background)
+
+    def connect(name: str, password: str) -> ControlClient:
+        return ControlClient(address_with(cfg.console_broker, name, password), CLIENT)
+
+    site = site_of(cfg, background, connect, SystemClock())
     public = WebServer(
         site.app(),
         background,
@@ -50,6 +55,7 @@ def build(cfg: ConsoleSettings) -> Process:
         port=cfg.console_port,
         name="console",
         settings="SMS_CONSOLE_HOST, SMS_CONSOLE_PORT",
+        certificate=_certificate(cfg),
     )
     private = WebServer(
         health_app({}),
@@ -62,18 +68,27 @@ def build(cfg: ConsoleSettings) -> Process:
     return Process((private, site.sessions, site.feeds, public, site.streams), background)
 
 
-def site_of(cfg: ConsoleSettings, background: Background) -> Site:
-    """Build the parts of the console."""
-    clock, place = SystemClock(), Place.of(cfg)
+def site_of(
+    cfg: ConsoleSettings,
+    background: Background,
+    connect: Callable[[str, str], ControlClient],
+    clock: Clock,
+) -> Site:
+    """Build the parts of the console.
+
+    Args:
+        cfg: the settings.
+        background: runs what goes on between requests.
+        connect: makes the client of a login, from name and password.
+        clock: the time.
+    """
+    place = Place.of(cfg)
     static = StaticFiles(place.base)
     renderer = Renderer(static.addresses, cfg.console_title, place.base)
 
     def render(known: Known, you: Asker) -> Mapping[str, str]:
         viewer = shared_viewer(you, cfg.console_title, place.base)
         return renderer.sections(known, viewer, clock.now())
-
-    def connect(name: str, password: str) -> ControlClient:
-        return ControlClient(address_with(cfg.console_broker, name, password), CLIENT)
 
     sessions = Sessions(
         clock,
@@ -94,6 +109,12 @@ def site_of(cfg: ConsoleSettings, background: Background) -> Site:
         renderer=renderer,
         static=static,
     )
+
+
+def _certificate(cfg: ConsoleSettings) -> Certificate | None:
+    if cfg.console_cert is None or cfg.console_key is None:
+        return None
+    return Certificate(cfg.console_cert, cfg.console_key, "SMS_CONSOLE_CERT, SMS_CONSOLE_KEY")
 
 
 def keep_memory_private() -> None:

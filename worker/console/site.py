@@ -9,14 +9,18 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+import structlog
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
+from contracts.control import ControlCommand
+from worker.broker.control_client import LoginRefused
 from worker.console.routes import routes
 from worker.console.security import Security
+from worker.console.sessions import OVER, REFUSED
 from worker.console.stream import COMPLETE_WITHIN_S
 from worker.console.viewer import Viewer
 
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp
 
-    from contracts.control import Asker
+    from contracts.control import Asker, ControlQuery, ControlReply
     from worker.console.cookies import Cookies
     from worker.console.feeds import Feeds
     from worker.console.known import Known
@@ -42,7 +46,7 @@ if TYPE_CHECKING:
     """A route that needs a session."""
     Endpoint = Callable[[Request], Awaitable[Response]]
 
-OVER: Final = "Your session is over. Log in again."
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,9 @@ class Site:
 
     def app(self) -> ASGIApp:
         """The ASGI application."""
-        return Security(Starlette(routes=routes(self)), self.place, self.cookies.proves)
+        pages = Starlette(routes=routes(self))
+        pages.router.redirect_slashes = False  # it would lead to the address before the proxy
+        return Security(pages, self.place, self.cookies.proves)
 
     def session(self, request: Request) -> Session | None:
         """The session of a request; None: there is none."""
@@ -81,6 +87,23 @@ class Site:
         with self.feeds.watched(session, asyncio.Event()) as sheet:
             await sheet.feed.complete(COMPLETE_WITHIN_S)
             return sheet.feed.known
+
+    async def ask(
+        self, session: Session, asked: ControlCommand | ControlQuery, within_s: float
+    ) -> ControlReply:
+        """Ask the workers in the name of a person. A command is logged by name and id alone.
+
+        Raises:
+            NoAnswer: no reply came within `within_s` seconds.
+            NotAllowed: the broker refuses the message; if it refuses the login, the session ends.
+        """
+        if isinstance(asked, ControlCommand):
+            _log.info("command", user=session.you.user, name=asked.name, id=asked.command_id)
+        try:
+            return await session.client.ask(asked, within_s)
+        except LoginRefused:
+            self.sessions.end(session, REFUSED)
+            raise
 
     def page(self, answer: Answer) -> Endpoint:
         """A page: without a session it leads to the log-in and back."""

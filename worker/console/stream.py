@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import PlainTextResponse, Response
 
-from worker.console.static_files import takes_gzip
+from worker.console.packing import takes_gzip
 from worker.service import cancel_all
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ COMPLETE_WITHIN_S: Final = 1.5
 """Longest wait for the first answers, before a page shows what is known."""
 TAKEN_WITHIN_S: Final = 30.0
 """A browser that takes nothing for this time is gone."""
+ENDED_WITHIN_S: Final = 3.0
+"""Longest wait in a drain for streams to end."""
 OF_ONE_SESSION: Final = 32
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _ANSWERS: Final = ("status", "whole", "comparison", "series", "alerts", "history")
@@ -72,7 +74,7 @@ class Streams:
         for poke in self._open:
             poke.set()
         with suppress(TimeoutError):
-            async with asyncio.timeout(TAKEN_WITHIN_S if self._open else 0):
+            async with asyncio.timeout(ENDED_WITHIN_S if self._open else 0):
                 await self._none_open.wait()
 
     async def stop(self) -> None:

@@ -15,24 +15,25 @@ from worker.app.start_and_stop import Process
 from worker.broker.control_client import ControlClient
 from worker.clock import SystemClock
 from worker.console.cookies import Cookies
-from worker.console.feeds import Feeds
+from worker.console.feeds import Feeds, Sheet
 from worker.console.login import CLIENT, Doorkeeper, address_with
 from worker.console.place import Place
 from worker.console.render import Renderer
 from worker.console.sessions import Sessions
-from worker.console.site import Site, shared_viewer
+from worker.console.site import Site
 from worker.console.static_files import StaticFiles
 from worker.console.stream import Streams
 from worker.console.tokens import Tokens
+from worker.console.viewers import Viewers
 from worker.service import Background
 from worker.web.health import health_app
 from worker.web.server import Certificate, WebServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    from contracts.control import Asker
     from worker.console.known import Known
+    from worker.console.viewer import Viewer
     from worker.ports.clock import Clock
     from worker.settings.console import ConsoleSettings
 
@@ -83,31 +84,35 @@ def site_of(
         clock: the time.
     """
     place = Place.of(cfg)
-    static = StaticFiles(place.base)
-    renderer = Renderer(static.addresses, cfg.console_title, place.base)
+    static = StaticFiles()
+    renderer = Renderer(static.paths)
 
-    def render(known: Known, you: Asker) -> Mapping[str, str]:
-        viewer = shared_viewer(you, cfg.console_title, place.base)
-        return renderer.sections(known, viewer, clock.now())
+    def render(known: Known, viewer: Viewer) -> Sheet:
+        return Sheet(renderer.sections(known, viewer, clock.now()), renderer.ages(known))
 
-    sessions = Sessions(
+    sessions = _sessions(cfg, background, clock)
+    feeds = Feeds(clock, background, sessions, render)
+    viewers = Viewers(sessions, cfg.console_title, place.base)
+    return Site(
+        place=place,
+        clock=clock,
+        cookies=Cookies(place, Tokens()),
+        sessions=sessions,
+        viewers=viewers,
+        doorkeeper=Doorkeeper(connect, sessions, clock),
+        feeds=feeds,
+        streams=Streams(feeds, viewers.shared),
+        renderer=renderer,
+        static=static,
+    )
+
+
+def _sessions(cfg: ConsoleSettings, background: Background, clock: Clock) -> Sessions:
+    return Sessions(
         clock,
         background,
         idle_s=60.0 * cfg.console_idle_minutes,
         observer_idle_s=60.0 * cfg.console_observer_idle_minutes,
-    )
-    feeds = Feeds(clock, background, sessions, render)
-    return Site(
-        place=place,
-        title=cfg.console_title,
-        clock=clock,
-        cookies=Cookies(place, Tokens()),
-        sessions=sessions,
-        doorkeeper=Doorkeeper(connect, sessions, clock),
-        feeds=feeds,
-        streams=Streams(feeds, sessions),
-        renderer=renderer,
-        static=static,
     )
 
 

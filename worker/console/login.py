@@ -30,7 +30,7 @@ from worker.console.throttle import Throttle, Try
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from contracts.control import Asker
+    from contracts.control_views import Asker
     from worker.console.sessions import Sessions
     from worker.ports.clock import Clock
 

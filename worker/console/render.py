@@ -1,18 +1,21 @@
-"""Makes the HTML of the console from templates.
+"""Turns what is known into HTML: whole pages, and the sections that a stream replaces.
 
-Rules: no I/O but reading templates at the start. Every value is escaped; an unknown name in a
-template is an error. What changes every second is not in the HTML of a section: a section is sent
-again whenever its HTML differs, so ages are written by the browser, from the ages that the server
-sends each second (`stream.py`). The sections of one login are shared by all its pages, so they hold
-nothing that belongs to one session: no token, no end of the session.
+Rules: every text is escaped; an undefined name is an error. No inline style and no inline script,
+because the Content-Security-Policy forbids both. A section's outer element has the section's id.
+What changes each second alone stands in elements with `data-age`, whose words a stream sends with
+each tick (`ages`), so that a section is the same text as long as it says the same.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from worker.console import formats
+from worker.console.pages import frame as surroundings
+from worker.console.pages import now as now_page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,54 +24,113 @@ if TYPE_CHECKING:
     from worker.console.known import Known
     from worker.console.viewer import Viewer
 
-TEMPLATES: Final = Path(__file__).with_name("templates")
+SURROUNDINGS: Final = ("live", "banner", "summary")
+"""Ids of the sections that every page has."""
+PARTS: Final = (
+    "stand",
+    "verdict",
+    "next",
+    "decide",
+    "trend",
+    "providers",
+    "gates",
+    "evidence",
+    "replicas",
+    "alerts",
+    "history",
+)
+"""Ids of the sections of the page "Now", each with a template of its name."""
+ANSWERS: Final = ("status", "whole", "comparison", "series", "alerts", "history")
+"""Answers whose age a page may say."""
+ASSETS: Final[Mapping[str, str]] = MappingProxyType(
+    {name: f"static/{name}" for name in ("console.css", "console.js", "icon.svg")}
+)
+"""Path of each static file below the console's base."""
 
 
 class Renderer:
-    """Renders pages and their sections.
+    """Makes the HTML of the console.
 
     Args:
-        static: address of each static file, by its name.
-        title: which installation this is.
-        base: path prefix of every address, without a slash at its end.
+        assets: path of each static file below the console's base, by its name.
     """
 
-    def __init__(self, static: Mapping[str, str], title: str, base: str) -> None:
+    def __init__(self, assets: Mapping[str, str] = ASSETS) -> None:
         self._templates = Environment(
-            loader=FileSystemLoader(TEMPLATES),
+            loader=PackageLoader("worker.console"),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
-            auto_reload=False,
         )
-        self._templates.globals.update(static=static, environment=title, base=base)
+        self._templates.globals["assets"] = assets
+        self._templates.filters.update({"utc": formats.utc, "clock": formats.clock})
 
-    def login(self, token: str, problem: str = "", name: str = "", back: str = "") -> str:
+    def login(
+        self,
+        *,
+        environment: str,
+        base: str,
+        token: str,
+        user: str = "",
+        problem: str = "",
+        back: str = "",
+    ) -> str:
         """The log-in page.
 
         Args:
-            token: proves that the form was made by this console for this browser.
-            problem: why the last try failed, or why the session ended; empty: neither.
-            name: what was typed as the name.
-            back: path to go to after the log-in, within the console.
+            environment: which installation this is.
+            base: path prefix of every address.
+            token: proves that the form was made here.
+            user: the name that was typed before.
+            problem: why the last try failed; empty: there was none.
+            back: path of the page to go to after the log-in.
         """
-        return self._page("login.html", token=token, problem=problem, name=name, back=back)
+        context = {"environment": environment, "base": base, "token": token, "back": back}
+        return self.fragment("login.html", **context, user=user, problem=problem)
 
     def now(self, known: Known, viewer: Viewer, at: datetime) -> str:
-        """The page "Now", complete."""
-        return self._page("now.html", sections=self.sections(known, viewer, at), viewer=viewer)
+        """The whole page "Now"."""
+        page = now_page.now(known, viewer, at)
+        return self.view("now.html", known, viewer, at, here="now", page=page, parts=PARTS)
 
     def sections(self, known: Known, viewer: Viewer, at: datetime) -> Mapping[str, str]:
-        """The HTML of each section of the page "Now", by the id of its element.
+        """The sections that a stream replaces, by id.
+
+        They are shared by all pages of a login: `viewer` has no token and names no session.
+        """
+        context = {
+            "page": now_page.now(known, viewer, at),
+            "frame": surroundings.frame(known, viewer, at),
+            "viewer": viewer,
+        }
+        names = (*SURROUNDINGS, *PARTS)
+        return {name: self.fragment(f"sections/{name}.html", **context) for name in names}
+
+    def ages(self, known: Known) -> Mapping[str, str]:
+        """The words of elements with `data-age`, by key."""
+        told = {name: getattr(known, name) for name in ANSWERS}
+        return {
+            name: formats.duration(known.age(each))
+            for name, each in told.items()
+            if each is not None
+        }
+
+    def view(
+        self, template: str, known: Known, viewer: Viewer, at: datetime, **context: Any
+    ) -> str:
+        """A whole page: a template that extends `base.html`.
 
         Args:
-            known: the newest answers.
-            viewer: who looks; its token is empty, and its end is of no session.
-            at: the present time, UTC.
+            template: name of the template.
+            known: what the surroundings of every page show.
+            viewer: who looks.
+            at: the time of day.
+            context: names of the template; `here` is the id of the view in the navigation.
         """
-        section = self._page("section_state.html", known=known, viewer=viewer, at=at)
-        return {"state": section}
+        frame = surroundings.frame(known, viewer, at)
+        return self.fragment(template, frame=frame, viewer=viewer, **context)
 
-    def _page(self, template: str, **values: Any) -> str:
-        return self._templates.get_template(template).render(**values)
+    def fragment(self, template: str, **context: Any) -> str:
+        """A template with its names."""
+        return self._templates.get_template(template).render(context)

@@ -40,6 +40,7 @@ def routes(site: Site) -> list[BaseRoute]:
         Route(f"{base}/logout-everywhere", site.acting(pages.log_out_everywhere), methods=["POST"]),
         Route(f"{base}/", site.page(pages.now), methods=["GET"]),
         Route(f"{base}/events", site.watching(pages.events), methods=["GET"]),
+        Route(f"{base}/session", site.watching(pages.lasting), methods=["GET"]),
         Route(f"{base}/static/{{name}}", site.static.serve, methods=["GET"]),
     ]
     if base:
@@ -67,7 +68,7 @@ class Pages:
     async def log_in(self, request: Request) -> Response:
         """Try a log-in."""
         fields = form_fields(await request.body())
-        name, back = fields.get("name", ""), self._back(fields.get("back", ""))
+        name, back = fields.get("user", ""), self._back(fields.get("back", ""))
         source = request.client.host if request.client else ""
         result = await self._site.doorkeeper.let_in(name, fields.get("password", ""), source)
         if not isinstance(result, LetIn):
@@ -100,12 +101,23 @@ class Pages:
             return Response(media_type="text/event-stream")
         return self._site.streams.answer(request, session)
 
+    async def lasting(self, _request: Request, _session: Session) -> Response:
+        """Say that the session lasts; without one the answer is 401."""
+        return Response(status_code=204)
+
     def _form(
         self, request: Request, *, back: str, name: str = "", away: TurnedAway | None = None
     ) -> Response:
         token, cookie = self._site.cookies.before(request)
         lapsed = OVER if self._site.cookies.session(request) else ""
-        html = self._site.renderer.login(token, away.text if away else lapsed, name, back)
+        html = self._site.renderer.login(
+            environment=self._site.viewers.environment,
+            base=self._site.place.base,
+            token=token,
+            user=name,
+            problem=away.text if away else lapsed,
+            back=back,
+        )
         answer = page(request, html, away.status if away else 200)
         if away is not None and away.retry_after_s is not None:
             answer.headers["Retry-After"] = str(away.retry_after_s)

@@ -26,7 +26,7 @@ from worker.service import Loop
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from contracts.control import Asker
+    from contracts.control_views import Asker
     from worker.broker.control_client import ControlClient
     from worker.ports.clock import Clock
     from worker.service import Background
@@ -66,6 +66,11 @@ class Session:
     why_ended: str = ""
     pokes: set[asyncio.Event] = field(default_factory=set)
     """One for each open stream; set when there is a reason to look."""
+
+    @property
+    def name(self) -> str:
+        """Names it among those of one browser; it proves nothing."""
+        return self.key.hex()[:12]
 
     @property
     def ends(self) -> float:

@@ -7,8 +7,7 @@ answer 401 without a session. All but `watching` count as something that the per
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -22,7 +21,6 @@ from worker.console.routes import routes
 from worker.console.security import Security
 from worker.console.sessions import OVER, REFUSED
 from worker.console.stream import COMPLETE_WITHIN_S
-from worker.console.viewer import Viewer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp
 
-    from contracts.control import Asker, ControlQuery, ControlReply
+    from contracts.control import ControlQuery, ControlReply
     from worker.console.cookies import Cookies
     from worker.console.feeds import Feeds
     from worker.console.known import Known
@@ -40,6 +38,8 @@ if TYPE_CHECKING:
     from worker.console.sessions import Session, Sessions
     from worker.console.static_files import StaticFiles
     from worker.console.stream import Streams
+    from worker.console.viewer import Viewer
+    from worker.console.viewers import Viewers
     from worker.ports.clock import Clock
 
     Answer = Callable[[Request, Session], Awaitable[Response]]
@@ -54,10 +54,10 @@ class Site:
     """The parts of the console."""
 
     place: Place
-    title: str
     clock: Clock
     cookies: Cookies
     sessions: Sessions
+    viewers: Viewers
     doorkeeper: Doorkeeper
     feeds: Feeds
     streams: Streams
@@ -77,16 +77,13 @@ class Site:
 
     def viewer(self, request: Request, session: Session) -> Viewer:
         """Who looks, with a token for the forms of a page."""
-        shared = shared_viewer(session.you, self.title, self.place.base)
-        return replace(
-            shared, token=self.cookies.token(request), ends_at=self.sessions.ends_at(session)
-        )
+        return self.viewers.own(session, self.cookies.token(request))
 
     async def known(self, session: Session) -> Known:
         """What is known, after a short wait if nothing is known yet."""
-        with self.feeds.watched(session, asyncio.Event()) as sheet:
-            await sheet.feed.complete(COMPLETE_WITHIN_S)
-            return sheet.feed.known
+        with self.feeds.watched(session, asyncio.Event()) as watched:
+            await watched.feed.complete(COMPLETE_WITHIN_S)
+            return watched.feed.known
 
     async def ask(
         self, session: Session, asked: ControlCommand | ControlQuery, within_s: float
@@ -134,19 +131,6 @@ class Site:
             return await answer(request, session)
 
         return endpoint
-
-
-def shared_viewer(you: Asker, title: str, base: str) -> Viewer:
-    """A viewer as all sessions of a login share it: without a token, and of no end."""
-    return Viewer(
-        user=you.user,
-        role=you.role,
-        commands=frozenset(you.commands),
-        environment=title,
-        base=base,
-        token="",
-        ends_at=datetime.max.replace(tzinfo=UTC),
-    )
 
 
 def _over(_: Request) -> Response:

@@ -41,12 +41,10 @@ class StaticFiles:
     """The files, by the names under which they are served.
 
     Args:
-        base: path prefix of every address.
         folder: where they are.
     """
 
-    def __init__(self, base: str, folder: Path = FOLDER) -> None:
-        self._base = base
+    def __init__(self, folder: Path = FOLDER) -> None:
         self._names: dict[str, str] = {}
         self._files: dict[str, _File] = {}
         for path in sorted(folder.iterdir()):
@@ -54,9 +52,9 @@ class StaticFiles:
                 self._add(path)
 
     @property
-    def addresses(self) -> Mapping[str, str]:
-        """Address by the name of the file."""
-        return {name: f"{self._base}/static/{served}" for name, served in self._names.items()}
+    def paths(self) -> Mapping[str, str]:
+        """Path of each file below the console's base, by its name."""
+        return {name: f"static/{served}" for name, served in self._names.items()}
 
     async def serve(self, request: Request) -> Response:
         """Answer `GET /static/NAME`."""

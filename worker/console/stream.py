@@ -3,8 +3,8 @@
 Rules:
 - It opens with all sections, and then sends those whose HTML differs from what was sent: a page
   that comes back needs no replay, and a slow one gets the newest state, never an older one.
-- `tick` follows at each moment with the ages of the answers by the server's clock, because the
-  browser's may be wrong, and with the seconds until the session ends.
+- `tick` follows at each moment with the ages of what is shown, in words and by the server's clock,
+  because the browser's may be wrong.
 - `over` is the last event of a session. When the console stops, streams end without it, and pages
   come back.
 - Each frame is compressed and flushed at once where the browser takes gzip: what is repeated from
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
-    from worker.console.feeds import Feeds, Sheet
-    from worker.console.known import Known
-    from worker.console.sessions import Session, Sessions
+    from worker.console.feeds import Feeds
+    from worker.console.sessions import Session
+    from worker.console.viewer import Viewer
 
 RETRY_MS: Final = 1000
 """After which a browser comes back."""
@@ -44,7 +44,6 @@ ENDED_WITHIN_S: Final = 3.0
 """Longest wait in a drain for streams to end."""
 OF_ONE_SESSION: Final = 32
 _GZIP: Final = 16 + zlib.MAX_WBITS
-_ANSWERS: Final = ("status", "whole", "comparison", "series", "alerts", "history")
 
 
 class Streams:
@@ -52,12 +51,12 @@ class Streams:
 
     Args:
         feeds: where the sections come from.
-        sessions: whose streams they are.
+        viewer: as whom all pages of a session's login look.
     """
 
-    def __init__(self, feeds: Feeds, sessions: Sessions) -> None:
+    def __init__(self, feeds: Feeds, viewer: Callable[[Session], Viewer]) -> None:
         self._feeds = feeds
-        self._sessions = sessions
+        self._viewer = viewer
         self._open: set[asyncio.Event] = set()
         self._none_open = asyncio.Event()
         self._closing = False
@@ -93,21 +92,18 @@ class Streams:
 
     async def _frames(self, session: Session, poke: asyncio.Event) -> AsyncGenerator[bytes, None]:
         """The frames of one stream, until its session or the console ends."""
-        with self._opened(session, poke), self._feeds.watched(session, poke) as sheet:
+        with self._opened(session, poke), self._feeds.watched(session, poke) as watched:
             yield f"retry: {RETRY_MS}\n\n".encode()
-            await sheet.feed.complete(COMPLETE_WITHIN_S)
+            await watched.feed.complete(COMPLETE_WITHIN_S)
             sent: Mapping[str, str] = {}
             while not (session.ended.is_set() or self._closing):
                 poke.clear()
-                sections = sheet.sections(session.you)
-                yield changes(sent, sections) + self._tick(sheet, session)
-                sent = sections
+                sheet = watched.sheet(self._viewer(session))
+                yield changes(sent, sheet.sections) + event("tick", sheet.ages)
+                sent = sheet.sections
                 await poke.wait()
             if session.ended.is_set():
                 yield event("over", {"text": session.why_ended})
-
-    def _tick(self, sheet: Sheet, session: Session) -> bytes:
-        return event("tick", tick(sheet.feed.known, self._sessions.left_s(session)))
 
     @contextmanager
     def _opened(self, session: Session, poke: asyncio.Event) -> Iterator[None]:
@@ -133,24 +129,6 @@ def changes(sent: Mapping[str, str], sections: Mapping[str, str]) -> bytes:
     """The event `sections` with those that differ from what was sent; empty if none does."""
     changed = {name: html for name, html in sections.items() if sent.get(name) != html}
     return event("sections", changed) if changed else b""
-
-
-def tick(known: Known, left_s: float) -> dict[str, Any]:
-    """What `tick` says.
-
-    Args:
-        known: the newest answers.
-        left_s: seconds until the session ends.
-    """
-    told = {name: getattr(known, name) for name in _ANSWERS}
-    ages = {name: round(known.age(each), 1) for name, each in told.items() if each is not None}
-    silence = known.silence
-    return {
-        "ages": ages,
-        "silence": silence
-        and {"cause": str(silence.cause), "for": round(known.now - silence.since)},
-        "left": round(left_s),
-    }
 
 
 class _EventStream(Response):

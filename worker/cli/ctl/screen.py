@@ -18,7 +18,7 @@ from rich.live import Live
 from rich.text import Text
 
 from contracts.control import GateView, Status
-from worker.cli.client import NoAnswer
+from worker.broker.control_client import NoAnswer
 from worker.cli.ctl.views import (
     console,
     facts,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from contracts.control import ControlReply, StateView
-    from worker.cli.client import ControlClient
+    from worker.broker.control_client import ControlClient
 
 _SHOWN_ELSEWHERE: Final = ("replicas", "providers", "next", "advance", "monitor")
 

@@ -32,7 +32,8 @@ REASON: Final = 'it\'s  "urgent" $HOME\nreally'
 OWN: Final[dict[str, Any]] = {
     "at": 5, "percentage": 50, "leaving": "GradualMigration", "proposal": 42,
     "flags": {"Phases": {}}, "user": "-u 17", "branch": -7, "provider": "legacy",
-    "label": "-before", "to": "last-known-good", "alert": "provider-degraded", "number": "0971 234 567", "sender_id": "BANK",
+    "label": "-before", "to": "last-known-good", "alert": "provider-degraded",
+    "number": "0971 234 567", "sender_id": "BANK",
 }  # fmt: skip
 SHARED: Final = {"command_id": "7c 0f", "issued_at": NOW, "reason": REASON, "expected_version": 41}
 

@@ -18,15 +18,14 @@ from contracts.control import (
     Comparison,
     ControlQuery,
     Explain,
-    GateView,
     Health,
     History,
     Preview,
     Series,
-    StateView,
     Status,
     Suppressions,
 )
+from contracts.control_views import GateView, StateView
 from contracts.health import ComparisonMetric, ErrorsByClass, HealthMetric
 from contracts.model import Count, Wire
 
@@ -155,7 +154,7 @@ class ProviderFigures(Answer):
 
 
 class StatusAnswer(Answer):
-    """Answers `status`. While the store is unavailable, only `alerts` is there."""
+    """Answers `status`. While the store is unavailable, only alerts and provider ids are there."""
 
     next: NextMove | None = None
     """The smaller move, which automation makes; the `gates` of the reply are its gates. Null:

@@ -16,6 +16,7 @@ from worker.control.commands import CommandHandler
 from worker.control.consents import Consents
 from worker.control.translate import Providers, Translator
 from worker.domain.detection.evidence import Evidence
+from worker.domain.detection.margin import Block
 from worker.domain.migration.access import AccessRole
 from worker.domain.migration.control_log import LogEntry
 from worker.domain.migration.gates import Measures
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from worker.ports.clock import Clock
 
 PROVEN: Final = Evidence(
-    low=((9.0,) * 5,) * 3, no_worse=((9.0,) * 2,) * 3, counted=((1.0, 500.0, 1.0, 500.0),) * 3
+    low=((9.0,) * 5,) * 3, no_worse=((9.0,) * 2,) * 3, counted=(Block(1, 500, 1, 500),) * 3
 )
 """Everything an advance asks for is proved."""
 

@@ -20,6 +20,7 @@ from worker.broker.connection import BrokerConnection
 from worker.control.commands import CommandHandler
 from worker.control.consents import Consents
 from worker.control.queries import QueryHandler
+from worker.control.status import CurrentStatus
 from worker.control.translate import Providers, Translator
 from worker.domain.alerts.alert_codes import AlertCode
 from worker.domain.migration.direction import share
@@ -179,16 +180,24 @@ def _queries(
     consents: Consents,
     decoder: CommandDecoder,
 ) -> QueryHandler:
-    return QueryHandler(
+    status = CurrentStatus(
         log=stores.log,
         book=stores.alerts,
         replicas=stores.replicas,
         snapshots=follower,
         figures=measuring.figures,
-        reporting=reports,
         measures=measuring.since_change,
         checkpoint=stores.evidence.read,
         alerts=runtime.alerts.standing,
+        guards=accounts.guards,
+        clock=runtime.clock,
+    )
+    return QueryHandler(
+        status=status,
+        log=stores.log,
+        book=stores.alerts,
+        snapshots=follower,
+        reporting=reports,
         guards=accounts.guards,
         normalise=decoder.normalise,
         consents=consents,

@@ -26,7 +26,7 @@ import structlog
 from contracts.codec import DecodeError, encode
 from contracts.control import AddSuppression, ControlReply, RemoveSuppression, StateAnnouncement
 from contracts.control_decoding import decode_command
-from worker.control import authenticate, consents, views
+from worker.control import authenticate, consents, state_views, views
 from worker.domain.migration.change_names import DOWNWARD, RELATIVE
 from worker.domain.migration.change_refused import ChangeRefused
 from worker.domain.migration.control_log import LogEntry
@@ -181,7 +181,7 @@ class CommandHandler:
                 after=after,
                 reply=views.stored(reply),
                 evidence={
-                    "gates": [views.gate(gate).model_dump() for gate in decision.gates],
+                    "gates": [views.recorded_gate(gate) for gate in decision.gates],
                     "acknowledges": decision.acknowledges,
                     "wish": consents.stored(decision.wish) if decision.wish else None,
                 },
@@ -216,7 +216,8 @@ class CommandHandler:
             await self.book.acknowledge(str(acknowledged), stored.user, command.reason)
         if wish := stored.evidence.get("wish"):
             await self.consents.carry_out(consents.read(wish))
-        return ControlReply.model_validate({**stored.reply, "state": views.state(stored.after)})
+        standing = state_views.state(stored.after, self.clock.now())
+        return ControlReply.model_validate({**stored.reply, "state": standing})
 
     def _store_unavailable(self, command: Command, why: str) -> ControlReply:
         text = (

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-    from contracts.control import ControlQuery, ControlReply, StateView
+    from contracts.control import ControlQuery, ControlReply
+    from contracts.control_views import StateView
     from worker.cli.options import Asking, Changing
 
 ACCEPTED: Final = 0

@@ -17,7 +17,8 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from contracts.control import GateView, Status
+from contracts.control import Status
+from contracts.control_views import GateView
 from worker.broker.control_client import NoAnswer
 from worker.cli.ctl.views import (
     console,
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from contracts.control import ControlReply, StateView
+    from contracts.control import ControlReply
+    from contracts.control_views import StateView
     from worker.broker.control_client import ControlClient
 
 _SHOWN_ELSEWHERE: Final = ("replicas", "providers", "next", "advance", "monitor")

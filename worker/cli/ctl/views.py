@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from contracts.control import ControlReply, GateView
+    from contracts.control import ControlReply
+    from contracts.control_views import GateView
 
 WIDTH: Final = 80
 _LITTLE: Final = 0.01

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from contracts.answers import PreviewAnswer
-    from contracts.control import ControlReply, StateView
+    from contracts.control import ControlReply
+    from contracts.control_views import StateView
     from worker.console.steering.descriptions import Description
     from worker.console.steering.form import Problem
     from worker.console.viewer import Viewer

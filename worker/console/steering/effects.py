@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from contracts.answers import PreviewAnswer
-    from contracts.control import StateView
+    from contracts.control_views import StateView
     from worker.domain.migration.effect import Names
 
 _LONGEST_KEY: Final = 40

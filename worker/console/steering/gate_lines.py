@@ -13,7 +13,7 @@ from worker.console import wording
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from contracts.control import GateView
+    from contracts.control_views import GateView
 
 _MARKS: Final[Mapping[str, str]] = {
     "pass": "✓",

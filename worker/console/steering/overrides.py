@@ -14,7 +14,7 @@ from worker.domain.migration.phases import LEGACY_ALONE, Role
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from contracts.control import StateView
+    from contracts.control_views import StateView
 
 SECTION: Final = "SmsFeatureFlags"
 

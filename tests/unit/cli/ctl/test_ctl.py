@@ -16,7 +16,8 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from contracts.control import COMMANDS, QUERIES, ControlReply, GateView, StateView
+from contracts.control import COMMANDS, QUERIES, ControlReply
+from contracts.control_views import GateView, StateView
 from contracts.events import SmsSent
 from worker.cli import addresses, app, main, send
 from worker.cli.ctl.alerts import alerts_parts

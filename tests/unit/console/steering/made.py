@@ -11,9 +11,8 @@ from contracts.control import (
     ControlCommand,
     ControlReply,
     EmergencyRollback,
-    GateView,
-    StateView,
 )
+from contracts.control_views import GateView, StateView
 from worker.console.steering.catalogue import CATALOGUE
 from worker.console.steering.dialog import Opening, Previewed
 from worker.console.steering.progress import Progress

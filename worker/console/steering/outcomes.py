@@ -90,7 +90,9 @@ def outcome(progress: Progress) -> Outcome:
     if progress.failure:
         return _given_up(progress)
     if progress.hindrance and not progress.sent:
-        return Outcome.waiting(progress, "Not sent yet", f"{progress.hindrance}.", "Still trying.")
+        return Outcome.waiting(
+            progress, "Not sent yet", _sentence(progress.hindrance), "Still trying."
+        )
     if progress.sent > 1:
         again = f"No answer yet; sent again with the same id ({progress.sent}). {_ONCE}"
         return Outcome.waiting(progress, "Sent", again)
@@ -100,12 +102,12 @@ def outcome(progress: Progress) -> Outcome:
 def _given_up(progress: Progress) -> Outcome:
     command = progress.command
     if progress.refused_by_broker:
-        return Outcome(Stage.REFUSED, "Refused by the broker", (f"{progress.failure}.",))
+        return Outcome(Stage.REFUSED, "Refused by the broker", (_sentence(progress.failure),))
     not_known = "It is not known whether it was done." if progress.sent else "It was not sent."
     return Outcome(
         Stage.GIVEN_UP,
         "No answer",
-        (f"{progress.failure}.", not_known, *((_HISTORY,) if progress.sent else ())),
+        (_sentence(progress.failure), not_known, *((_HISTORY,) if progress.sent else ())),
         ident=command.command_id,
         line=command_line(command, progress.user),
     )
@@ -153,6 +155,10 @@ def _behind(following: Following) -> str:
         return f"Not known whether the replicas follow: {following.silence}"
     names = ", ".join(each[:8] for each in following.behind)
     return f"Still behind after {FOLLOW_WITHIN_S:.0f} s: {names}. They refuse to send meanwhile."
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _text(reply: ControlReply) -> str:

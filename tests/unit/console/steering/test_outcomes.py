@@ -61,7 +61,7 @@ def test_after_fifteen_seconds_the_id_and_the_command_line_are_shown() -> None:
 def test_what_the_broker_does_not_take_is_not_called_sent() -> None:
     made = outcome(progress(sent=0, hindrance="the broker: connection refused", elapsed_s=3.0))
     assert made.title == "Not sent yet"
-    assert made.lines == ("the broker: connection refused.", "Still trying.")
+    assert made.lines == ("The broker: connection refused.", "Still trying.")
 
 
 def test_who_gave_up_says_that_it_may_have_been_done() -> None:
@@ -74,13 +74,17 @@ def test_who_gave_up_says_that_it_may_have_been_done() -> None:
 
 def test_what_never_left_is_said_to_be_not_sent() -> None:
     made = outcome(progress(failure="the broker: no connection", sent=0))
-    assert made.lines == ("the broker: no connection.", "It was not sent.")
+    assert made.lines == ("The broker: no connection.", "It was not sent.")
 
 
 def test_a_refusal_of_the_broker_is_a_refusal() -> None:
     text = "the broker refuses user amina"
     made = outcome(progress(failure=text, refused_by_broker=True, sent=0))
-    assert (made.stage, made.lines, made.line) == (Stage.REFUSED, (f"{text}.",), "")
+    assert (made.stage, made.lines, made.line) == (
+        Stage.REFUSED,
+        ("The broker refuses user amina.",),
+        "",
+    )
 
 
 # --- accepted ------------------------------------------------------------------------------

@@ -101,7 +101,7 @@ def site_of(
         viewers=viewers,
         doorkeeper=Doorkeeper(connect, sessions, clock),
         feeds=feeds,
-        streams=Streams(feeds, viewers.shared),
+        streams=Streams(feeds, viewers),
         renderer=renderer,
         static=static,
     )

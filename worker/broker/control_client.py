@@ -96,8 +96,18 @@ class ControlClient:
         """
         self._hear = call
 
-    async def ask(self, asked: ControlCommand | ControlQuery, within_s: float) -> ControlReply:
+    async def ask(
+        self,
+        asked: ControlCommand | ControlQuery,
+        within_s: float,
+        on_try: Callable[[NoAnswer | None], None] | None = None,
+    ) -> ControlReply:
         """Publish and wait for the reply; repeat with the same id until it comes.
+
+        Args:
+            asked: the command or query.
+            within_s: seconds after which nobody waits any more.
+            on_try: called after each try to publish, with what hindered it; None: nothing did.
 
         Raises:
             NoAnswer: no reply came within `within_s` seconds; the text says why. `BrokerAway`: the
@@ -111,6 +121,8 @@ class ControlClient:
             async with asyncio.timeout(within_s):
                 while not answer.done():
                     hindrance = await self._publish(asked, within_s)
+                    if on_try is not None:
+                        on_try(hindrance)
                     await asyncio.wait({answer}, timeout=_PAUSE_S if hindrance else RESEND_AFTER_S)
             return answer.result()
         except TimeoutError:

@@ -84,7 +84,7 @@ class Renderer:
             token: proves that the form was made here.
             user: the name that was typed before.
             problem: why the last try failed; empty: there was none.
-            back: path of the page to go to after the log-in.
+            back: path to go to after the log-in, within the console.
         """
         context = {"environment": environment, "base": base, "token": token, "back": back}
         return self.fragment("login.html", **context, user=user, problem=problem)
@@ -108,12 +108,17 @@ class Renderer:
         return {name: self.fragment(f"sections/{name}.html", **context) for name in names}
 
     def ages(self, known: Known) -> Mapping[str, str]:
-        """The words of elements with `data-age`, by key."""
-        told = {name: getattr(known, name) for name in ANSWERS}
+        """How old each answer is, in words, by the key that `data-age` names."""
+        answers = {
+            "status": known.status,
+            "whole": known.whole,
+            "comparison": known.comparison,
+            "series": known.series,
+            "alerts": known.alerts,
+            "history": known.history,
+        }
         return {
-            name: formats.duration(known.age(each))
-            for name, each in told.items()
-            if each is not None
+            name: formats.age(known.age(told)) for name, told in answers.items() if told is not None
         }
 
     def view(

@@ -4,7 +4,7 @@ Rules:
 - It opens with all sections, and then sends those whose HTML differs from what was sent: a page
   that comes back needs no replay, and a slow one gets the newest state, never an older one.
 - `tick` follows at each moment with the ages of what is shown, in words and by the server's clock,
-  because the browser's may be wrong.
+  because the browser's may be wrong, and says when the session is about to end.
 - `over` is the last event of a session. When the console stops, streams end without it, and pages
   come back.
 - Each frame is compressed and flushed at once where the browser takes gzip: what is repeated from
@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import PlainTextResponse, Response
 
+from worker.console import formats
 from worker.console.packing import takes_gzip
+from worker.console.pages.frame import NOTICE_S
 from worker.service import cancel_all
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
     from worker.console.feeds import Feeds
     from worker.console.sessions import Session
-    from worker.console.viewer import Viewer
+    from worker.console.viewers import Viewers
 
 RETRY_MS: Final = 1000
 """After which a browser comes back."""
@@ -51,12 +53,12 @@ class Streams:
 
     Args:
         feeds: where the sections come from.
-        viewer: as whom all pages of a session's login look.
+        viewers: as whom the pages look.
     """
 
-    def __init__(self, feeds: Feeds, viewer: Callable[[Session], Viewer]) -> None:
+    def __init__(self, feeds: Feeds, viewers: Viewers) -> None:
         self._feeds = feeds
-        self._viewer = viewer
+        self._viewers = viewers
         self._open: set[asyncio.Event] = set()
         self._none_open = asyncio.Event()
         self._closing = False
@@ -98,8 +100,10 @@ class Streams:
             sent: Mapping[str, str] = {}
             while not (session.ended.is_set() or self._closing):
                 poke.clear()
-                sheet = watched.sheet(self._viewer(session))
-                yield changes(sent, sheet.sections) + event("tick", sheet.ages)
+                sheet = watched.sheet(self._viewers.shared(session))
+                yield changes(sent, sheet.sections) + event(
+                    "tick", {**sheet.ages, **ending(self._viewers.sessions.left_s(session))}
+                )
                 sent = sheet.sections
                 await poke.wait()
             if session.ended.is_set():
@@ -129,6 +133,16 @@ def changes(sent: Mapping[str, str], sections: Mapping[str, str]) -> bytes:
     """The event `sections` with those that differ from what was sent; empty if none does."""
     changed = {name: html for name, html in sections.items() if sent.get(name) != html}
     return event("sections", changed) if changed else b""
+
+
+def ending(left_s: float) -> dict[str, str]:
+    """What `tick` says about the end of the session, by the key that `data-age` names.
+
+    Args:
+        left_s: seconds until the session ends.
+    """
+    near = f"You will be logged out in {formats.duration(left_s)}" if left_s <= NOTICE_S else ""
+    return {"end": near}
 
 
 class _EventStream(Response):

@@ -4,8 +4,8 @@ Rules: pure. "Bad in itself" leads down only where legacy is proved good meanwhi
 may be over: so both are proved over calls that began at the same time, from when on the target's
 trouble is suspected. Each is an e-process against the same bound; legacy's calls under way
 count as failed (`cohorts.all_of_legacy`). An outage that ebbs away lets the suspicion begin
-several times, just when some calls failed by chance, so the target's half asks for more. Settled calls change the proof for good; the others are
-applied to a copy, and come again at the next tick.
+several times, just when some calls failed by chance, so the target's half asks for more. Settled
+calls change the proof for good; the others are applied to a copy, and come again at the next tick.
 """
 
 from __future__ import annotations

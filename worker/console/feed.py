@@ -145,15 +145,8 @@ class Feed:
         session.client.hear(self._hear)
         try:
             reply = await session.client.ask(question.asked_now(), WITHIN_S)
-        except LoginRefused as error:
-            self._silent(Cause.LOGIN_REFUSED, str(error))
-            self._refused(session)
-        except NotAllowed as error:
-            self._silent(Cause.LOGIN_REFUSED, str(error))
-        except BrokerAway as error:
-            self._silent(Cause.BROKER_AWAY, str(error))
-        except NoAnswer as error:
-            self._fail(question, str(error))
+        except (NotAllowed, NoAnswer) as error:
+            self._fail(question, session, error)
         else:
             self._take(question, reply)
 
@@ -170,10 +163,15 @@ class Feed:
             if key in question.announced_by:
                 self._due[question.name].set()
 
-    def _fail(self, question: Question, text: str) -> None:
-        """No worker answered. If only one question is not answered, it is no silence."""
+    def _fail(self, question: Question, session: Session, error: NotAllowed | NoAnswer) -> None:
+        """No answer. It is a silence if the status has none; any other answer just ages."""
+        if session.ended.is_set() and self._through() is not None:
+            self._due[question.name].set()  # it ended meanwhile: somebody else asks at once
+            return
+        if isinstance(error, LoginRefused):
+            self._refused(session)
         if question is STATUS:
-            self._silent(Cause.NO_WORKER, text)
+            self._silent(_cause(error), str(error))
         self._was_asked(question)
 
     def _silent(self, cause: Cause, text: str) -> None:
@@ -226,3 +224,9 @@ class Feed:
         self._unasked.discard(question.name)
         if not self._unasked:
             self._complete.set()
+
+
+def _cause(error: NotAllowed | NoAnswer) -> Cause:
+    if isinstance(error, NotAllowed):
+        return Cause.LOGIN_REFUSED
+    return Cause.BROKER_AWAY if isinstance(error, BrokerAway) else Cause.NO_WORKER

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from worker.console.feed import Feed
@@ -16,50 +17,51 @@ from worker.console.sessions import REFUSED
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from contracts.control_views import Asker
     from worker.console.known import Known
     from worker.console.sessions import Session, Sessions
+    from worker.console.viewer import Viewer
     from worker.ports.clock import Clock
     from worker.service import Background
 
-    Render = Callable[[Known, Asker], Mapping[str, str]]
-    """Makes the sections for everybody who is known as this asker."""
-    Ages = Callable[[Known], Mapping[str, str]]
-    """Puts the ages of the answers into words."""
+    Render = Callable[[Known, Viewer], "Sheet"]
+    """Makes what pages show, for all who look like this viewer."""
 
 LINGER_S: Final = 15.0
 
 
+@dataclass(frozen=True, slots=True)
 class Sheet:
-    """A feed with its sections.
+    """What a page shows at one moment."""
+
+    sections: Mapping[str, str]
+    """HTML by the id of the element."""
+    ages: Mapping[str, str]
+    """Words of the elements that say how old something is, by key."""
+
+
+class Watched:
+    """A feed, and what pages show of it.
 
     Args:
         feed: of one login.
-        render: makes the sections.
-        ages: puts the ages of the answers into words.
+        render: makes the sheets.
     """
 
-    def __init__(self, feed: Feed, render: Render, ages: Ages) -> None:
+    def __init__(self, feed: Feed, render: Render) -> None:
         self.feed = feed
-        self._render = render
-        self._ages = ages
-        self._moment = -1
-        self._rendered: dict[tuple[str, tuple[str, ...]], Mapping[str, str]] = {}
         self.lingering: asyncio.TimerHandle | None = None
+        self._render = render
+        self._moment = -1
+        self._sheets: dict[Viewer, Sheet] = {}
 
-    def sections(self, you: Asker) -> Mapping[str, str]:
-        """The sections of this moment, made once for each role."""
+    def sheet(self, viewer: Viewer) -> Sheet:
+        """The sheet of this moment, made once for all who look like this viewer."""
         if self._moment != self.feed.moment:
             self._moment = self.feed.moment
-            self._rendered.clear()
-        key = (you.role, you.commands)
-        if key not in self._rendered:
-            self._rendered[key] = self._render(self.feed.known, you)
-        return self._rendered[key]
-
-    def ages(self) -> dict[str, str]:
-        """The ages of the answers now, in words."""
-        return dict(self._ages(self.feed.known))
+            self._sheets.clear()
+        if viewer not in self._sheets:
+            self._sheets[viewer] = self._render(self.feed.known, viewer)
+        return self._sheets[viewer]
 
 
 class Feeds:
@@ -69,24 +71,17 @@ class Feeds:
         clock: the time.
         background: runs the feeds.
         sessions: whose logins they use.
-        render: makes sections.
-        ages: puts the ages of the answers into words.
+        render: makes sheets.
     """
 
     def __init__(
-        self,
-        clock: Clock,
-        background: Background,
-        sessions: Sessions,
-        render: Render,
-        ages: Ages,
+        self, clock: Clock, background: Background, sessions: Sessions, render: Render
     ) -> None:
         self._clock = clock
         self._background = background
         self._sessions = sessions
         self._render = render
-        self._ages = ages
-        self._sheets: dict[str, Sheet] = {}
+        self._feeds: dict[str, Watched] = {}
 
     async def start(self) -> None:
         """Do nothing: a feed starts with its first watcher."""
@@ -96,43 +91,43 @@ class Feeds:
 
     async def stop(self) -> None:
         """End all feeds. Idempotent."""
-        sheets, self._sheets = self._sheets, {}
-        for sheet in sheets.values():
-            await self._end(sheet)
+        feeds, self._feeds = self._feeds, {}
+        for watched in feeds.values():
+            await self._end(watched)
 
     @contextmanager
-    def watched(self, session: Session, poke: asyncio.Event) -> Iterator[Sheet]:
+    def watched(self, session: Session, poke: asyncio.Event) -> Iterator[Watched]:
         """Watch the feed of a session's login; `poke` is set at each of its moments."""
         user = session.you.user
-        sheet = self._sheets.get(user) or self._new(user)
-        if sheet.lingering is not None:
-            sheet.lingering.cancel()
-            sheet.lingering = None
-        sheet.feed.watch(poke, session)
+        watched = self._feeds.get(user) or self._new(user)
+        if watched.lingering is not None:
+            watched.lingering.cancel()
+            watched.lingering = None
+        watched.feed.watch(poke, session)
         try:
-            yield sheet
+            yield watched
         finally:
-            sheet.feed.leave(poke)
-            if not sheet.feed.is_watched:
+            watched.feed.leave(poke)
+            if not watched.feed.is_watched:
                 loop = asyncio.get_running_loop()
-                sheet.lingering = loop.call_later(LINGER_S, self._give_up, sheet)
+                watched.lingering = loop.call_later(LINGER_S, self._give_up, watched)
 
-    def _new(self, user: str) -> Sheet:
+    def _new(self, user: str) -> Watched:
         feed = Feed(
             user,
             self._clock,
             self._background,
             lambda session: self._sessions.end(session, REFUSED),
         )
-        self._sheets[user] = Sheet(feed, self._render, self._ages)
-        return self._sheets[user]
+        self._feeds[user] = Watched(feed, self._render)
+        return self._feeds[user]
 
-    def _give_up(self, sheet: Sheet) -> None:
-        if self._sheets.get(sheet.feed.user) is sheet:
-            del self._sheets[sheet.feed.user]
-        self._background.spawn(self._end(sheet), f"end of the feed of {sheet.feed.user}")
+    def _give_up(self, watched: Watched) -> None:
+        if self._feeds.get(watched.feed.user) is watched:
+            del self._feeds[watched.feed.user]
+        self._background.spawn(self._end(watched), f"end of the feed of {watched.feed.user}")
 
-    async def _end(self, sheet: Sheet) -> None:
-        if sheet.lingering is not None:
-            sheet.lingering.cancel()
-        await sheet.feed.stop()
+    async def _end(self, watched: Watched) -> None:
+        if watched.lingering is not None:
+            watched.lingering.cancel()
+        await watched.feed.stop()

@@ -40,6 +40,7 @@ AT_A_TIME: Final = 4
 """Log-ins that the broker is asked for at the same time."""
 ANSWER_WITHIN_S: Final = 4.0
 _TURN_WITHIN_S: Final = 5.0
+_AGAIN_S: Final = 5
 _LONGEST: Final = 512
 _NAME: Final = re.compile(r"[a-z0-9_-]{1,64}")
 WRONG: Final = "The broker refuses this name and password."
@@ -161,6 +162,8 @@ def _later(text: str, wait_s: float) -> TurnedAway:
 
 
 def _unanswered(error: NoAnswer) -> TurnedAway:
+    _log.warning("log-in not possible", why=str(error))
     if isinstance(error, BrokerAway):
-        return TurnedAway(503, f"The broker cannot be reached ({error}). Try again.", 5)
-    return TurnedAway(503, "No worker answers, so nobody knows your role here. Try again.", 5)
+        return TurnedAway(503, "The broker does not answer. Try again.", _AGAIN_S)
+    text = "No worker answers, so nobody knows your role here. Try again."
+    return TurnedAway(503, text, _AGAIN_S)

@@ -40,6 +40,8 @@ PARTS: Final = (
     "history",
 )
 """Ids of the sections of the page "Now", each with a template of its name."""
+ANSWERS: Final = ("status", "whole", "comparison", "series", "alerts", "history")
+"""Answers whose age a page may say."""
 ASSETS: Final[Mapping[str, str]] = MappingProxyType(
     {name: f"static/{name}" for name in ("console.css", "console.js", "icon.svg")}
 )
@@ -93,7 +95,10 @@ class Renderer:
         return self.view("now.html", known, viewer, at, here="now", page=page, parts=PARTS)
 
     def sections(self, known: Known, viewer: Viewer, at: datetime) -> Mapping[str, str]:
-        """The sections that a stream replaces, by id."""
+        """The sections that a stream replaces, by id.
+
+        They are shared by all pages of a login: `viewer` has no token and names no session.
+        """
         context = {
             "page": now_page.now(known, viewer, at),
             "frame": surroundings.frame(known, viewer, at),

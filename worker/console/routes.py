@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from worker.console.login import LetIn
+from worker.console.packing import page
 from worker.console.security import form_fields
-from worker.console.sessions import LOGGED_OUT
+from worker.console.sessions import LOGGED_OUT, OVER
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -39,6 +40,7 @@ def routes(site: Site) -> list[BaseRoute]:
         Route(f"{base}/logout-everywhere", site.acting(pages.log_out_everywhere), methods=["POST"]),
         Route(f"{base}/", site.page(pages.now), methods=["GET"]),
         Route(f"{base}/events", site.watching(pages.events), methods=["GET"]),
+        Route(f"{base}/session", site.watching(pages.lasting), methods=["GET"]),
         Route(f"{base}/static/{{name}}", site.static.serve, methods=["GET"]),
     ]
     if base:
@@ -71,6 +73,8 @@ class Pages:
         result = await self._site.doorkeeper.let_in(name, fields.get("password", ""), source)
         if not isinstance(result, LetIn):
             return self._form(request, back=back, name=name, away=result)
+        if (before := self._site.session(request)) is not None:
+            self._site.sessions.end(before, "You logged in again.")
         answer = RedirectResponse(back, 303)
         self._site.cookies.give(request, answer, result.ident)
         return answer
@@ -89,7 +93,7 @@ class Pages:
         """The page "Now", complete."""
         viewer = self._site.viewer(request, session)
         known = await self._site.known(session)
-        return HTMLResponse(self._site.renderer.now(known, viewer, self._site.clock.now()))
+        return page(request, self._site.renderer.now(known, viewer, self._site.clock.now()))
 
     async def events(self, request: Request, session: Session) -> Response:
         """The stream of a page."""
@@ -97,21 +101,28 @@ class Pages:
             return Response(media_type="text/event-stream")
         return self._site.streams.answer(request, session)
 
+    async def lasting(self, _request: Request, _session: Session) -> Response:
+        """Say that the session lasts; without one the answer is 401."""
+        return Response(status_code=204)
+
     def _form(
         self, request: Request, *, back: str, name: str = "", away: TurnedAway | None = None
     ) -> Response:
         token, cookie = self._site.cookies.before(request)
-        text = self._site.renderer.login(
-            environment=self._site.title,
+        lapsed = OVER if self._site.cookies.session(request) else ""
+        html = self._site.renderer.login(
+            environment=self._site.viewers.environment,
             base=self._site.place.base,
             token=token,
             user=name,
-            problem=away.text if away else "",
+            problem=away.text if away else lapsed,
             back=back,
         )
-        answer = HTMLResponse(text, away.status if away else 200)
+        answer = page(request, html, away.status if away else 200)
         if away is not None and away.retry_after_s is not None:
             answer.headers["Retry-After"] = str(away.retry_after_s)
+        if lapsed:
+            self._site.cookies.take(request, answer)
         self._site.cookies.give_before(request, answer, cookie)
         return answer
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs
 
 from starlette.datastructures import MutableHeaders
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
 
 from worker.web import bodies
@@ -130,6 +130,8 @@ async def _body(request: Request) -> bytes | int:
     try:
         async with asyncio.timeout(_BODY_WITHIN_S):
             return await bodies.read(request)
+    except ClientDisconnect:
+        return 400
     except bodies.TooLargeError:
         return 413
     except MalformedError:

@@ -24,6 +24,8 @@ from worker.console.tokens import new_id
 from worker.service import Loop
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from contracts.control_views import Asker
     from worker.broker.control_client import ControlClient
     from worker.ports.clock import Clock
@@ -40,6 +42,7 @@ OF_ONE_USER: Final = 20
 """Sessions of one login; a further one ends the oldest."""
 OBSERVER: Final = "observer"
 LOGGED_OUT: Final = "You logged out."
+OVER: Final = "Your session is over. Log in again."
 REFUSED: Final = "Your broker login no longer works."
 _log = structlog.get_logger(__name__)
 
@@ -65,6 +68,11 @@ class Session:
     """One for each open stream; set when there is a reason to look."""
 
     @property
+    def name(self) -> str:
+        """Names it among those of one browser; it proves nothing."""
+        return self.key.hex()[:12]
+
+    @property
     def ends(self) -> float:
         """When it ends if nothing is done, seconds of the monotonic clock."""
         return min(self.acted + self.idle_s, self.began + self.longest_s)
@@ -88,7 +96,7 @@ class Sessions(Loop):
         self._idle_s = idle_s
         self._observer_idle_s = observer_idle_s
         self._open: dict[bytes, Session] = {}
-        self._ending: set[asyncio.Task[None]] = set()
+        self._doing: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
         return len(self._open)
@@ -140,9 +148,7 @@ class Sessions(Loop):
         session.ended.set()
         for poke in session.pokes:
             poke.set()
-        closing = asyncio.get_running_loop().create_task(session.client.close())
-        self._ending.add(closing)
-        closing.add_done_callback(self._ending.discard)
+        self._do(session.client.close())
 
     def end_all_of(self, user: str, why: str) -> None:
         """End every session of a login."""
@@ -153,23 +159,29 @@ class Sessions(Loop):
         """See `Loop.run`."""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
-            await self.look()
+            self.look()
 
-    async def look(self) -> None:
+    def look(self) -> None:
         """End what is over, and log in again where an hour has passed."""
         now = self._clock.monotonic()
         for session in list(self._open.values()):
             if self._is_over(session):
                 self.end(session, f"You were logged out at {datetime.now(UTC):%H:%M} UTC.")
             elif session.renew_at <= now:
-                await self._renew(session)
+                session.renew_at = now + _TRY_AGAIN_S
+                self._do(self._renew(session))
 
     async def stop(self) -> None:
         """End all sessions. Idempotent."""
         await super().stop()
         for session in list(self._open.values()):
             self.end(session, "The console was stopped.")
-        await asyncio.gather(*self._ending)
+        await asyncio.gather(*self._doing)
+
+    def _do(self, work: Coroutine[None, None, None]) -> None:
+        task = self._background.spawn(work, "log-ins and log-outs at the broker")
+        self._doing.add(task)
+        task.add_done_callback(self._doing.discard)
 
     def _is_over(self, session: Session) -> bool:
         return session.ends <= self._clock.monotonic()
@@ -180,8 +192,8 @@ class Sessions(Loop):
             session.renew_at = self._clock.monotonic() + RENEW_AFTER_S
         except LoginRefused:
             self.end(session, REFUSED)
-        except BrokerAway:
-            session.renew_at = self._clock.monotonic() + _TRY_AGAIN_S
+        except BrokerAway as away:
+            _log.warning("not logged in again", user=session.you.user, why=str(away))
 
     def _of(self, user: str) -> list[Session]:
         return [session for session in self._open.values() if session.you.user == user]

@@ -7,18 +7,20 @@ answer 401 without a session. All but `watching` count as something that the per
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+import structlog
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
+from contracts.control import ControlCommand
+from worker.broker.control_client import LoginRefused
 from worker.console.routes import routes
 from worker.console.security import Security
+from worker.console.sessions import OVER, REFUSED
 from worker.console.stream import COMPLETE_WITHIN_S
-from worker.console.viewer import Viewer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp
 
-    from contracts.control_views import Asker
+    from contracts.control import ControlQuery, ControlReply
     from worker.console.cookies import Cookies
     from worker.console.feeds import Feeds
     from worker.console.known import Known
@@ -36,13 +38,15 @@ if TYPE_CHECKING:
     from worker.console.sessions import Session, Sessions
     from worker.console.static_files import StaticFiles
     from worker.console.stream import Streams
+    from worker.console.viewer import Viewer
+    from worker.console.viewers import Viewers
     from worker.ports.clock import Clock
 
     Answer = Callable[[Request, Session], Awaitable[Response]]
     """A route that needs a session."""
     Endpoint = Callable[[Request], Awaitable[Response]]
 
-OVER: Final = "Your session is over. Log in again."
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -50,10 +54,10 @@ class Site:
     """The parts of the console."""
 
     place: Place
-    title: str
     clock: Clock
     cookies: Cookies
     sessions: Sessions
+    viewers: Viewers
     doorkeeper: Doorkeeper
     feeds: Feeds
     streams: Streams
@@ -62,7 +66,9 @@ class Site:
 
     def app(self) -> ASGIApp:
         """The ASGI application."""
-        return Security(Starlette(routes=routes(self)), self.place, self.cookies.proves)
+        pages = Starlette(routes=routes(self))
+        pages.router.redirect_slashes = False  # it would lead to the address before the proxy
+        return Security(pages, self.place, self.cookies.proves)
 
     def session(self, request: Request) -> Session | None:
         """The session of a request; None: there is none."""
@@ -71,16 +77,30 @@ class Site:
 
     def viewer(self, request: Request, session: Session) -> Viewer:
         """Who looks, with a token for the forms of a page."""
-        shared = shared_viewer(session.you, self.title, self.place.base)
-        return replace(
-            shared, token=self.cookies.token(request), ends_at=self.sessions.ends_at(session)
-        )
+        return self.viewers.own(session, self.cookies.token(request))
 
     async def known(self, session: Session) -> Known:
         """What is known, after a short wait if nothing is known yet."""
-        with self.feeds.watched(session, asyncio.Event()) as sheet:
-            await sheet.feed.complete(COMPLETE_WITHIN_S)
-            return sheet.feed.known
+        with self.feeds.watched(session, asyncio.Event()) as watched:
+            await watched.feed.complete(COMPLETE_WITHIN_S)
+            return watched.feed.known
+
+    async def ask(
+        self, session: Session, asked: ControlCommand | ControlQuery, within_s: float
+    ) -> ControlReply:
+        """Ask the workers in the name of a person. A command is logged by name and id alone.
+
+        Raises:
+            NoAnswer: no reply came within `within_s` seconds.
+            NotAllowed: the broker refuses the message; if it refuses the login, the session ends.
+        """
+        if isinstance(asked, ControlCommand):
+            _log.info("command", user=session.you.user, name=asked.name, id=asked.command_id)
+        try:
+            return await session.client.ask(asked, within_s)
+        except LoginRefused:
+            self.sessions.end(session, REFUSED)
+            raise
 
     def page(self, answer: Answer) -> Endpoint:
         """A page: without a session it leads to the log-in and back."""
@@ -111,19 +131,6 @@ class Site:
             return await answer(request, session)
 
         return endpoint
-
-
-def shared_viewer(you: Asker, title: str, base: str) -> Viewer:
-    """A viewer as all sessions of a login share it: without a token, and of no end."""
-    return Viewer(
-        user=you.user,
-        role=you.role,
-        commands=frozenset(you.commands),
-        environment=title,
-        base=base,
-        token="",
-        ends_at=datetime.max.replace(tzinfo=UTC),
-    )
 
 
 def _over(_: Request) -> Response:

@@ -6,13 +6,14 @@ another name. Compressed once, not at each request.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from starlette.responses import PlainTextResponse, Response
+
+from worker.console.packing import packed, takes_gzip
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,7 +53,7 @@ class StaticFiles:
 
     @property
     def paths(self) -> Mapping[str, str]:
-        """Path below the console's base, by the name of the file."""
+        """Path of each file below the console's base, by its name."""
         return {name: f"static/{served}" for name, served in self._names.items()}
 
     async def serve(self, request: Request) -> Response:
@@ -71,10 +72,4 @@ class StaticFiles:
         digest = hashlib.sha256(plain).hexdigest()[:_DIGITS]
         name = f"{path.stem}.{digest}{path.suffix}"
         self._names[path.name] = name
-        self._files[name] = _File(_TYPES[path.suffix], plain, gzip.compress(plain, mtime=0))
-
-
-def takes_gzip(request: Request) -> bool:
-    """Whether the browser accepts gzip."""
-    accepted = request.headers.get("accept-encoding", "").lower().split(",")
-    return any(each.strip().partition(";")[0] == "gzip" for each in accepted)
+        self._files[name] = _File(_TYPES[path.suffix], plain, packed(plain))

@@ -3,7 +3,7 @@
 Rules:
 - It opens with all sections, and then sends those whose HTML differs from what was sent: a page
   that comes back needs no replay, and a slow one gets the newest state, never an older one.
-- `tick` follows at each moment with the ages of the answers in words, by the server's clock,
+- `tick` follows at each moment with the ages of what is shown, in words and by the server's clock,
   because the browser's may be wrong, and says when the session is about to end.
 - `over` is the last event of a session. When the console stops, streams end without it, and pages
   come back.
@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.responses import PlainTextResponse, Response
 
 from worker.console import formats
+from worker.console.packing import takes_gzip
 from worker.console.pages.frame import NOTICE_S
-from worker.console.static_files import takes_gzip
 from worker.service import cancel_all
 
 if TYPE_CHECKING:
@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
-    from worker.console.feeds import Feeds, Sheet
-    from worker.console.sessions import Session, Sessions
+    from worker.console.feeds import Feeds
+    from worker.console.sessions import Session
+    from worker.console.viewers import Viewers
 
 RETRY_MS: Final = 1000
 """After which a browser comes back."""
@@ -41,6 +42,8 @@ COMPLETE_WITHIN_S: Final = 1.5
 """Longest wait for the first answers, before a page shows what is known."""
 TAKEN_WITHIN_S: Final = 30.0
 """A browser that takes nothing for this time is gone."""
+ENDED_WITHIN_S: Final = 3.0
+"""Longest wait in a drain for streams to end."""
 OF_ONE_SESSION: Final = 32
 _GZIP: Final = 16 + zlib.MAX_WBITS
 
@@ -50,12 +53,12 @@ class Streams:
 
     Args:
         feeds: where the sections come from.
-        sessions: whose streams they are.
+        viewers: as whom the pages look.
     """
 
-    def __init__(self, feeds: Feeds, sessions: Sessions) -> None:
+    def __init__(self, feeds: Feeds, viewers: Viewers) -> None:
         self._feeds = feeds
-        self._sessions = sessions
+        self._viewers = viewers
         self._open: set[asyncio.Event] = set()
         self._none_open = asyncio.Event()
         self._closing = False
@@ -72,7 +75,7 @@ class Streams:
         for poke in self._open:
             poke.set()
         with suppress(TimeoutError):
-            async with asyncio.timeout(TAKEN_WITHIN_S if self._open else 0):
+            async with asyncio.timeout(ENDED_WITHIN_S if self._open else 0):
                 await self._none_open.wait()
 
     async def stop(self) -> None:
@@ -91,21 +94,20 @@ class Streams:
 
     async def _frames(self, session: Session, poke: asyncio.Event) -> AsyncGenerator[bytes, None]:
         """The frames of one stream, until its session or the console ends."""
-        with self._opened(session, poke), self._feeds.watched(session, poke) as sheet:
+        with self._opened(session, poke), self._feeds.watched(session, poke) as watched:
             yield f"retry: {RETRY_MS}\n\n".encode()
-            await sheet.feed.complete(COMPLETE_WITHIN_S)
+            await watched.feed.complete(COMPLETE_WITHIN_S)
             sent: Mapping[str, str] = {}
             while not (session.ended.is_set() or self._closing):
                 poke.clear()
-                sections = sheet.sections(session.you)
-                yield changes(sent, sections) + self._tick(sheet, session)
-                sent = sections
+                sheet = watched.sheet(self._viewers.shared(session))
+                yield changes(sent, sheet.sections) + event(
+                    "tick", {**sheet.ages, **ending(self._viewers.sessions.left_s(session))}
+                )
+                sent = sheet.sections
                 await poke.wait()
             if session.ended.is_set():
                 yield event("over", {"text": session.why_ended})
-
-    def _tick(self, sheet: Sheet, session: Session) -> bytes:
-        return event("tick", sheet.ages() | ending(self._sessions.left_s(session)))
 
     @contextmanager
     def _opened(self, session: Session, poke: asyncio.Event) -> Iterator[None]:
@@ -134,7 +136,7 @@ def changes(sent: Mapping[str, str], sections: Mapping[str, str]) -> bytes:
 
 
 def ending(left_s: float) -> dict[str, str]:
-    """What `tick` says about the end of the session, by `data-age`; long before it: nothing.
+    """What `tick` says about the end of the session, by the key that `data-age` names.
 
     Args:
         left_s: seconds until the session ends.

@@ -40,6 +40,8 @@ PARTS: Final = (
     "history",
 )
 """Ids of the sections of the page "Now", each with a template of its name."""
+ANSWERS: Final = ("status", "whole", "comparison", "series", "alerts", "history")
+"""Answers whose age a page may say."""
 ASSETS: Final[Mapping[str, str]] = MappingProxyType(
     {name: f"static/{name}" for name in ("console.css", "console.js", "icon.svg")}
 )
@@ -65,7 +67,14 @@ class Renderer:
         self._templates.filters.update({"utc": formats.utc, "clock": formats.clock})
 
     def login(
-        self, *, environment: str, base: str, token: str, user: str = "", problem: str = ""
+        self,
+        *,
+        environment: str,
+        base: str,
+        token: str,
+        user: str = "",
+        problem: str = "",
+        back: str = "",
     ) -> str:
         """The log-in page.
 
@@ -75,8 +84,9 @@ class Renderer:
             token: proves that the form was made here.
             user: the name that was typed before.
             problem: why the last try failed; empty: there was none.
+            back: path to go to after the log-in, within the console.
         """
-        context = {"environment": environment, "base": base, "token": token}
+        context = {"environment": environment, "base": base, "token": token, "back": back}
         return self.fragment("login.html", **context, user=user, problem=problem)
 
     def now(self, known: Known, viewer: Viewer, at: datetime) -> str:
@@ -85,7 +95,10 @@ class Renderer:
         return self.view("now.html", known, viewer, at, here="now", page=page, parts=PARTS)
 
     def sections(self, known: Known, viewer: Viewer, at: datetime) -> Mapping[str, str]:
-        """The sections that a stream replaces, by id."""
+        """The sections that a stream replaces, by id.
+
+        They are shared by all pages of a login: `viewer` has no token and names no session.
+        """
         context = {
             "page": now_page.now(known, viewer, at),
             "frame": surroundings.frame(known, viewer, at),
@@ -93,6 +106,20 @@ class Renderer:
         }
         names = (*SURROUNDINGS, *PARTS)
         return {name: self.fragment(f"sections/{name}.html", **context) for name in names}
+
+    def ages(self, known: Known) -> Mapping[str, str]:
+        """How old each answer is, in words, by the key that `data-age` names."""
+        answers = {
+            "status": known.status,
+            "whole": known.whole,
+            "comparison": known.comparison,
+            "series": known.series,
+            "alerts": known.alerts,
+            "history": known.history,
+        }
+        return {
+            name: formats.age(known.age(told)) for name, told in answers.items() if told is not None
+        }
 
     def view(
         self, template: str, known: Known, viewer: Viewer, at: datetime, **context: Any

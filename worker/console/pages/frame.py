@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -82,7 +81,7 @@ def frame(known: Known, viewer: Viewer, at: datetime) -> Frame:
         banner=banner(known, viewer, at),
         title="SMS migration",
         said=(),
-        session=hashlib.sha256(viewer.token.encode()).hexdigest()[:12],
+        session=viewer.session,
     )
 
 

@@ -315,7 +315,7 @@ class Series(ControlQuery):
 
 
 class Preview(ControlQuery):
-    """What a command would lead to now. Nothing is done and nothing is recorded."""
+    """What a command would lead to now. Nothing is done or recorded, and any role may ask."""
 
     name: Literal["preview"] = "preview"
     command: dict[str, Any]

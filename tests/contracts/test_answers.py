@@ -16,8 +16,9 @@ from contracts.answers import ANSWERS as MODELS
 from contracts.codec import encode
 from contracts.health import ComparisonMetric, HealthMetric
 from tests.support.alert_fakes import MemoryBook
-from tests.support.control_fakes import PROVEN, ROLES, MemoryLog, begun, consents
+from tests.support.control_fakes import PROVEN, ROLES, MemoryLog, begun, consents, deciding
 from tests.support.fakes import Guard, HandClock, Snapshots, Suppressed
+from worker.control.preview import Previews
 from worker.control.queries import QueryHandler
 from worker.control.status import CurrentStatus
 from worker.domain.alerts.notices import Acknowledged, AlertObservation, Kind, Told
@@ -39,6 +40,7 @@ from worker.ports.broker import Incoming
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+FEW = Measures(accepted=90, errors=3, p95_ms=150.0, per_s=0.5)
 ANSWERS = Path(__file__).parent / "answers"
 LATER = timedelta(seconds=90)
 OPS = {
@@ -173,7 +175,10 @@ async def replied(
         return Checkpoint(7, clock.now(), PROVEN, {}, age_s=2.34, **cast("Any", held))
 
     async def measures(_state: Any) -> Measures:
-        return Measures(accepted=90, errors=3, p95_ms=150.0, per_s=0.5)
+        return FEW
+
+    async def volume() -> float:
+        return 1_234.0
 
     for hashed, sender in (("a" * 64, EVERY_SENDER), ("b" * 64, "ACME")):
         wish = Wish(sender, stopped=True, at=clock.now(), source="command of ann")
@@ -195,6 +200,7 @@ async def replied(
             guards=guards,
             clock=clock,
         ),
+        previews=Previews(log, deciding(log, FEW, book, consents(suppressed)), volume, clock),
         log=log,
         book=book,
         snapshots=snapshots,
@@ -238,6 +244,12 @@ QUERIES = {
     "history": (asked(control.History), False),
     "explain": (asked(control.Explain, to="0977123456", user_id="u"), False),
     "alerts": (asked(control.Alerts), False),
+    "preview": (asked(control.Preview, command={"name": "advance"}), False),
+    "preview.flags": (asked(control.Preview, command={"name": "set-flags", "flags": {}}), False),
+    "preview.wrong": (
+        asked(control.Preview, command={"name": "set-percentage", "percentage": 101, "to": 5}),
+        False,
+    ),
     "suppressions": (asked(control.Suppressions), False),
     "suppressions.one": (asked(control.Suppressions, number="0977123456"), False),
 }

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from contracts.control_views import Asker
     from contracts.health import ComparisonMetric, HealthMetric
     from worker.control.consents import Consents
+    from worker.control.preview import Previews
     from worker.control.status import CurrentStatus
     from worker.domain.migration.access import AccessRole
     from worker.domain.migration.phases import Role
@@ -83,6 +84,7 @@ class QueryHandler:
 
     Args:
         status: answers `status`.
+        previews: answers `preview`.
         log: the control log.
         book: alerts of all replicas.
         snapshots: the snapshot of this replica.
@@ -96,6 +98,7 @@ class QueryHandler:
     """
 
     status: CurrentStatus
+    previews: Previews
     log: ControlLog
     book: AlertBook
     snapshots: Snapshots
@@ -134,14 +137,14 @@ class QueryHandler:
             _log.warning("query refused", user=user, problem=problem)
             return self._refuse(query, ReplyCode.FORBIDDEN, problem)
         try:
-            return await self._look(query)
+            return await self._look(query, user)
         except StoreUnavailable as away:
             return self._refuse(query, ReplyCode.STORE_UNAVAILABLE, f"store unavailable ({away})")
         except ChangeRefused as refusal:
             text = str(refusal).removeprefix(f"{query.name}: ")
             return self._refuse(query, refusal.code, text)
 
-    async def _look(self, query: Query) -> ControlReply:
+    async def _look(self, query: Query, user: str) -> ControlReply:
         match query:
             case Status():
                 return await self.status.answer(query)
@@ -152,7 +155,9 @@ class QueryHandler:
             case History() | Alerts() | Suppressions():
                 listed = await self._listed(query)
                 return views.answer(query, listed, self.snapshots.current, self.clock.now())
-            case Series() | Preview():
+            case Preview():
+                return await self.previews.answer(query, user)
+            case Series():
                 return self._refuse(query, ReplyCode.INVALID, "this version does not answer it")
 
     async def _listed(self, query: History | Alerts | Suppressions) -> Answer:

@@ -33,20 +33,25 @@ if TYPE_CHECKING:
 
 def reply(command: Command, decision: Decision, after: Snapshot, at: datetime) -> ControlReply:
     """Build the reply to a command."""
-    said = decision.text.removeprefix(f"{command.name}: ")
-    problems = tuple(said.split("; ")) if decision.code is ReplyCode.INVALID else ()
     return ControlReply(
         command_id=command.command_id,
         name=command.name,
         verdict="accepted" if decision.accepted else "refused",
         code=str(decision.code),
         text=decision.text,
-        problems=problems,
+        problems=problems(command.name, decision),
         version=after.version,
         state=state(after, at),
         gates=tuple(map(gate, decision.gates)),
         at=at,
     )
+
+
+def problems(name: str, decision: Decision) -> tuple[str, ...]:
+    """List what is wrong with a command that does not fit, one line each."""
+    if decision.code is not ReplyCode.INVALID:
+        return ()
+    return tuple(decision.text.removeprefix(f"{name}: ").split("; "))
 
 
 def unrecorded(

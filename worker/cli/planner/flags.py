@@ -18,8 +18,8 @@ from worker.settings import flags_file
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from worker.cli.planner.data import Climb
     from worker.cli.planner.history import History
+    from worker.domain.detection.plan import Climb
     from worker.domain.migration.flags import Flags
 
 _IDS: Final = ("africastalking", "legacy")

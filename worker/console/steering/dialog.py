@@ -157,7 +157,8 @@ def _off_because(opening: Opening, gates: tuple[GateLine, ...]) -> str:
     if kind is Kind.EMERGENCY:
         return ""
     if preview is not None and not preview.answer.accepted:
-        return shut_in_words(gates) or preview.answer.text
+        by_gates = preview.answer.code == ReplyCode.GATES
+        return (by_gates and shut_in_words(gates)) or preview.answer.text
     if preview is None and kind in _RAISING:
         return opening.silence or "Fill in the fields to see what it does."
     return ""

@@ -29,13 +29,20 @@ def effects(preview: PreviewAnswer, before: StateView | None, names: Names) -> t
     """The sentences, the most important first."""
     if preview.code == ReplyCode.UNCHANGED:
         return ("It is so already: nothing changes.",)
+    if preview.code == ReplyCode.PROPOSED and preview.after is not None:
+        return _proposed(preview.after)
     lines = [_share(preview, names)]
     if before is not None and preview.after is not None:
         lines += _phase(before, preview.after)
         lines += _overridden(before, preview.after, names)
-    if preview.code == ReplyCode.PROPOSED:
-        lines.append("This makes a proposal, which somebody else must approve.")
     return tuple(lines)
+
+
+def _proposed(after: StateView) -> tuple[str, ...]:
+    """A second person must approve it: until then nothing changes."""
+    wanted = after.proposed
+    to = f" {wording.phase(wanted.phase)} at {wanted.percentage} %" if wanted else " the move"
+    return (f"This proposes{to}. Nothing changes until somebody else approves it.",)
 
 
 def _share(preview: PreviewAnswer, names: Names) -> str:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.console.steering.made import NAMES, preview, state
+from contracts.control_views import ProposalView
+from tests.unit.console.steering.made import NAMES, NOW, preview, state
 from worker.console.steering.effects import effects
 from worker.domain.migration import effect
 
@@ -93,8 +94,13 @@ def test_an_override_names_whom_it_fixes_or_frees(
 
 
 def test_a_move_that_needs_a_second_person_says_so() -> None:
-    text = said(state(), state(percentage=50), code="proposed")
-    assert text.endswith("This makes a proposal, which somebody else must approve.")
+    proposed = ProposalView(
+        number=42, by="amina", phase="GradualMigration", percentage=50, expires_at=NOW
+    )
+    text = said(state(), state(proposed=proposed), code="proposed")
+    assert text == (
+        "This proposes Gradual migration at 50 %. Nothing changes until somebody else approves it."
+    )
 
 
 def test_flags_of_another_version_are_left_out_where_they_cannot_be_read() -> None:

@@ -13,6 +13,7 @@ import httpx
 from tests.support.console_fakes import log_in
 from tests.support.event_stream import Events
 from worker.app.console import build
+from worker.settings.addresses import without_login
 from worker.settings.console import ConsoleSettings
 
 if TYPE_CHECKING:
@@ -22,12 +23,6 @@ if TYPE_CHECKING:
 def password(url: str) -> str:
     """The password in an address of the broker."""
     return unquote(urlsplit(url).password or "")
-
-
-def without_login(url: str) -> str:
-    """The address of the broker as the console is given it."""
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"
 
 
 @asynccontextmanager

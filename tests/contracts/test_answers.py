@@ -25,6 +25,7 @@ from worker.domain.alerts.notices import Acknowledged, AlertObservation, Kind, T
 from worker.domain.detection.automatic_rollback import HoldReason
 from worker.domain.detection.checkpoint import Checkpoint
 from worker.domain.figures.health import Subject
+from worker.domain.figures.periods import SlotSums
 from worker.domain.messages.consent import EVERY_SENDER, Wish
 from worker.domain.messages.message import Recipient
 from worker.domain.migration.access import AccessRole, commands_of
@@ -34,11 +35,14 @@ from worker.domain.migration.phases import Role
 from worker.domain.migration.replicas import Heartbeat, LiveReplica
 from worker.monitoring.health_reports import Reporting
 from worker.monitoring.measures import Measuring
+from worker.monitoring.series import TimeSeries
 from worker.numbers import normaliser
 from worker.ports.broker import Incoming
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from worker.domain.figures.series import Period
 
 FEW = Measures(accepted=90, errors=3, p95_ms=150.0, per_s=0.5)
 ANSWERS = Path(__file__).parent / "answers"
@@ -64,6 +68,10 @@ class Slots:
     async def sum(self, since: datetime, until: datetime) -> Mapping[str, Mapping[str, Any]]:
         assert since < until
         return {"africastalking": OPS}
+
+    async def series(self, shown: Period, names: Sequence[str]) -> list[SlotSums]:
+        sums = {name: int(OPS.get(name, 0)) for name in names}
+        return [SlotSums("africastalking", shown.starts[3], sums)]
 
 
 class Replicas:
@@ -201,6 +209,7 @@ async def replied(
             clock=clock,
         ),
         previews=Previews(log, deciding(log, FEW, book, consents(suppressed)), volume, clock),
+        series=TimeSeries(Slots(), log, "africastalking", "legacy", clock).last_hours,
         log=log,
         book=book,
         snapshots=snapshots,
@@ -250,6 +259,7 @@ QUERIES = {
         asked(control.Preview, command={"name": "set-percentage", "percentage": 101, "to": 5}),
         False,
     ),
+    "series": (asked(control.Series, hours=0.1), False),
     "suppressions": (asked(control.Suppressions), False),
     "suppressions.one": (asked(control.Suppressions, number="0977123456"), False),
 }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from worker.control.preview import Previews
 from worker.control.queries import QueryHandler
 from worker.control.status import CurrentStatus
+from worker.monitoring.series import TimeSeries
 from worker.monitoring.volume import messages_per_hour
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def query_handler(
     return QueryHandler(
         status=_status(runtime, accounts, stores, follower, measuring),
         previews=_previews(runtime, stores, measuring, deciding),
+        series=_series(runtime, stores).last_hours,
         log=stores.log,
         book=stores.alerts,
         snapshots=follower,
@@ -79,3 +81,8 @@ def _previews(
     providers = (cfg.target.id, cfg.legacy.id)
     volume = partial(messages_per_hour, measuring, providers, runtime.clock)
     return Previews(stores.log, deciding, volume, runtime.clock)
+
+
+def _series(runtime: Runtime, stores: ControlStores) -> TimeSeries:
+    cfg = runtime.cfg
+    return TimeSeries(stores.slots, stores.log, cfg.target.id, cfg.legacy.id, runtime.clock)

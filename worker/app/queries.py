@@ -38,7 +38,7 @@ def query_handler(
     """Build the handler of `sms.control.query`."""
     return QueryHandler(
         status=_status(runtime, accounts, stores, follower, measuring),
-        previews=_previews(runtime, stores, measuring, deciding),
+        previews=_previews(runtime, stores, deciding),
         series=_series(runtime, stores).last_hours,
         log=stores.log,
         book=stores.alerts,
@@ -74,12 +74,10 @@ def _status(
     )
 
 
-def _previews(
-    runtime: Runtime, stores: ControlStores, measuring: Measuring, deciding: Deciding
-) -> Previews:
+def _previews(runtime: Runtime, stores: ControlStores, deciding: Deciding) -> Previews:
     cfg = runtime.cfg
     providers = (cfg.target.id, cfg.legacy.id)
-    volume = partial(messages_per_hour, measuring, providers, runtime.clock)
+    volume = partial(messages_per_hour, stores.slots, providers, runtime.clock)
     return Previews(stores.log, deciding, volume, runtime.clock)
 
 

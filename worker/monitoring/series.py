@@ -7,7 +7,7 @@ reason is cut, because a chart has no room for more and an answer is bounded.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -79,12 +79,15 @@ class TimeSeries:
 
 
 def _columns(slots: Sequence[SlotFigures]) -> ProviderSeries:
-    rows = [
-        asdict(each) | {"p50_ms": shown_time(each.p50_ms), "p95_ms": shown_time(each.p95_ms)}
-        for each in slots
-    ]
     return ProviderSeries(
-        **{name: [row[name] for row in rows] for name in ProviderSeries.model_fields}
+        attempts=[each.attempts for each in slots],
+        accepted=[each.accepted for each in slots],
+        errors=[each.errors for each in slots],
+        delivered=[each.delivered for each in slots],
+        judged=[each.judged for each in slots],
+        assigned=[each.assigned for each in slots],
+        p50_ms=[shown_time(each.p50_ms) for each in slots],
+        p95_ms=[shown_time(each.p95_ms) for each in slots],
     )
 
 

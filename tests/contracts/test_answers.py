@@ -17,7 +17,7 @@ from contracts.codec import encode
 from contracts.health import ComparisonMetric, HealthMetric
 from tests.support.alert_fakes import MemoryBook
 from tests.support.control_fakes import PROVEN, ROLES, MemoryLog, begun, consents, deciding
-from tests.support.fakes import Guard, HandClock, Snapshots, Suppressed
+from tests.support.fakes import EPOCH, Guard, HandClock, Snapshots, Suppressed
 from worker.control.preview import Previews
 from worker.control.queries import QueryHandler
 from worker.control.status import CurrentStatus
@@ -32,7 +32,7 @@ from worker.domain.migration.access import AccessRole, commands_of
 from worker.domain.migration.control_log import LogEntry
 from worker.domain.migration.gates import Measures
 from worker.domain.migration.phases import Role
-from worker.domain.migration.replicas import Heartbeat, LiveReplica
+from worker.domain.migration.replicas import Heartbeat, LiveReplica, Process
 from worker.monitoring.health_reports import Reporting
 from worker.monitoring.measures import Measuring
 from worker.monitoring.series import TimeSeries
@@ -80,7 +80,16 @@ class Replicas:
     async def list(self) -> list[LiveReplica]:
         return [
             LiveReplica(
-                Heartbeat("r-1", 3, 2, {"legacy": "open"}, {"legacy": "401"}, 7, consuming=True),
+                Heartbeat(
+                    "r-1",
+                    3,
+                    2,
+                    {"legacy": "open"},
+                    {"legacy": "401"},
+                    7,
+                    consuming=True,
+                    process=Process("0.1.0", "pod-7", EPOCH),
+                ),
                 0.123456,
             ),
             LiveReplica(Heartbeat("r-2", None, None, {}, {}, 0, consuming=False), 1.0),

@@ -2,8 +2,9 @@
 
 Rules: it has no login of its own, because each person logs in with theirs; so a login in the
 broker's address is refused. A page that can move all messages is never served in the clear: on
-another address than this machine's own, it needs a certificate, or a proxy in front that has one. What a container publishes on its machine alone is this machine's own, too:
-`http://localhost:8090` as the origin says so, and no other name is then answered.
+another address than this machine's own, it needs a certificate, or a proxy in front that has one.
+What a container publishes on its machine alone is this machine's own, too: its origin says so
+(`http://localhost:8090`), and no other name is answered.
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from contracts import control
-from tests.integration.console_visitor import Visitor, console, password
 from tests.integration.control_bench import Harness, bench, replica
 from tests.integration.servers import running_broker
+from tests.support.console_visitor import Visitor, console, password
 from tests.support.steering import command
 from tests.support.waiting import until
 from worker.app.console import site_of

@@ -9,12 +9,13 @@ def role_named(name: object, target_id: str, legacy_id: str) -> Role | None:
     """The role of the provider that is called `name`; None: neither provider is."""
     if not isinstance(name, str):
         return None
-    wanted = _plain(name)
+    wanted = plain_name(name)
     for role, ident in ((Role.TARGET, target_id), (Role.LEGACY, legacy_id)):
-        if wanted in (_plain(role), _plain(ident)):
+        if wanted in (plain_name(role), plain_name(ident)):
             return role
     return Role.TARGET if wanted == "africastalking" and legacy_id != wanted else None
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """A name without case, blanks and punctuation: `Africa's Talking` is `africastalking`."""
     return "".join(c for c in name.lower() if c.isalnum())

@@ -7,10 +7,13 @@ ages are those of the console's own clock, because a browser's may be wrong.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from contracts.answers import AlertsAnswer, HistoryAnswer, SeriesAnswer, StatusAnswer
     from contracts.control import ControlReply
     from contracts.health import ComparisonMetric
@@ -75,6 +78,15 @@ class Known:
         """Whether the newest status was given without the store."""
         return self.status is not None and self.status is not self.whole
 
-    def age(self, told: Told[A]) -> float:
+    def age(self, told: Told[Any]) -> float:
         """Age of an answer in seconds."""
         return max(self.now - told.at, 0.0)
+
+    def moment(self, monotonic: float, at: datetime) -> datetime:
+        """The time of day of a moment of the console's monotonic clock.
+
+        Args:
+            monotonic: the moment.
+            at: the time of day at `now`.
+        """
+        return at - timedelta(seconds=self.now - monotonic)

@@ -19,11 +19,11 @@ import typer
 from pydantic import ValidationError
 
 from contracts.control import ControlCommand, EmergencyRollback, Status
+from worker.broker.applied import applied_by_all
+from worker.broker.control_client import ControlClient, NoAnswer, NotAllowed
 from worker.cli.addresses import amqp_url
-from worker.cli.client import ControlClient, NoAnswer, NotAllowed
 from worker.cli.ctl.foretold import foretold
 from worker.cli.ctl.views import clean, print_reply
-from worker.cli.ctl.wait import applied_by_all
 from worker.cli.options import Moving, Raising
 from worker.domain.migration.reply_codes import ReplyCode
 

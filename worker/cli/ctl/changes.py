@@ -28,9 +28,9 @@ from contracts.control import (
 from worker.cli.ctl.ask import ACCEPTED, USAGE, carry_out, fail, in_force
 from worker.cli.ctl.views import clean
 from worker.cli.options import Asking, Changing, Raising, options
-from worker.control import flags_file
 from worker.domain.migration.flags_differences import SHARE, differences
 from worker.domain.migration.flags_document import FlagsError
+from worker.settings import flags_file
 
 Provider = Annotated[str, typer.Argument(metavar="PROVIDER", help="Its id, `target` or `legacy`.")]
 User = Annotated[str, typer.Argument(metavar="USER", help="`userId` of messages.")]

@@ -14,9 +14,11 @@ from pydantic import ValidationError
 
 from contracts.answers import PreviewAnswer, StatusAnswer
 from contracts.control import Preview, Status
+from worker.broker.control_client import ControlClient, NoAnswer, NotAllowed
 from worker.cli.addresses import amqp_url
-from worker.cli.client import ControlClient, NoAnswer, NotAllowed
-from worker.domain.migration.effect import effect
+from worker.domain.migration import effect
+from worker.domain.migration.effect import Names
+from worker.domain.migration.provider_names import display_name
 
 if TYPE_CHECKING:
     from contracts.control import ControlCommand
@@ -34,16 +36,11 @@ def foretold(given: Asking, command: ControlCommand) -> tuple[str, ...]:
         return ()
     if not preview.accepted:
         return (f"would be refused now: {preview.text}",)
-    if status.target is None or status.legacy is None:
+    before, after = preview.share_before, preview.share_after
+    if before == after or status.target is None or status.legacy is None:
         return ()
-    said = effect(
-        preview.share_before,
-        preview.share_after,
-        preview.messages_per_hour,
-        status.target,
-        status.legacy,
-    )
-    return () if said is None else (said,)
+    names = Names(display_name(status.target), display_name(status.legacy))
+    return (effect.movement(preview.messages_per_hour, before, after, names),)
 
 
 async def _asked(given: Asking, command: ControlCommand) -> tuple[PreviewAnswer, StatusAnswer]:

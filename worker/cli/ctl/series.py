@@ -21,7 +21,7 @@ from worker.cli.ctl.ask import query
 from worker.cli.ctl.screen import answer_parts
 from worker.cli.ctl.views import line, print_json, show
 from worker.cli.options import Asking, options
-from worker.domain.migration.effect import display_name
+from worker.domain.migration.provider_names import display_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

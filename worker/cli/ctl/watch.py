@@ -18,7 +18,7 @@ from rich.live import Live
 from rich.text import Text
 
 from contracts.control import Status
-from worker.cli.client import NoAnswer
+from worker.broker.control_client import NoAnswer
 from worker.cli.ctl.screen import status_parts
 from worker.cli.ctl.views import console, line, print_json, show
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from contracts.control import ControlReply
-    from worker.cli.client import ControlClient
+    from worker.broker.control_client import ControlClient
 
 
 async def watch(client: ControlClient, every_s: float, within_s: float, *, as_json: bool) -> None:

@@ -1,54 +1,65 @@
-"""Says in words what a move moves, the same on every screen that asks a person to confirm it.
+"""What a change of the share does to the messages, in words for people.
 
-Rules: pure. Figures have two significant digits and are said to be rough, because they come from
-the traffic of the last hour. Users and branches with an override do not move.
+Rules: pure. Numbers are said to two significant digits with `about`, because they are those of the
+last hour. Who is fixed to a provider by an override does not move with the share and is named
+apart.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
-from worker.domain.migration.phases import FULL_SHARE
-from worker.domain.migration.provider_names import plain_name
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _DIGITS: Final = 2
+_FULL: Final = 100.0
 _SEVERAL: Final = 1.5
-"""From here on a count is rounded to more than 1."""
-_NAMES: Final = {"africastalking": "Africa's Talking", "legacy": "Legacy"}
+"""From here on a number is rounded to more than 1."""
 
 
-def display_name(provider: str) -> str:
-    """A provider's name for people; an id that has none of its own stays as it is."""
-    return _NAMES.get(plain_name(provider), provider)
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What people call the providers."""
+
+    target: str
+    legacy: str
 
 
-def effect(before: int, after: int, per_hour: float | None, target: str, legacy: str) -> str | None:
-    """Say how many messages an hour move, and where to.
+def about(number: float) -> str:
+    """A number to two significant digits: `about 4,500`."""
+    if number < 1:
+        return "less than one"
+    digits = max(math.floor(math.log10(number)) + 1 - _DIGITS, 0)
+    return f"about {round(number, -digits):,.0f}"
 
-    Args:
-        before: the target's share, per cent.
-        after: the same after the move.
-        per_hour: messages an hour of both providers; None: not known, or none came.
-        target: provider id.
-        legacy: provider id.
 
-    Returns:
-        None: the share does not change, so no message moves.
-    """
+def moving(per_hour: float, before: int, after: int) -> float:
+    """How many messages an hour another provider gets than before."""
+    return per_hour * abs(after - before) / _FULL
+
+
+def movement(per_hour: float | None, before: int, after: int, names: Names) -> str:
+    """What moves: `about 1,250 messages an hour move to Africa's Talking`."""
     if before == after:
-        return None
-    moved, to = abs(after - before), display_name(target if after > before else legacy)
+        return "no message moves"
+    to = names.target if after > before else names.legacy
     if not per_hour:
-        return f"{moved} % of the messages move to {to}; none came in the last hour"
-    count = per_hour * moved / FULL_SHARE
-    verb = "messages an hour move" if count >= _SEVERAL else "message an hour moves"
-    return f"{about(count)} {verb} to {to}"
+        return f"no message came lately; what comes moves to {to}"
+    moved = moving(per_hour, before, after)
+    verb = "messages an hour move" if moved >= _SEVERAL else "message an hour moves"
+    return f"{about(moved)} {verb} to {to}"
 
 
-def about(count: float) -> str:
-    """A count with two significant digits, and that it is a rough one."""
-    if count < 1:
-        return "fewer than 1"
-    places = _DIGITS - 1 - math.floor(math.log10(count))
-    return f"about {round(count, min(places, 0)):,.0f}"
+def fixed(users: int, branches: int) -> str:
+    """Who is fixed: `12 users and 2 branches`; empty: nobody."""
+    return " and ".join(_counted(users, branches))
+
+
+def _counted(users: int, branches: int) -> Iterator[str]:
+    if users:
+        yield f"{users:,} user{'' if users == 1 else 's'}"
+    if branches:
+        yield f"{branches:,} branch{'' if branches == 1 else 'es'}"

@@ -23,7 +23,6 @@ from worker.cli import addresses, app, main, send
 from worker.cli.ctl.alerts import alerts_parts
 from worker.cli.ctl.screen import answer_parts, history_parts, status_parts
 from worker.cli.ctl.views import gate_table, plain, print_reply, words
-from worker.cli.ctl.wait import behind
 from worker.cli.options import Asking, Changing, Raising, options
 
 if TYPE_CHECKING:
@@ -177,28 +176,6 @@ def test_every_command_and_query_of_the_contract_can_be_given() -> None:
     names = {each.model_fields["name"].default for each in COMMANDS + QUERIES}
     names -= grouped | asked_by_others
     assert not {name for name in names | {"flags", "user", "branch"} if f" {name} " not in shown}
-
-
-# --- who is behind ---------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("applied", "oldest", "follows"),
-    [
-        (None, None, False),
-        (6, None, False),
-        (7, None, True),
-        (8, None, True),
-        (7, 6, False),
-        (7, 7, True),
-        (8, 8, True),
-    ],
-)
-def test_a_replica_follows_when_it_applied_it_and_holds_nothing_older(
-    applied: int | None, oldest: int | None, *, follows: bool
-) -> None:
-    replica = {"replica": "r", "applied": applied, "oldestUnsent": oldest}
-    assert behind([replica], 7) == ([] if follows else ["r"])
 
 
 # --- how it looks ----------------------------------------------------------------------------

@@ -1,14 +1,15 @@
-"""Turns what is known into HTML: whole pages, and the sections that a stream replaces.
+"""Renders the HTML of the console: whole pages, the sections that a stream replaces, fragments.
 
 Rules: every text is escaped; an undefined name is an error. No inline style and no inline script,
 because the Content-Security-Policy forbids both. A section's outer element has the section's id.
-What changes each second alone stands in elements with `data-age`, whose words a stream sends with
-each tick (`ages`), so that a section is the same text as long as it says the same.
+A section is sent again when its HTML differs, so what changes with time alone (how long ago) is
+written by the browser from `data-since` and the time that comes with each tick. The sections of one
+login are shared by all its pages, so they hold nothing that belongs to one session.
 """
 
 from __future__ import annotations
 
-from types import MappingProxyType
+import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -16,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from worker.console import formats
 from worker.console.pages import frame as surroundings
 from worker.console.pages import now as now_page
+from worker.console.pages.parts import Since, Strong, When
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,58 +36,65 @@ PARTS: Final = (
     "trend",
     "providers",
     "gates",
+    "alerts",
     "evidence",
     "replicas",
-    "alerts",
     "history",
 )
 """Ids of the sections of the page "Now", each with a template of its name."""
-ASSETS: Final[Mapping[str, str]] = MappingProxyType(
-    {name: f"static/{name}" for name in ("console.css", "console.js", "icon.svg")}
-)
-"""Path of each static file below the console's base."""
+_DIGITS: Final = 12
 
 
 class Renderer:
-    """Makes the HTML of the console.
+    """Renders pages, their sections and fragments.
 
     Args:
-        assets: path of each static file below the console's base, by its name.
+        static: address of each static file, by its name.
+        title: which installation this is.
+        base: path prefix of every address, without a slash at its end.
     """
 
-    def __init__(self, assets: Mapping[str, str] = ASSETS) -> None:
+    def __init__(self, static: Mapping[str, str], title: str, base: str) -> None:
         self._templates = Environment(
             loader=PackageLoader("worker.console"),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            auto_reload=False,
         )
-        self._templates.globals["assets"] = assets
-        self._templates.filters.update({"utc": formats.utc, "clock": formats.clock})
+        self._templates.globals.update(static=static, environment=title, base=base)
+        self._templates.filters.update(utc=formats.utc, clock=formats.clock)
+        self._templates.tests.update(
+            when=lambda piece: isinstance(piece, When),
+            since=lambda piece: isinstance(piece, Since),
+            strong=lambda piece: isinstance(piece, Strong),
+        )
 
-    def login(
-        self, *, environment: str, base: str, token: str, user: str = "", problem: str = ""
-    ) -> str:
+    def login(self, token: str, problem: str = "", name: str = "", back: str = "") -> str:
         """The log-in page.
 
         Args:
-            environment: which installation this is.
-            base: path prefix of every address.
-            token: proves that the form was made here.
-            user: the name that was typed before.
-            problem: why the last try failed; empty: there was none.
+            token: proves that the form was made by this console for this browser.
+            problem: why the last try failed, or why the session ended; empty: neither.
+            name: what was typed as the name.
+            back: path to go to after the log-in, within the console.
         """
-        context = {"environment": environment, "base": base, "token": token}
-        return self.fragment("login.html", **context, user=user, problem=problem)
+        return self.fragment("login.html", token=token, problem=problem, name=name, back=back)
 
     def now(self, known: Known, viewer: Viewer, at: datetime) -> str:
-        """The whole page "Now"."""
+        """The page "Now", complete."""
         page = now_page.now(known, viewer, at)
         return self.view("now.html", known, viewer, at, here="now", page=page, parts=PARTS)
 
     def sections(self, known: Known, viewer: Viewer, at: datetime) -> Mapping[str, str]:
-        """The sections that a stream replaces, by id."""
+        """The HTML of each section of the page "Now", by the id of its outer element.
+
+        Args:
+            known: the newest answers.
+            viewer: who looks; its token and its end are not used, for they are of one session.
+            at: the present time, UTC.
+        """
         context = {
             "page": now_page.now(known, viewer, at),
             "frame": surroundings.frame(known, viewer, at),
@@ -103,11 +112,12 @@ class Renderer:
             template: name of the template.
             known: what the surroundings of every page show.
             viewer: who looks.
-            at: the time of day.
+            at: the present time, UTC.
             context: names of the template; `here` is the id of the view in the navigation.
         """
         frame = surroundings.frame(known, viewer, at)
-        return self.fragment(template, frame=frame, viewer=viewer, **context)
+        session = hashlib.sha256(viewer.token.encode()).hexdigest()[:_DIGITS]
+        return self.fragment(template, frame=frame, viewer=viewer, session=session, **context)
 
     def fragment(self, template: str, **context: Any) -> str:
         """A template with its names."""

@@ -18,15 +18,14 @@ from contracts.control import (
     Comparison,
     ControlQuery,
     Explain,
-    GateView,
     Health,
     History,
     Preview,
     Series,
-    StateView,
     Status,
     Suppressions,
 )
+from contracts.control_views import GateView, StateView
 from contracts.health import ComparisonMetric, ErrorsByClass, HealthMetric
 from contracts.model import Count, Wire
 
@@ -155,7 +154,7 @@ class ProviderFigures(Answer):
 
 
 class StatusAnswer(Answer):
-    """Answers `status`. While the store is unavailable, only `alerts` is there."""
+    """Answers `status`. While the store is unavailable, only alerts and provider ids are there."""
 
     next: NextMove | None = None
     """The smaller move, which automation makes; the `gates` of the reply are its gates. Null:
@@ -336,10 +335,14 @@ class SeriesAnswer(Answer):
 
 
 class PreviewAnswer(Answer):
-    """Answers `preview`; the reply's `gates` are those that the command would ask."""
+    """Answers `preview`; the reply's `gates` are those that the command would ask.
+
+    Where the code is `forbidden`, the asker's role does not allow the command; the effect and the
+    gates are then those of an administrator's command.
+    """
 
     accepted: bool
-    """Whether the command would be carried out."""
+    """Whether the command would be accepted from the asker."""
     code: str
     """The code that its reply would have."""
     text: str
@@ -347,17 +350,21 @@ class PreviewAnswer(Answer):
     problems: list[str]
     """What is wrong with it, one line each."""
     upward: bool
-    """Whether it raises the target's share."""
+    """Whether gates are asked: it raises the target's share or begins a later phase."""
     after: StateView | None
-    """The state after it, were all gates open; null: it would change nothing, or is impossible."""
+    """The state after it, were all gates open; null: it would change nothing, or is impossible.
+    Where a second person must approve it, this is the state with the proposal."""
     share_before: int
     """What goes to the target, per cent."""
     share_after: int
+    """The same after it: of `after`, or unchanged."""
     messages_per_hour: float | None
-    """Attempts of the last hour, or of its last ten minutes scaled up, where no full hour is known;
-    null: none. Their share between `shareBefore` and `shareAfter` is what moves."""
+    """Messages of the last hour, or of its last ten minutes scaled up, where no full hour is known.
+    Their share between `shareBefore` and `shareAfter` is what moves. Null: there were none, or the
+    share does not change."""
     differences: list[str]
-    """What changes in the flags, one line each: `path: before -> after`."""
+    """What changes in the flags, one line each: `path: before -> after`; of very many the first,
+    and how many more."""
 
 
 ANSWERS: Final[Mapping[type[ControlQuery], type[Wire]]] = MappingProxyType(

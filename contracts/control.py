@@ -15,12 +15,11 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, StringConstraints
 
 from contracts import documents
-from contracts.model import INT64, Count, Int64, Line, MessageId, Moment, Strict, Wire
+from contracts.control_views import Asker, GateView, Percentage, StateView, Version
+from contracts.model import Int64, Line, MessageId, Moment, Strict, Wire
 
-Percentage = Annotated[int, Field(strict=True, ge=0, le=100)]
 Reason = Annotated[str, Field(strict=True, min_length=3, max_length=500)]
 SenderId = Annotated[Line, StringConstraints(max_length=20)]
-Version = Annotated[int, Field(strict=True, ge=0, lt=INT64)]
 Provider = Annotated[str, Field(strict=True, min_length=1, max_length=32)]
 """A provider's id, role (`target`, `legacy`) or common spelling, in any case."""
 
@@ -316,7 +315,7 @@ class Series(ControlQuery):
 
 
 class Preview(ControlQuery):
-    """What a command would lead to now. Nothing is done and nothing is recorded."""
+    """What a command would lead to now. Nothing is done or recorded, and any role may ask."""
 
     name: Literal["preview"] = "preview"
     command: dict[str, Any]
@@ -328,88 +327,6 @@ Query = (
     Status | Health | Comparison | History | Explain | Alerts | Suppressions | Series | Preview
 )  # fmt: skip
 QUERIES: Final[tuple[type[ControlQuery], ...]] = Query.__args__
-
-
-class GateView(Wire):
-    """One gate of an upward move."""
-
-    gate: str
-    required: str
-    measured: str
-    sample: int | None = None
-    verdict: Literal["pass", "fail", "not enough data", "not applicable"]
-    missing: str | None = None
-    """What is missing, and how long it will take at today's rate."""
-    missing_outcomes: Count | None = None
-    """How many more outcomes it needs, if that is what is missing."""
-    missing_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    """Seconds until it opens at today's rate; absent: not known, or time alone does not open it."""
-
-
-class LockView(Wire):
-    """Forbids moves upwards after an automatic rollback or step back."""
-
-    reason: str
-    until: Moment | None = None
-    """Its end; absent: a person must lift it with `unlock`."""
-
-
-class ProposalView(Wire):
-    """A move upwards that waits for a second person."""
-
-    number: Version
-    by: str
-    phase: str
-    percentage: Percentage
-    expires_at: Moment
-
-
-class Asker(Wire):
-    """Who asked, as the broker and this worker know them."""
-
-    user: str
-    role: Literal["observer", "operator", "administrator"]
-    commands: tuple[str, ...]
-    """Commands that this role may give. Where the effect decides, such as an operator's
-    `advance`, the command is not listed."""
-
-
-class StateView(Wire):
-    """Flags and state at one version."""
-
-    version: Version
-    phase: str
-    percentage: Percentage
-    previous_phase: str | None = None
-    started_at: Moment | None = None
-    initiated_by: str | None = None
-    is_rollback_available: bool
-    held: bool = False
-    """Automation makes no upward moves until `resume`."""
-    held_reason: str | None = None
-    """Who held it, by which command, and why."""
-    locked: str | None = None
-    """Why moves upwards are locked, for people; `lock` is the same as fields."""
-    proposal: str | None = None
-    """The proposal that waits, for people; `proposed` is the same as fields."""
-    lock: LockView | None = None
-    proposed: ProposalView | None = None
-    since: Moment | None = None
-    """When the present percentage began."""
-    share: Percentage | None = None
-    """What goes to the target in fact: a provider that is disabled or has no role takes nothing."""
-    reason: str | None = None
-    """The reason of the last change."""
-    legacy_retired: bool = False
-    backups: dict[str, Version] = Field(default_factory=dict)
-    """Versions by name."""
-    proven: tuple[Percentage, ...] = ()
-    """Shares whose gates passed, rising: automation steps back to one of them."""
-    last_percentages: dict[str, Percentage] = Field(default_factory=dict)
-    """The percentage at which each phase was last left."""
-    automatic_downs: tuple[Moment, ...] = ()
-    """Recent automatic rollbacks; after each, the lock is longer."""
-    flags: dict[str, Any]
 
 
 class ControlReply(Wire):

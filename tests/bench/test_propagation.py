@@ -23,7 +23,7 @@ import pytest
 
 from contracts import control
 from tests.support.waiting import until
-from worker.cli.client import ControlClient
+from worker.broker.control_client import ControlClient
 from worker.lab.local.stack import Stack
 
 REPLICAS = 5

@@ -16,14 +16,18 @@ from contracts.answers import ANSWERS as MODELS
 from contracts.codec import encode
 from contracts.health import ComparisonMetric, HealthMetric
 from tests.support.alert_fakes import MemoryBook
-from tests.support.control_fakes import PROVEN, ROLES, MemoryLog, begun, consents
+from tests.support.control_fakes import PROVEN, ROLES, MemoryLog, begun, consents, deciding
 from tests.support.fakes import Guard, HandClock, Snapshots, Suppressed
+from worker.control.preview import Previews
 from worker.control.queries import QueryHandler
+from worker.control.status import CurrentStatus
 from worker.domain.alerts.notices import Acknowledged, AlertObservation, Kind, Told
+from worker.domain.detection.automatic_rollback import HoldReason
 from worker.domain.detection.checkpoint import Checkpoint
 from worker.domain.figures.health import Subject
 from worker.domain.messages.consent import EVERY_SENDER, Wish
 from worker.domain.messages.message import Recipient
+from worker.domain.migration.access import AccessRole, commands_of
 from worker.domain.migration.control_log import LogEntry
 from worker.domain.migration.gates import Measures
 from worker.domain.migration.phases import Role
@@ -36,6 +40,7 @@ from worker.ports.broker import Incoming
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+FEW = Measures(accepted=90, errors=3, p95_ms=150.0, per_s=0.5)
 ANSWERS = Path(__file__).parent / "answers"
 LATER = timedelta(seconds=90)
 OPS = {
@@ -146,6 +151,16 @@ async def log_of(clock: HandClock) -> MemoryLog:
 
 async def answered(query: control.Query, *, away: bool = False) -> dict[str, Any]:
     """The data of the answer to a query, as published."""
+    reply = await replied(query, away=away)
+    assert reply["verdict"] == "accepted", reply["text"]
+    found: dict[str, Any] = reply["data"]
+    return found
+
+
+async def replied(
+    query: control.Query, *, away: bool = False, user: str | None = "eve", **more: Any
+) -> dict[str, Any]:
+    """The whole reply to a query, as published."""
     clock, nobody, suppressed = HandClock(), Nobody(), Suppressed()
     log, book = await log_of(clock), await book_of(clock)
     _, state = cast("tuple[int, Any]", await log.last())
@@ -156,10 +171,14 @@ async def answered(query: control.Query, *, away: bool = False) -> dict[str, Any
         return PROVEN
 
     async def checkpoint(_lineage: str) -> Checkpoint:
-        return Checkpoint(7, clock.now(), PROVEN, {}, holding="hold: no way back")
+        held = {"holding": "hold: no way back", "hold_reason": HoldReason.NO_WAY_BACK}
+        return Checkpoint(7, clock.now(), PROVEN, {}, age_s=2.34, **cast("Any", held))
 
     async def measures(_state: Any) -> Measures:
-        return Measures(accepted=90, errors=3, p95_ms=150.0, per_s=0.5)
+        return FEW
+
+    async def volume() -> float:
+        return 1_234.0
 
     for hashed, sender in (("a" * 64, EVERY_SENDER), ("b" * 64, "ACME")):
         wish = Wish(sender, stopped=True, at=clock.now(), source="command of ann")
@@ -167,12 +186,24 @@ async def answered(query: control.Query, *, away: bool = False) -> dict[str, Any
         await suppressed.put(Recipient(hashed, mask), wish)
     target, legacy = cast("Any", Provider("africastalking")), cast("Any", Provider("legacy"))
     measuring = Measuring(Slots(), target, legacy, clock, evidence)
+    guards = {Role.TARGET: Guard("africastalking"), Role.LEGACY: Guard("legacy", is_open=True)}
     handler = QueryHandler(
+        status=CurrentStatus(
+            log=log,
+            book=book,
+            replicas=cast("Any", Replicas()),
+            snapshots=snapshots,
+            figures=measuring.figures,
+            measures=measures,
+            checkpoint=checkpoint,
+            alerts=lambda: ["account (legacy): 401"],
+            guards=guards,
+            clock=clock,
+        ),
+        previews=Previews(log, deciding(log, FEW, book, consents(suppressed)), volume, clock),
         log=log,
         book=book,
-        replicas=cast("Any", Replicas()),
         snapshots=snapshots,
-        figures=measuring.figures,
         reporting=Reporting(
             sums=measuring.sums,
             target=Subject("africastalking", Role.TARGET, gives_reports=True),
@@ -181,33 +212,24 @@ async def answered(query: control.Query, *, away: bool = False) -> dict[str, Any
             broadcast=nobody,
             clock=clock,
         ),
-        measures=measures,
-        checkpoint=checkpoint,
-        alerts=lambda: ["account (legacy): 401"],
-        guards={
-            Role.TARGET: Guard("africastalking"),
-            Role.LEGACY: Guard("legacy", is_open=True),
-        },
+        guards=guards,
         normalise=normaliser("ZM", frozenset({"ZM"}), strict=True),
         consents=consents(suppressed),
         replier=cast("Any", nobody),
         roles=ROLES,
         clock=clock,
     )
-    await handler(
-        Incoming(
-            queue="sms.control.query",
-            body=encode(query),
-            redelivered=False,
-            headers={},
-            user_id="eve",
-            routing_key=f"control.query.{query.name}",
-        )
+    asked = Incoming(
+        queue="sms.control.query",
+        body=encode(query),
+        redelivered=False,
+        headers={},
+        user_id=user,
+        routing_key=f"control.query.{query.name}",
     )
-    reply = json.loads(nobody.replies[0])
-    assert reply["verdict"] == "accepted", reply["text"]
-    found: dict[str, Any] = reply["data"]
-    return found
+    await handler(replace(asked, **more))
+    reply: dict[str, Any] = json.loads(nobody.replies[0])
+    return reply
 
 
 def asked(kind: type[control.ControlQuery], **fields: Any) -> control.Query:
@@ -222,6 +244,12 @@ QUERIES = {
     "history": (asked(control.History), False),
     "explain": (asked(control.Explain, to="0977123456", user_id="u"), False),
     "alerts": (asked(control.Alerts), False),
+    "preview": (asked(control.Preview, command={"name": "advance"}), False),
+    "preview.flags": (asked(control.Preview, command={"name": "set-flags", "flags": {}}), False),
+    "preview.wrong": (
+        asked(control.Preview, command={"name": "set-percentage", "percentage": 101, "to": 5}),
+        False,
+    ),
     "suppressions": (asked(control.Suppressions), False),
     "suppressions.one": (asked(control.Suppressions, number="0977123456"), False),
 }
@@ -242,6 +270,39 @@ def test_the_model_of_an_answer_reads_it_and_writes_the_same(name: str) -> None:
     left_out = {"event"} if isinstance(read, HealthMetric | ComparisonMetric) else set()
     again = read.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude=left_out)
     assert again == written
+
+
+@pytest.mark.parametrize(("user", "role"), ROLES.items())
+@pytest.mark.parametrize("name", QUERIES)
+async def test_an_answer_says_who_asked_and_what_the_role_may_do(
+    name: str, user: str, role: AccessRole
+) -> None:
+    query, away = QUERIES[name]
+    reply = await replied(query, away=away, user=user)
+    commands = [str(each) for each in commands_of(role)]
+    assert reply["you"] == {"user": user, "role": role.value, "commands": commands}
+
+
+@pytest.mark.parametrize(
+    "more", [{"user": "mallory"}, {"headers": {"CC": ["x"]}}, {"routing_key": "elsewhere.status"}]
+)
+async def test_who_or_what_cannot_be_trusted_is_told_no_role(more: dict[str, Any]) -> None:
+    reply = await replied(asked(control.Status), **more)
+    assert (reply["code"], reply.get("you")) == ("forbidden", None)
+
+
+@pytest.mark.parametrize(
+    ("query", "more", "code"),
+    [
+        (asked(control.History), {"away": True}, "store unavailable"),
+        (asked(control.Status), {"body": b'{"wrong": 1}'}, "invalid"),
+    ],
+)
+async def test_a_refused_query_is_answered_with_who_asked(
+    query: control.Query, more: dict[str, Any], code: str
+) -> None:
+    reply = await replied(query, **more)
+    assert (reply["code"], reply["you"]["user"]) == (code, "eve")
 
 
 def test_every_query_has_a_model_of_its_answer() -> None:

@@ -80,6 +80,7 @@ PLAIN_QUERIES = (
     control.Comparison,
     control.History,
     control.Alerts,
+    control.Series,
 )
 
 SAMPLES = {
@@ -244,6 +245,10 @@ SAMPLES = {
         control.Suppressions,
         {"commandId": "q-1", "number": "0977123456", "limit": 20},
     ),
+    "Preview": (
+        control.Preview,
+        {"commandId": "q-1", "command": {"name": "set-percentage", "percentage": 40}},
+    ),
     "Explain": (
         control.Explain,
         {"commandId": "q-1", "to": "0977123456", "userId": "u-7", "branchId": 12},
@@ -321,6 +326,56 @@ SAMPLES = {
                 ),
                 "flags": {},
             },
+            "at": AT,
+        },
+    ),
+    "ControlReply.asked": (
+        control.ControlReply,
+        {
+            "commandId": "q-1",
+            "name": "status",
+            "verdict": "accepted",
+            "code": "ok",
+            "text": "",
+            "version": 10,
+            "state": {
+                "version": 10,
+                "phase": "GradualMigration",
+                "percentage": 10,
+                "isRollbackAvailable": False,
+                "locked": "failed: worse than legacy",
+                "lock": {"reason": "failed: worse than legacy", "until": AT},
+                "proposal": "9: GradualMigration at 25 % by ann",
+                "proposed": {
+                    "number": 9,
+                    "by": "ann",
+                    "phase": "GradualMigration",
+                    "percentage": 25,
+                    "expiresAt": AT,
+                },
+                "since": AT,
+                "share": 100,
+                "reason": "all is well",
+                "legacyRetired": True,
+                "backups": {"before friday": 3},
+                "proven": [1, 5],
+                "lastPercentages": {"ParallelSetup": 5},
+                "automaticDowns": [AT],
+                "flags": {},
+            },
+            "gates": [
+                {
+                    "gate": "success",
+                    "required": ">= 95 %",
+                    "measured": "99.00 %",
+                    "sample": 50,
+                    "verdict": "not enough data",
+                    "missing": "50 outcomes, about 5.0 min at the present rate",
+                    "missingOutcomes": 50,
+                    "missingS": 300.0,
+                }
+            ],
+            "you": {"user": "oda", "role": "operator", "commands": ["step", "hold"]},
             "at": AT,
         },
     ),

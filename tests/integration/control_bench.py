@@ -19,9 +19,9 @@ from worker.app.runtime import Runtime
 from worker.app.sending import command_decoder
 from worker.app.start_and_stop import Resource
 from worker.broker.connection import BrokerConnection
+from worker.broker.control_client import ControlClient
 from worker.broker.publisher import AmqpPublisher
 from worker.broker.wakeups import Wakeups
-from worker.cli.client import ControlClient
 from worker.clock import SystemClock
 from worker.control.snapshot_follower import SnapshotFollower, seed
 from worker.domain.messages.account import AccountHealth

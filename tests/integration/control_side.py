@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 import aio_pika
 
 from contracts.codec import encode
-from contracts.control import ControlReply, GateView, StateView
+from contracts.control import ControlReply
+from contracts.control_views import GateView, StateView
 from contracts.names import Exchange, Queue
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from tests.support.waiting import until
 from worker.alerting import notifier
 from worker.alerting.webhook import Webhook
 from worker.app import alerting as alerting_services
-from worker.cli.client import ControlClient, NotAllowed
+from worker.broker.control_client import ControlClient, NotAllowed
 from worker.domain.alerts.alert_codes import AlertCode
 from worker.domain.migration.flags import Flags, MigrationSettings
 from worker.domain.migration.phases import Phase

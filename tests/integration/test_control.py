@@ -18,7 +18,7 @@ from tests.integration.proxy import Proxy
 from tests.support.steering import Steering, command
 from tests.support.waiting import until, until_equal
 from worker.app.accounts import fingerprint
-from worker.cli.client import ControlClient, NotAllowed
+from worker.broker.control_client import ControlClient, NotAllowed
 from worker.domain.detection.contrast import Contrast
 from worker.domain.detection.criteria import criteria_of
 from worker.domain.detection.evidence import METHOD, Evidence

@@ -23,8 +23,8 @@ from contracts.control_decoding import decode_command
 from tests.integration.control_side import FLAGS, GATES, ControlSide, replica, state
 from tests.integration.proxy import Proxy
 from tests.support import documentation
+from worker.broker.control_client import ControlClient
 from worker.cli import app
-from worker.cli.client import ControlClient
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

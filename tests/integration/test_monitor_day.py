@@ -53,8 +53,8 @@ async def test_a_day_without_traffic_moves_nothing_and_says_what_is_missing() ->
     assert unmoved(made)
     found = await shut(made)
     assert {gate.verdict for gate in found.values()} == {GateVerdict.NOT_ENOUGH}
-    assert "100 outcomes; none come at present" in str(found["success"].missing)
-    proof = str(found["failed proof"].missing)
+    assert "100 outcomes; none come at present" in found["success"].missing.words
+    proof = found["failed proof"].missing.words
     assert proof == "about 73 messages without a failure; none come at present"
 
 

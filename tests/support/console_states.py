@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from contracts.answers import AlertsAnswer, HistoryAnswer, StatusAnswer
-from contracts.control import COMMANDS, ControlReply, GateView
+from contracts.control import COMMANDS, ControlReply
+from contracts.control_views import GateView
 from tests.support import console_figures as figures
 from worker.console.known import Cause, Known, Silence, Told
 from worker.console.viewer import Viewer
@@ -488,8 +489,10 @@ def blind() -> Known:
 
 
 def rolled_back() -> Known:
-    stand = state(0, "Rollback", since=ago(minutes=40), initiatedBy="joseph", held=True,
-                  heldReason="joseph (emergency-rollback at GradualMigration at 25 %): drill")  # fmt: skip
+    why = "joseph (emergency-rollback at GradualMigration at 25 %): drill"
+    stand = state(
+        0, "Rollback", since=ago(minutes=40), initiatedBy="joseph", held=True, heldReason=why
+    )
     by_hand = (0.67, "emergency-rollback", "joseph", 25, 0, "Rollback", "drill")
     return known(
         stand, next_to=("advance", "ParallelSetup at 1 %"), asked=begin_gates(),

@@ -14,8 +14,10 @@ from tests.support.alert_fakes import MemoryBook
 from tests.support.fakes import KEY, Suppressed, snapshot
 from worker.control.commands import CommandHandler
 from worker.control.consents import Consents
+from worker.control.deciding import Deciding
 from worker.control.translate import Providers, Translator
 from worker.domain.detection.evidence import Evidence
+from worker.domain.detection.margin import Block
 from worker.domain.migration.access import AccessRole
 from worker.domain.migration.control_log import LogEntry
 from worker.domain.migration.gates import Measures
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from worker.ports.clock import Clock
 
 PROVEN: Final = Evidence(
-    low=((9.0,) * 5,) * 3, no_worse=((9.0,) * 2,) * 3, counted=((1.0, 500.0, 1.0, 500.0),) * 3
+    low=((9.0,) * 5,) * 3, no_worse=((9.0,) * 2,) * 3, counted=(Block(1, 500, 1, 500),) * 3
 )
 """Everything an advance asks for is proved."""
 
@@ -160,6 +162,24 @@ def consents(
     return Consents(suppressed, known, key, other_keys=other_keys)
 
 
+def deciding(
+    log: MemoryLog, measures: Measures | None, book: MemoryBook, listed: Consents
+) -> Deciding:
+    """What decides on commands and their previews."""
+
+    async def measured(_state: Snapshot) -> Measures:
+        return measures or Measures()
+
+    translator = Translator(
+        providers=Providers("africastalking", "legacy"),
+        roles=ROLES,
+        log=log,
+        book=book,
+        consents=listed,
+    )
+    return Deciding(translator, measured, log.clock)
+
+
 def handler(
     log: MemoryLog,
     told: Told,
@@ -168,24 +188,13 @@ def handler(
     suppressed: Suppressed | None = None,
 ) -> CommandHandler:
     """A command handler as one replica has it."""
-
-    async def measured(_state: Snapshot) -> Measures:
-        return measures or Measures()
-
     book, listed = book or MemoryBook(log.clock), consents(suppressed or Suppressed())
     return CommandHandler(
         log=log,
         book=book,
         replier=told,
-        measures=measured,
         roles=ROLES,
-        translator=Translator(
-            providers=Providers("africastalking", "legacy"),
-            roles=ROLES,
-            log=log,
-            book=book,
-            consents=listed,
-        ),
+        deciding=deciding(log, measures, book, listed),
         consents=listed,
         changed=told.changed,
         suspicious=told.suspicions.append,

@@ -11,7 +11,7 @@ from worker.domain.migration.phases import Phase
 
 if TYPE_CHECKING:
     from contracts.control import ControlCommand, ControlQuery, ControlReply
-    from worker.cli.client import ControlClient
+    from worker.broker.control_client import ControlClient
 
 REASON: Final = "a test"
 OVERRIDE: Final = "a test cannot wait"

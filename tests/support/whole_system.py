@@ -23,7 +23,7 @@ from tests.support.inbox import Inbox
 from tests.support.recipients import new_number
 from tests.support.steering import Steering
 from tests.support.waiting import until
-from worker.cli.client import ControlClient
+from worker.broker.control_client import ControlClient
 from worker.lab.local.parts import ROOT
 from worker.lab.local.stack import Stack
 

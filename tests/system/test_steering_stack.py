@@ -12,7 +12,7 @@ from contracts import control
 from tests.support.steering import command
 from tests.support.waiting import until, until_equal
 from tests.support.whole_system import PROVIDERS, System
-from worker.cli.ctl.wait import applied_by_all
+from worker.broker.applied import applied_by_all
 from worker.domain.migration.phases import Phase
 
 if TYPE_CHECKING:

@@ -14,12 +14,13 @@ from contracts.names import Queue
 from worker.app.alerting import alerting_services
 from worker.app.consumers import control_consumer
 from worker.app.monitoring import health_reports, measuring_of, monitor_of
+from worker.app.queries import query_handler
 from worker.app.start_and_stop import Resource
 from worker.app.stores import RETENTION_DAYS
 from worker.broker.connection import BrokerConnection
 from worker.control.commands import CommandHandler
 from worker.control.consents import Consents
-from worker.control.queries import QueryHandler
+from worker.control.deciding import Deciding
 from worker.control.translate import Providers, Translator
 from worker.domain.alerts.alert_codes import AlertCode
 from worker.domain.migration.direction import share
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from worker.domain.detection.checkpoint import Checkpoint
     from worker.domain.migration.snapshot import Snapshot
     from worker.handlers.decode import CommandDecoder
-    from worker.monitoring.health_reports import Reporting
     from worker.monitoring.measures import Measuring
     from worker.service import Service
 
@@ -88,11 +88,12 @@ def control_services(
     measuring = measuring_of(runtime, accounts, stores)
     reports = health_reports(runtime, accounts, follower, measuring)
     consents = _consents(runtime, stores, decoder)
-    queries = _queries(
+    deciding = _deciding(runtime, stores, measuring, consents)
+    queries = query_handler(
         runtime, accounts, stores, follower=follower, measuring=measuring, reports=reports,
-        consents=consents, decoder=decoder,
+        deciding=deciding, consents=consents, decoder=decoder,
     )  # fmt: skip
-    commands = _commands(runtime, stores, follower, measuring, consents)
+    commands = _commands(runtime, stores, follower, deciding, consents)
     monitor = monitor_of(
         runtime, accounts, stores, follower=follower, measuring=measuring, reports=reports,
         seen=evidence_seen,
@@ -133,11 +134,25 @@ def _consents(runtime: Runtime, stores: ControlStores, decoder: CommandDecoder) 
     )
 
 
+def _deciding(
+    runtime: Runtime, stores: ControlStores, measuring: Measuring, consents: Consents
+) -> Deciding:
+    cfg = runtime.cfg
+    translator = Translator(
+        providers=Providers(cfg.target.id, cfg.legacy.id),
+        roles=cfg.roles,
+        log=stores.log,
+        book=stores.alerts,
+        consents=consents,
+    )
+    return Deciding(translator, measuring.since_change, runtime.clock)
+
+
 def _commands(
     runtime: Runtime,
     stores: ControlStores,
     follower: SnapshotFollower,
-    measuring: Measuring,
+    deciding: Deciding,
     consents: Consents,
 ) -> CommandHandler:
     alerts = runtime.alerts
@@ -152,47 +167,10 @@ def _commands(
         log=stores.log,
         book=stores.alerts,
         replier=runtime.publisher,
-        measures=measuring.since_change,
         roles=runtime.cfg.roles,
-        translator=Translator(
-            providers=Providers(runtime.cfg.target.id, runtime.cfg.legacy.id),
-            roles=runtime.cfg.roles,
-            log=stores.log,
-            book=stores.alerts,
-            consents=consents,
-        ),
+        deciding=deciding,
         consents=consents,
         changed=changed,
         suspicious=lambda text: alerts.event(AlertCode.CONTROL_REFUSED, text),
-        clock=runtime.clock,
-    )
-
-
-def _queries(
-    runtime: Runtime,
-    accounts: Accounts,
-    stores: ControlStores,
-    *,
-    follower: SnapshotFollower,
-    measuring: Measuring,
-    reports: Reporting,
-    consents: Consents,
-    decoder: CommandDecoder,
-) -> QueryHandler:
-    return QueryHandler(
-        log=stores.log,
-        book=stores.alerts,
-        replicas=stores.replicas,
-        snapshots=follower,
-        figures=measuring.figures,
-        reporting=reports,
-        measures=measuring.since_change,
-        checkpoint=stores.evidence.read,
-        alerts=runtime.alerts.standing,
-        guards=accounts.guards,
-        normalise=decoder.normalise,
-        consents=consents,
-        replier=runtime.publisher,
-        roles=runtime.cfg.roles,
         clock=runtime.clock,
     )

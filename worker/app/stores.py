@@ -9,13 +9,13 @@ import structlog
 
 from worker.app.runtime import naming_database
 from worker.broker import reason, server, topology
-from worker.control import flags_file
 from worker.control.snapshot_follower import seed
 from worker.domain.migration import flags, flags_document
 from worker.handlers.accepted_references import AcceptedReferences
 from worker.numbers import sender_names
 from worker.ports.store import StoreUnavailable
 from worker.service import ServerAwayError, naming, once_there
+from worker.settings import flags_file
 from worker.settings.addresses import where
 from worker.store import (
     cohorts,

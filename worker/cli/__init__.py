@@ -33,6 +33,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("webhook")(run.webhook)
+app.command("console")(run.console)
 app.command("check-config")(run.check_config)
 app.command("send")(send.send)
 local.app.command("demo")(demo.demo)

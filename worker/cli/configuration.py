@@ -1,4 +1,4 @@
-"""Reads the settings of a worker or a webhook, and reports every problem by its variable or file.
+"""Reads the settings of a process, and reports every problem by its variable or file.
 
 Rules: all problems are reported at once. Files that a setting names, and values that only a library
 can check, are checked as soon as that setting can be read, whatever else is wrong. A problem never
@@ -17,13 +17,13 @@ import typer
 from pydantic import ValidationError, create_model
 
 from contracts import documents
-from worker.control import flags_file
 from worker.domain.alerts.contacts import is_mail
 from worker.domain.figures import tariff
 from worker.domain.migration import flags_document
 from worker.providers import registry
-from worker.settings import secret_files, yaml_files
+from worker.settings import flags_file, secret_files, yaml_files
 from worker.settings.addresses import AMQP_FILES, nearest, pairs, split
+from worker.settings.console import ConsoleSettings
 from worker.settings.environment import FromEnvironment, Names, repeated_keys
 from worker.settings.model import Settings, WebhookSettings
 from worker.store import address_check
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 Read = TypeVar("Read", bound=FromEnvironment)
 
-NAMES: Final = Names(Settings, WebhookSettings)
+NAMES: Final = Names(Settings, WebhookSettings, ConsoleSettings)
 _JSON: Final = frozenset({"dict_type", "frozen_set_type", "model_type"})
 """Types of errors in values that must be JSON in the environment."""
 
@@ -59,6 +59,11 @@ def checked_settings() -> Settings:
 def webhook_settings() -> WebhookSettings:
     """Return the settings of a webhook; end the command if there is a problem."""
     return _read(WebhookSettings, list(_of_broker()))
+
+
+def console_settings() -> ConsoleSettings:
+    """Return the settings of a console; end the command if there is a problem."""
+    return _read(ConsoleSettings, list(_of_files("console_cert", "console_key")))
 
 
 def refused(problems: list[str]) -> typer.Exit:
@@ -145,17 +150,17 @@ def _at_field(name: str, text: str) -> str:
     return f"{name}: {text}"
 
 
-def _one(field: str) -> Any:
+def _one(field: str, model: type[FromEnvironment] = Settings) -> Any:
     """Return one setting; None if it has a problem, which is reported with all the others."""
     try:
-        return getattr(_alone(field)(), field)
+        return getattr(_alone(field, model)(), field)
     except ValidationError:
         return None
 
 
 @cache
-def _alone(field: str) -> type[FromEnvironment]:
-    info: Any = Settings.model_fields[field]
+def _alone(field: str, model: type[FromEnvironment]) -> type[FromEnvironment]:
+    info: Any = model.model_fields[field]
     fields: dict[str, Any] = {field: (info.annotation, info)}
     return create_model("One", __base__=FromEnvironment, **fields)
 
@@ -177,6 +182,13 @@ def _of_broker() -> Iterator[str]:
     for name, value in options:
         if name in AMQP_FILES and not Path(unquote(value)).exists():
             yield f"AMQP_URL: option {name}: expected a file that exists"
+
+
+def _of_files(*fields: str) -> Iterator[str]:
+    for field in fields:
+        file = _one(field, ConsoleSettings)
+        if file is not None and not file.is_file():
+            yield f"{NAMES.shown([field])}: expected a file that exists"
 
 
 def _of_account(name: str, account: ProviderSettings | None) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""`sms-worker run`, `webhook`, `check-config`: the deployed processes and their check.
+"""`sms-worker run`, `webhook`, `console`, `check-config`: the deployed processes and their check.
 
 Rules: the whole configuration is validated before anything starts. Every problem is printed with
 the name of its variable, never with a secret's value.
@@ -40,6 +40,18 @@ def webhook() -> None:
     replica = replica_id(cfg.replica)
     logs.configure(cfg.log_level, replica, secrets=credentials(cfg))
     _run(webhook_process.run(cfg, replica))
+
+
+def console() -> None:
+    """Run the console, a web page that shows the migration and steers it, until SIGTERM."""
+    cfg = configuration.console_settings()
+    try:
+        from worker.app import console as console_process  # noqa: PLC0415 - needs an extra
+    except ModuleNotFoundError as error:
+        typer.echo(f"no package {error.name}: install sms-migration-worker[console]", err=True)
+        raise typer.Exit(1) from None
+    logs.configure(cfg.log_level, "console")
+    _run(console_process.run(cfg))
 
 
 def _run(process: Coroutine[Any, Any, None]) -> None:

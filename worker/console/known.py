@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -78,7 +78,7 @@ class Known:
         """Whether the newest status was given without the store."""
         return self.status is not None and self.status is not self.whole
 
-    def age(self, told: Told[A]) -> float:
+    def age(self, told: Told[Any]) -> float:
         """Age of an answer in seconds."""
         return max(self.now - told.at, 0.0)
 

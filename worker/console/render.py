@@ -1,15 +1,15 @@
-"""Renders the HTML of the console: whole pages, the sections that a stream replaces, fragments.
+"""Turns what is known into HTML: whole pages, and the sections that a stream replaces.
 
 Rules: every text is escaped; an undefined name is an error. No inline style and no inline script,
 because the Content-Security-Policy forbids both. A section's outer element has the section's id.
-A section is sent again when its HTML differs, so what changes with time alone (how long ago) is
-written by the browser from `data-since` and the time that comes with each tick. The sections of one
-login are shared by all its pages, so they hold nothing that belongs to one session.
+What changes each second alone stands in elements with `data-age`, whose words a stream sends with
+each tick (`ages`) and a section leaves empty, so that a section is the same text as long as it
+says the same. The sections are shared by all pages of a login, so they hold nothing of a session.
 """
 
 from __future__ import annotations
 
-import hashlib
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -17,7 +17,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from worker.console import formats
 from worker.console.pages import frame as surroundings
 from worker.console.pages import now as now_page
-from worker.console.pages.parts import Since, Strong, When
+from worker.console.pages.facts import looked_ago_s
+from worker.console.pages.parts import LOOKED, Age, When
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,19 +43,20 @@ PARTS: Final = (
     "history",
 )
 """Ids of the sections of the page "Now", each with a template of its name."""
-_DIGITS: Final = 12
+ASSETS: Final[Mapping[str, str]] = MappingProxyType(
+    {name: f"static/{name}" for name in ("console.css", "console.js", "icon.svg")}
+)
+"""Path of each static file below the console's base."""
 
 
 class Renderer:
-    """Renders pages, their sections and fragments.
+    """Makes the HTML of the console.
 
     Args:
-        static: address of each static file, by its name.
-        title: which installation this is.
-        base: path prefix of every address, without a slash at its end.
+        assets: path of each static file below the console's base, by its name.
     """
 
-    def __init__(self, static: Mapping[str, str], title: str, base: str) -> None:
+    def __init__(self, assets: Mapping[str, str] = ASSETS) -> None:
         self._templates = Environment(
             loader=PackageLoader("worker.console"),
             autoescape=True,
@@ -63,45 +65,59 @@ class Renderer:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        self._templates.globals.update(static=static, environment=title, base=base)
+        self._templates.globals["assets"] = assets
         self._templates.filters.update(utc=formats.utc, clock=formats.clock)
         self._templates.tests.update(
             when=lambda piece: isinstance(piece, When),
-            since=lambda piece: isinstance(piece, Since),
-            strong=lambda piece: isinstance(piece, Strong),
+            age=lambda piece: isinstance(piece, Age),
         )
 
-    def login(self, token: str, problem: str = "", name: str = "", back: str = "") -> str:
+    def login(
+        self,
+        *,
+        environment: str,
+        base: str,
+        token: str,
+        user: str = "",
+        problem: str = "",
+        back: str = "",
+    ) -> str:
         """The log-in page.
 
         Args:
-            token: proves that the form was made by this console for this browser.
-            problem: why the last try failed, or why the session ended; empty: neither.
-            name: what was typed as the name.
+            environment: which installation this is.
+            base: path prefix of every address.
+            token: proves that the form was made here.
+            user: the name that was typed before.
+            problem: why the last try failed; empty: there was none.
             back: path to go to after the log-in, within the console.
         """
-        return self.fragment("login.html", token=token, problem=problem, name=name, back=back)
+        context = {"environment": environment, "base": base, "token": token, "back": back}
+        return self.fragment("login.html", **context, user=user, problem=problem)
 
     def now(self, known: Known, viewer: Viewer, at: datetime) -> str:
-        """The page "Now", complete."""
+        """The whole page "Now"."""
         page = now_page.now(known, viewer, at)
         return self.view("now.html", known, viewer, at, here="now", page=page, parts=PARTS)
 
     def sections(self, known: Known, viewer: Viewer, at: datetime) -> Mapping[str, str]:
-        """The HTML of each section of the page "Now", by the id of its outer element.
+        """The sections that a stream replaces, by id.
 
-        Args:
-            known: the newest answers.
-            viewer: who looks; its token and its end are not used, for they are of one session.
-            at: the present time, UTC.
+        They are shared by all pages of a login: `viewer` has no token and names no session.
         """
         context = {
             "page": now_page.now(known, viewer, at),
             "frame": surroundings.frame(known, viewer, at),
             "viewer": viewer,
+            "with_ages": False,
         }
         names = (*SURROUNDINGS, *PARTS)
         return {name: self.fragment(f"sections/{name}.html", **context) for name in names}
+
+    def ages(self, known: Known) -> Mapping[str, str]:
+        """How long ago something was, in words, by the key that `data-age` names."""
+        looked_s = looked_ago_s(known)
+        return {} if looked_s is None else {LOOKED: formats.age(looked_s)}
 
     def view(
         self, template: str, known: Known, viewer: Viewer, at: datetime, **context: Any
@@ -112,12 +128,11 @@ class Renderer:
             template: name of the template.
             known: what the surroundings of every page show.
             viewer: who looks.
-            at: the present time, UTC.
+            at: the time of day.
             context: names of the template; `here` is the id of the view in the navigation.
         """
         frame = surroundings.frame(known, viewer, at)
-        session = hashlib.sha256(viewer.token.encode()).hexdigest()[:_DIGITS]
-        return self.fragment(template, frame=frame, viewer=viewer, session=session, **context)
+        return self.fragment(template, frame=frame, viewer=viewer, with_ages=True, **context)
 
     def fragment(self, template: str, **context: Any) -> str:
         """A template with its names."""

@@ -26,6 +26,8 @@ class Viewer:
     """Proves that a form was made by this console for this session."""
     ends_at: datetime
     """When the session ends if nothing is done."""
+    session: str = ""
+    """Names the session among those of one browser; it proves nothing, and stays the same."""
 
     def may(self, command: str) -> bool:
         """Whether this person may give the command."""

@@ -26,23 +26,21 @@ import structlog
 from contracts.codec import DecodeError, encode
 from contracts.control import AddSuppression, ControlReply, RemoveSuppression, StateAnnouncement
 from contracts.control_decoding import decode_command
-from worker.control import authenticate, consents, views
-from worker.domain.migration.change_names import DOWNWARD, RELATIVE
-from worker.domain.migration.change_refused import ChangeRefused
+from worker.control import authenticate, consents, state_views, views
+from worker.domain.migration.change_names import DOWNWARD
 from worker.domain.migration.control_log import LogEntry
-from worker.domain.migration.decide import Decision, UpwardMove, consider, refused
+from worker.domain.migration.decide import Decision, refused
 from worker.domain.migration.reply_codes import ReplyCode
 from worker.ports.broker import Settlement
 from worker.ports.store import StoreUnavailable, UnreadableDocument, WriteConflict
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Callable, Mapping
 
     from contracts.control import Command
     from worker.control.consents import Consents
-    from worker.control.translate import Translator
+    from worker.control.deciding import Deciding
     from worker.domain.migration.access import AccessRole
-    from worker.domain.migration.gates import Measures
     from worker.domain.migration.snapshot import Snapshot
     from worker.ports.alerts import AlertBook
     from worker.ports.broker import Incoming, Replier
@@ -64,9 +62,8 @@ class CommandHandler:
         log: the control log.
         book: alerts, which a command may acknowledge.
         replier: sends replies and announces a new state.
-        measures: reads the figures for the gates, given the state in force.
         roles: access role by broker user.
-        translator: from commands to changes.
+        deciding: decides on a command.
         consents: the list of who wants no messages, which a command may change.
         changed: called with each change of state (before, after, user), e.g. for an alert.
         suspicious: called with the text of each suspicious refusal, for an alert.
@@ -76,9 +73,8 @@ class CommandHandler:
     log: ControlLog
     book: AlertBook
     replier: Replier
-    measures: Callable[[Snapshot], Awaitable[Measures]]
     roles: Mapping[str, AccessRole]
-    translator: Translator
+    deciding: Deciding
     consents: Consents
     changed: Callable[[Snapshot, Snapshot, str], None]
     suspicious: Callable[[str], None]
@@ -121,7 +117,7 @@ class CommandHandler:
                 number, state = await self._standing()
                 moved = decided_on is not None and decided_on != state.version
                 decided_on = state.version
-                decision = refusal or await self._decide(command, user, state, moved=moved)
+                decision = refusal or await self.deciding.decide(command, user, state, moved=moved)
                 return await self._append(command, user, number + 1, state, decision)
             except WriteConflict:
                 continue
@@ -138,28 +134,6 @@ class CommandHandler:
         if last is None:
             raise StoreUnavailable("nothing is in force yet")
         return last
-
-    async def _decide(
-        self, command: Command, user: str, state: Snapshot, *, moved: bool
-    ) -> Decision:
-        expected = command.expected_version
-        stale = expected is not None and expected != state.version
-        if command.name not in DOWNWARD and (stale or (moved and command.name in RELATIVE)):
-            was = expected if stale else "the one that it was decided on"
-            text = (
-                f"{command.name}: expected version {was}, {state.version} is in force; "
-                "look at the status and ask again"
-            )
-            return refused(ReplyCode.VERSION, text)
-        now = self.clock.now()
-        try:
-            change = await self.translator.change(command, user, now)
-        except ChangeRefused as refusal:
-            return refused(refusal.code, str(refusal))
-        considered = consider(change, state, now)
-        if isinstance(considered, UpwardMove):  # only these need figures
-            return considered.decide(await self.measures(state))
-        return considered
 
     async def _append(
         self, command: Command, user: str, number: int, state: Snapshot, decision: Decision
@@ -181,7 +155,7 @@ class CommandHandler:
                 after=after,
                 reply=views.stored(reply),
                 evidence={
-                    "gates": [views.gate(gate).model_dump() for gate in decision.gates],
+                    "gates": [views.recorded_gate(gate) for gate in decision.gates],
                     "acknowledges": decision.acknowledges,
                     "wish": consents.stored(decision.wish) if decision.wish else None,
                 },
@@ -216,7 +190,8 @@ class CommandHandler:
             await self.book.acknowledge(str(acknowledged), stored.user, command.reason)
         if wish := stored.evidence.get("wish"):
             await self.consents.carry_out(consents.read(wish))
-        return ControlReply.model_validate({**stored.reply, "state": views.state(stored.after)})
+        standing = state_views.state(stored.after, self.clock.now())
+        return ControlReply.model_validate({**stored.reply, "state": standing})
 
     def _store_unavailable(self, command: Command, why: str) -> ControlReply:
         text = (

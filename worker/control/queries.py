@@ -1,9 +1,9 @@
 """Answers control queries, such as `status`, `health`, `history` and `explain`.
 
 Rules: a query changes nothing and is not recorded. Queries have their own queue, so that a slow one
-never delays an emergency. Any role may ask. While the store is unavailable, `status` still gives
-the snapshot of this replica and says that the rest is missing; queries that need the store are
-refused with that reason.
+never delays an emergency. Any role may ask, and each answer says who asked and what the role may
+do. While the store is unavailable, `status` still gives the snapshot of this replica; queries that
+need the store are refused with that reason.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from contracts.answers import (
     AlertsAnswer,
     ExplainAnswer,
     HistoryAnswer,
-    StatusAnswer,
     SuppressionsAnswer,
 )
 from contracts.codec import DecodeError
@@ -28,42 +27,40 @@ from contracts.control import (
     Explain,
     Health,
     History,
+    Preview,
+    Series,
     Status,
     Suppressions,
 )
 from contracts.control_decoding import decode_query
 from worker.control import authenticate, views
+from worker.control.state_views import asker
 from worker.domain.messages import masking
 from worker.domain.migration import routing
 from worker.domain.migration.change_refused import ChangeRefused
-from worker.domain.migration.decide import moves_up
-from worker.domain.migration.gates import Measures
-from worker.domain.migration.move_gates import gates_of
 from worker.domain.migration.reply_codes import ReplyCode
 from worker.numbers import NotANumber
 from worker.ports.broker import Settlement
 from worker.ports.store import StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from typing import Protocol
 
-    from contracts.answers import Answer, ProviderFigures
+    from contracts.answers import Answer
     from contracts.control import Query
+    from contracts.control_views import Asker
     from contracts.health import ComparisonMetric, HealthMetric
     from worker.control.consents import Consents
-    from worker.domain.alerts.notices import Alert
-    from worker.domain.detection.checkpoint import Checkpoint
+    from worker.control.preview import Previews
+    from worker.control.status import CurrentStatus
     from worker.domain.migration.access import AccessRole
-    from worker.domain.migration.decide import MoveUp
-    from worker.domain.migration.gates import Gate
     from worker.domain.migration.phases import Role
-    from worker.domain.migration.snapshot import Snapshot
     from worker.ports.alerts import AlertBook
     from worker.ports.broker import Incoming, Replier
     from worker.ports.clock import Clock
     from worker.ports.providers import Guard
-    from worker.ports.steering import ControlLog, Replicas, Snapshots
+    from worker.ports.steering import ControlLog, Snapshots
 
     class Reporting(Protocol):
         """Figures over a period, in the form of the wire."""
@@ -78,7 +75,6 @@ if TYPE_CHECKING:
 
 
 PREFIX: Final = "control.query."
-_STATUS_HOURS: Final = 1.0
 _log = structlog.get_logger(__name__)
 
 
@@ -87,15 +83,12 @@ class QueryHandler:
     """Handles deliveries from `sms.control.query`.
 
     Args:
+        status: answers `status`.
+        previews: answers `preview`.
         log: the control log.
         book: alerts of all replicas.
-        replicas: heartbeats.
-        snapshots: the snapshot of this replica, for `explain` and while the store is unavailable.
-        figures: figures by provider id, for ids and a number of hours. Raises `StoreUnavailable`.
+        snapshots: the snapshot of this replica.
         reporting: makes the health and comparison reports.
-        measures: reads the figures for the gates. Raises `StoreUnavailable`.
-        checkpoint: the monitor's last tick, by lineage. Raises `StoreUnavailable`.
-        alerts: the open troubles that this replica sees, for while the store is unavailable.
         guards: breakers by role.
         normalise: turns a number as people write it into E.164, or says why it cannot.
         consents: the list of who wants no messages.
@@ -104,15 +97,12 @@ class QueryHandler:
         clock: time.
     """
 
+    status: CurrentStatus
+    previews: Previews
     log: ControlLog
     book: AlertBook
-    replicas: Replicas
     snapshots: Snapshots
-    figures: Callable[[Sequence[str], float], Awaitable[dict[str, ProviderFigures]]]
     reporting: Reporting
-    measures: Callable[[Snapshot], Awaitable[Measures]]
-    checkpoint: Callable[[str], Awaitable[Checkpoint | None]]
-    alerts: Callable[[], list[str]]
     guards: Mapping[Role, Guard]
     normalise: Callable[[str], str | NotANumber]
     consents: Consents
@@ -127,8 +117,16 @@ class QueryHandler:
             reply = await self._answer(incoming, decode_query(incoming.body, name))
         except DecodeError as error:
             reply = authenticate.not_understood(name, error, self.clock.now())
+        reply = reply.model_copy(update={"you": self._asker(incoming)})
         await authenticate.answer(self.replier, incoming, reply)
         return Settlement.ACK
+
+    def _asker(self, incoming: Incoming) -> Asker | None:
+        """Return who asks; None: the user or the route cannot be trusted, or there is no role."""
+        role = self.roles.get(authenticate.user(incoming))
+        if role is None or authenticate.problem(incoming, PREFIX) is not None:
+            return None
+        return asker(authenticate.user(incoming), role)
 
     async def _answer(self, incoming: Incoming, query: Query) -> ControlReply:
         user = authenticate.user(incoming)
@@ -139,72 +137,39 @@ class QueryHandler:
             _log.warning("query refused", user=user, problem=problem)
             return self._refuse(query, ReplyCode.FORBIDDEN, problem)
         try:
-            return await self._look(query)
+            return await self._look(query, user)
         except StoreUnavailable as away:
             return self._refuse(query, ReplyCode.STORE_UNAVAILABLE, f"store unavailable ({away})")
         except ChangeRefused as refusal:
             text = str(refusal).removeprefix(f"{query.name}: ")
             return self._refuse(query, refusal.code, text)
 
-    async def _look(self, query: Query) -> ControlReply:
+    async def _look(self, query: Query, user: str) -> ControlReply:
         match query:
             case Status():
-                return await self._status(query)
+                return await self.status.answer(query)
             case Health() | Comparison():
                 return await self._report(query)
-            case History():
-                entries = await self.log.history(query.limit, query.before)
-                history = HistoryAnswer(entries=[views.entry(each) for each in entries])
-                return self._answered(query, history)
             case Explain():
                 return self._explain(query)
+            case History() | Alerts() | Suppressions():
+                listed = await self._listed(query)
+                return views.answer(query, listed, self.snapshots.current, self.clock.now())
+            case Preview():
+                return await self.previews.answer(query, user)
+            case Series():
+                return self._refuse(query, ReplyCode.INVALID, "this version does not answer it")
+
+    async def _listed(self, query: History | Alerts | Suppressions) -> Answer:
+        match query:
+            case History():
+                entries = await self.log.history(query.limit, query.before)
+                return HistoryAnswer(entries=[views.entry(each) for each in entries])
             case Alerts():
                 recent = await self.book.recent()
-                alerts = AlertsAnswer(alerts=[views.alert(each) for each, _ in recent])
-                return self._answered(query, alerts)
+                return AlertsAnswer(alerts=[views.alert(each) for each, _ in recent])
             case Suppressions():
-                listed = SuppressionsAnswer(suppressions=await self.consents.listed(query))
-                return self._answered(query, listed)
-
-    def _answered(self, query: Query, answer: Answer) -> ControlReply:
-        return views.answer(query, answer, self.snapshots.current, self.clock.now())
-
-    # --- status ----------------------------------------------------------------------------
-
-    async def _status(self, query: Status) -> ControlReply:
-        """Answer from the last state in the log, or this replica's if the log is unreadable."""
-        try:
-            last = await self.log.last()
-            state = last[1] if last else None
-            moves = await self._moves(state) if state else []
-            seen = await self.checkpoint(state.lineage) if state else None
-            data = StatusAnswer(
-                next=views.next_move(*moves[0]) if moves else None,
-                advance=views.advance_move(*moves[1]) if len(moves) > 1 else None,
-                monitor=views.monitor(seen) if seen else None,
-                replicas=[views.replica(each) for each in await self.replicas.list()],
-                providers=await self.figures(self._providers(), _STATUS_HOURS),
-                alerts=[f"{each.name}: {each.reason}" for each in await self._open()],
-            )
-        except StoreUnavailable as away:
-            state, moves = self.snapshots.current, []
-            missing = f"store unavailable ({away}): replicas, figures and gates are not known"
-            data = StatusAnswer(alerts=[missing, *self.alerts()])
-        gates = moves[0][1] if moves else ()
-        return views.answer(query, data, state, self.clock.now(), gates)
-
-    async def _open(self) -> list[Alert]:
-        return [alert for alert, _ in await self.book.recent() if alert.open]
-
-    async def _moves(self, state: Snapshot) -> list[tuple[MoveUp, tuple[Gate, ...]]]:
-        """Return the moves upwards, each with the gates that its command asks now."""
-        now = self.clock.now()
-        moves = moves_up(state, now)
-        measures = await self.measures(state) if moves else Measures()
-        return [(move, gates_of(state, move.wanted, measures, now)) for move in moves]
-
-    def _providers(self) -> list[str]:
-        return [guard.provider_id for guard in self.guards.values()]
+                return SuppressionsAnswer(suppressions=await self.consents.listed(query))
 
     # --- health and comparison -------------------------------------------------------------
 

@@ -43,7 +43,7 @@ def decided(
             "at": inputs.at.isoformat(),
         },
         evidence={
-            "gates": [views.gate(gate).model_dump() for gate in decision.gates],
+            "gates": [views.recorded_gate(gate) for gate in decision.gates],
             **recorded(inputs, made.evidence),
         },
     )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 from pydantic import AliasChoices, BaseModel
 
 from worker.settings.alerting import NotifySettings, SmtpSettings
+from worker.settings.console import ConsoleSettings
 from worker.settings.environment import PREFIX
 from worker.settings.model import Settings, WebhookSettings
 from worker.settings.providers import BreakerSettings, ProviderSettings
@@ -30,6 +31,7 @@ SECTIONS: Final[tuple[tuple[str, str, type[BaseModel]], ...]] = (
     ("The mail server, where mails are sent", f"{PREFIX}SMTP__", SmtpSettings),
     ("Notices", f"{PREFIX}NOTIFY__", NotifySettings),
     ("The webhook", PREFIX, WebhookSettings),
+    ("The console", PREFIX, ConsoleSettings),
 )
 """Title, prefix of the variables, and the model."""
 

@@ -11,6 +11,7 @@ import asyncio
 import math
 import socket
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import h11
@@ -22,6 +23,7 @@ from worker.web.request_line import HeadBuffer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from starlette.types import ASGIApp
 
@@ -31,6 +33,17 @@ MAX_HEADER_BYTES: Final = 32 * 1024
 MAX_CONNECTIONS: Final = 1024
 HEAD_WITHIN_S: Final = 10.0
 """Longest wait for the head of a request, so that silent connections do not use up all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A certificate and its key, as PEM files."""
+
+    file: Path
+    """With the chain."""
+    key: Path
+    settings: str
+    """The variables of both files, for the error if they cannot be used."""
 
 
 class WebServer:
@@ -44,6 +57,7 @@ class WebServer:
         name: name of the task.
         settings: the variables of host and port, for the error if the address cannot be bound.
         grace_s: longest wait in a drain for requests under way.
+        certificate: where the server itself ends TLS.
     """
 
     def __init__(
@@ -56,11 +70,13 @@ class WebServer:
         name: str = "web",
         settings: str = "host, port",
         grace_s: float = 10.0,
+        certificate: Certificate | None = None,
     ) -> None:
         self._background = background
         self._address = (host, port)
         self._name = name
         self._settings = settings
+        self._certificate = certificate
         self._config = uvicorn.Config(
             app,
             http=_Discreet,
@@ -73,6 +89,8 @@ class WebServer:
             limit_concurrency=MAX_CONNECTIONS,
             h11_max_incomplete_event_size=MAX_HEADER_BYTES,
             timeout_graceful_shutdown=math.ceil(grace_s),
+            ssl_certfile=certificate.file if certificate else None,
+            ssl_keyfile=certificate.key if certificate else None,
         )
         self._server: _Server | None = None
         self._task: asyncio.Task[None] | None = None
@@ -87,10 +105,14 @@ class WebServer:
         """Bind and serve.
 
         Raises:
-            StartError: the address cannot be bound, e.g. the port is taken.
+            StartError: the address cannot be bound, e.g. the port is taken, or the certificate
+                cannot be used.
         """
         if self._task is not None:
             return
+        if self._certificate is not None:
+            with naming(self._certificate.settings, "cannot serve with TLS", _why):
+                self._config.load()
         host, port = self._address
         with naming(self._settings, f"cannot serve on {host} port {port}", _why):
             listener = _bind(host, port)

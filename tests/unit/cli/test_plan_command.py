@@ -13,13 +13,13 @@ from contracts.control import ControlReply, Health, Status
 from contracts.health import HealthMetric
 from worker.cli import app
 from worker.cli.planner import history as plan_history
-from worker.control import flags_file
 from worker.domain.detection import planning
 from worker.domain.detection.phase_ladder import ladder_of
 from worker.domain.migration import flags_document
 from worker.domain.migration.flags import Flags, MigrationSettings
 from worker.domain.migration.flags_document import parse
 from worker.domain.migration.phases import Role
+from worker.settings import flags_file
 
 if TYPE_CHECKING:
     from pathlib import Path

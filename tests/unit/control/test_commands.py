@@ -214,13 +214,13 @@ async def test_a_relative_command_is_refused_where_the_version_moved_under_it(
             raced = True
             await other(asked(bench.clock, control.SetPercentage, by="ben", percentage=10))
 
-    step = bench.handle.measures
+    deciding = bench.handle.deciding
 
     async def measures(state: object) -> Measures:
         await race()
-        return await step(state)
+        return await deciding.measures(state)
 
-    bench.handle = replace(bench.handle, measures=measures)
+    bench.handle = replace(bench.handle, deciding=replace(deciding, measures=measures))
     reply = await bench.take(control.Step)
     assert (reply.code, bench.state.percentage) == ("version", 10)
 

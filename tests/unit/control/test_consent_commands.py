@@ -179,8 +179,9 @@ async def test_a_wish_of_the_time_of_the_old_key_is_seen_and_taken_back_with_the
     changed = consents(desk.list, b"new-key", (KEY,))
     (line,) = await changed.listed(Suppressions(command_id="q", number=NUMBER))
     assert line.stopped
-    translator = replace(desk.handler.translator, consents=changed)
-    desk.handler = replace(desk.handler, consents=changed, translator=translator)
+    deciding = desk.handler.deciding
+    deciding = replace(deciding, translator=replace(deciding.translator, consents=changed))
+    desk.handler = replace(desk.handler, consents=changed, deciding=deciding)
     desk.clock.advance(1)
     await desk.ask(RemoveSuppression, "c-2", number=NUMBER)
     hashes = masking.recipient(b"new-key", NUMBER, (KEY,)).hashes

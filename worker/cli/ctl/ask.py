@@ -19,10 +19,10 @@ import typer
 from pydantic import ValidationError
 
 from contracts.control import ControlCommand, Status
+from worker.broker.applied import applied_by_all
+from worker.broker.control_client import ControlClient, NoAnswer, NotAllowed
 from worker.cli.addresses import amqp_url
-from worker.cli.client import ControlClient, NoAnswer, NotAllowed
 from worker.cli.ctl.views import clean, print_reply
-from worker.cli.ctl.wait import applied_by_all
 from worker.cli.options import Moving, Raising
 from worker.domain.migration.reply_codes import ReplyCode
 
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-    from contracts.control import ControlQuery, ControlReply, StateView
+    from contracts.control import ControlQuery, ControlReply
+    from contracts.control_views import StateView
     from worker.cli.options import Asking, Changing
 
 ACCEPTED: Final = 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
@@ -26,16 +26,15 @@ from contracts.control import (
     SetUserOverride,
 )
 from worker.cli.ctl.ask import ACCEPTED, USAGE, carry_out, fail, in_force
-from worker.cli.ctl.views import clean, differences
+from worker.cli.ctl.views import clean
 from worker.cli.options import Asking, Changing, Raising, options
-from worker.control import flags_file
+from worker.domain.migration.flags_differences import SHARE, differences
 from worker.domain.migration.flags_document import FlagsError
+from worker.settings import flags_file
 
 Provider = Annotated[str, typer.Argument(metavar="PROVIDER", help="Its id, `target` or `legacy`.")]
 User = Annotated[str, typer.Argument(metavar="USER", help="`userId` of messages.")]
 Branch = Annotated[int, typer.Argument(metavar="BRANCH", help="`branchId` of messages.")]
-_SHARE: Final = ("SmsFeatureFlags", "AfricasTalkingTrafficPercentage")
-"""A flags file sets the share only at the very first start; later, commands change it."""
 
 flags = typer.Typer(help="The flags document.", no_args_is_help=True)
 user = typer.Typer(help="Overrides of users.", no_args_is_help=True)
@@ -59,7 +58,7 @@ def flags_apply(
     """Replace all flags with a file; first show what that changes."""
     document = _document(file)
     seen = in_force(given)
-    changed = list(differences(_without_share(seen.flags), _without_share(document)))
+    changed = differences(seen.flags, document)
     for line in changed or ["no difference"]:
         typer.echo(clean(line), err=given.as_json)
     _say_share(document, seen.percentage)
@@ -77,16 +76,8 @@ def _document(file: Path) -> dict[str, Any]:
         fail(f"{file}: expected a file that can be read, got {error}", USAGE)
 
 
-def _without_share(document: dict[str, Any]) -> dict[str, Any]:
-    section, name = _SHARE
-    inner = document.get(section)
-    if not isinstance(inner, dict):
-        return document
-    return {**document, section: {key: value for key, value in inner.items() if key != name}}
-
-
 def _say_share(document: dict[str, Any], percentage: int) -> None:
-    section, name = _SHARE
+    section, name = SHARE
     inner = document.get(section)
     wanted = inner.get(name, percentage) if isinstance(inner, dict) else percentage
     if wanted != percentage:

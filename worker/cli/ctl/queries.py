@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from contracts.control import Comparison, Explain, Health, History, Status
+from worker.broker.control_client import ControlClient, NotAllowed
 from worker.cli.addresses import amqp_url
-from worker.cli.client import ControlClient, NotAllowed
 from worker.cli.ctl.ask import REFUSED, fail, query
 from worker.cli.ctl.reports import comparison_parts, health_parts
 from worker.cli.ctl.screen import answer_parts, history_parts, status_parts, watch

@@ -17,8 +17,9 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from contracts.control import GateView, Status
-from worker.cli.client import NoAnswer
+from contracts.control import Status
+from contracts.control_views import GateView
+from worker.broker.control_client import NoAnswer
 from worker.cli.ctl.views import (
     console,
     facts,
@@ -38,8 +39,9 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from contracts.control import ControlReply, StateView
-    from worker.cli.client import ControlClient
+    from contracts.control import ControlReply
+    from contracts.control_views import StateView
+    from worker.broker.control_client import ControlClient
 
 _SHOWN_ELSEWHERE: Final = ("replicas", "providers", "next", "advance", "monitor")
 

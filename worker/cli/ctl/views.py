@@ -7,7 +7,6 @@ printed, as it came.
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from datetime import UTC, datetime
@@ -27,7 +26,8 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from contracts.control import ControlReply, GateView
+    from contracts.control import ControlReply
+    from contracts.control_views import GateView
 
 WIDTH: Final = 80
 _LITTLE: Final = 0.01
@@ -183,24 +183,3 @@ def _number(value: float | Decimal) -> str:
     if value and abs(value) < _LITTLE:
         return f"{value:.2g}"
     return f"{value:.2f}".removesuffix("0").removesuffix("0").removesuffix(".")
-
-
-def differences(before: Any, after: Any, path: str = "") -> Iterable[str]:
-    """Yield the differences of two documents, one line per value: `path: before -> after`.
-
-    A value that the new document leaves out gets its default.
-    """
-    if isinstance(before, dict) and isinstance(after, dict):
-        for name in dict.fromkeys((*before, *after)):
-            where = f"{path}.{name}" if path else name
-            yield from differences(before.get(name, _ABSENT), after.get(name, _ABSENT), where)
-    elif before != after or isinstance(before, bool) is not isinstance(after, bool):
-        new = "(default)" if after is _ABSENT else _value(after)
-        yield f"{path}: {_value(before) if before is not _ABSENT else '(absent)'} -> {new}"
-
-
-_ABSENT: Final = object()
-
-
-def _value(value: object) -> str:
-    return "{...}" if isinstance(value, dict) and value else json.dumps(value, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""The result of `sms-worker plan`, and the same as data for programs.
+"""The result of `sms-worker plan` as data for programs.
 
 Rules: rates are in per cent, times in days. A value that is unknown or endless is null.
 """
@@ -6,75 +6,29 @@ Rules: rates are in per cent, times in days. A value that is unknown or endless 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from worker.domain.detection.forecast import NINE_OF_TEN, quantile, total
 from worker.domain.detection.ladder import PARTS
+from worker.domain.detection.plan import FEW
 from worker.domain.detection.planning import ENDLESS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from worker.cli.planner.history import History
     from worker.domain.detection.forecast import Rung
-    from worker.domain.detection.ladder import Harm
-    from worker.domain.detection.obstacles import Obstacle
-    from worker.domain.detection.planning import Traffic
-    from worker.domain.migration.flags import Flags
-
-FEW: Final = 300.0
-"""Messages a day; with fewer, a share is not the right first step."""
-
-
-@dataclass(frozen=True, slots=True)
-class Climb:
-    """A ladder and its forecast."""
-
-    name: str
-    rungs: tuple[Rung, ...]
-    flags: Flags
-    """Flags with phases that lead through the ladder."""
-    harm: Harm
-    obstacles: tuple[Obstacle, ...]
-
-    @property
-    def shares(self) -> tuple[int, ...]:
-        """The shares of its steps."""
-        return tuple(rung.share for rung in self.rungs)
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The plan that is shown."""
-
-    traffic: Traffic
-    climbs: tuple[Climb, ...]
-    """The recommended or given one first."""
-    within: float | None
-    """Time limit in days."""
-    in_time: bool
-    at_once: Harm | None = None
-    """Harm of going to 100 % in one step."""
-    past: History | None = None
-    found: bool = True
-    """Whether there is a ladder to recommend, or one was asked for."""
-
-    @property
-    def possible(self) -> bool:
-        """Whether the first ladder can be climbed in time and no flag refuses it."""
-        return self.in_time and not self.climbs[0].obstacles
+    from worker.domain.detection.plan import Climb, Plan
 
 
 def as_data(plan: Plan) -> dict[str, Any]:
     """Return the whole plan."""
-    traffic, past = plan.traffic, plan.past
+    traffic = plan.traffic
     return {
         "perDay": traffic.per_day,
         "rates": {str(signal): _percent(rate) for signal, rate in traffic.rates.items()},
         "reports": {"target": traffic.gives_reports, "legacy": traffic.legacy_reports},
-        "historyDays": past.days if past else None,
+        "historyDays": plan.past_days,
         "withinDays": plan.within,
         "inTime": plan.in_time,
         "possible": plan.possible,

@@ -10,16 +10,16 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from worker.cli.ctl.ask import USAGE, fail
-from worker.control import flags_file
 from worker.domain.detection.phase_ladder import ladder_of
 from worker.domain.migration.flags_document import FlagsError, parse
 from worker.domain.migration.phases import WAY_UP
+from worker.settings import flags_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from worker.cli.planner.data import Climb
     from worker.cli.planner.history import History
+    from worker.domain.detection.plan import Climb
     from worker.domain.migration.flags import Flags
 
 _IDS: Final = ("africastalking", "legacy")

@@ -10,10 +10,10 @@ import math
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from worker.cli.planner.data import FEW
 from worker.domain.detection.forecast import NINE_OF_TEN, quantile, total
 from worker.domain.detection.ladder import COMPLAINT_S, PERSON_S
 from worker.domain.detection.phase_ladder import phase_at
+from worker.domain.detection.plan import FEW
 from worker.domain.detection.signals import Signal
 from worker.domain.migration.phases import WAY_UP
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from worker.cli.planner.data import Climb, Plan
     from worker.domain.detection.forecast import Rung
     from worker.domain.detection.obstacles import Obstacle
+    from worker.domain.detection.plan import Climb, Plan
 
 _SHORT: Final = 10.0
 _COLUMNS: Final = 80
@@ -58,8 +58,8 @@ def lines(plan: Plan, written: Path | None = None) -> Iterator[str]:
 def _head(plan: Plan) -> Iterator[str]:
     rates = ", ".join(f"{100.0 * rate:.3g} % {_WORDS[s]}" for s, rate in plan.traffic.rates.items())
     yield f"{plan.traffic.per_day:,.0f} messages a day; {rates}"
-    if plan.past is not None:
-        yield f"volume and rates of the last {_counted(plan.past.days, 'day')}, both providers"
+    if plan.past_days is not None:
+        yield f"volume and rates of the last {_counted(plan.past_days, 'day')}, both providers"
     yield "assumed: Africa's Talking does as well as legacy; a worse target takes longer"
     if plan.traffic.per_day < FEW:
         yield from _FEW_SAID

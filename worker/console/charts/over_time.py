@@ -28,6 +28,7 @@ _TOP: Final = {"labels": 32.0, "plain": 8.0}
 _LABEL_ROWS: Final = (10.0, 22.0)
 _LETTER: Final = 5.1
 """Width of a letter of a label, at most."""
+_GAP: Final = 3.0
 _TICKS_H: Final = (1, 2, 3, 6, 12, 24, 48)
 _MOST_TICKS: Final = 5
 
@@ -153,16 +154,41 @@ def _ticks(plot: Plot) -> Iterator[datetime]:
 
 
 def _labels(plot: Plot, labels: Sequence[Label]) -> Iterator[Markup]:
-    ends = [0.0] * len(_LABEL_ROWS)
-    """Where each row is free again."""
-    for label in labels:
-        x = plot.x(label.at)
+    lines = [plot.x(each.at) for each in labels]
+    taken: list[_Place] = []
+    for x, label in zip(lines, labels, strict=True):
         yield svg.line((x, plot.top - 20), (x, _BOTTOM), "change")
-        width = len(label.text) * _LETTER + 3
-        flips = x + 3 + width > _SIZE[0]
-        begin = x - 3 - width if flips else x + 3
-        row = next((i for i, end in enumerate(ends) if end <= begin), None)
-        if row is not None:
-            ends[row] = begin + width + 4
-            at = (x - 3 if flips else begin, _LABEL_ROWS[row])
-            yield svg.text(at, label.text, "label", "end" if flips else "start")
+        width = len(label.text) * _LETTER
+        free = [each for each in _places(x, width) if not any(map(each.meets, taken))]
+        if free:
+            best = min(free, key=lambda each: sum(each.covers(line) for line in lines))
+            taken.append(best)
+            at = (best.end if best.is_left else best.begin, _LABEL_ROWS[best.row])
+            yield svg.text(at, label.text, "label", "end" if best.is_left else "start")
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a label may stand."""
+
+    row: int
+    begin: float
+    end: float
+    is_left: bool
+
+    def meets(self, other: _Place) -> bool:
+        apart = self.end + _GAP < other.begin or other.end + _GAP < self.begin
+        return self.row == other.row and not apart
+
+    def covers(self, x: float) -> bool:
+        return self.begin - 1 < x < self.end + 1
+
+
+def _places(x: float, width: float) -> Iterator[_Place]:
+    """The places beside a line, within the picture, the best first."""
+    for row in range(len(_LABEL_ROWS)):
+        if x + _GAP + width <= _SIZE[0]:
+            yield _Place(row, x + _GAP, x + _GAP + width, is_left=False)
+    for row in range(len(_LABEL_ROWS)):
+        if x - _GAP - width >= 0:
+            yield _Place(row, x - _GAP - width, x - _GAP, is_left=True)

@@ -17,7 +17,7 @@ from worker.domain.migration.phases import LEGACY_ALONE, Phase
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from contracts.control import StateView
+    from contracts.control_views import StateView
     from worker.console.pages.facts import Facts
 
 

@@ -23,7 +23,7 @@ from worker.domain.migration.change_names import ChangeName
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from contracts.control import ProposalView
+    from contracts.control_views import ProposalView
     from worker.console.pages.facts import Facts
     from worker.console.pages.parts import Line
     from worker.console.viewer import Viewer
@@ -65,25 +65,30 @@ _REJECT: Final = Button("Reject…", ChangeName.REJECT)
 _DOWN: Final = frozenset({ChangeName.ROLLBACK, ChangeName.HOLD})
 """What is also done, later, if the store is away."""
 _OLD: Final = "The page shows old data."
-_UP_WAITS: Final = "Going up needs the store."
+_NO_WAY_BACK: Final = "There is no way back until legacy is enabled again."
+_WAITS: Final = "It needs the store."
 
 
 def decide(facts: Facts, condition: Condition, viewer: Viewer) -> Decide:
     """What this person can decide in a condition."""
     card = _CARDS.get(condition, _usual)(facts, viewer)
-    told = facts.known.status
-    old = told is None or facts.known.age(told) > OLD_S or condition.is_silent
-    store_away = condition is Condition.STORE_AWAY
     mine = (button for button in card.buttons if viewer.may(button.command))
-    return replace(card, buttons=tuple(_on(each, old=old, away=store_away) for each in mine))
+    return replace(
+        card,
+        buttons=tuple(
+            replace(each, off=each.off or why_off(facts, condition, each.command)) for each in mine
+        ),
+    )
 
 
-def _on(button: Button, *, old: bool, away: bool) -> Button:
-    if old:
-        return replace(button, off=_OLD)
-    if away and button.command not in _DOWN:
-        return replace(button, off=_UP_WAITS)
-    return button
+def why_off(facts: Facts, condition: Condition, command: str) -> str:
+    """Why a command cannot be given now; empty: it can."""
+    told = facts.known.status
+    if told is None or facts.known.age(told) > OLD_S or condition.is_silent:
+        return _OLD
+    if condition is Condition.STORE_AWAY and command not in _DOWN:
+        return _WAITS
+    return ""
 
 
 def _primary(button: Button) -> Button:
@@ -97,7 +102,9 @@ def _up(facts: Facts) -> Button:
 
 
 def _common(facts: Facts) -> tuple[Button, ...]:
-    first = (_up(facts),) if facts.next else (_ROLLBACK,)
+    back = facts.state is None or facts.state.is_rollback_available
+    rollback = _ROLLBACK if back else replace(_ROLLBACK, off=_NO_WAY_BACK)
+    first = (_up(facts),) if facts.next else (rollback,)
     return (*first, _SHARE, _RESUME if who_holds(facts) is not None else _HOLD)
 
 

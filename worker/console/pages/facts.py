@@ -20,10 +20,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from contracts.answers import MonitorStatus, SignalStatus, StatusAnswer
-    from contracts.control import GateView, StateView
+    from contracts.control_views import GateView, StateView
     from worker.console.known import Known
 
-_AGREE: Final = timedelta(seconds=2)
 _MOVE: Final = re.compile(r"(\w+) at (\d+) %")
 
 
@@ -81,14 +80,10 @@ class Facts:
     @property
     def looked_at(self) -> datetime | None:
         """When the monitor looked last, by the console's clock; None: never, or not known."""
-        told, monitor = self.known.whole, self.monitor
-        if told is None or monitor is None:
-            return None
-        if monitor.age_s is None:
-            return monitor.looked_at
-        at = self.known.moment(told.at, self.at) - timedelta(seconds=monitor.age_s)
-        # The same look has the same time in each answer, as long as the clocks agree.
-        return monitor.looked_at if abs(at - monitor.looked_at) < _AGREE else at
+        seconds = looked_ago_s(self.known)
+        if seconds is not None:
+            return self.at - timedelta(seconds=seconds)
+        return self.monitor.looked_at if self.monitor else None
 
     @property
     def next(self) -> Move | None:
@@ -136,3 +131,12 @@ def facts(known: Known, at: datetime) -> Facts:
         status=status,
         gates=whole.reply.gates if whole else (),
     )
+
+
+def looked_ago_s(known: Known) -> float | None:
+    """Seconds since the monitor looked; None: never, or not known."""
+    told = known.whole
+    monitor = told.data.monitor if told else None
+    if told is None or monitor is None or monitor.age_s is None:
+        return None
+    return known.age(told) + monitor.age_s

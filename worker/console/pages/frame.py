@@ -1,7 +1,7 @@
 """What surrounds every page: header, live mark, banner, the tab's title, and what is said aloud.
 
-Rules: sections are shared by all pages of one login, so they hold nothing of a session: no token
-and no end.
+Rules: sections are shared by all pages of one login, so they hold nothing of a session but that it
+ends soon.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from worker.console.known import OLD_S, Cause
 from worker.console.pages import alerts
 from worker.console.pages.condition import Condition, condition
 from worker.console.pages.facts import facts
-from worker.console.pages.parts import Tone, When
+from worker.console.pages.parts import END, Age, Tone, When
 from worker.console.pages.verdict import verdict
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from worker.console.pages.parts import Line
     from worker.console.viewer import Viewer
 
+NOTICE_S: Final = 120.0
+"""How long before its end a session says so."""
 _SILENT: Final[Mapping[Cause, tuple[str, str]]] = {
     Cause.BROKER_AWAY: ("Broker away.", "The workers keep the split they have."),
     Cause.NO_WORKER: ("No worker answers.", "Start a worker: make run"),
@@ -82,7 +84,7 @@ def frame(known: Known, viewer: Viewer, at: datetime) -> Frame:
     shown = alerts.alerts(found, viewer)
     return Frame(
         live=live(known),
-        banner=banner(known, at),
+        banner=banner(known, viewer, at),
         title=_title(found, present, is_urgent=shown.urgent > 0),
         said=tuple(_said(found, present, shown)),
     )
@@ -99,7 +101,7 @@ def live(known: Known) -> Live:
     return Live(fresh=False, text=f"Old data, {formats.duration(age)}")
 
 
-def banner(known: Known, at: datetime) -> Banner | None:
+def banner(known: Known, viewer: Viewer, at: datetime) -> Banner | None:
     """The most urgent of what must be said above the cards; None: nothing."""
     if known.silence is not None:
         return _silent(known, known.silence, at)
@@ -109,6 +111,10 @@ def banner(known: Known, at: datetime) -> Banner | None:
         return Banner(Tone.WARN, "Old data.", ("No answer since ", since, "."))
     if known.store_away:
         return Banner(Tone.BAD, "Store away.", (_STORE_AWAY,))
+    left_s = (viewer.ends_at - at).total_seconds()
+    if left_s <= NOTICE_S:
+        left = Age(END, f"You will be logged out in {formats.duration(left_s)}")
+        return Banner(Tone.WARN, "", (left, ". Load the page again to stay."))
     return None
 
 

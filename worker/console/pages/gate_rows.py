@@ -17,7 +17,7 @@ from worker.domain.migration.gate_names import GateName
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from contracts.control import GateView
+    from contracts.control_views import GateView
     from worker.console.pages.facts import Facts
     from worker.console.pages.parts import Line
 

@@ -23,6 +23,7 @@ from worker.console.pages import (
 from worker.console.pages.condition import Condition, condition
 from worker.console.pages.facts import facts
 from worker.console.pages.parts import When
+from worker.domain.migration.change_names import ChangeName
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -56,6 +57,8 @@ class Now:
     replicas: replicas.Replicas
     alerts: alerts.Alerts
     history: changes.Changes
+    take_off: str
+    """Why no alert can be taken on now; empty: it can."""
     old: Mapping[str, When]
     """From when a section is, by its id, if that is too long ago."""
 
@@ -78,6 +81,7 @@ def now(known: Known, viewer: Viewer, at: datetime) -> Now:
         replicas=replicas.replicas(found),
         alerts=alerts.alerts(found, viewer),
         history=changes.changes(found),
+        take_off=decide.why_off(found, present, ChangeName.ACK),
         old=dict(_old(found)),
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from worker.console import formats
 
@@ -39,29 +39,24 @@ class When:
 
 
 @dataclass(frozen=True, slots=True)
-class Since:
-    """How long ago something was: it is counted on in the browser."""
+class Age:
+    """Words that change each second: how long ago something was, or how long it still lasts."""
 
-    at: datetime
-    now: datetime
-
-    def __str__(self) -> str:
-        """At the moment of the page."""
-        return formats.age((self.now - self.at).total_seconds())
-
-
-@dataclass(frozen=True, slots=True)
-class Strong:
-    """Words that stand out."""
-
+    key: str
+    """By which a stream sends the words that follow."""
     text: str
+    """At the moment of the page."""
 
     def __str__(self) -> str:
         """The words."""
         return self.text
 
 
-Line = tuple[str | When | Since | Strong, ...]
+LOOKED: Final = "looked"
+"""Key: how long ago the monitor looked."""
+END: Final = "end"
+"""Key: how long the session still lasts."""
+Line = tuple[str | When | Age, ...]
 """One sentence or more."""
 
 

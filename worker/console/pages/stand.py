@@ -12,7 +12,7 @@ from worker.domain.figures.rates import Rate
 from worker.domain.migration.phases import LEGACY_ALONE, WAY_UP, Phase
 
 if TYPE_CHECKING:
-    from contracts.control import StateView
+    from contracts.control_views import StateView
     from worker.console.pages.facts import Facts
 
 _LADDER: Final = (Phase.NOT_STARTED, *WAY_UP)

@@ -17,7 +17,7 @@ from worker.domain.migration.phases import FULL_SHARE
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from contracts.control import GateView
+    from contracts.control_views import GateView
     from worker.console.pages.facts import Facts
     from worker.console.pages.parts import Line
 

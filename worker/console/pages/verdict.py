@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from worker.console import formats
 from worker.console.known import OLD_S
 from worker.console.pages.condition import Condition
-from worker.console.pages.parts import Since, Tone
+from worker.console.pages.parts import LOOKED, Age, Tone
 from worker.console.pages.verdict_texts import TEXTS
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Verdict:
     icon: str
     title: str
     text: Line
-    looked: Since | None
+    looked: Age | None
     """When the monitor looked; None: never, or not known."""
     held: str
     """That a person holds automation; empty: nobody does."""
@@ -66,16 +67,21 @@ def verdict(facts: Facts, condition: Condition) -> Verdict:
     tone, icon, title = _TITLES[condition]
     if condition is Condition.LOCKED and facts.share:
         title = "Stepped back, locked"
-    looked, told = facts.looked_at, facts.known.status
+    told = facts.known.status
     return Verdict(
         tone=tone,
         icon=icon,
         title=title.format(target=facts.target),
         text=TEXTS[condition](facts),
-        looked=Since(looked, facts.at) if looked and condition.is_known else None,
+        looked=_looked(facts) if condition.is_known else None,
         held=_held(facts) if condition.is_known else "",
         is_old=not condition.is_known or told is None or facts.known.age(told) > OLD_S,
     )
+
+
+def _looked(facts: Facts) -> Age | None:
+    at = facts.looked_at
+    return Age(LOOKED, formats.age((facts.at - at).total_seconds())) if at else None
 
 
 def who_holds(facts: Facts) -> tuple[str, str] | None:

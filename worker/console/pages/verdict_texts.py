@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from contracts.answers import SignalStatus
-    from contracts.control import GateView
+    from contracts.control_views import GateView
     from worker.console.pages.facts import Facts
     from worker.console.pages.parts import Line
 

@@ -17,6 +17,7 @@ from worker.domain.detection.likelihood import LOWER, EventCounts, Logs
 from worker.domain.detection.margin import Block
 from worker.domain.detection.readings import PROOF
 from worker.domain.detection.signals import SIGNALS, Signal
+from worker.domain.migration import missing
 from worker.domain.migration.gate_names import GateName
 from worker.domain.migration.gates import Gate, GateVerdict
 from worker.domain.migration.phases import FULL_SHARE
@@ -24,11 +25,10 @@ from worker.domain.migration.phases import FULL_SHARE
 if TYPE_CHECKING:
     from worker.domain.detection.evidence import Evidence
     from worker.domain.migration.gates import Measures
+    from worker.domain.migration.missing import Missing
 
 COMPARE_FROM: Final = 5
 SOAK_FROM: Final = 90
-_HOURS, _DAYS_H = 2.0, 48.0
-"""From which on a time is said in hours and in days."""
 _TOO_MANY: Final = 10_000_000
 ONE_OF_TWO: Final = PROOF + math.log(2.0)
 """What one of two proofs takes that has no help from the other, where their mean is asked."""
@@ -47,9 +47,11 @@ COMPARISONS: Final = {
     Signal.SLOW: GateName.SLOW_COMPARISON,
 }
 UNPROVED_LOW: Final[Logs] = (0.0,) * len(LOWER)
+_NO_REPORTS: Final = "reports of the target are missing altogether; see that they reach the webhook"
 _NOT_LOOKED: Final = Gate(
     GateName.EVIDENCE, f"at most {readings.FRESH_S:g} s old, about this share", "none",
-    GateVerdict.NOT_ENOUGH, missing=f"a look of the monitor: one every {tick.TICK_S:g} s",
+    GateVerdict.NOT_ENOUGH,
+    missing=missing.only_words(f"a look of the monitor: one every {tick.TICK_S:g} s"),
 )  # fmt: skip
 
 
@@ -76,8 +78,9 @@ def _alarm(evidence: Evidence) -> Gate:
     suspects = readings.suspicious(evidence)
     verdict = GateVerdict.FAIL if suspects else GateVerdict.PASS
     required, measured = "no detector above half its level", ", ".join(suspects) or "none"
-    missing = evidence.sick_replica.words if suspects and evidence.sick_replica else None
-    return Gate(GateName.ALARM, required, measured, verdict, missing=missing)
+    sick = evidence.sick_replica if suspects else None
+    mend = missing.only_words(sick.words) if sick else None
+    return Gate(GateName.ALARM, required, measured, verdict, missing=mend)
 
 
 def _assignment(evidence: Evidence) -> Gate:
@@ -174,8 +177,8 @@ def _proof(  # noqa: PLR0917 - one row of the table
 ) -> Gate:  # fmt: skip
     total = evidence.counted[signal][1]
     if signal is Signal.UNDELIVERED and evidence.unreported[0]:
-        missing = "reports of the target are missing altogether; see that they reach the webhook"
-        return Gate(name, required, "no reports come", GateVerdict.NOT_ENOUGH, int(total), missing)
+        mend = missing.only_words(_NO_REPORTS)
+        return Gate(name, required, "no reports come", GateVerdict.NOT_ENOUGH, int(total), mend)
     odds = math.exp(min(value, 20.0))
     measured = f"{odds:.3g} to 1" if total else "nothing"
     if value >= PROOF:
@@ -184,21 +187,10 @@ def _proof(  # noqa: PLR0917 - one row of the table
                 _missing(left, total, measures.per_s))  # fmt: skip
 
 
-def _missing(left: float | None, total: float, per_s: float) -> str:
+def _missing(left: float | None, total: float, per_s: float) -> Missing:
     if left is None:
-        return "not to be proved at the rate of failures seen so far"
-    wanted = f"about {left:.0f} messages" + ("" if total else " without a failure")
-    if not per_s:
-        return f"{wanted}; none come at present"
-    return f"{wanted}, {_time(left / per_s / 60.0)} at the present rate"
-
-
-def _time(minutes: float) -> str:
-    """As people say it, to two figures or more."""
-    hours = minutes / 60.0
-    if hours < _HOURS:
-        return f"{minutes:.0f} min"
-    return f"{hours:.0f} h" if hours < _DAYS_H else f"{hours / 24.0:.1f} days"
+        return missing.only_words("not to be proved at the rate of failures seen so far")
+    return missing.estimated(round(left), per_s, without_failure=not total)
 
 
 def messages_until(logs: Logs, gains: Logs | None, wanted: float) -> float | None:

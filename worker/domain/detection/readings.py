@@ -6,7 +6,7 @@ Rules: pure; nothing is changed. What acts on it is the decision table (`judgeme
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from worker.domain.detection.likelihood import reaches, strength
 from worker.domain.detection.signals import SIGNALS, SKEWED, Signal, level
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from worker.domain.detection.evidence import Evidence
+    from worker.domain.detection.margin import Block
 
 PROOF: Final = math.log(20.0)
 """Evidence an advance asks for: alpha 0.05."""
@@ -22,6 +23,35 @@ FRESH_S: Final = 60.0
 """Older evidence says nothing about now, seconds."""
 NEWS_S: Final = 60.0
 """An alarm without an event of the target for longer than that is shown, and not acted on."""
+
+
+class Detector(NamedTuple):
+    """How far a detector is from its alarm, nats."""
+
+    value: float
+    alarm: float
+
+
+class SignalReading(NamedTuple):
+    """What was counted about one signal, and its two detectors."""
+
+    counted: Block
+    relative: Detector
+    """Worse than legacy."""
+    absolute: Detector
+    """Bad in itself: the stronger of its detectors."""
+
+
+def signal_readings(evidence: Evidence) -> dict[Signal, SignalReading]:
+    """What is known of each signal."""
+    return {
+        signal: SignalReading(
+            evidence.counted[signal],
+            Detector(strength(evidence.relative[signal]), level(relative=True, signal=signal)),
+            Detector(absolute_strength(evidence, signal), level(relative=False, signal=signal)),
+        )
+        for signal in SIGNALS
+    }
 
 
 def relative_alarm(evidence: Evidence, signal: Signal) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
-from worker.domain.detection import evidence, likelihood, readings
+from worker.domain.detection import evidence, readings
 from worker.domain.detection.automatic_rollback import HoldReason
 from worker.domain.detection.automation import AutomaticDecision, Inputs, decision_about, judged
 from worker.domain.detection.cohorts import Calls, Cohort, ReplicaCalls
@@ -21,7 +21,6 @@ from worker.domain.detection.evidence import Evidence
 from worker.domain.detection.likelihood import EventCounts
 from worker.domain.detection.margin import Block
 from worker.domain.detection.sick_replica import SickReplica
-from worker.domain.detection.signals import SIGNALS, level
 from worker.domain.detection.silence import DeliveryCounts, Silence
 from worker.domain.detection.threshold_policy import Window
 from worker.domain.detection.tick import ProviderTick, Tick
@@ -31,6 +30,7 @@ from worker.domain.stored import frozen, read_known, words
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from worker.domain.detection.readings import SignalReading
     from worker.domain.migration.snapshot import Snapshot
 
 
@@ -126,16 +126,14 @@ def _side(stored: Mapping[str, Any]) -> ProviderTick:
 
 def shown(known: Evidence) -> dict[str, str]:
     """The evidence for people, by signal: what was counted, and how near the alarms are (nats)."""
-    found: dict[str, str] = {}
-    for signal in SIGNALS:
-        events, total, theirs, of = known.counted[signal]
-        rel = likelihood.strength(known.relative[signal])
-        own = readings.absolute_strength(known, signal)
-        rel_level = level(relative=True, signal=signal)
-        own_level = level(relative=False, signal=signal)
-        found[str(signal)] = (
-            f"target {events:g} of {total:g}, legacy {theirs:g} of {of:g}; "
-            f"worse than legacy {rel:.1f} (alarm at {rel_level:.1f}), "
-            f"bad in itself {own:.1f} (alarm at {own_level:.1f})"
-        )
-    return found
+    return {str(signal): _words(found) for signal, found in readings.signal_readings(known).items()}
+
+
+def _words(found: SignalReading) -> str:
+    events, total, theirs, of = found.counted
+    (rel, rel_level), (own, own_level) = found.relative, found.absolute
+    return (
+        f"target {events:g} of {total:g}, legacy {theirs:g} of {of:g}; "
+        f"worse than legacy {rel:.1f} (alarm at {rel_level:.1f}), "
+        f"bad in itself {own:.1f} (alarm at {own_level:.1f})"
+    )

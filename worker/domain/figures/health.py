@@ -109,18 +109,16 @@ def bounds_of(state: Snapshot, role: Role) -> Bounds:
 def report(subject: Subject, sums: Tally, bounds: Bounds) -> HealthReport:
     """Make the health report of a provider."""
     figures = figures_of(sums)
-    nobodys = sums.refused + sums.not_sent_recipient + sums.not_sent_message
-    attempts = figures.success.sample + nobodys
     delivery = figures.delivery if subject.gives_reports else None
     health = HealthReport(
         subject=subject,
-        attempts=attempts,
+        attempts=sums.attempts,
         accepted=sums.accepted,
         figures=figures,
         refused=sums.refused,
         wrong_recipient=sums.not_sent_recipient,
         wrong_message=sums.not_sent_message,
-        fallback=Rate(sums.fallback, attempts - sums.skipped),
+        fallback=Rate(sums.fallback, sums.attempts - sums.skipped),
         delivery=delivery,
         segments=sums.segments,
         prices=_prices(sums, delivery),

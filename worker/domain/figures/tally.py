@@ -216,6 +216,12 @@ class Tally:
         return self.not_sent_provider + self.not_sent_account + self.unknown + self.skipped
 
     @property
+    def attempts(self) -> int:
+        """Messages that came to it, one for each attempt, those that passed it over included."""
+        nobodys = self.refused + self.not_sent_recipient + self.not_sent_message
+        return self.accepted + self.errors + nobodys
+
+    @property
     def mean_ms(self) -> float | None:
         """Mean duration of accepted calls; None: there are none."""
         return self.duration_us / self.accepted / 1_000 if self.accepted else None

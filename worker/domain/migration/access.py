@@ -8,6 +8,7 @@ take traffic from the target by any command that changes nothing else.
 from __future__ import annotations
 
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from worker.domain.migration.change_names import ChangeName
@@ -16,6 +17,8 @@ from worker.domain.migration.direction import share
 from worker.domain.migration.reply_codes import ReplyCode
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from worker.domain.migration.changes import Change
     from worker.domain.migration.snapshot import Snapshot
 
@@ -31,19 +34,35 @@ class AccessRole(StrEnum):
     """Everything."""
 
 
-_OPERATORS: Final = frozenset(
+_WHATEVER_THEY_LEAD_TO: Final[Mapping[AccessRole, frozenset[ChangeName]]] = MappingProxyType(
     {
-        ChangeName.HOLD,
-        ChangeName.ROLLBACK,
-        ChangeName.EMERGENCY_ROLLBACK,
-        ChangeName.SET_PERCENTAGE,
-        ChangeName.STEP,
-        ChangeName.ACK,
+        AccessRole.OBSERVER: frozenset(),
+        AccessRole.OPERATOR: frozenset(
+            {
+                ChangeName.HOLD,
+                ChangeName.ROLLBACK,
+                ChangeName.EMERGENCY_ROLLBACK,
+                ChangeName.SET_PERCENTAGE,
+                ChangeName.STEP,
+                ChangeName.ACK,
+            }
+        ),
+        AccessRole.ADMINISTRATOR: frozenset(ChangeName),
     }
 )
+"""The changes that a role may request, without overriding gates."""
 _WITHIN_PHASE: Final = frozenset({ChangeName.SET_PERCENTAGE, ChangeName.STEP})
 _WHOLE: Final = frozenset({ChangeName.SET_FLAGS, ChangeName.RESTORE})
 """Changes that affect more than the share, whether the share rises or falls."""
+
+
+def commands_of(role: AccessRole) -> tuple[ChangeName, ...]:
+    """The changes that a role may request whatever they lead to.
+
+    An operator may request others too where they only take traffic from the target;
+    `require_role` decides on the effect.
+    """
+    return tuple(name for name in ChangeName if name in _WHATEVER_THEY_LEAD_TO[role])
 
 
 def require_role(change: Change, state: Snapshot, wanted: Snapshot, *, upward: bool) -> None:
@@ -52,7 +71,8 @@ def require_role(change: Change, state: Snapshot, wanted: Snapshot, *, upward: b
     if request.role is AccessRole.ADMINISTRATOR:
         return
     down = share(wanted) < share(state) and change.name not in _WHOLE
-    fits = (change.name in _OPERATORS or down) and (not upward or change.name in _WITHIN_PHASE)
+    listed = change.name in _WHATEVER_THEY_LEAD_TO[request.role]
+    fits = (listed or down) and (not upward or change.name in _WITHIN_PHASE)
     if request.role is AccessRole.OPERATOR and fits and request.override is None:
         return
     raise ChangeRefused(

@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from worker.domain.migration import missing
 from worker.domain.migration.gate_names import GateName
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from worker.domain.detection.evidence import Evidence
+    from worker.domain.migration.missing import Missing
     from worker.domain.migration.phases import Requirements
+    from worker.domain.migration.snapshot import Lock
 
 MINIMUM_SAMPLE = 100
 """The least outcomes for a rate."""
@@ -42,7 +45,7 @@ class Gate:
     measured: str
     verdict: GateVerdict
     sample: int | None = None
-    missing: str | None = None
+    missing: Missing | None = None
     """What is missing, and how long that takes at the measured rate."""
 
     @property
@@ -77,12 +80,13 @@ class Measures:
         return self.accepted + self.errors
 
 
-def lock_gate(locked: str | None) -> Gate:
+def lock_gate(lock: Lock | None, now: datetime) -> Gate:
     """The gate for the lock: no lock is in force."""
-    if locked is None:
+    if lock is None or not lock.holds(now):
         return Gate(GateName.LOCK, "none", "none", GateVerdict.PASS)
-    missing = "an administrator lifts it with `unlock`"
-    return Gate(GateName.LOCK, "none", locked, GateVerdict.FAIL, missing=missing)
+    left = None if lock.until is None else (lock.until - now).total_seconds()
+    unlock = missing.only_words("an administrator lifts it with `unlock`", left)
+    return Gate(GateName.LOCK, "none", lock.reason, GateVerdict.FAIL, missing=unlock)
 
 
 def account_gate(measures: Measures) -> Gate:
@@ -100,8 +104,8 @@ def time_gate(since: datetime | None, now: datetime, minimum: timedelta) -> Gate
     measured = f"{passed.total_seconds() / 60:.1f} min"
     if passed >= minimum:
         return Gate(GateName.TIME, required, measured, GateVerdict.PASS)
-    left = (minimum - passed).total_seconds() / 60
-    return Gate(GateName.TIME, required, measured, GateVerdict.FAIL, missing=f"{left:.1f} min")
+    left = missing.time_left((minimum - passed).total_seconds())
+    return Gate(GateName.TIME, required, measured, GateVerdict.FAIL, missing=left)
 
 
 def requirement_gates(
@@ -131,14 +135,14 @@ def _response(wanted: Requirements, measures: Measures, minimum: int) -> Gate:
     value = measures.p95_ms
     measured = "nothing" if value is None else f"{value / 1000:.2f} s"
     if value is None or measures.accepted < minimum:
-        missing = _missing(minimum - measures.accepted, measures)
+        left = missing.counted(max(minimum - measures.accepted, 0), measures.per_s)
         return Gate(
             GateName.RESPONSE,
             required,
             measured,
             GateVerdict.NOT_ENOUGH,
             measures.accepted,
-            missing,
+            left,
         )
     verdict = GateVerdict.PASS if value <= wanted.max_p95_ms else GateVerdict.FAIL
     return Gate(GateName.RESPONSE, required, measured, verdict, measures.accepted)
@@ -167,16 +171,9 @@ def _sampled(  # noqa: PLR0917 - one row of the table
 ) -> Gate:
     measured = "nothing" if rate is None else f"{rate:.2f} %"
     if sample < minimum:
-        missing = _missing(minimum - sample, measures)
-        return Gate(name, required, measured, GateVerdict.NOT_ENOUGH, sample, missing)
+        left = missing.counted(minimum - sample, measures.per_s)
+        return Gate(name, required, measured, GateVerdict.NOT_ENOUGH, sample, left)
     return Gate(name, required, measured, GateVerdict.PASS if good else GateVerdict.FAIL, sample)
-
-
-def _missing(left: int, measures: Measures) -> str:
-    if not measures.per_s:
-        return f"{left} outcomes; none come at present"
-    minutes = left / measures.per_s / 60
-    return f"{left} outcomes, about {minutes:.1f} min at the present rate"
 
 
 def _rate(part: int, whole: int) -> float | None:

@@ -26,8 +26,7 @@ def gates_of(
     state: Snapshot, wanted: Snapshot, measures: Measures, now: datetime
 ) -> tuple[Gate, ...]:
     """The gates of an upward move."""
-    held = state.lock is not None and state.lock.holds(now)
-    lock = lock_gate(state.lock.reason if held and state.lock else None)
+    lock = lock_gate(state.lock, now)
     if share(state) == 0:
         return (lock, account_gate(measures))
     settings = state.flags.migration
@@ -44,6 +43,6 @@ def in_words(gates: Iterable[Gate]) -> str:
     """The gates in words for people: required, measured, missing."""
     return ", ".join(
         f"{gate.name} ({gate.required}; measured {gate.measured}"
-        + (f"; missing {gate.missing})" if gate.missing else ")")
+        + (f"; missing {gate.missing.words})" if gate.missing else ")")
         for gate in gates
     )

@@ -17,6 +17,7 @@ from worker.domain.detection.signals import Signal
 from worker.domain.detection.silence import DeliveryCounts
 from worker.domain.detection.tick import ProviderTick, Tick
 from worker.domain.migration.gates import GateVerdict, Measures
+from worker.domain.migration.missing import only_words
 
 SHARE = 25
 RATE = 0.005
@@ -35,9 +36,9 @@ def missing(known: Evidence, name: str) -> int:
     gates = evidence_gates(Measures(evidence=known, per_s=1.0), SHARE)
     (gate,) = [gate for gate in gates if gate.name == name]
     assert gate.verdict is GateVerdict.NOT_ENOUGH
-    found = re.match(r"about (\d+) messages", gate.missing or "")
-    assert found, gate.missing
-    return int(found[1])
+    assert gate.missing is not None
+    assert gate.missing.outcomes is not None
+    return gate.missing.outcomes
 
 
 @pytest.mark.parametrize("bound", [0.01, 0.02, 0.05])
@@ -112,7 +113,8 @@ def test_what_is_missing_is_told_in_the_time_it_takes_at_the_rate_of_late(
     gates = evidence_gates(Measures(evidence=known, per_s=per_day / 86_400), SHARE)
     (gate,) = [gate for gate in gates if gate.name == "failed proof"]
     found = re.fullmatch(
-        r"about (\d+) messages, ([\d.]+) (\w+) at the present rate", gate.missing or ""
+        r"about (\d+) messages, ([\d.]+) (\w+) at the present rate",
+        gate.missing.words if gate.missing else "",
     )
     assert found, gate.missing
     days = {"min": 1_440.0, "h": 24.0, "days": 1.0}[unit]
@@ -124,4 +126,4 @@ def test_the_gate_of_the_alarm_names_a_sick_replica_while_it_is_shut() -> None:
     sick, suspected = SickReplica("0123456789abcdef", 50, 50, 2, 100), ((10.0,) * 6,) * 3
     known = [Evidence(sick_replica=sick, relative=suspected), Evidence(sick_replica=sick)]
     gates = [evidence_gates(Measures(evidence=each), SHARE)[0] for each in known]
-    assert [gate.missing for gate in gates] == [sick.words, None]
+    assert [gate.missing for gate in gates] == [only_words(sick.words), None]

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from tests.support.complete_settings import GOOD
 from worker.cli import app
 from worker.cli.ctl.changes import _document
-from worker.control.flags_file import MAX_BYTES, read
 from worker.domain.migration.flags_document import FlagsError
+from worker.settings.flags_file import MAX_BYTES, read
 
 SHIPPED = Path("deploy/flags.json").read_bytes()
 TWICE = b'{"SmsFeatureFlags": {"EnableLegacy": false}, "SmsFeatureFlags": {"EnableLegacy": true}}'

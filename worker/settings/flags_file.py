@@ -1,6 +1,6 @@
 """Reads the flags file into a document, or reports every problem in it.
 
-Rules: the first start, `check-config` and `ctl flags apply` all use this function. It is as strict
+Rules: the first start, `check-config`, `ctl flags apply` and the console use it. It is as strict
 as the reading of `set-flags` from the wire: UTF-8 without a byte order mark, one JSON object, each
 key once. `flags_document` knows what the fields mean.
 """

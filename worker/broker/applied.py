@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from contracts.control import Status
-from worker.cli.client import NoAnswer
+from worker.broker.control_client import NoAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from worker.cli.client import ControlClient
+    from worker.broker.control_client import ControlClient
 
 _POLL_S: Final = 0.2
 

@@ -1,0 +1,81 @@
+"""Builds what answers the queries."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from worker.control.preview import Previews
+from worker.control.queries import QueryHandler
+from worker.control.status import CurrentStatus
+from worker.monitoring.volume import messages_per_hour
+
+if TYPE_CHECKING:
+    from worker.app.accounts import Accounts
+    from worker.app.control import ControlStores
+    from worker.app.runtime import Runtime
+    from worker.control.consents import Consents
+    from worker.control.deciding import Deciding
+    from worker.control.snapshot_follower import SnapshotFollower
+    from worker.handlers.decode import CommandDecoder
+    from worker.monitoring.health_reports import Reporting
+    from worker.monitoring.measures import Measuring
+
+
+def query_handler(
+    runtime: Runtime,
+    accounts: Accounts,
+    stores: ControlStores,
+    *,
+    follower: SnapshotFollower,
+    measuring: Measuring,
+    reports: Reporting,
+    deciding: Deciding,
+    consents: Consents,
+    decoder: CommandDecoder,
+) -> QueryHandler:
+    """Build the handler of `sms.control.query`."""
+    return QueryHandler(
+        status=_status(runtime, accounts, stores, follower, measuring),
+        previews=_previews(runtime, stores, measuring, deciding),
+        log=stores.log,
+        book=stores.alerts,
+        snapshots=follower,
+        reporting=reports,
+        guards=accounts.guards,
+        normalise=decoder.normalise,
+        consents=consents,
+        replier=runtime.publisher,
+        roles=runtime.cfg.roles,
+        clock=runtime.clock,
+    )
+
+
+def _status(
+    runtime: Runtime,
+    accounts: Accounts,
+    stores: ControlStores,
+    follower: SnapshotFollower,
+    measuring: Measuring,
+) -> CurrentStatus:
+    return CurrentStatus(
+        log=stores.log,
+        book=stores.alerts,
+        replicas=stores.replicas,
+        snapshots=follower,
+        figures=measuring.figures,
+        measures=measuring.since_change,
+        checkpoint=stores.evidence.read,
+        alerts=runtime.alerts.standing,
+        guards=accounts.guards,
+        clock=runtime.clock,
+    )
+
+
+def _previews(
+    runtime: Runtime, stores: ControlStores, measuring: Measuring, deciding: Deciding
+) -> Previews:
+    cfg = runtime.cfg
+    providers = (cfg.target.id, cfg.legacy.id)
+    volume = partial(messages_per_hour, measuring, providers, runtime.clock)
+    return Previews(stores.log, deciding, volume, runtime.clock)

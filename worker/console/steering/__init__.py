@@ -1,0 +1,1 @@
+"""Steering: what a form asks for, what a dialog says, and what became of a command. Pure."""

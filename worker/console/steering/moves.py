@@ -1,0 +1,155 @@
+"""The descriptions of the commands that move the migration."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from contracts.control import (
+    Advance,
+    Approve,
+    EmergencyRollback,
+    Hold,
+    Reject,
+    Resume,
+    RetireLegacy,
+    Rollback,
+    SetPercentage,
+    Step,
+    Unlock,
+)
+from worker.console.steering.descriptions import Description, Field, Kind, Shape
+
+_DOWN_AGAIN: Final = "Set the share back to {before} %, at any time: going down needs no gate."
+_PROPOSAL: Final = Field("proposal", "Proposal", Shape.VERSION, filled_in=False)
+
+MOVES: Final = (
+    Description(
+        EmergencyRollback,
+        opens="Emergency rollback",
+        title="Send everything to {legacy} now?",
+        button="Send everything to {legacy}",
+        kind=Kind.EMERGENCY,
+        follows="All messages go to {legacy} within a second. The way up then starts again at "
+        "Parallel setup. Nothing waits for approval.",
+        undo="Advance to Parallel setup and climb again; every step asks its gates.",
+        done="sent everything to {legacy}",
+    ),
+    Description(
+        Step,
+        opens="Step up…",
+        title="Take the next step?",
+        button="Take the next step",
+        button_to="Step to {share} %",
+        kind=Kind.UP,
+        undo=_DOWN_AGAIN,
+        done="stepped to {share} %",
+        relative=True,
+    ),
+    Description(
+        Advance,
+        opens="Advance…",
+        title="Advance to the next phase?",
+        button="Advance to the next phase",
+        button_to="Advance to {phase} at {share} %",
+        kind=Kind.UP,
+        fields=(
+            Field(
+                "at",
+                "Share at the start, %",
+                Shape.PERCENTAGE,
+                required=False,
+                hint="Empty: the entry share of the phase. A lower one is possible.",
+            ),
+        ),
+        undo="Roll back to the phase before, at any time: going down needs no gate.",
+        done="advanced to {phase} at {share} %",
+        relative=True,
+    ),
+    Description(
+        SetPercentage,
+        opens="Set share…",
+        title="Set the share of {target}?",
+        button="Set the share",
+        button_to="Set the share to {share} %",
+        kind=Kind.UP,
+        fields=(Field("percentage", "Share of {target}, %", Shape.PERCENTAGE),),
+        undo="Set the share back to {before} %. Down needs no gate; up asks the gates.",
+        done="set the share to {share} %",
+    ),
+    Description(
+        Rollback,
+        opens="Roll back…",
+        title="Roll back to the phase before?",
+        button="Roll back one phase",
+        button_to="Roll back to {phase} at {share} %",
+        kind=Kind.DOWN,
+        fields=(Field("leaving", "Phase to leave", Shape.LINE, required=False, filled_in=False),),
+        follows="Automation makes no move up until somebody resumes it.",
+        undo="Advance again; that asks the gates.",
+        done="rolled back to {phase} at {share} %",
+    ),
+    Description(
+        Approve,
+        opens="Approve…",
+        title="Approve the proposal?",
+        button="Approve the proposal",
+        button_to="Approve {share} %",
+        kind=Kind.UP,
+        fields=(_PROPOSAL,),
+        undo=_DOWN_AGAIN,
+        done="approved a proposal: {share} %",
+    ),
+    Description(
+        Reject,
+        opens="Reject…",
+        title="Reject the proposal?",
+        button="Reject the proposal",
+        kind=Kind.DOWN,
+        fields=(_PROPOSAL,),
+        follows="If automation made it, automation then holds until you resume it.",
+        undo="The move can be made or proposed again.",
+        done="rejected a proposal",
+    ),
+    Description(
+        Hold,
+        opens="Hold…",
+        title="Hold automation?",
+        button="Hold automation",
+        kind=Kind.DOWN,
+        follows="No message moves. Automation makes no move up; it still rolls back if it must.",
+        undo="Resume automation.",
+        done="held automation",
+    ),
+    Description(
+        Resume,
+        opens="Resume…",
+        title="Resume automation?",
+        button="Resume automation",
+        kind=Kind.UP,
+        follows="No message moves now. Automation may go up again when its gates are open.",
+        undo="Hold automation.",
+        done="resumed automation",
+    ),
+    Description(
+        Unlock,
+        opens="Unlock…",
+        title="Lift the lock?",
+        button="Lift the lock",
+        kind=Kind.UP,
+        follows="No message moves now. Moves up are possible again when their gates are open.",
+        undo="A lock cannot be set by hand; hold automation instead.",
+        done="lifted the lock",
+    ),
+    Description(
+        RetireLegacy,
+        opens="Retire {legacy}…",
+        title="End the fallback to {legacy}?",
+        button="Retire {legacy}",
+        kind=Kind.NO_WAY_BACK,
+        follows="What {target} does not take is not sent by {legacy} any more. Rolling back is "
+        "impossible until {legacy} is enabled again.",
+        undo="Enable {legacy} again, or send everything to {legacy} with the emergency rollback.",
+        done="retired {legacy}",
+        relative=True,
+    ),
+)

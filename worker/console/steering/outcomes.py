@@ -1,0 +1,173 @@
+"""What a dialog says after the command was sent: sent, accepted, refused, or no answer yet.
+
+Rules: pure. A command that got no answer may have been done; the dialog says so, and how to find
+out. A refusal shows the worker's text and the gates. An outcome that may still change has the path
+to ask again; one without it is final.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, Self
+
+from worker.console.steering.catalogue import CATALOGUE
+from worker.console.steering.command_line import command_line
+from worker.console.steering.conflicts import conflict
+from worker.console.steering.gate_lines import GateLine, gate_lines
+from worker.domain.migration.reply_codes import ReplyCode
+
+if TYPE_CHECKING:
+    from contracts.control import ControlReply
+    from worker.console.steering.progress import Following, Progress
+
+SHOW_LINE_AFTER_S: Final = 15.0
+"""Without an answer for so long, the command line is shown."""
+FOLLOW_WITHIN_S: Final = 60.0
+"""Replicas that are still behind then are named, and nobody waits for them any more."""
+_ONCE: Final = "It is done once only."
+_HISTORY: Final = "History tells whether it was done."
+
+
+class Stage(StrEnum):
+    """How far a command is."""
+
+    SENT = "sent"
+    UNANSWERED = "unanswered"
+    """No answer yet; it is sent again and again."""
+    GIVEN_UP = "given up"
+    """No answer came, and nobody tries any more."""
+    REFUSED = "refused"
+    CONFLICT = "conflict"
+    """Somebody else moved meanwhile."""
+    ACCEPTED = "accepted"
+    FOLLOWED = "followed"
+    BEHIND = "behind"
+    """Accepted, but a replica does not follow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a dialog shows after the command was sent."""
+
+    stage: Stage
+    title: str
+    lines: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    gates: tuple[GateLine, ...] = ()
+    poll: str = ""
+    """Path that tells more, below the base; empty: this is final."""
+    ident: str = ""
+    """The command id, where a person may need it."""
+    line: str = ""
+    """The command line that does the same; empty: nobody needs it."""
+    again: str = ""
+    """Path of the same dialog with the present state; empty: there is nothing to look at again."""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the command was accepted."""
+        return self.stage in {Stage.ACCEPTED, Stage.FOLLOWED, Stage.BEHIND}
+
+    @classmethod
+    def waiting(cls, progress: Progress, title: str, *lines: str) -> Self:
+        """No answer yet: ask again, and after a while show how to do it without the console."""
+        late = progress.elapsed_s >= SHOW_LINE_AFTER_S
+        return cls(
+            Stage.UNANSWERED if lines else Stage.SENT,
+            title,
+            (*lines, _HISTORY) if late else lines,
+            poll=f"/done/{progress.command.command_id}",
+            ident=progress.command.command_id if late else "",
+            line=command_line(progress.command, progress.user) if late else "",
+        )
+
+
+def outcome(progress: Progress) -> Outcome:
+    """What to show about a command that was sent."""
+    if progress.reply is not None:
+        return _answered(progress, progress.reply)
+    if progress.failure:
+        return _given_up(progress)
+    if progress.hindrance and not progress.sent:
+        return Outcome.waiting(
+            progress, "Not sent yet", _sentence(progress.hindrance), "Still trying."
+        )
+    if progress.sent > 1:
+        again = f"No answer yet; sent again with the same id ({progress.sent}). {_ONCE}"
+        return Outcome.waiting(progress, "Sent", again)
+    return Outcome.waiting(progress, "Sent")
+
+
+def _given_up(progress: Progress) -> Outcome:
+    command = progress.command
+    if progress.refused_by_broker:
+        return Outcome(Stage.REFUSED, "Refused by the broker", (_sentence(progress.failure),))
+    not_known = "It is not known whether it was done." if progress.sent else "It was not sent."
+    return Outcome(
+        Stage.GIVEN_UP,
+        "No answer",
+        (_sentence(progress.failure), not_known, *((_HISTORY,) if progress.sent else ())),
+        ident=command.command_id,
+        line=command_line(command, progress.user),
+    )
+
+
+def _answered(progress: Progress, reply: ControlReply) -> Outcome:
+    if reply.verdict == "accepted":
+        return _accepted(reply)
+    if reply.code == ReplyCode.VERSION:
+        said = conflict(progress.moved_by, reply.at)
+        return Outcome(Stage.CONFLICT, "Something changed meanwhile", (said,), again=_again(reply))
+    return Outcome(
+        Stage.REFUSED,
+        "Refused",
+        (_text(reply),) if len(reply.problems) <= 1 else (),
+        problems=reply.problems if len(reply.problems) > 1 else (),
+        gates=gate_lines(reply.gates),
+        again=_again(reply),
+    )
+
+
+def _accepted(reply: ControlReply) -> Outcome:
+    changed = reply.code == ReplyCode.OK and reply.state is not None and CATALOGUE[reply.name].moves
+    version = f", version {reply.version}" if changed and reply.version is not None else ""
+    said = f"Accepted: {_text(reply)}{version}"
+    followed = f"/followed/{reply.version}?id={reply.command_id}" if version else ""
+    return Outcome(Stage.ACCEPTED, said, poll=followed)
+
+
+def followed(accepted: Outcome, following: Following) -> Outcome:
+    """What to show about the replicas after an accepted command."""
+    ready = following.live - len(following.behind)
+    took = f"({following.elapsed_s:.1f} s)"
+    if following.live and not following.behind:
+        line = f"{ready} of {following.live} replicas follow {took}"
+        return Outcome(Stage.FOLLOWED, accepted.title, (line,))
+    if following.elapsed_s >= FOLLOW_WITHIN_S:
+        return Outcome(Stage.BEHIND, accepted.title, (_behind(following),))
+    line = following.silence or f"{ready} of {following.live} replicas follow"
+    return Outcome(Stage.ACCEPTED, accepted.title, (line,), poll=accepted.poll)
+
+
+def _behind(following: Following) -> str:
+    if following.silence:
+        return f"Not known whether the replicas follow: {following.silence}"
+    names = ", ".join(each[:8] for each in following.behind)
+    return f"Still behind after {FOLLOW_WITHIN_S:.0f} s: {names}. They refuse to send meanwhile."
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _text(reply: ControlReply) -> str:
+    """The worker's text without the command's name, which the dialog shows."""
+    return reply.text.removeprefix(f"{reply.name}: ")
+
+
+def _again(reply: ControlReply) -> str:
+    """The dialog can be opened again by its address unless a person must fill it in."""
+    description = CATALOGUE.get(reply.name)
+    asks = description is None or any(each.required for each in description.fields)
+    return "" if asks else f"/dialog/{reply.name}"

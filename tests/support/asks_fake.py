@@ -70,6 +70,15 @@ class FakeClient:
         why = BrokerAway("the broker: refused") if self.away else NoAnswer("no worker answered")
         raise type(why)(f"no answer within {within_s:g} s: {why}")
 
+    def hear(self, call: Callable[[str], None] | None) -> None:
+        """Announcements are never made."""
+
+    async def renew(self, within_s: float) -> None:
+        """The login goes on."""
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
     def commands(self) -> list[ControlCommand]:
         """The commands that were asked."""
         return [each for each in self.asked if isinstance(each, ControlCommand)]

@@ -14,6 +14,8 @@ from starlette.routing import Route
 
 from worker.console.login import LetIn
 from worker.console.packing import page
+from worker.console.routes_history import history_routes
+from worker.console.routes_steering import steering_routes
 from worker.console.security import form_fields
 from worker.console.sessions import LOGGED_OUT, OVER
 
@@ -42,6 +44,8 @@ def routes(site: Site) -> list[BaseRoute]:
         Route(f"{base}/events", site.watching(pages.events), methods=["GET"]),
         Route(f"{base}/session", site.watching(pages.lasting), methods=["GET"]),
         Route(f"{base}/static/{{name}}", site.static.serve, methods=["GET"]),
+        *steering_routes(site),
+        *history_routes(site),
     ]
     if base:
         found.append(Route(base, site.page(pages.now), methods=["GET"]))

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from worker.console.steering.descriptions import Kind, said
+from worker.console.steering.descriptions import Kind, Shape, said
 from worker.console.steering.effects import effects
 from worker.console.steering.fields import FieldView, field_views
 from worker.console.steering.form import must_type
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from worker.domain.migration.effect import Names
 
 EMERGENCY_REASON: Final = "emergency rollback from the console"
+_LONGEST_VERSION: Final = 18
+"""Digits; a document is edited for a while, so its form carries the version that was opened."""
 _RAISING: Final = frozenset({Kind.UP, Kind.NO_WAY_BACK})
 
 
@@ -62,6 +64,8 @@ class Opening:
     preview: Previewed | None = None
     silence: str = ""
     """Why the effect is not known; empty: nobody asked, or it is known."""
+    about: tuple[str, ...] = ()
+    """The object of the command, in words, from what is known."""
     reasons: tuple[str, ...] = ()
     """Reasons that this person gave lately."""
 
@@ -95,7 +99,7 @@ class Dialog:
     environment: str
     """What must be typed; empty: nothing."""
     shows_effect: bool
-    """Whether the effect depends on what is filled in, so that it can be asked for again."""
+    """Whether a person fills something in on which the effect depends."""
 
 
 def dialog(opening: Opening) -> Dialog:
@@ -140,10 +144,10 @@ def _kind(opening: Opening) -> Kind:
 
 def _lines(opening: Opening, words: Mapping[str, object]) -> tuple[str, ...]:
     effect: tuple[str, ...] = ()
-    if opening.description.moves and opening.preview is not None:
+    if opening.preview is not None:
         effect = effects(opening.preview.answer, opening.preview.reply.state, opening.names)
     follows = said(opening.description.follows, words)
-    return (*effect, follows) if follows else effect
+    return tuple(filter(None, (*opening.about, *effect, follows)))
 
 
 def _button(opening: Opening, words: Mapping[str, object]) -> str:
@@ -173,12 +177,13 @@ def _may_override(opening: Opening, gates: tuple[GateLine, ...]) -> bool:
 
 def _expected_version(opening: Opening) -> int | None:
     """The version that the person saw, where another one would change what the command means."""
-    preview = opening.preview
-    if given := opening.form.get("expectedVersion"):
-        return int(given) if given.isdecimal() and len(given) < 19 else None  # noqa: PLR2004 - 64 bit
+    preview, description = opening.preview, opening.description
+    opened = opening.form.get("expectedVersion", "")
+    if any(each.shape is Shape.DOCUMENT for each in description.fields) and opened:
+        return int(opened) if opened.isdecimal() and len(opened) <= _LONGEST_VERSION else None
     seen = preview.reply.version if preview else opening.state.version if opening.state else None
     upward = preview is not None and preview.answer.upward
-    return seen if opening.description.relative or upward else None
+    return seen if description.relative or upward else None
 
 
 def _usual_reason(description: Description) -> str:

@@ -1,7 +1,8 @@
 """The fields of a dialog, as a form shows them.
 
-Rules: pure. A field that the dialog opens with is not shown, but goes with the form. What came is
-shown again, also if it cannot be used, so that nobody types twice.
+Rules: pure. A field that the dialog opens with is not shown, but goes with the form; if the dialog
+opens without it, a person fills it in. What came is shown again, also if it cannot be used, so that
+nobody types twice.
 """
 
 from __future__ import annotations
@@ -53,11 +54,13 @@ def field_views(opening: Opening) -> tuple[FieldView, ...]:
 
 def _view(field: Field, opening: Opening, problems: Mapping[str, str]) -> FieldView:
     names = {"target": opening.names.target, "legacy": opening.names.legacy}
+    value = opening.form.get(field.name, "")
+    is_hidden = not field.filled_in and bool(value or not field.required)
     return FieldView(
         name=field.name,
         label=said(field.label, names),
-        drawn_as=_INPUTS.get(field.shape, "text") if field.filled_in else "hidden",
-        value=opening.form.get(field.name, ""),
+        drawn_as="hidden" if is_hidden else _INPUTS.get(field.shape, "text"),
+        value=value,
         longest=LONGEST[field.shape],
         required=field.required,
         hint=field.hint,

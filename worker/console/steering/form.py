@@ -8,6 +8,7 @@ does not have is ignored.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 LEAST_REASON: Final = 3
 LONGEST_REASON: Final = 500
 LONGEST_ID: Final = 128
+_IDENT: Final = re.compile(rf"[A-Za-z0-9._-]{{1,{LONGEST_ID}}}", re.ASCII)
+"""A command id that can stand in an address."""
 _LARGEST_VERSION: Final = 2**63 - 1
 
 
@@ -116,9 +119,8 @@ def _reason(reason: str) -> Iterator[Problem]:
 
 
 def _ident(ident: str) -> Iterator[Problem]:
-    printable = ident.isascii() and ident.isprintable() and ident == ident.strip()
-    if not 0 < len(ident) <= LONGEST_ID or not printable:
-        expected = f"expected 1 to {LONGEST_ID} printable ASCII characters"
+    if not _IDENT.fullmatch(ident):
+        expected = f"expected 1 to {LONGEST_ID} letters, digits, dots or dashes"
         yield Problem("commandId", f"{expected}, got {bounded(ident)}; open the dialog again")
 
 

@@ -18,6 +18,7 @@ from worker.console.steering.gate_lines import GateLine, gate_lines
 from worker.domain.migration.reply_codes import ReplyCode
 
 if TYPE_CHECKING:
+    from contracts.answers import LogEntryView
     from contracts.control import ControlReply
     from worker.console.steering.progress import Following, Progress
 
@@ -135,6 +136,25 @@ def _accepted(reply: ControlReply) -> Outcome:
     said = f"Accepted: {_text(reply)}{version}"
     followed = f"/followed/{reply.version}?id={reply.command_id}" if version else ""
     return Outcome(Stage.ACCEPTED, said, poll=followed)
+
+
+def recorded(entry: LogEntryView) -> Outcome:
+    """What to show about a command that only the history knows."""
+    text = (entry.text or "").removeprefix(f"{entry.command.get('name')}: ")
+    if entry.verdict == "accepted":
+        return Outcome(Stage.ACCEPTED, f"Accepted: {text}, version {entry.version}")
+    return Outcome(Stage.REFUSED, "Refused", (text,))
+
+
+def unknown(*, looked: bool = False) -> Outcome:
+    """What to show about a command that nobody knows.
+
+    Args:
+        looked: whether the history was read.
+    """
+    history = "The history does not have it: it was not done, or not yet." if looked else _HISTORY
+    lines = ("This session did not send it.", history)
+    return Outcome(Stage.GIVEN_UP, "Not known", lines)
 
 
 def followed(accepted: Outcome, following: Following) -> Outcome:

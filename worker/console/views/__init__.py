@@ -1,0 +1,1 @@
+"""View models of the views beside "Now": frozen, pure, made from answers."""

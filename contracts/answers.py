@@ -359,9 +359,9 @@ class PreviewAnswer(Answer):
     share_after: int
     """The same after it: of `after`, or unchanged."""
     messages_per_hour: float | None
-    """Messages of the last hour, or of its last ten minutes scaled up, where no full hour is known.
-    Their share between `shareBefore` and `shareAfter` is what moves. Null: there were none, or the
-    share does not change."""
+    """Messages an hour at the rate of the last hour; where less of it is known, of its last ten to
+    twenty minutes. Their share between `shareBefore` and `shareAfter` is what moves. Null: there
+    were none, or the share does not change."""
     differences: list[str]
     """What changes in the flags, one line each: `path: before -> after`; of very many the first,
     and how many more."""

@@ -35,7 +35,8 @@ from worker.lab.local.database import Database as Mongod
 from worker.monitoring.health_reports import Reporting
 from worker.monitoring.measures import Measuring
 from worker.store.client import Database
-from worker.store.slots import SlotStore, covering
+from worker.store.slot_queries import covering
+from worker.store.slots import SlotStore
 
 DAYS = 30
 RATE = 1_000

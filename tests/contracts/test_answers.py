@@ -17,7 +17,7 @@ from contracts.codec import encode
 from contracts.health import ComparisonMetric, HealthMetric
 from tests.support.alert_fakes import MemoryBook
 from tests.support.control_fakes import PROVEN, ROLES, MemoryLog, begun, consents, deciding
-from tests.support.fakes import Guard, HandClock, Snapshots, Suppressed
+from tests.support.fakes import EPOCH, Guard, HandClock, Snapshots, Suppressed
 from worker.control.preview import Previews
 from worker.control.queries import QueryHandler
 from worker.control.status import CurrentStatus
@@ -25,20 +25,24 @@ from worker.domain.alerts.notices import Acknowledged, AlertObservation, Kind, T
 from worker.domain.detection.automatic_rollback import HoldReason
 from worker.domain.detection.checkpoint import Checkpoint
 from worker.domain.figures.health import Subject
+from worker.domain.figures.periods import SlotSums
 from worker.domain.messages.consent import EVERY_SENDER, Wish
 from worker.domain.messages.message import Recipient
 from worker.domain.migration.access import AccessRole, commands_of
 from worker.domain.migration.control_log import LogEntry
 from worker.domain.migration.gates import Measures
 from worker.domain.migration.phases import Role
-from worker.domain.migration.replicas import Heartbeat, LiveReplica
+from worker.domain.migration.replicas import Heartbeat, LiveReplica, Process
 from worker.monitoring.health_reports import Reporting
 from worker.monitoring.measures import Measuring
+from worker.monitoring.series import TimeSeries
 from worker.numbers import normaliser
 from worker.ports.broker import Incoming
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from worker.domain.figures.series import Period
 
 FEW = Measures(accepted=90, errors=3, p95_ms=150.0, per_s=0.5)
 ANSWERS = Path(__file__).parent / "answers"
@@ -65,6 +69,10 @@ class Slots:
         assert since < until
         return {"africastalking": OPS}
 
+    async def series(self, shown: Period, names: Sequence[str]) -> list[SlotSums]:
+        sums = {name: int(OPS.get(name, 0)) for name in names}
+        return [SlotSums("africastalking", shown.starts[3], sums)]
+
 
 class Replicas:
     """One replica that follows, one that began just now."""
@@ -72,7 +80,16 @@ class Replicas:
     async def list(self) -> list[LiveReplica]:
         return [
             LiveReplica(
-                Heartbeat("r-1", 3, 2, {"legacy": "open"}, {"legacy": "401"}, 7, consuming=True),
+                Heartbeat(
+                    "r-1",
+                    3,
+                    2,
+                    {"legacy": "open"},
+                    {"legacy": "401"},
+                    7,
+                    consuming=True,
+                    process=Process("0.1.0", "pod-7", EPOCH),
+                ),
                 0.123456,
             ),
             LiveReplica(Heartbeat("r-2", None, None, {}, {}, 0, consuming=False), 1.0),
@@ -201,6 +218,7 @@ async def replied(
             clock=clock,
         ),
         previews=Previews(log, deciding(log, FEW, book, consents(suppressed)), volume, clock),
+        series=TimeSeries(Slots(), log, "africastalking", "legacy", clock).last_hours,
         log=log,
         book=book,
         snapshots=snapshots,
@@ -250,6 +268,7 @@ QUERIES = {
         asked(control.Preview, command={"name": "set-percentage", "percentage": 101, "to": 5}),
         False,
     ),
+    "series": (asked(control.Series, hours=0.1), False),
     "suppressions": (asked(control.Suppressions), False),
     "suppressions.one": (asked(control.Suppressions, number="0977123456"), False),
 }

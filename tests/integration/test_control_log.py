@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -212,6 +213,57 @@ async def test_a_version_under_which_automation_held_is_not_known_good(
     await log.append(entry(5, version(2), version(3)))
     await log.append(held(6, version(3)))
     assert await log.known_good(1800) == version(1)
+
+
+async def test_the_state_of_a_time_is_the_one_in_force_then(
+    log: ControlLog, clock: HandClock
+) -> None:
+    begun = clock.now()
+    await log.append(entry(1, None, version(1)))
+    clock.advance(60)
+    await log.append(entry(2, version(1), version(1)))  # a refusal changes nothing
+    await log.append(entry(3, version(1), version(2)))
+    assert await log.state_on(begun - timedelta(seconds=1)) is None
+    assert await log.state_on(begun) == version(1)
+    assert await log.state_on(clock.now() - timedelta(seconds=1)) == version(1)
+    assert await log.state_on(clock.now() + timedelta(days=1)) == version(2)
+
+
+async def test_moves_are_what_changed_the_share_the_newest_first(
+    log: ControlLog, clock: HandClock
+) -> None:
+    begun = clock.now()
+    states = [version(1), version(2, 5), replace(version(3, 5), held=True)]
+    states.append(replace(states[2], version=4, flags=Flags(target_enabled=False)))
+    states.append(replace(states[3], version=5, phase=Phase.ROLLBACK))
+    await log.append(entry(1, None, states[0]))
+    for number, (before, after) in enumerate(pairwise(states), 2):
+        clock.advance(60)
+        await log.append(entry(number, before, after))
+    await log.append(entry(6, states[-1], states[-1]))
+    assert [each.number for each in await log.moves(begun, 9)] == [5, 4, 2]
+    assert [each.number for each in await log.moves(begun, 2)] == [5, 4]
+    assert [each.number for each in await log.moves(clock.now(), 9)] == []
+    everything = await log.moves(begun - timedelta(seconds=1), 9)
+    assert [each.number for each in everything] == [5, 4, 2, 1]
+
+
+async def test_moves_are_found_without_reading_what_is_older(
+    mongo_url: str, database_name: str, clock: HandClock
+) -> None:
+    opened = Database(mongo_url, database_name, timeout_s=5)
+    await indexes.create(opened)
+    log = ControlLogStore(opened[control_log.COLLECTION], clock)
+    await log.append(entry(1, None, version(1)))
+    for number in range(2, 40):
+        clock.advance(60)
+        await log.append(entry(number, version(number - 1), version(number, number % 2)))
+    query = {"changed": True, "at": {"$gt": clock.now() - timedelta(minutes=5)}}
+    asked = {"find": control_log.COLLECTION, "filter": query, "sort": {"at": -1, "_id": -1}}
+    plan = await opened.db.command("explain", asked, verbosity="executionStats")
+    assert plan["executionStats"]["totalDocsExamined"] == 5
+    await opened.db.client.drop_database(database_name)
+    await opened.close()
 
 
 async def test_of_many_at_once_one_is_appended(log: ControlLog) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
-from worker.domain.migration.replicas import Heartbeat
+from tests.support.fakes import EPOCH
+from worker.domain.migration.replicas import UNKNOWN, Heartbeat, Process
 from worker.ports.store import StoreUnavailable
 from worker.store import replicas
 from worker.store.client import Database
@@ -15,6 +17,9 @@ from worker.store.replicas import ALIVE_MS, ReplicaStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+
+PROCESS = Process("0.1.0", "pod-7", EPOCH)
 
 
 @pytest.fixture
@@ -31,7 +36,8 @@ def store(database_here: Database) -> ReplicaStore:
 
 
 def heartbeat(replica: str, applied: int | None = 3) -> Heartbeat:
-    return Heartbeat(replica, applied, 2, {"at": "open"}, {"at": "balance"}, 5, consuming=True)
+    states = {"breakers": {"at": "open"}, "faults": {"at": "balance"}}
+    return Heartbeat(replica, applied, 2, **states, in_hand=5, consuming=True, process=PROCESS)
 
 
 async def test_nobody_alive_counts_as_one(store: ReplicaStore) -> None:
@@ -58,7 +64,26 @@ async def test_a_heartbeat_says_what_its_replica_goes_by(
         "faults": {"at": "balance"},
         "inHand": 5,
         "consuming": True,
+        "software": "0.1.0",
+        "host": "pod-7",
+        "startedAt": EPOCH,
     }
+
+
+async def test_a_heartbeat_comes_back_as_it_was_written(store: ReplicaStore) -> None:
+    await store.write_heartbeat(heartbeat("a"))
+    (found,) = await store.list()
+    assert found.heartbeat == heartbeat("a")
+
+
+async def test_of_an_older_worker_neither_version_nor_host_is_known(
+    store: ReplicaStore, database_here: Database
+) -> None:
+    await store.write_heartbeat(heartbeat("a"))
+    gone = dict.fromkeys(("software", "host", "startedAt"), "")
+    await database_here[replicas.COLLECTION].update_one({"_id": "a"}, {"$unset": gone})
+    (found,) = await store.list()
+    assert found.heartbeat == replace(heartbeat("a"), process=UNKNOWN)
 
 
 async def test_a_replica_that_fell_silent_does_not_count(

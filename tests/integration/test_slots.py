@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -11,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.measured import measured
+from worker.domain.figures.periods import start_of
+from worker.domain.figures.series import period
 from worker.domain.messages.outcome import Accepted, Money
 from worker.ports.store import StoreUnavailable
 from worker.store.client import Database
-from worker.store.slots import SlotStore, covering
+from worker.store.slot_queries import covering, within
+from worker.store.slots import SlotStore
 from worker.telemetry.metrics import AttemptMetrics
 
 if TYPE_CHECKING:
@@ -183,6 +187,34 @@ async def test_documents_read_are_those_of_the_pieces_alone(db: Database) -> Non
     ends = await examined(db, SLOT + timedelta(minutes=7), SLOT + timedelta(hours=10, minutes=13))
     assert (hours, days) == (10 * 3, 1 * 3)
     assert ends == 3 + 5 * 3 + 9 * 3 + 1 * 3 + 3
+
+
+async def test_a_chart_shows_each_slot_over_all_replicas(store: SlotStore, db: Database) -> None:
+    moments = scattered()
+    await history(db, moments, 2)
+    for hours in (0.5, 1.0, 24.0, 72.0, 24.0 * 14, 24.0 * 60):
+        shown = period(hours, moments[-1].timestamp() + 5)
+        rows = await store.series(shown, ["accepted", "latency:4", "unknown"])
+        expected = Counter(
+            start_of(int(moment.timestamp()), shown.scale.slot_s)
+            for moment in moments
+            if shown.since <= int(moment.timestamp()) < shown.until
+        )
+        found = {row.start: row.sums for row in rows}
+        assert {start: sums["accepted"] for start, sums in found.items()} == {
+            start: 2 * count for start, count in expected.items()
+        }
+        assert all(sums["unknown"] == 0 for sums in found.values())
+
+
+@pytest.mark.usefixtures("store")
+async def test_a_chart_reads_its_own_slots_alone(db: Database) -> None:
+    await history(db, [SLOT + timedelta(minutes=n) for n in range(2 * 1_440)], 1)
+    end = SLOT + timedelta(days=2) - timedelta(seconds=1)
+    shown = period(24.0, end.timestamp())
+    asked = {"find": "slots", "filter": within(shown.scale.span, shown.since, shown.until)}
+    plan = await db.db.command("explain", asked, verbosity="executionStats")
+    assert plan["executionStats"]["totalDocsExamined"] == 3 * len(shown.starts)
 
 
 async def test_money_is_exact(store: SlotStore) -> None:

@@ -30,6 +30,7 @@ from worker.ports.store import StoreUnavailable, WriteConflict
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from datetime import datetime
 
     from worker.domain.migration.snapshot import Snapshot
     from worker.ports.clock import Clock
@@ -82,6 +83,16 @@ class MemoryLog:
         await self._step()
         return next((e.after for e in self._changes() if e.after.version == version), None)
 
+    async def state_on(self, at: datetime) -> Snapshot | None:
+        await self._step()
+        older = [each.after for each in self._changes() if each.at is None or each.at <= at]
+        return older[-1] if older else None
+
+    async def moves(self, since: datetime, limit: int) -> list[LogEntry]:
+        await self._step()
+        newer = [each for each in self._changes() if each.at is not None and each.at > since]
+        return [each for each in reversed(newer) if _moved(each)][:limit]
+
     async def known_good(self, for_s: float) -> Snapshot | None:
         await self._step()
         for later, earlier in pairwise(reversed(self._changes())):
@@ -108,6 +119,16 @@ class MemoryLog:
         await self.between()
         if self.away:
             raise StoreUnavailable("test")
+
+
+def _moved(entry: LogEntry) -> bool:
+    before, after = entry.before, entry.after
+    return before is None or _goes_by(before) != _goes_by(after)
+
+
+def _goes_by(state: Snapshot) -> tuple[object, ...]:
+    flags = state.flags
+    return state.phase, state.percentage, flags.target_enabled, flags.legacy_enabled
 
 
 def _version(entry: LogEntry) -> Version:

@@ -31,7 +31,7 @@ from worker.domain.messages.receipts import DeliveryReport
 from worker.domain.messages.writes import Finished, TerminalWrite
 from worker.domain.migration.control_log import LogEntry
 from worker.domain.migration.phases import Role
-from worker.domain.migration.replicas import Heartbeat
+from worker.domain.migration.replicas import Heartbeat, Process
 from worker.service import Background
 from worker.store.alerts import AlertStore
 from worker.store.cohorts import CohortStore
@@ -103,7 +103,10 @@ async def write_all(database: Database) -> None:
     await _alerts(database)
     report = ReportStore(database["reports"], Clock(), keep_s=7_200)
     await report.keep(ARRIVED, "the recipient's hash", AT)
-    heartbeat = Heartbeat("ours", 7, 6, {"at": "open"}, {"at": "balance"}, 3, consuming=True)
+    process = Process("0.1.0", "a host", AT)
+    heartbeat = Heartbeat(
+        "ours", 7, 6, {"at": "open"}, {"at": "balance"}, 3, consuming=True, process=process
+    )
     await ReplicaStore(database["replicas"]).write_heartbeat(heartbeat)
     unwanted = Wish("bank", stopped=True, at=AT, source="refused by at")
     suppressions = SuppressionStore(database["suppressions"], lambda _: None, Clock())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from contracts.names import Exchange, Key
+from worker.app.replica import process_of
 from worker.broker.wakeups import Wakeups
 from worker.control.snapshot_effects import SnapshotEffects
 from worker.control.snapshot_follower import SnapshotFollower
@@ -29,6 +30,7 @@ def snapshot_follower(
     pending: PendingIntents,
 ) -> SnapshotFollower:
     """Build the follower of the control log; an account fault wakes it, to tell other replicas."""
+    process = process_of(runtime.clock.now())
 
     def heartbeat(applied: int | None) -> Heartbeat:
         guards = accounts.guards.values()
@@ -40,6 +42,7 @@ def snapshot_follower(
             faults={guard.provider_id: guard.fault for guard in guards if guard.fault},
             in_hand=runtime.lanes.in_hand,
             consuming=runtime.lanes.consuming,
+            process=process,
         )
 
     follower = SnapshotFollower(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from worker.control.preview import Previews
 from worker.control.queries import QueryHandler
 from worker.control.status import CurrentStatus
+from worker.monitoring.series import TimeSeries
 from worker.monitoring.volume import messages_per_hour
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ def query_handler(
     """Build the handler of `sms.control.query`."""
     return QueryHandler(
         status=_status(runtime, accounts, stores, follower, measuring),
-        previews=_previews(runtime, stores, measuring, deciding),
+        previews=_previews(runtime, stores, deciding),
+        series=_series(runtime, stores).last_hours,
         log=stores.log,
         book=stores.alerts,
         snapshots=follower,
@@ -72,10 +74,13 @@ def _status(
     )
 
 
-def _previews(
-    runtime: Runtime, stores: ControlStores, measuring: Measuring, deciding: Deciding
-) -> Previews:
+def _previews(runtime: Runtime, stores: ControlStores, deciding: Deciding) -> Previews:
     cfg = runtime.cfg
     providers = (cfg.target.id, cfg.legacy.id)
-    volume = partial(messages_per_hour, measuring, providers, runtime.clock)
+    volume = partial(messages_per_hour, stores.slots, providers, runtime.clock)
     return Previews(stores.log, deciding, volume, runtime.clock)
+
+
+def _series(runtime: Runtime, stores: ControlStores) -> TimeSeries:
+    cfg = runtime.cfg
+    return TimeSeries(stores.slots, stores.log, cfg.target.id, cfg.legacy.id, runtime.clock)

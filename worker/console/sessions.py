@@ -3,8 +3,8 @@
 Rules:
 - A session is found by 256 random bits, of which only a hash is kept. A restart ends all sessions.
 - It ends at log-out, when its person does nothing for the idle time, 8 hours after the log-in, or
-  when the broker refuses its login. What the stream of a page does is not what a person does.
-  Observers have one time alone, the idle one: their page may hang on a wall.
+  when the broker refuses its login. What the stream of a page does is not what a person does. The
+  idle time of observers is longer, and so may be their whole session: their page hangs on a wall.
 - The password is in the session's client alone, and is gone with the session.
 - The client logs in again every hour, because an open connection outlives a change of the password.
 """
@@ -112,7 +112,7 @@ class Sessions(Loop):
             client=client,
             began=now,
             idle_s=idle_s,
-            longest_s=idle_s if watches else LONGEST_S,
+            longest_s=max(idle_s, LONGEST_S) if watches else LONGEST_S,
             acted=now,
             renew_at=now + RENEW_AFTER_S,
         )

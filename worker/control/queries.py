@@ -44,10 +44,10 @@ from worker.ports.broker import Settlement
 from worker.ports.store import StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from typing import Protocol
 
-    from contracts.answers import Answer
+    from contracts.answers import Answer, SeriesAnswer
     from contracts.control import Query
     from contracts.control_views import Asker
     from contracts.health import ComparisonMetric, HealthMetric
@@ -85,6 +85,7 @@ class QueryHandler:
     Args:
         status: answers `status`.
         previews: answers `preview`.
+        series: both providers over the last hours. Raises `StoreUnavailable`.
         log: the control log.
         book: alerts of all replicas.
         snapshots: the snapshot of this replica.
@@ -99,6 +100,7 @@ class QueryHandler:
 
     status: CurrentStatus
     previews: Previews
+    series: Callable[[float], Awaitable[SeriesAnswer]]
     log: ControlLog
     book: AlertBook
     snapshots: Snapshots
@@ -148,8 +150,8 @@ class QueryHandler:
         match query:
             case Status():
                 return await self.status.answer(query)
-            case Health() | Comparison():
-                return await self._report(query)
+            case Health() | Comparison() | Series():
+                return await self._over_time(query)
             case Explain():
                 return self._explain(query)
             case History() | Alerts() | Suppressions():
@@ -157,8 +159,6 @@ class QueryHandler:
                 return views.answer(query, listed, self.snapshots.current, self.clock.now())
             case Preview():
                 return await self.previews.answer(query, user)
-            case Series():
-                return self._refuse(query, ReplyCode.INVALID, "this version does not answer it")
 
     async def _listed(self, query: History | Alerts | Suppressions) -> Answer:
         match query:
@@ -171,18 +171,28 @@ class QueryHandler:
             case Suppressions():
                 return SuppressionsAnswer(suppressions=await self.consents.listed(query))
 
-    # --- health and comparison -------------------------------------------------------------
+    # --- over a period ---------------------------------------------------------------------
 
-    async def _report(self, query: Health | Comparison) -> ControlReply:
-        """Answer with the same report that is published as a metric."""
+    async def _over_time(self, query: Health | Comparison | Series) -> ControlReply:
+        """Answer with figures over the last hours, if they are kept for so long."""
         state = self.snapshots.current
         if state is not None and query.hours > 24 * state.flags.migration.metrics_retention_days:
             kept = state.flags.migration.metrics_retention_days
             text = f"hours: metrics are kept for {kept} days, so at most {24 * kept} hours"
             return self._refuse(query, ReplyCode.INVALID, f"{text} (MetricsRetentionDays)")
-        wanted = isinstance(query, Health)
-        made = self.reporting.health if wanted else self.reporting.comparison
-        return views.answer(query, await made(query.hours), state, self.clock.now())
+        data = await self._figures(query)
+        return views.answer(query, data, state, self.clock.now())
+
+    async def _figures(
+        self, query: Health | Comparison | Series
+    ) -> HealthMetric | ComparisonMetric | SeriesAnswer:
+        match query:
+            case Health():
+                return await self.reporting.health(query.hours)
+            case Comparison():
+                return await self.reporting.comparison(query.hours)
+            case Series():
+                return await self.series(query.hours)
 
     # --- explain ---------------------------------------------------------------------------
 

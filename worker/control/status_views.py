@@ -5,6 +5,7 @@ Rules: one function for each model; nothing is decided here.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from contracts.answers import (
@@ -57,6 +58,7 @@ def replica(live: LiveReplica) -> ReplicaStatus:
         in_hand=heartbeat.in_hand,
         consuming=heartbeat.consuming,
         age_s=round(live.age_s, 1),
+        **{name: value for name, value in asdict(heartbeat.process).items() if value is not None},
     )
 
 

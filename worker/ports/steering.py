@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from worker.domain.migration.control_log import LogEntry
     from worker.domain.migration.replicas import Heartbeat, LiveReplica
     from worker.domain.migration.snapshot import Snapshot
@@ -55,6 +57,17 @@ class ControlLog(Protocol):
 
     async def state_at(self, version: int) -> Snapshot | None:
         """The state of a version; None: there is none."""
+        ...
+
+    async def state_on(self, at: datetime) -> Snapshot | None:
+        """The state that was in force at a time; None: nothing was."""
+        ...
+
+    async def moves(self, since: datetime, limit: int) -> list[LogEntry]:
+        """The newest entries since then that changed what goes to the target, newest first.
+
+        That is: the phase, the percentage, or which provider is enabled.
+        """
         ...
 
     async def known_good(self, for_s: float) -> Snapshot | None:

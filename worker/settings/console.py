@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from worker.settings.addresses import amqp_problems, http_problems, pairs, split
 from worker.settings.environment import FromEnvironment
-from worker.settings.types import Host, Line, LogLevel, Port, without
+from worker.settings.types import Host, LogLevel, Port, Title, without
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 """Names of this machine's own address."""
@@ -71,13 +71,14 @@ class ConsoleSettings(FromEnvironment):
     """Address that people type (`https://sms.example`), perhaps with a path
     (`https://example/sms`), if a proxy is in front or the console has a name. The `Host` of a
     request must be the one in it. Default: the address on which the console listens."""
-    console_title: Annotated[Line, Field(max_length=40)] = "production"
+    console_title: Title = "production"
     """Which installation this is, on every page."""
     console_idle_minutes: Minutes = 30
     """A session ends if its person did nothing for this time; 8 hours after the log-in it ends
     anyway."""
     console_observer_idle_minutes: Minutes = 720
-    """The same for observers, whose page may hang on a wall; nothing else ends their session."""
+    """The same for observers, whose page may hang on a wall. If it is longer than 8 hours, their
+    session lasts as long."""
     console_private_host: Host = "127.0.0.1"
     """Address on which `/live` and `/ready` of the console are served."""
     console_private_port: Port = 0

@@ -157,6 +157,7 @@ def without(problems: list[str]) -> None:
 
 
 Line = Annotated[str, AfterValidator(_line)]
+Title = Annotated[str, StringConstraints(max_length=40), AfterValidator(_line)]
 Credential = Annotated[SecretStr, AfterValidator(_credential)]
 Token = Annotated[Credential, AfterValidator(_token)]
 Tokens = Annotated[

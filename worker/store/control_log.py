@@ -24,11 +24,21 @@ from worker.store.errors import errors_as_unavailable
 from worker.store.snapshots import of_snapshot, snapshot
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
     from worker.domain.migration.snapshot import Snapshot
     from worker.ports.clock import Clock
 
 COLLECTION: Final = "control_log"
 Document = dict[str, Any]
+_BY_NUMBER: Final = (("_id", DESCENDING),)
+_BY_TIME: Final = (("at", DESCENDING), ("_id", DESCENDING))
+_MOVED: Final = [
+    {"$ne": [f"$before.{field}", f"$after.{field}"]}
+    for field in ("phase", "percentage", "flags.targetEnabled", "flags.legacyEnabled")
+]
+"""Conditions: the entry changed what goes to the target."""
 _log = structlog.get_logger(__name__)
 
 
@@ -82,6 +92,19 @@ class ControlLogStore:
         entries = await self._read({"version": version, "changed": True}, limit=1)
         return snapshot(entries[0]["after"]) if entries else None
 
+    async def state_on(self, at: datetime) -> Snapshot | None:
+        """See `ControlLog.state_on`."""
+        before = {"changed": True, "at": {"$lte": at}}
+        entries = await self._read(before, limit=1, order=_BY_TIME)
+        return snapshot(entries[0]["after"]) if entries else None
+
+    async def moves(self, since: datetime, limit: int) -> list[LogEntry]:
+        """See `ControlLog.moves`."""
+        query = {"changed": True, "at": {"$gt": since}, "$expr": {"$or": _MOVED}}
+        found = await self._read(query, limit, order=_BY_TIME)
+        entries = (_entry_or_none(document) for document in found)
+        return [each for each in entries if each is not None]
+
     async def known_good(self, for_s: float) -> Snapshot | None:
         """See `ControlLog.known_good`."""
         changes = await self._read({"changed": True}, limit=LOOK_BACK)
@@ -99,9 +122,11 @@ class ControlLogStore:
         hold = {"_id": between, "user": AUTOMATIC, "command.name": "hold"}
         return bool(await self._read(hold, limit=1))
 
-    async def _read(self, query: Document, limit: int) -> list[Document]:
+    async def _read(
+        self, query: Document, limit: int, order: Sequence[tuple[str, int]] = _BY_NUMBER
+    ) -> list[Document]:
         with errors_as_unavailable:
-            cursor = self._collection.find(query).sort("_id", DESCENDING).limit(limit)
+            cursor = self._collection.find(query).sort(list(order)).limit(limit)
             documents: list[Document] = await cursor.to_list(None)
         return documents
 

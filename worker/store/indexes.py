@@ -64,6 +64,7 @@ _ALERTS: Final = (
     IndexModel([("key", ASCENDING)], unique=True, partialFilterExpression={"open": True}),
 )
 _COMMAND: Final = IndexModel([("user", ASCENDING), ("commandId", ASCENDING)], unique=True)
+_CHANGES: Final = _partial("at", {"changed": True}, "_id")
 
 
 def _by_age(kept_s: int) -> IndexModel:
@@ -72,7 +73,7 @@ def _by_age(kept_s: int) -> IndexModel:
 
 INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
     messages.COLLECTION: _MESSAGES,
-    control_log.COLLECTION: (_COMMAND,),
+    control_log.COLLECTION: (_COMMAND, _CHANGES),
     replicas.COLLECTION: (_by_age(_FORGOTTEN_S),),
     cohorts.COLLECTION: (_by_age(cohorts.KEPT_S),),
     failures.COLLECTION: (_by_age(failures.KEPT_S),),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from worker.domain.migration.replicas import Heartbeat, LiveReplica
+from worker.domain.migration.replicas import Heartbeat, LiveReplica, Process
 from worker.store.errors import errors_as_unavailable
 
 COLLECTION: Final = "replicas"
@@ -26,6 +26,7 @@ class ReplicaStore:
 
     async def write_heartbeat(self, heartbeat: Heartbeat) -> None:
         """See `Replicas.write_heartbeat`."""
+        process = heartbeat.process
         fields = {
             "applied": heartbeat.applied,
             "oldestUnsent": heartbeat.oldest_unsent,
@@ -33,6 +34,9 @@ class ReplicaStore:
             "faults": dict(heartbeat.faults),
             "inHand": heartbeat.in_hand,
             "consuming": heartbeat.consuming,
+            "software": process.software,
+            "host": process.host,
+            "startedAt": process.started_at,
         }
         with errors_as_unavailable:
             await self._collection.update_one(
@@ -74,5 +78,6 @@ def live_replica(document: dict[str, Any]) -> LiveReplica:
         faults=document.get("faults", {}),
         in_hand=document.get("inHand", 0),
         consuming=document.get("consuming", False),
+        process=Process(document.get("software"), document.get("host"), document.get("startedAt")),
     )
     return LiveReplica(heartbeat, document["age"])

@@ -25,12 +25,15 @@ from bson import Decimal128
 from pymongo import ASCENDING, IndexModel, ReplaceOne
 from pymongo.errors import PyMongoError
 
-from worker.domain.figures.periods import SLOT_S, SlotSums, pieces
+from worker.domain.figures.periods import SLOT_S
 from worker.store.errors import errors_as_unavailable
+from worker.store.slot_queries import covering, summed, within
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from worker.domain.figures.periods import SlotSums
+    from worker.domain.figures.series import Period
     from worker.store.client import Database
 
 Sums = dict[str, int | Decimal]
@@ -169,6 +172,16 @@ class SlotStore:
         """
         return await summed(self._slots, {"span": SLOT_S, "at": {"$gte": since}}, names)
 
+    async def series(self, shown: Period, names: Sequence[str]) -> list[SlotSums]:
+        """The slots of a chart, with the sums of the counters named; those of nothing are absent.
+
+        Raises:
+            StoreUnavailable: the store did not answer.
+        """
+        scale = shown.scale
+        match = within(scale.span, shown.since, shown.until)
+        return await summed(self._slots, match, names, slot_s=scale.slot_s)
+
     async def retain(self, days: int) -> None:
         """Keep every document, old ones too, for this number of days after its slot or day.
 
@@ -215,35 +228,6 @@ class SlotStore:
             "expireAt": at + timedelta(days=self.retention_days),
         }
         return ReplaceOne({"_id": key["_id"]}, document, upsert=True)
-
-
-async def summed(collection: Any, match: dict[str, Any], names: Sequence[str]) -> list[SlotSums]:
-    """Documents of every replica, added up by provider and start; see `SlotStore.recent`."""
-    sums = {name: {"$sum": f"$counts.{name}"} for name in names}
-    group = {"_id": {"provider": "$provider", "at": "$at"}, **sums}
-    with errors_as_unavailable:
-        rows = await collection.aggregate([{"$match": match}, {"$group": group}]).to_list(None)
-    return [
-        SlotSums(
-            row["_id"]["provider"],
-            int(row["_id"]["at"].timestamp()),
-            {name: int(row[name]) for name in names},
-        )
-        for row in rows
-    ]
-
-
-def covering(since: datetime, until: datetime) -> dict[str, Any]:
-    """Filter for the documents that cover a period: few long slots, and short ones at its ends."""
-    parts = [
-        {"span": piece.span, "at": {"$gte": _moment(piece.start), "$lt": _moment(piece.end)}}
-        for piece in pieces(since.timestamp(), until.timestamp())
-    ]
-    return {"$or": parts} if parts else {"span": 0}
-
-
-def _moment(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _to_bson(count: int | Decimal) -> int | Decimal128:

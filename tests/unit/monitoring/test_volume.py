@@ -2,56 +2,61 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.fakes import HandClock
-from worker.domain.figures.tally import Tally
+from tests.support.fakes import EPOCH, HandClock
+from worker.domain.figures.periods import SlotSums, start_of
 from worker.monitoring.volume import messages_per_hour
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from worker.monitoring.measures import Measuring
+    from worker.domain.figures.series import Period
+
+NOW = EPOCH.timestamp() + 1_500
+Counts = dict[str, int]
 
 
-class Sums:
-    """Attempts by how many minutes ago they were."""
+class Slots:
+    """Attempts at the target, by how many minutes ago they were."""
 
-    def __init__(self, clock: HandClock, attempts: dict[float, dict[str, int]]) -> None:
-        self.clock, self.attempts = clock, attempts
+    def __init__(self, attempts: dict[float, Counts]) -> None:
+        self.attempts = attempts
 
-    async def sums(
-        self, providers: Sequence[str], since: datetime, until: datetime
-    ) -> dict[str, Tally]:
-        total = Tally()
-        for minutes, counts in self.attempts.items():
-            if since <= self.clock.now() - timedelta(minutes=minutes) < until:
-                total = total.plus(Tally.of(counts))
-        return {providers[0]: total, providers[1]: Tally()}
+    async def series(self, shown: Period, names: Sequence[str]) -> list[SlotSums]:
+        found = {
+            start_of(int(NOW - 60 * minutes), shown.scale.slot_s): counts
+            for minutes, counts in self.attempts.items()
+        }
+        rows = [
+            SlotSums(provider, start, {name: counts.get(name, 0) for name in names})
+            for start, counts in found.items()
+            for provider in ("africastalking", "of another time")
+        ]
+        return [row for row in rows if row.start in shown.starts]
 
 
-async def volume(attempts: dict[float, dict[str, int]]) -> float | None:
+async def volume(attempts: dict[float, Counts]) -> float | None:
     clock = HandClock()
-    measuring = cast("Measuring", cast("Any", Sums(clock, attempts)))
-    return await messages_per_hour(measuring, ("africastalking", "legacy"), clock)
+    clock.advance(NOW - clock.now().timestamp())
+    return await messages_per_hour(Slots(attempts), ("africastalking", "legacy"), clock)
 
 
 @pytest.mark.parametrize(
     ("attempts", "messages"),
     [
         ({}, None),
-        ({61.0: {"accepted": 50}}, None),
-        ({55.0: {"accepted": 50}, 5.0: {"accepted": 10}}, 60.0),
-        ({25.0: {"accepted": 50}, 5.0: {"accepted": 10}}, 60.0),
-        ({25.0: {"accepted": 50}, 5.0: {"accepted": 7}}, 42.0),
-        ({25.0: {"accepted": 50}}, 50.0),
-        ({55.0: {"accepted": 8, "unknown": 1, "skipped": 2, "refused": 1, "fallback": 3}}, 9.0),
+        ({75: {"accepted": 50}}, None),
+        ({62: {"accepted": 55}, 4: {"accepted": 10}}, 60.0),
+        ({62: {"accepted": 8, "unknown": 59, "refused": 1, "skipped": 2, "fallback": 5}}, 60.0),
+        ({24: {"accepted": 99}, 4: {"accepted": 10}, 14: {"accepted": 15}}, 100.0),
+        ({24: {"accepted": 50}, 4: {"accepted": 10}}, 40.0),
+        ({24: {"accepted": 65}}, 60.0),
     ],
 )
-async def test_an_hour_known_in_part_is_scaled_from_its_last_ten_minutes(
-    attempts: dict[float, dict[str, int]], messages: float | None
+async def test_an_hour_that_began_without_messages_is_scaled_from_its_end(
+    attempts: dict[float, Counts], messages: float | None
 ) -> None:
     assert await volume(attempts) == messages

@@ -26,7 +26,7 @@ class Found:
     def __init__(self, documents: list[dict[str, Any]]) -> None:
         self.documents = documents
 
-    def sort(self, _field: str, _direction: int) -> Found:
+    def sort(self, _order: list[tuple[str, int]]) -> Found:
         return Found(sorted(self.documents, key=lambda each: -each["_id"]))
 
     def limit(self, count: int) -> Found:

@@ -3,8 +3,9 @@
 Rules: pure. "Bad in itself" leads down only where legacy is proved good meanwhile, and what was bad
 may be over: so both are proved over calls that began at the same time, from when on the target's
 trouble is suspected. Each is an e-process against the same bound; legacy's calls under way
-count as failed (`cohorts.all_of_legacy`). Settled calls change the proof for good; the others are
-applied to a copy, and come again at the next tick.
+count as failed (`cohorts.all_of_legacy`). An outage that ebbs away lets the suspicion begin
+several times, just when some calls failed by chance, so the target's half asks for more. Settled
+calls change the proof for good; the others are applied to a copy, and come again at the next tick.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ from worker.domain.detection.likelihood import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-PROVED: Final = math.log(20.0)
-"""Evidence for each of both: alpha 0.05."""
+PROVED_GOOD: Final = math.log(20.0)
+"""Evidence that legacy does well, nats: alpha 0.05."""
+PROVED_BAD: Final = math.log(100.0)
+"""Evidence that the target does not, nats: alpha 0.01."""
 _MOST: Final = math.log(1_000.0)
 """Up to which they are followed: what is over must be seen to be over."""
 
@@ -57,7 +60,8 @@ class Contrast:
     @property
     def stands(self) -> bool:
         """Whether legacy does well and the target does not."""
-        return min(map(strength, self.shown)) >= PROVED
+        good, bad = map(strength, self.shown)
+        return good >= PROVED_GOOD and bad >= PROVED_BAD
 
 
 NOTHING_APART: Final = Contrast()

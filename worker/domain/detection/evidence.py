@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from worker.domain.detection.margin import Block
     from worker.domain.detection.sick_replica import SickReplica
 
-METHOD: Final = 6
+METHOD: Final = 7
 """Rises with every change that would replay to other numbers."""
 AFTERMATH_S: Final = 120.0
 """Longer than a call may take (30 s), and by the default settings a breaker waits for its next

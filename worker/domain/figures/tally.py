@@ -81,6 +81,8 @@ _NOT_SENT: Final = {
 OUTCOMES: Final = ("accepted", "refused", *_NOT_SENT.values(), "unknown", "skipped")
 """The counters that together count every attempt once, probes apart."""
 _LATENCY: Final = "latency:"
+LATENCY: Final = tuple(f"{_LATENCY}{index}" for index in range(len(BOUNDS_MS) + 1))
+"""The names of the histogram's buckets as they are stored."""
 _COST: Final = "cost:"
 
 
@@ -173,7 +175,7 @@ class Tally:
         Latency buckets are `latency:<index in BOUNDS_MS>`, costs `cost:<currency>`.
         """
         sums: dict[str, int | Decimal] = {name: getattr(self, name) for name in COUNTERS}
-        sums |= {f"{_LATENCY}{index}": count for index, count in enumerate(self.latency)}
+        sums |= zip(LATENCY, self.latency, strict=True)
         sums |= cost_counts(self.cost)
         return {name: count for name, count in sums.items() if count}
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
 
 _SHOWN: Final = 12
@@ -16,6 +17,19 @@ def short_id(replica: str) -> str:
     """The end of a replica's id: the part that tells replicas of one name apart."""
     end = replica[1 - _SHOWN :]
     return replica if len(replica) <= _SHOWN else f"…{end}"
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What the process of a replica is; None: not known, as an older worker did not write it."""
+
+    software: str | None = None
+    """Version of the program."""
+    host: str | None = None
+    started_at: datetime | None = None
+
+
+UNKNOWN: Final = Process()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +49,7 @@ class Heartbeat:
     in_hand: int
     """The number of deliveries not settled yet."""
     consuming: bool
+    process: Process = UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,7 +147,7 @@ def test_the_method_still_gives_the_numbers_it_gave() -> None:
         likelihood.strength(known.legacy_bad),
         likelihood.strength(known.apart.shown.good),
     ]
-    assert evidence.METHOD == 6
+    assert evidence.METHOD == 7
     assert found == pytest.approx(
         [
             16.757208375223, 16.119729033974, -100.20175782715, 168.790587759447,

@@ -20,8 +20,15 @@ from worker.console.security import form_fields
 from worker.console.steering.descriptions import Shape
 from worker.console.steering.openings import names_in, state_in
 from worker.console.steering.shapes import Wrong, read
-from worker.console.views.flag_changes import Edit, FlagChanges, changes, not_checked, wrong
-from worker.console.views.flags import as_text, edited, sections
+from worker.console.views.flag_changes import (
+    Edit,
+    FlagChanges,
+    changes,
+    flags_page,
+    not_checked,
+    wrong,
+)
+from worker.console.views.flags import edited
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,10 +88,6 @@ class FlagsViews:
         else:
             edit = Edit(opened, seen, document)
             found = await self._checked(session, edit)
-        if is_fragment(request):
-            return self._answering.answer(
-                request, session, "flags_checked.html", heading="Flags", checked=found
-            )
         return self._page(request, session, edit, found, typed=form.get("json", ""))
 
     def _document(self, form: Mapping[str, str], opened: dict[str, Any]) -> dict[str, Any] | Wrong:
@@ -109,16 +112,12 @@ class FlagsViews:
         *,
         typed: str = "",
     ) -> Response:
-        """The whole view; `typed` is the JSON as it was typed, which may be none."""
-        html = self._answering.view(
-            request,
-            session,
-            "flags.html",
-            "flags",
-            sections=sections(edit.document, checked.problems),
-            opened=as_text(edit.opened),
-            json=typed or as_text(edit.document),
-            version=edit.version,
-            checked=checked,
+        """The view; `typed` is the JSON as it was typed, which may be none."""
+        shown = flags_page(edit, checked, typed)
+        if is_fragment(request):
+            return self._answering.answer(
+                request, session, "flags_article.html", heading="Flags", page=shown
+            )
+        return page(
+            request, self._answering.view(request, session, "flags.html", "flags", page=shown)
         )
-        return page(request, html)

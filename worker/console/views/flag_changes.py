@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from worker.console.steering.effects import effects
-from worker.console.views.flags import as_text
+from worker.console.views.flags import FlagSection, as_text, sections
 from worker.domain.migration.flags_differences import differences
 from worker.domain.migration.reply_codes import ReplyCode
 
@@ -53,6 +53,31 @@ class FlagChanges:
     def can_save(self) -> bool:
         """Whether there is something to save, and nothing is wrong with it."""
         return bool(self.differences) and not self.problems and not self.silence
+
+
+@dataclass(frozen=True, slots=True)
+class FlagsPage:
+    """The view."""
+
+    sections: tuple[FlagSection, ...]
+    opened: str
+    """The opened document, which goes with every check."""
+    json: str
+    """The document as JSON, as it is edited."""
+    version: int | None
+    """The version that was opened; None: nothing is known."""
+    checked: FlagChanges
+
+
+def flags_page(edit: Edit, checked: FlagChanges, typed: str = "") -> FlagsPage:
+    """The view of an edit; `typed` is the JSON as it was typed, which may be none."""
+    return FlagsPage(
+        sections=sections(edit.document, checked.problems),
+        opened=as_text(edit.opened),
+        json=typed or as_text(edit.document),
+        version=edit.version,
+        checked=checked,
+    )
 
 
 def wrong(*problems: str) -> FlagChanges:

@@ -5,8 +5,9 @@ Rules:
   another's.
 - An announcement (`control.state`, `metric.alert`, `metric.breaker`) makes it ask at once.
 - An answer is never dropped because a newer question failed: it ages.
-- Each answer makes a new moment, and so does time: there is one at least every `PULSE_S`. A watcher
-  that is slow skips moments; nothing is kept for it.
+- A status makes a new moment, and so does any answer that was asked for with a reason. Others are
+  shown with the next one. There is one at least every `PULSE_S`. A watcher that is slow skips
+  moments; nothing is kept for it.
 """
 
 from __future__ import annotations
@@ -119,8 +120,11 @@ class Feed:
         while True:
             if question is not STATUS:
                 await self._answered.wait()
+            has_reason = due.is_set()
             due.clear()
             await self._ask(question)
+            if question is STATUS or has_reason:
+                self._fresh.set()
             await asyncio.sleep(ASKED_APART_S)
             with suppress(TimeoutError):
                 async with asyncio.timeout(question.every_s - ASKED_APART_S):
@@ -180,7 +184,6 @@ class Feed:
         self._known = replace(self._known, silence=Silence(cause, text, since))
         self._answered.clear()
         self._complete.set()
-        self._fresh.set()
 
     def _take(self, question: Question, reply: ControlReply) -> None:
         self._was_asked(question)
@@ -190,7 +193,6 @@ class Feed:
         elif told is not None:
             answer: dict[str, Any] = {question.name: told}
             self._known = replace(self._known, **answer)
-        self._fresh.set()
 
     def _take_status(self, reply: ControlReply, told: Told[Any] | None) -> None:
         self._known = replace(self._known, silence=None)

@@ -12,8 +12,9 @@ import pytest
 
 from tests.support.console_fakes import ASKERS, PASSWORD, Workers, state
 from tests.support.virtual_time import LoopClock, run
+from worker.console.events import Sheet
 from worker.console.feed import ASKED_APART_S, WITHIN_S
-from worker.console.feeds import LINGER_S, Feeds, Sheet
+from worker.console.feeds import LINGER_S, Feeds
 from worker.console.known import Cause
 from worker.console.sessions import REFUSED, Session, Sessions
 from worker.service import Background

@@ -1,8 +1,8 @@
 """What the workers say, asked with one person's login and shared by all pages of that login.
 
 Rules:
-- It asks through the session of somebody who watches. When that session is over, it goes on through
-  another's.
+- It asks through the session of somebody who watches. When that session is over, or does not watch
+  any more, it goes on through another's.
 - An announcement (`control.state`, `metric.alert`, `metric.breaker`) makes it ask at once.
 - An answer is never dropped because a newer question failed: it ages.
 - A status makes a new moment, and so does any answer that was asked for with a reason. Others are
@@ -88,8 +88,6 @@ class Feed:
     def watch(self, poke: asyncio.Event, session: Session) -> None:
         """Set `poke` at each moment from now on; ask through this session if need be."""
         self._watchers[poke] = session
-        if self._asker is None or self._asker.ended.is_set():
-            self._asker = session
         if not self._tasks:
             self._start()
 
@@ -107,8 +105,7 @@ class Feed:
         """Ask nothing more."""
         tasks, self._tasks = self._tasks, []
         await cancel_all(tasks)
-        if self._asker is not None:
-            self._asker.client.hear(None)
+        self._leave_asker()
 
     def _start(self) -> None:
         work = [self._keep(STATUS), *map(self._keep, OTHERS), self._pulse()]
@@ -155,11 +152,18 @@ class Feed:
             self._take(question, reply)
 
     def _through(self) -> Session | None:
-        """The session to ask through: the one before, as long as it lasts."""
-        if self._asker is None or self._asker.ended.is_set():
-            lasting = (each for each in self._watchers.values() if not each.ended.is_set())
-            self._asker = next(lasting, None)
+        """The session to ask through: the one before, as long as it lasts and watches."""
+        watching = [each for each in self._watchers.values() if not each.ended.is_set()]
+        if watching and self._asker not in watching:
+            self._leave_asker()
+            self._asker = watching[0]
+        if self._asker is not None and self._asker.ended.is_set():
+            self._asker = None
         return self._asker
+
+    def _leave_asker(self) -> None:
+        if self._asker is not None:
+            self._asker.client.hear(None)
 
     def _hear(self, key: str) -> None:
         """Ask at once what an announcement is a reason for."""

@@ -44,7 +44,9 @@ TAKEN_WITHIN_S: Final = 30.0
 ENDED_WITHIN_S: Final = 3.0
 """Longest wait in a drain for streams to end."""
 OF_ONE_SESSION: Final = 32
-_GZIP: Final = 16 + zlib.MAX_WBITS
+_GZIP: Final = 16 + 13
+"""A window of 8 KiB: enough for some frames, and a twentieth of the usual memory."""
+_MEMORY: Final = 6
 
 
 class Streams:
@@ -170,7 +172,7 @@ class _EventStream(Response):
 
 
 def _packer() -> Callable[[bytes], bytes]:
-    compressor = zlib.compressobj(wbits=_GZIP)
+    compressor = zlib.compressobj(wbits=_GZIP, memLevel=_MEMORY)
 
     def packed(frame: bytes) -> bytes:
         return compressor.compress(frame) + compressor.flush(zlib.Z_SYNC_FLUSH)

@@ -6,13 +6,12 @@ before the sign, and durations at most two units.
 
 from __future__ import annotations
 
-import math
 from datetime import UTC
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from datetime import datetime
-    from decimal import Decimal
 
 UNKNOWN: Final = "–"
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
@@ -21,7 +20,9 @@ _SECONDS_UNTIL: Final = 2 * _MINUTE
 _HOURS_UNTIL: Final = 2 * _DAY
 """Below this, a duration is said in hours and minutes."""
 _JUST_S: Final = 2.5
-_CENT: Final = 0.995
+_MONEY_DIGITS: Final = ((100, 0), (1, 2), (Decimal("0.001"), 4))
+"""Least amount, and its digits after the point."""
+_MOST_DIGITS: Final = 6
 
 
 def count(number: float | None) -> str:
@@ -53,14 +54,10 @@ def milliseconds(value: float | None) -> str:
 
 
 def money(amount: Decimal, currency: str) -> str:
-    """Money: three significant digits below one, none of them cut above: `USD 0.0063`."""
-    size = abs(float(amount))
-    if size >= 1_000:  # noqa: PLR2004 - from here on nobody reads cents
-        return f"{currency} {amount:,.0f}"
-    if size >= _CENT or not size:
-        return f"{currency} {amount:,.2f}"
-    digits = 1 - math.floor(math.log10(size))
-    return f"{currency} {amount:.{digits}f}"
+    """Money, with as many digits as its size needs: `USD 545`, `USD 1.20`, `USD 0.0063`."""
+    size = abs(amount)
+    digits = next((digits for least, digits in _MONEY_DIGITS if size >= least), _MOST_DIGITS)
+    return f"{currency} {amount:,.{digits}f}"
 
 
 def duration(seconds: float) -> str:
@@ -85,6 +82,7 @@ def utc(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def clock(moment: datetime) -> str:
+def clock(moment: datetime, *, seconds: bool = False) -> str:
     """A time of day in UTC, which the browser turns into its own zone: `12:16 UTC`."""
-    return f"{moment.astimezone(UTC):%H:%M} UTC"
+    in_utc = moment.astimezone(UTC)
+    return f"{in_utc:%H:%M:%S} UTC" if seconds else f"{in_utc:%H:%M} UTC"

@@ -3,7 +3,8 @@
 Rules: every text is escaped; an undefined name is an error. No inline style and no inline script,
 because the Content-Security-Policy forbids both. A section's outer element has the section's id.
 What changes each second alone stands in elements with `data-age`, whose words a stream sends with
-each tick (`ages`), so that a section is the same text as long as it says the same.
+each tick (`ages`) and a section leaves empty, so that a section is the same text as long as it
+says the same. The sections are shared by all pages of a login, so they hold nothing of a session.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from worker.console import formats
 from worker.console.pages import frame as surroundings
 from worker.console.pages import now as now_page
+from worker.console.pages.facts import looked_ago_s
+from worker.console.pages.parts import LOOKED, Age, When
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,14 +37,12 @@ PARTS: Final = (
     "trend",
     "providers",
     "gates",
+    "alerts",
     "evidence",
     "replicas",
-    "alerts",
     "history",
 )
 """Ids of the sections of the page "Now", each with a template of its name."""
-ANSWERS: Final = ("status", "whole", "comparison", "series", "alerts", "history")
-"""Answers whose age a page may say."""
 ASSETS: Final[Mapping[str, str]] = MappingProxyType(
     {name: f"static/{name}" for name in ("console.css", "console.js", "icon.svg")}
 )
@@ -62,9 +63,14 @@ class Renderer:
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            auto_reload=False,
         )
         self._templates.globals["assets"] = assets
-        self._templates.filters.update({"utc": formats.utc, "clock": formats.clock})
+        self._templates.filters.update(utc=formats.utc, clock=formats.clock)
+        self._templates.tests.update(
+            when=lambda piece: isinstance(piece, When),
+            age=lambda piece: isinstance(piece, Age),
+        )
 
     def login(
         self,
@@ -103,23 +109,15 @@ class Renderer:
             "page": now_page.now(known, viewer, at),
             "frame": surroundings.frame(known, viewer, at),
             "viewer": viewer,
+            "with_ages": False,
         }
         names = (*SURROUNDINGS, *PARTS)
         return {name: self.fragment(f"sections/{name}.html", **context) for name in names}
 
     def ages(self, known: Known) -> Mapping[str, str]:
-        """How old each answer is, in words, by the key that `data-age` names."""
-        answers = {
-            "status": known.status,
-            "whole": known.whole,
-            "comparison": known.comparison,
-            "series": known.series,
-            "alerts": known.alerts,
-            "history": known.history,
-        }
-        return {
-            name: formats.age(known.age(told)) for name, told in answers.items() if told is not None
-        }
+        """How long ago something was, in words, by the key that `data-age` names."""
+        looked_s = looked_ago_s(known)
+        return {} if looked_s is None else {LOOKED: formats.age(looked_s)}
 
     def view(
         self, template: str, known: Known, viewer: Viewer, at: datetime, **context: Any
@@ -134,7 +132,7 @@ class Renderer:
             context: names of the template; `here` is the id of the view in the navigation.
         """
         frame = surroundings.frame(known, viewer, at)
-        return self.fragment(template, frame=frame, viewer=viewer, **context)
+        return self.fragment(template, frame=frame, viewer=viewer, with_ages=True, **context)
 
     def fragment(self, template: str, **context: Any) -> str:
         """A template with its names."""

@@ -1,185 +1,149 @@
-// The console's own JavaScript: live sections, dialogs, keys, theme. Pages and forms work without it.
-// Rules: no third-party code, no eval, no inline style: the Content-Security-Policy forbids them.
-// The stream sends `sections` ({id: html}), each second `tick` ({key: age in words}), at last `over`.
+// Live sections, dialogs, keys, theme. The stream sends `sections` ({id: html}), `tick` ({key: words}), `over`.
+// A dialog is one element from `data-dialog`; its forms are sent to their `action`, and to `data-check` while
+// they are typed. It is fetched again from its `data-poll` until it has none. All works without this file too.
 'use strict';
 const page = document, root = page.documentElement, LOST_MS = 4000, UNKNOWN_MS = 15000;
 const policy = window.trustedTypes?.createPolicy('sms', {createHTML: (html) => html});
 const $ = (selector, within = page) => within.querySelector(selector);
 const $$ = (selector, within = page) => [...within.querySelectorAll(selector)];
-const parsed = (html) => new DOMParser().parseFromString(policy ? policy.createHTML(html) : html, 'text/html').body;
-const say = (text, where = '#polite') => { $(where).textContent = text; };
-let ages = {}, heard = performance.now(), lost = false, over = false, shown = 0, takeOver = () => {};
-root.classList.add('js');
-if (localStorage.theme) root.dataset.theme = localStorage.theme;
-
-function dress(within) { // times in the reader's zone, ages of the last tick
+const parsed = (html) => dress(new DOMParser().parseFromString(policy ? policy.createHTML(html) : html, 'text/html').body);
+const say = (text, where = '#polite') => $$(where).forEach((each) => { each.textContent = text; });
+const sent = (form, button) => ({method: 'post', body: new URLSearchParams(new FormData(form, button))});
+const ask = (address, how) => fetch(address, {...how, headers: {'X-Fragment': '1'}}).catch(() => ({status: 503}));
+const pause = (ms) => new Promise((done) => { setTimeout(done, ms); });
+let words = {}, heard = performance.now(), lost = false, turn = 0, typed = 0, pressed = '', source = null, tell = hear, lead = null;
+Object.assign(root.dataset, {keys: localStorage.keys || 'on', theme: localStorage.theme || ''});
+function dress(within) { // times in the reader's zone, words of the last tick
   for (const each of $$('[data-time]', within)) {
-    const at = new Date(each.dataset.time), two = (number) => String(number).padStart(2, '0');
-    const clock = `${two(at.getHours())}:${two(at.getMinutes())}`, month = at.toLocaleString('en', {month: 'short'});
-    const day = at.toDateString() === new Date().toDateString() ? '' : `${at.getDate()} ${month} `;
-    each.textContent = {seconds: `${clock}:${two(at.getSeconds())}`, day: day + clock}[each.dataset.as] || clock;
-    each.setAttribute('title', each.dataset.time.replace('T', ' ').replace('Z', ' UTC'));
+    const at = new Date(each.dataset.time), day = at.toDateString(), {as} = each.dataset;
+    const date = as === 'day' && day !== new Date().toDateString() ? `${day.slice(4, 10)} ` : '';
+    each.textContent = date + at.toTimeString().slice(0, as === 'seconds' ? 8 : 5);
   }
-  for (const each of $$('[data-age]', within)) if (each.dataset.age in ages) each.textContent = ages[each.dataset.age];
+  for (const each of $$('[data-age]', within)) each.textContent = words[each.dataset.age] ?? each.textContent;
   return within;
 }
 function morph(old, now) { // keeps the nodes, so that focus, selection and what is open stay
-  if (old.nodeName !== now.nodeName) return old.replaceWith(now);
-  if (old.nodeType !== 1) return void (old.data !== now.data && (old.data = now.data));
-  for (const {name} of [...old.attributes]) if (!now.hasAttribute(name) && name !== 'open') old.removeAttribute(name);
+  if (old.nodeType === Node.TEXT_NODE) { if (old.data !== now.data) old.data = now.data; return; }
+  for (const name of old.getAttributeNames()) if (!now.hasAttribute(name) && name !== 'open') old.removeAttribute(name);
   for (const {name, value} of now.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
-  const kept = new Set([...now.children].map((each) => each.id));
-  for (const each of [...old.children]) if (each.id && !kept.has(each.id)) each.remove();
-  [...now.childNodes].forEach((next, at) => {
-    const same = next.id && [...old.children].find((each) => each.id === next.id);
-    if (same && same !== old.childNodes[at]) old.insertBefore(same, old.childNodes[at]);
-    if (old.childNodes[at]) morph(old.childNodes[at], next); else old.append(next);
-  });
-  while (old.childNodes.length > now.childNodes.length) old.lastChild.remove();
-}
-function take(sections) {
-  const before = new Set($$('#summary li').map((each) => each.textContent));
-  for (const [id, html] of Object.entries(sections)) {
-    const old = page.getElementById(id), now = dress(parsed(html)).firstElementChild;
-    if (old && now) morph(old, now);
+  const stay = new Set([...now.children].map((each) => each.id));
+  for (const each of [...old.children]) if (!stay.has(each.id)) each.remove();
+  let place = old.firstChild;
+  for (const next of [...now.childNodes]) {
+    if (place?.nodeName !== next.nodeName || place.id !== next.id) { old.insertBefore(next, place); continue; }
+    morph(place, next);
+    place = place.nextSibling;
   }
-  for (const each of $$('#summary li')) if (!before.has(each.textContent)) say(each.textContent, each.dataset.where);
-  entitle();
-}
-function entitle() {
-  const title = $('#summary')?.dataset.title;
-  if (title) page.title = lost ? title.replace('%', '% ?') : title;
-}
-function watch() { // each second: does the console still talk to us?
-  const silent = performance.now() - heard, gone = silent > LOST_MS;
-  if (over || !(gone || lost)) return;
-  if (gone !== lost) say(gone ? 'Console lost' : 'Live again', '#loud');
-  if (gone && !lost) takeOver();
-  lost = gone;
-  root.dataset.lost = gone ? (silent > UNKNOWN_MS ? 'long' : 'yes') : '';
-  $$(gone ? 'main [data-dialog]:enabled' : 'main [data-dialog][data-off]').forEach((each) => { each.disabled = each.toggleAttribute('data-off'); });
-  $('#lost').textContent = gone ? `○ Console lost for ${Math.floor(silent / 1000)} s` : '';
-  entitle();
-}
-function logout() { // the page stays, with what was typed
-  if (over) return;
-  over = true;
-  root.dataset.over = '';
-  for (const where of [$('#over'), $('#dialog')]) where.append(...parsed($('#ended').innerHTML).childNodes);
-  $$('[data-ended]').forEach((each) => { each.textContent = new Date().toTimeString().slice(0, 5); });
-  say($('#over').textContent, '#loud');
+  while (place) { const gone = place; place = place.nextSibling; gone.remove(); }
 }
 function hear(kind, data) {
+  const before = new Set($$('#summary li').map((each) => each.textContent));
   heard = performance.now();
   if (kind === 'over') logout();
-  if (kind === 'tick') { ages = data; dress(page); }
-  if (kind === 'sections') take(data);
-  watch();
+  if (kind === 'tick') { words = data; dress(page); }
+  if (kind === 'sections') for (const [id, html] of Object.entries(data)) if (page.getElementById(id)) morph(page.getElementById(id), parsed(html).firstElementChild);
+  for (const each of $$('#summary li')) if (!before.has(each.textContent)) say(each.textContent, each.dataset.where);
 }
-function stream(tell) { // returns what ends it
-  const address = page.body.dataset.stream, asked = () => fetch(`${page.body.dataset.base}/session`);
-  let source, ended = false;
-  const again = () => setTimeout(open, 1000);
-  function open() {
-    if (ended) return;
-    source = new EventSource(address);
-    for (const kind of ['sections', 'tick', 'over']) source.addEventListener(kind, (event) => tell(kind, JSON.parse(event.data)));
-    source.onerror = () => { // what is not 200 closes it for good; 401: the session is over
-      if (source.readyState === EventSource.CLOSED) asked().then((answer) => (answer.status === 401 ? tell('over', null) : again()), again);
-    };
-  }
-  open();
-  return () => { ended = true; source.close(); };
+function watch() { // each second: does the console still talk to us?
+  const silent = performance.now() - heard, gone = silent > LOST_MS, {title} = $('#summary').dataset;
+  if (gone !== lost) say(gone ? 'Console lost' : 'Live again', '#loud');
+  if (gone && !lost && !source && !page.hidden) lead?.(true); // the browser froze the tab that leads
+  if (source?.readyState === EventSource.CLOSED) connect();
+  lost = gone;
+  root.dataset.lost = gone ? (silent > UNKNOWN_MS ? 'long' : 'yes') : '';
+  say(gone ? `○ Console lost for ${Math.floor(silent / 1000)} s` : '', '#lost');
+  for (const each of $$(gone ? 'main [data-dialog]:enabled' : '[data-off]')) each.disabled = each.toggleAttribute('data-off');
+  page.title = gone ? title.replace('%', '% ?') : title;
 }
-function listen() { // one stream for all tabs of a browser: it allows six connections to a host
-  if (!navigator.locks) { // then hidden tabs close theirs
-    let close = page.hidden ? null : stream(hear);
-    page.addEventListener('visibilitychange', () => { close?.(); close = page.hidden ? null : stream(hear); });
-    return;
-  }
-  const name = `sms ${page.body.dataset.session}`, channel = new BroadcastChannel(name), latest = {};
-  let close = null;
-  const tell = (kind, data) => { if (kind === 'sections') Object.assign(latest, data); hear(kind, data); channel.postMessage({kind, data}); };
-  const lead = (steal) => navigator.locks.request(name, {steal}, () => new Promise(() => { close = stream(tell); }))
-    .catch(() => { close?.(); close = null; lead(false); }); // another tab took over
-  channel.onmessage = ({data: {kind, data}}) => {
-    if (kind !== 'hello') { if (!close) hear(kind, data); } else if (close) channel.postMessage({kind: 'sections', data: latest});
+function logout() { // the page stays, with what was typed
+  if ('over' in root.dataset) return;
+  root.dataset.over = '';
+  for (const where of ['#over', '#dialog']) $(where).append(...parsed($('#ended').innerHTML).childNodes);
+  say(new Date().toTimeString().slice(0, 5), '[data-ended]');
+  say($('#over').textContent, '#loud');
+}
+function connect() {
+  source = new EventSource(`${page.body.dataset.base}/events`);
+  for (const kind of ['sections', 'tick', 'over']) source.addEventListener(kind, ({data}) => tell(kind, JSON.parse(data)));
+  source.onerror = async ({target}) => { // it comes back by itself; where it does not, `watch` opens it again
+    if (target.readyState === EventSource.CLOSED && (await ask(`${page.body.dataset.base}/session`)).status === 401) tell('over', {});
   };
-  lead(false);
-  channel.postMessage({kind: 'hello'});
-  takeOver = () => { if (!close && !page.hidden) lead(true); }; // from a tab that the browser froze
 }
-function fill(html, keep) { // the dialog holds one fragment, which is one element
-  const dialog = $('#dialog'), now = dress(parsed(html)).firstElementChild, old = dialog.firstElementChild;
-  const draft = `draft ${dialog.dataset.from}`, typed = JSON.parse(sessionStorage[draft] || '{}');
-  if (keep && old) morph(old, now); else dialog.replaceChildren(now);
-  for (const [name, value] of Object.entries(typed)) for (const field of $$(`[name="${name}"]:not([type=hidden])`, dialog)) field.value = value;
-  if (!keep) for (const each of $$('[data-guard]:enabled', dialog)) { each.disabled = true; setTimeout(() => { each.disabled = false; }, 500); }
-  if (!dialog.open) dialog.showModal(); else if (!keep) ($('[autofocus]', dialog) || $('h2', dialog) || dialog).focus();
-  const poll = $('[data-poll]', dialog)?.dataset.poll;
-  if (!poll) return sessionStorage.removeItem('poll');
-  sessionStorage.poll = poll; // a reload finds it again
-  const turn = shown;
-  setTimeout(() => turn === shown && bring(poll, {}, true), 300);
+function listen() { // one stream for all tabs, of the one opened last: a browser opens six connections to a host
+  const end = () => { source?.close(); source = null; };
+  const turned = () => { end(); if (!page.hidden) connect(); };
+  if (!navigator.locks) { page.addEventListener('visibilitychange', turned); return turned(); } // plain http
+  const channel = new BroadcastChannel(`sms ${page.body.dataset.session}`);
+  channel.onmessage = ({data: [kind, data]}) => source || hear(kind, data);
+  tell = (kind, data) => { hear(kind, data); channel.postMessage([kind, data]); };
+  lead = (steal) => navigator.locks.request(channel.name, {steal}, () => new Promise(connect))
+    .catch(() => { end(); lead(false); }); // another tab leads now
+  lead(true);
 }
-async function bring(address, options = {}, keep = false) { // fetches a fragment, again until the console answers
-  const dialog = $('#dialog'), turn = ++shown;
-  for (;; await new Promise((done) => { setTimeout(done, 1000); })) {
-    if (turn !== shown) return;
-    const answer = await fetch(address, {...options, headers: {'X-Fragment': '1'}}).catch(() => null);
-    if (turn !== shown) return;
-    if (answer?.status === 401) return logout();
-    if (answer && answer.status < 500) {
-      if (options.body) sessionStorage.removeItem(`draft ${dialog.dataset.from}`); else if (!keep) dialog.dataset.from = address;
-      return fill(await answer.text(), keep);
+function fill(html, keep = false) {
+  const dialog = $('#dialog'), now = parsed(html).firstElementChild, mine = turn, poll = now?.dataset.poll;
+  if (!now) return dialog.close();
+  if (keep && dialog.firstElementChild) morph(dialog.firstElementChild, now); else dialog.replaceChildren(now);
+  if (!dialog.open) dialog.showModal(); else if (!keep) $('[autofocus], h2', dialog)?.focus();
+  if (!keep) for (const each of $$('[data-guard]:enabled', dialog)) { each.disabled = true; pause(500).then(() => { each.disabled = false; }); }
+  if (poll) pause(300).then(() => mine === turn && bring(poll, {}, true));
+  sessionStorage.poll = poll || ''; // a reload finds it again
+}
+async function bring(address, how = {}, keep = false) { // tries until the console answers
+  const dialog = $('#dialog'), mine = ++turn, from = how.body || keep ? dialog.dataset.from : address;
+  for (; mine === turn; await pause(1000)) {
+    const answer = await ask(address, how);
+    if (mine !== turn || answer.status === 401) return mine === turn && logout();
+    if (answer.status < 500) {
+      dialog.dataset.from = from;
+      fill(await answer.text(), keep);
+      if (how.body) return sessionStorage.removeItem(from);
+      return keep || JSON.parse(sessionStorage[from] || '[]').forEach(([id, value]) => { if (page.getElementById(id)) page.getElementById(id).value = value; });
     }
     if (!dialog.open) fill($('#away').innerHTML);
     say('The console does not answer. What you typed stays; it is tried again each second.', '#dialog [role=status]');
   }
 }
-function start() {
+const does = {
+  theme: () => { root.dataset.theme = localStorage.theme = getComputedStyle(root).getPropertyValue('--other').trim(); },
+  keys: () => { root.dataset.keys = localStorage.keys = root.dataset.keys === 'off' ? 'on' : 'off'; },
+  menu: (button) => button.setAttribute('aria-expanded', page.body.classList.toggle('open')),
+  help: () => fill($('#keys').innerHTML, false, ++turn),
+  close: () => $('#dialog').close(),
+};
+function press(event) { // a key of the page; `g` is followed by another
+  const key = pressed === 'g' ? `g ${event.key}` : event.key, button = $$('[data-key]:enabled, a[data-key]').find((each) => each.dataset.key === key);
+  const busy = event.ctrlKey || event.altKey || event.metaKey || $('#dialog').open || event.target.closest('input,textarea,select');
+  pressed = event.key;
+  if (button && !busy && root.dataset.keys === 'on') { event.preventDefault(); button.click(); }
+}
+function typing(form) { // is kept, and what it leads to is shown
+  const fields = [...form.elements].filter((each) => each.id && each.type !== 'hidden').map((each) => [each.id, each.value]);
+  if (form.closest('dialog')) sessionStorage[$('#dialog').dataset.from] = JSON.stringify(fields);
+  clearTimeout(typed);
+  if (form.dataset.check) typed = setTimeout(async () => {
+    const answer = await ask(form.dataset.check, sent(form));
+    if (answer.status < 400 && form.isConnected) morph(form.closest('article'), parsed(await answer.text()).firstElementChild);
+  }, 300);
+}
+page.addEventListener('DOMContentLoaded', () => {
   const dialog = $('#dialog');
-  let before = '';
   dress(page);
-  entitle();
-  $$('[data-zone]').forEach((each) => { each.textContent = Intl.DateTimeFormat().resolvedOptions().timeZone; });
-  if (!dialog) return;
-  const does = {
-    theme() {
-      const system = matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light', other = (root.dataset.theme || system) === 'dark' ? 'light' : 'dark';
-      if (other === system) { delete root.dataset.theme; localStorage.removeItem('theme'); } else { root.dataset.theme = localStorage.theme = other; }
-    },
-    keys(button) { localStorage.keys = localStorage.keys === 'off' ? 'on' : 'off'; button.setAttribute('aria-pressed', localStorage.keys !== 'off'); },
-    menu(button) { button.setAttribute('aria-expanded', page.body.classList.toggle('open')); },
-    help() { shown++; fill($('#keys').innerHTML); },
-    close() { dialog.close(); },
-  };
-  $('[data-do=keys]')?.setAttribute('aria-pressed', localStorage.keys !== 'off');
+  if (!dialog) return; // the log-in
+  say(Intl.DateTimeFormat().resolvedOptions().timeZone, '[data-zone]');
   page.addEventListener('click', (event) => {
     const button = event.target.closest('[data-do],[data-dialog]');
-    if (!button) return;
+    if (!button || 'over' in root.dataset || (button.dataset.do === 'close' && !dialog.open)) return;
     event.preventDefault();
-    if (button.dataset.do) does[button.dataset.do](button); else if (!over) bring(button.dataset.dialog);
+    if (button.dataset.do) does[button.dataset.do](button); else bring(button.dataset.dialog, button.form?.method === 'post' ? sent(button.form, button) : {});
   });
-  page.addEventListener('keydown', (event) => {
-    if (event.ctrlKey || event.altKey || event.metaKey || localStorage.keys === 'off' || dialog.open || event.target.closest('input,textarea,select')) return;
-    const key = before === 'g' ? `g ${event.key}` : event.key, button = $$('[data-key]').find((each) => each.dataset.key === key && !each.disabled);
-    before = event.key;
-    if (button) { event.preventDefault(); button.click(); }
-  });
+  page.addEventListener('keydown', press);
+  page.addEventListener('input', ({target: {form}}) => form && typing(form));
   dialog.addEventListener('submit', (event) => {
-    if (event.target.method !== 'post') return; // `dialog`: the browser closes it
-    event.preventDefault();
-    bring(event.target.action, {method: 'post', body: new URLSearchParams(new FormData(event.target, event.submitter))});
+    if (event.target.method === 'post') { event.preventDefault(); bring(event.target.action, sent(event.target, event.submitter)); }
   });
-  dialog.addEventListener('input', (event) => {
-    const fields = [...new FormData(event.target.form)].filter(([name]) => $(`[name="${name}"]:not([type=hidden])`, event.target.form));
-    sessionStorage[`draft ${dialog.dataset.from}`] = JSON.stringify(Object.fromEntries(fields));
-  });
-  dialog.addEventListener('close', () => { shown++; sessionStorage.removeItem('poll'); sessionStorage.removeItem(`draft ${dialog.dataset.from}`); });
+  dialog.addEventListener('close', () => { turn++; for (const each of ['poll', dialog.dataset.from]) sessionStorage.removeItem(each); });
   if (sessionStorage.poll) bring(sessionStorage.poll);
-  if (!page.body.dataset.stream) return;
   listen();
   setInterval(watch, 1000);
-}
-page.addEventListener('DOMContentLoaded', start);
+});

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from worker.cli.client import ControlClient
 
 from contracts import control
 from contracts.answers import PreviewAnswer, SeriesAnswer
@@ -15,7 +16,6 @@ from contracts.codec import encode
 from contracts.names import MAX_BODY_BYTES
 from tests.integration.control_bench import Harness, bench
 from tests.support.steering import Steering, command
-from worker.cli.client import ControlClient
 from worker.domain.figures.periods import SPANS, start_of
 from worker.domain.migration.access import AccessRole, commands_of
 from worker.domain.migration.phases import Phase

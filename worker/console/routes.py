@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from worker.console.login import LetIn
 from worker.console.packing import page
+from worker.console.routes_flags import flags_routes
 from worker.console.routes_history import history_routes
 from worker.console.routes_steering import steering_routes
 from worker.console.security import form_fields
@@ -46,6 +47,7 @@ def routes(site: Site) -> list[BaseRoute]:
         Route(f"{base}/static/{{name}}", site.static.serve, methods=["GET"]),
         *steering_routes(site),
         *history_routes(site),
+        *flags_routes(site),
     ]
     if base:
         found.append(Route(base, site.page(pages.now), methods=["GET"]))

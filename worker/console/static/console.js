@@ -135,7 +135,7 @@ page.addEventListener('DOMContentLoaded', () => {
     const button = event.target.closest('[data-do],[data-dialog]');
     if (!button || 'over' in root.dataset || (button.dataset.do === 'close' && !dialog.open)) return;
     event.preventDefault();
-    if (button.dataset.do) does[button.dataset.do](button); else bring(button.dataset.dialog);
+    if (button.dataset.do) does[button.dataset.do](button); else bring(button.dataset.dialog, button.form?.method === 'post' ? sent(button.form, button) : {});
   });
   page.addEventListener('keydown', press);
   page.addEventListener('input', ({target: {form}}) => form && typing(form));

@@ -12,7 +12,8 @@ import pytest
 from playwright.async_api import expect
 
 from contracts import control
-from tests.support.browser import Person, chromium
+from tests.support.browser import chromium
+from tests.support.console_person import WITHIN_MS, Person
 from tests.support.paced import Paced
 from tests.support.people import add_person
 from tests.support.trouble import DEAD, prove
@@ -72,6 +73,7 @@ async def passwords(system: System) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 async def browser() -> AsyncIterator[Browser]:
+    expect.set_options(timeout=WITHIN_MS)
     async with chromium() as running:
         yield running
 

@@ -50,7 +50,7 @@ bench: setup ## measure; asserts ratios and the bars of the evidence: hours
 lock: setup ## write the packages of the image with their hashes, after a change of versions
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[lock]'
 	echo setuptools | $(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate \
-		-c constraints.txt pyproject.toml - -o deploy/requirements.lock
+		-c constraints.txt --extra console pyproject.toml - -o deploy/requirements.lock
 
 dashboard: setup ## write Grafana's dashboard from its list of panels
 	$(BIN)/python deploy/grafana/dashboard.py >deploy/grafana/dashboards/sms-worker.json

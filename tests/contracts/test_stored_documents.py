@@ -18,6 +18,7 @@ from bson import json_util
 from tests.support.stored_samples import AT, evidence, inputs, state
 from worker.domain.alerts.notices import Kind
 from worker.domain.detection.automatic_rollback import HoldReason
+from worker.domain.detection.evidence import METHOD
 from worker.domain.detection.rerun import recorded, replay, restored
 from worker.domain.messages.message import Delivery, Lane, OnUnknown, Result, State
 from worker.domain.migration.flags import Flags, RollbackPolicy
@@ -123,7 +124,7 @@ def test_a_kept_decision_is_made_again_as_it_was() -> None:
 
 def test_a_kept_decision_of_an_older_method_is_refused_and_its_evidence_can_be_read() -> None:
     stored = first("control_log")["evidence"]
-    with pytest.raises(ValueError, match="recorded by method 2, this is 6"):
+    with pytest.raises(ValueError, match=f"recorded by method 2, this is {METHOD}"):
         replay(stored, state())
     assert restored(stored["after"]).counted
 

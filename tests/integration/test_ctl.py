@@ -304,6 +304,24 @@ async def test_figures_of_both_providers_stand_side_by_side(
     assert re.search(r"success rate +99.5 +97", result.stdout)
 
 
+async def test_a_series_is_drawn_or_printed_as_it_came(side: ControlSide, ctl: Ctl) -> None:
+    figures = {name: [1, 3] for name in ("attempts", "accepted", "delivered", "judged", "assigned")}
+    figures |= {"errors": [0, 0], "p50Ms": [None, 1.0], "p95Ms": [None, 2.0]}
+    answer = {
+        "since": "2026-03-01T12:00:00Z", "until": "2026-03-01T12:20:00Z", "slotS": 600,
+        "providers": {"africastalking": figures, "legacy": figures},
+        "target": "africastalking", "legacy": "legacy", "share": 50, "changes": [],
+    }  # fmt: skip
+    side.answers["series"] = {"text": "", "data": answer}
+    result = await ctl("series", "--hours", "6", "--as", "observer")
+    assert side.only("series").body["hours"] == 6
+    assert "share sent to Africa's Talking, % (last 50.0)" in result.stdout
+    assert "\x1b" not in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    whole = await ctl("series", "--json")
+    assert json.loads(whole.stdout)["data"] == answer
+
+
 async def test_alerts_are_shown_or_printed_as_they_came(side: ControlSide, ctl: Ctl) -> None:
     alert = {"id": "4f1c09aa-1", "code": "account", "severity": "critical", "reason": "401"}
     side.answers["alerts"] = {"data": {"alerts": [alert | {"open": True, "since": None}]}}
@@ -469,6 +487,57 @@ async def test_a_person_is_asked_for_the_reason_and_for_a_yes(
     await terminal.shows("advance: done")
     assert await terminal.end() == 0
     assert side.only("advance").body["reason"] == "it is Friday"
+
+
+PREVIEW = {
+    "accepted": True, "code": "ok", "text": "step: now", "problems": [], "upward": True,
+    "after": None, "shareBefore": 25, "shareAfter": 50, "messagesPerHour": 18_000.0,
+    "differences": [],
+}  # fmt: skip
+WHO = {"alerts": [], "target": "africastalking", "legacy": "legacy"}
+
+
+@pytest.mark.parametrize(
+    ("preview", "line"),
+    [
+        (PREVIEW, "about 4,500 messages an hour move to Africa's Talking"),
+        (
+            PREVIEW | {"accepted": False, "text": "step refused by: time"},
+            "would be refused now: step refused by: time",
+        ),
+    ],
+)
+async def test_a_person_is_told_what_moves_before_the_question(
+    side: ControlSide, amqp_url: Callable[[str], str], preview: dict[str, Any], line: str
+) -> None:
+    side.answers["status"] = {"state": state(), "version": 7, "data": WHO}
+    side.answers["preview"] = {"data": preview}
+    terminal = Terminal(amqp_url("administrator"), "step", *WHY)
+    await terminal.shows("go to the next step of the phase?")
+    assert line in terminal.text.partition("go to")[0]
+    terminal.type("n\n")
+    assert await terminal.end() == 1
+    asked = side.only("preview").body["command"]
+    assert (asked["name"], asked["reason"], asked["expectedVersion"]) == ("step", "a test", 7)
+    assert not side.named("step")
+
+
+@pytest.mark.parametrize("answer", [None, {}, {"verdict": "refused", "code": "invalid"}])
+async def test_without_a_preview_a_person_is_asked_all_the_same(
+    side: ControlSide, amqp_url: Callable[[str], str], answer: dict[str, Any] | None
+) -> None:
+    side.answers["preview"] = answer
+    terminal = Terminal(amqp_url("administrator"), "step", *WHY)
+    await terminal.shows("go to the next step of the phase?")
+    assert "messages" not in terminal.text
+    terminal.type("y\n")
+    await terminal.shows("step: done")
+    assert await terminal.end() == 0
+
+
+async def test_a_yes_beforehand_asks_for_no_preview(side: ControlSide, ctl: Ctl) -> None:
+    assert (await ctl("step", *SURE)).exit_code == 0
+    assert not side.named("preview")
 
 
 async def test_a_no_sends_nothing(side: ControlSide, amqp_url: Callable[[str], str]) -> None:

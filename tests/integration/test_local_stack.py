@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 WITHIN_S = 60.0
-PARTS = {"epmd", "rabbitmq", "mongod", "africastalking", "legacy", "webhook"}
+PARTS = {"epmd", "rabbitmq", "mongod", "africastalking", "legacy", "webhook", "console"}
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ async def stack(
         for user, url in broker.urls.items():
             environment.setenv(f"AMQP_URL_{user.upper()}", url)
         directory = tmp_path_factory.mktemp("stack")
-        async with Stack(directory, replicas=1) as running:
+        async with Stack(directory, replicas=1, console=True) as running:
             yield running
 
 
@@ -137,10 +137,11 @@ async def test_a_stack_uses_the_addresses_it_is_given(
 async def test_a_stack_that_started_is_ready(stack: Stack) -> None:
     assert await answers(stack.http["replica-1"] + "/ready")
     assert await answers(stack.http["webhook"] + "/live")
+    assert await answers(stack.http["console"] + "/login")
     record = read_record(stack.directory)
     assert record is not None
     assert record.ready
-    assert names(record) == {"africastalking", "legacy", "webhook", "replica-1"}
+    assert names(record) == {"africastalking", "legacy", "webhook", "console", "replica-1"}
 
 
 async def test_a_second_stack_in_the_same_directory_is_refused(stack: Stack) -> None:

@@ -92,6 +92,7 @@ class System:
         replicas: int = 2,
         source: Path = ROOT,
         logins: Mapping[str, str] | None = None,
+        console: bool = False,
     ) -> AsyncIterator[Self]:
         """Start a stack; stop it at the end.
 
@@ -101,10 +102,13 @@ class System:
             replicas: how many.
             source: folder from which the workers run.
             logins: by user, the test's own way to the broker; None: that of the stack.
+            console: whether a console runs.
         """
         profile = {**PROFILE, **profile}
         async with (
-            Stack(directory, replicas=replicas, profile=profile, source=source) as stack,
+            Stack(
+                directory, replicas=replicas, profile=profile, source=source, console=console
+            ) as stack,
             Inbox((logins or stack.amqp)["upstream"], "sms.own.upstream.test") as events,
             Inbox((logins or stack.amqp)["worker"], str(Queue.DEAD)) as dead,
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as http,

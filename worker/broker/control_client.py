@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import unquote, urlsplit
 
-import aio_pika
 from aio_pika.exceptions import (
     AuthenticationError,
     ProbableAuthenticationError,
@@ -24,18 +22,16 @@ from aio_pika.exceptions import (
 from aiormq.exceptions import ChannelAccessRefused
 from pydantic import ValidationError
 
-from contracts.codec import encode
-from contracts.control import ControlCommand, ControlReply
-from contracts.names import Exchange
+from contracts.control import ControlReply
 from worker.broker.connection import BROKEN, naming_losses, reraise_own_cancel
 from worker.broker.control_link import ControlLink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+    from aio_pika.abc import AbstractIncomingMessage
 
-    from contracts.control import ControlQuery
+    from contracts.control import ControlCommand, ControlQuery
 
 RESEND_AFTER_S: Final = 2.0
 _PAUSE_S: Final = 0.2
@@ -164,7 +160,7 @@ class ControlClient:
         try:
             with self._naming_refusals(), naming_losses():
                 link = await self._connected()
-                await self._send(await link.publishing(), asked, within_s)
+                await link.publish(asked, within_s)
         except PublishError:
             return NoAnswer("no queue takes it: no worker has ever run on this broker")
         except BROKEN as error:
@@ -172,12 +168,6 @@ class ControlClient:
             await self._drop(link)
             return BrokerAway(f"the broker: {_plain(error)}")
         return None
-
-    async def _send(
-        self, channel: AbstractChannel, asked: ControlCommand | ControlQuery, within_s: float
-    ) -> None:
-        exchange = await channel.get_exchange(Exchange.CONTROL, ensure=False)
-        await exchange.publish(self._message(asked, within_s), _key(asked), mandatory=True)
 
     @contextmanager
     def _naming_refusals(self) -> Iterator[None]:
@@ -189,21 +179,6 @@ class ControlClient:
         except ChannelAccessRefused as error:
             text = f"the broker refuses user {self.user}: {_plain(error)}"
             raise NotAllowed(text) from None
-
-    def _message(self, asked: ControlCommand | ControlQuery, within_s: float) -> aio_pika.Message:
-        is_command = isinstance(asked, ControlCommand)
-        return aio_pika.Message(
-            encode(asked),
-            message_id=asked.command_id,
-            correlation_id=self._id,
-            user_id=self.user,
-            type=f"{asked.name}.v1",
-            content_type="application/json",
-            timestamp=datetime.now(UTC),
-            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-            # A query expires when nobody waits for its answer; a command is always carried out.
-            expiration=None if is_command else within_s,
-        )
 
     async def _connected(self) -> ControlLink:
         async with self._opening:
@@ -235,11 +210,6 @@ class ControlClient:
         waiting = self._waiting.get(reply.command_id)
         if waiting is not None and not waiting.done():
             waiting.set_result(reply)
-
-
-def _key(asked: ControlCommand | ControlQuery) -> str:
-    kind = "command" if isinstance(asked, ControlCommand) else "query"
-    return f"control.{kind}.{asked.name}"
 
 
 def _plain(error: BaseException) -> str:

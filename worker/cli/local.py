@@ -50,7 +50,7 @@ async def _up(directory: Path, replicas: int) -> None:
 
 
 async def _run(directory: Path, replicas: int) -> None:
-    async with Stack(directory, replicas=replicas, say=typer.echo) as stack:
+    async with Stack(directory, replicas=replicas, say=typer.echo, console=True) as stack:
         typer.echo("Ctrl-C stops it")
         try:
             await stack.watch()

@@ -8,14 +8,14 @@ allow; on plain http their name has the port, because browsers keep one jar for 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from worker.settings.console import ConsoleSettings
 
-_OF_THIS_MACHINE = ("127.0.0.1", "localhost", "[::1]")
-_ANY = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
+_OF_THIS_MACHINE: Final = ("127.0.0.1", "localhost", "[::1]")
+_ANY: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +46,15 @@ class Place:
         """
         scheme = "https" if self.is_encrypted else "http"
         usual = {"http": 80, "https": 443}[scheme]
-        end = "" if port == usual else f":{port}"
-        return frozenset({f"{scheme}://{host}{end}" for host in self._hosts()} | {self.origin}) - {
-            ""
-        }
+        found = [] if self.bound in _ANY else [(self.bound, port)]
+        if self.origin:
+            parts = urlsplit(self.origin)
+            found.append((parts.hostname or "", parts.port or usual))
+        return frozenset(
+            f"{scheme}://{name}" + ("" if number == usual else f":{number}")
+            for host, number in found
+            for name in _names(host)
+        )
 
     def hosts(self, port: int) -> frozenset[str]:
         """What the header `Host` may be; with any other name a request is refused.
@@ -70,8 +75,8 @@ class Place:
         """The path that cookies are for."""
         return self.base or "/"
 
-    def _hosts(self) -> frozenset[str]:
-        if self.bound in _ANY:
-            return frozenset()
-        bound = f"[{self.bound}]" if ":" in self.bound else self.bound
-        return frozenset(_OF_THIS_MACHINE if bound in _OF_THIS_MACHINE else {bound})
+
+def _names(host: str) -> tuple[str, ...]:
+    """A host as it stands in an address; this machine has three names."""
+    name = f"[{host}]" if ":" in host else host
+    return _OF_THIS_MACHINE if name in _OF_THIS_MACHINE else (name,)

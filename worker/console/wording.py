@@ -15,14 +15,13 @@ from worker.domain.detection.signals import Signal
 from worker.domain.migration.change_names import ChangeName
 from worker.domain.migration.gate_names import GateName
 from worker.domain.migration.phases import Phase
+from worker.domain.migration.provider_names import DISPLAY_NAMES
 from worker.domain.migration.snapshot import AUTOMATIC
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PROVIDERS: Final[Mapping[str, str]] = MappingProxyType(
-    {"africastalking": "Africa's Talking", "legacy": "Legacy"}
-)
+PROVIDERS: Final = DISPLAY_NAMES
 """Display name by provider id."""
 
 PHASES: Final[Mapping[str, str]] = MappingProxyType(

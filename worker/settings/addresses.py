@@ -160,6 +160,13 @@ def one_by_one(address: str) -> tuple[str, ...]:
     return tuple(f"{scheme}://{login}{host}{behind}" for host in parts.host.split(","))
 
 
+def without_login(address: str) -> str:
+    """An address without problems, and without its login."""
+    scheme, _, rest = address.partition("://")
+    login = split(rest).login
+    return address if login is None else f"{scheme}://{rest.removeprefix(f'{login}@')}"
+
+
 def pairs(query: str) -> list[tuple[str, str]]:
     """The options of an address, as written."""
     return [(name, value) for name, _, value in (each.partition("=") for each in _each(query))]

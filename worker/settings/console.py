@@ -3,6 +3,8 @@
 Rules: it has no login of its own, because each person logs in with theirs; so a login in the
 broker's address is refused. A page that can move all messages is never served in the clear: on
 another address than this machine's own, it needs a certificate, or a proxy in front that has one.
+What a container publishes on its machine alone is this machine's own, too: its origin says so
+(`http://localhost:8090`), and no other name is answered.
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ class ConsoleSettings(FromEnvironment):
     the console with their own broker user and password."""
     console_host: Host = "127.0.0.1"
     """Address on which the console listens. Another one than this machine's own needs a
-    certificate, or `SMS_CONSOLE_ORIGIN` with https."""
+    certificate, or `SMS_CONSOLE_ORIGIN`."""
     console_port: Port = 8090
     """Port on which the console listens; 0: a free one."""
     console_cert: Path | None = None
@@ -70,7 +72,8 @@ class ConsoleSettings(FromEnvironment):
     console_origin: Origin = Field(default="", validate_default=True)
     """Address that people type (`https://sms.example`), perhaps with a path
     (`https://example/sms`), if a proxy is in front or the console has a name. The `Host` of a
-    request must be the one in it. Default: the address on which the console listens."""
+    request must be the one in it. With http only this machine's own names are allowed, as for a
+    port that a container publishes there. Default: the address on which the console listens."""
     console_title: Title = "production"
     """Which installation this is, on every page."""
     console_idle_minutes: Minutes = 30
@@ -100,7 +103,8 @@ class ConsoleSettings(FromEnvironment):
         is_https = value.startswith(f"{_HTTPS}:")
         if certificate is not None and value and not is_https:
             raise ValueError("expected https, because there is a certificate")
-        if host is not None and host not in LOOPBACK and certificate is None and not is_https:
+        is_open = host is not None and host not in LOOPBACK and certificate is None
+        if is_open and not value:
             raise ValueError(
                 f"expected an address with https (or console_cert), because console_host is {host}"
             )

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _WITHIN_S: Final = 4.0
-_SERVERS: Final = ("SMS_PRIVATE", "SMS_WEBHOOK")
-"""A worker answers on its private port, a webhook on its public one."""
+_SERVERS: Final = ("SMS_PRIVATE", "SMS_WEBHOOK", "SMS_CONSOLE_PRIVATE")
+"""A worker and a console answer on their private port, a webhook on its public one."""
 
 
 def is_alive(environment: Mapping[str, str]) -> bool:

@@ -30,6 +30,17 @@ def test_on_every_address_it_has_the_name_of_its_origin_alone(host: str) -> None
     assert found.origins(8090) == {"https://sms.example"}
 
 
+def test_published_on_this_machine_it_has_the_names_of_this_machine() -> None:
+    found = place(console_host="0.0.0.0", console_origin="http://localhost:18090")  # noqa: S104
+    assert found.hosts(8090) == {"127.0.0.1:18090", "localhost:18090", "[::1]:18090"}
+
+
+@pytest.mark.parametrize("origin", ["https://localhost.example", "https://127.0.0.1.example"])
+def test_a_name_that_begins_like_this_machine_is_another(origin: str) -> None:
+    found = place(console_host="0.0.0.0", console_origin=origin)  # noqa: S104
+    assert found.origins(8090) == {origin}
+
+
 def test_on_one_address_it_has_that_and_the_name_of_its_origin() -> None:
     found = place(console_host="10.0.0.5", console_origin="https://sms.example:8443")
     assert found.hosts(8090) == {"sms.example:8443", "10.0.0.5:8090"}

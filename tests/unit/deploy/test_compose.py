@@ -30,6 +30,7 @@ from tests.support.manifests import (
 from tests.unit.cli.test_config_command import run
 from worker.cli import configuration
 from worker.lab.local.broker import USERS
+from worker.settings.console import ConsoleSettings
 from worker.settings.environment import Names
 from worker.settings.model import Settings, WebhookSettings
 
@@ -38,8 +39,9 @@ if TYPE_CHECKING:
 
 COMPOSE = compose()
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-OURS = {"worker": Settings, "webhook": WebhookSettings}
-SETTINGS = {"worker": Names(Settings), "webhook": Names(WebhookSettings)}
+OURS = {"worker": Settings, "webhook": WebhookSettings, "console": ConsoleSettings}
+SETTINGS = {name: Names(settings) for name, settings in OURS.items()}
+TRACED = ("worker", "webhook")
 PROMETHEUS = DEPLOY / "prometheus" / "prometheus.yml"
 IMAGE = DEPLOY / "Dockerfile"
 OBSERVED = pytest.mark.skipif(not PROMETHEUS.exists(), reason="what observes it is not here yet")
@@ -61,7 +63,7 @@ def problems(document: object) -> list[str]:
 
 def targets(service: str) -> dict[str, str]:
     """The secret files of a service: name in the container -> secret."""
-    given = SERVICES[service]["secrets"]
+    given = SERVICES[service].get("secrets", [])
     return {each["target"]: each["source"] for each in given if isinstance(each, dict)}
 
 
@@ -214,16 +216,32 @@ def test_the_webhook_accepts_what_it_gets(
     assert tokens.keys() == {"africastalking", "legacy"}
 
 
+def test_the_console_accepts_what_it_gets(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SERVICES["console"]["environment"].items():
+        monkeypatch.setenv(name, filled(value))
+    console = configuration.console_settings()
+    (port,) = SERVICES["console"]["ports"]
+    assert console.console_origin == f"http://localhost:{console.console_port}"
+    assert filled(port) == f"127.0.0.1:{console.console_port}:{console.console_port}"
+
+
+def test_the_console_is_alone_and_has_no_secret() -> None:
+    assert "replicas" not in SERVICES["console"]["deploy"]
+    assert targets("console") == {}
+
+
 def test_a_process_is_killed_only_after_its_longest_drain() -> None:
     drain_s = Settings.model_fields["drain_grace_s"].default
     assert seconds(SERVICES["worker"]["stop_grace_period"]) >= drain_s + AFTER_THE_DRAIN_S
-    assert seconds(SERVICES["webhook"]["stop_grace_period"]) >= AFTER_THE_DRAIN_S
+    for name in ("webhook", "console"):
+        assert seconds(SERVICES[name]["stop_grace_period"]) >= AFTER_THE_DRAIN_S
 
 
 def test_the_healthchecks_ask_what_is_served() -> None:
     for service, setting in (
         ("worker", "SMS_PRIVATE_PORT"),
         ("webhook", "SMS_WEBHOOK_PRIVATE_PORT"),
+        ("console", "SMS_CONSOLE_PRIVATE_PORT"),
     ):
         port, path = asked(service)
         assert str(port) == SERVICES[service]["environment"][setting]
@@ -271,7 +289,7 @@ def test_grafana_finds_the_dashboards_where_it_is_told_to_look() -> None:
 
 def test_the_collector_takes_the_traces_where_the_workers_send_them() -> None:
     config = yaml.safe_load((DEPLOY / "compose" / "collector.yaml").read_text(encoding="utf-8"))
-    sent = {SERVICES[name]["environment"]["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] for name in OURS}
+    sent = {SERVICES[name]["environment"]["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] for name in TRACED}
     (url,) = map(urlsplit, sent)
     assert url.hostname == "collector"
     assert config["receivers"]["otlp"]["protocols"]["http"]["endpoint"] == f"0.0.0.0:{url.port}"

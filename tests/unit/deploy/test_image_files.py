@@ -40,9 +40,10 @@ def test_the_dockerfile_is_clean() -> None:
     assert (result.returncode, result.stdout) == (0, "")
 
 
-def test_the_lock_has_what_the_worker_needs_and_nothing_else() -> None:
+def test_the_lock_has_what_worker_and_console_need_and_nothing_else() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert set(PINNED) == needed(*project["dependencies"]) | {BUILDS}, STALE
+    console = project["optional-dependencies"]["console"]
+    assert set(PINNED) == needed(*project["dependencies"], *console) | {BUILDS}, STALE
 
 
 def test_the_lock_has_the_versions_of_the_constraints() -> None:

@@ -34,6 +34,7 @@ from tests.support.manifests import (
 )
 from tests.unit.cli.test_config_command import run
 from worker.cli import configuration
+from worker.settings.console import ConsoleSettings
 from worker.settings.environment import Names
 from worker.settings.model import Settings, WebhookSettings
 from worker.telemetry import instruments
@@ -51,7 +52,13 @@ FOLDERS = ("base", "overlays/example")
 BASE, EXAMPLE, OPERATED = objects("base"), objects("overlays/example"), objects("examples")
 EVERY = [*BASE, *EXAMPLE, *OPERATED]
 DEPLOYMENTS = {each["metadata"]["name"]: each for each in BASE if each["kind"] == "Deployment"}
-NAMES = {"sms-worker": Names(Settings), "sms-webhook": Names(WebhookSettings)}
+NAMES = {
+    "sms-worker": Names(Settings),
+    "sms-webhook": Names(WebhookSettings),
+    "sms-console": Names(ConsoleSettings),
+}
+SEVERAL = ("sms-worker", "sms-webhook")
+"""Deployments of several pods; they have secrets and metrics, the console has neither."""
 AFTER_THE_DRAIN_S = 30
 
 
@@ -182,7 +189,7 @@ def test_the_example_is_rendered_to_valid_objects_that_belong_together() -> None
         name = deployment["metadata"]["name"]
         assert data[source["configMapRef"]["name"]] == environment(name)
         assert found["image"] == "registry.example/sms-worker:0.1.0"
-        assert ("replicas" in deployment["spec"]) is (name == "sms-webhook")
+        assert ("replicas" in deployment["spec"]) is (name != "sms-worker")
     assert {each["metadata"].get("namespace", "sms") for each in rendered} == {"sms"}
 
 
@@ -194,14 +201,15 @@ def test_a_deployment_selects_its_own_pods_and_reads_its_own_variables(name: str
     spec = DEPLOYMENTS[name]["spec"]
     assert chosen(spec["selector"]["matchLabels"]) == [name]
     assert container(name)["envFrom"] == [{"configMapRef": {"name": name}}]
-    for spread in pod(name)["topologySpreadConstraints"]:
+    for spread in pod(name).get("topologySpreadConstraints", []):
         assert chosen(spread["labelSelector"]["matchLabels"]) == [name]
     mounts = {each["name"]: each["mountPath"] for each in container(name)["volumeMounts"]}
     assert mounts.keys() == {each["name"] for each in pod(name)["volumes"]}
-    assert mounts["secrets"] == environment(name)["SMS_SECRETS_DIR"]
+    assert mounts.get("secrets") == environment(name).get("SMS_SECRETS_DIR")
+    assert ("secrets" in mounts) is (name in SEVERAL)
 
 
-@pytest.mark.parametrize("name", DEPLOYMENTS)
+@pytest.mark.parametrize("name", SEVERAL)
 def test_a_disruption_takes_one_pod_at_a_time(name: str) -> None:
     budget = one("PodDisruptionBudget", name)["spec"]
     assert chosen(budget["selector"]["matchLabels"]) == [name]
@@ -209,10 +217,28 @@ def test_a_disruption_takes_one_pod_at_a_time(name: str) -> None:
     assert DEPLOYMENTS[name]["spec"]["replicas"] > 1
 
 
-@pytest.mark.parametrize("name", DEPLOYMENTS)
+@pytest.mark.parametrize("name", SEVERAL)
 def test_a_new_pod_is_ready_before_an_old_one_is_stopped(name: str) -> None:
     strategy = DEPLOYMENTS[name]["spec"]["strategy"]
     assert strategy["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+
+
+def test_there_is_one_console_at_a_time_because_sessions_are_in_its_memory() -> None:
+    spec = DEPLOYMENTS["sms-console"]["spec"]
+    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+
+
+def test_the_service_reaches_the_console_and_the_ingress_the_service() -> None:
+    spec = one("Service", "sms-console")["spec"]
+    assert chosen(spec["selector"]) == ["sms-console"]
+    (port,) = spec["ports"]
+    assert port["targetPort"] in ports("sms-console")
+    ingress = one("Ingress", "sms-console")["spec"]
+    ((rule,), (tls,)) = ingress["rules"], ingress["tls"]
+    (path,) = rule["http"]["paths"]
+    assert path["backend"]["service"] == {"name": "sms-console", "port": {"name": port["name"]}}
+    assert environment("sms-console")["SMS_CONSOLE_ORIGIN"] == f"https://{rule['host']}"
+    assert tls["hosts"] == [rule["host"]]
 
 
 def test_the_service_reaches_the_webhook_and_the_ingress_the_service() -> None:
@@ -277,7 +303,7 @@ def test_each_variable_is_a_setting_of_that_process(name: str) -> None:
     assert [each for each in others if not OF_OPENTELEMETRY.fullmatch(each)] == []
 
 
-@pytest.mark.parametrize("name", DEPLOYMENTS)
+@pytest.mark.parametrize("name", SEVERAL)
 def test_each_secret_file_is_read_by_a_setting_of_that_process(name: str) -> None:
     secret = volume("secrets", name)["secret"]
     assert secret["secretName"] == name
@@ -322,6 +348,12 @@ def test_the_webhook_accepts_what_it_gets(
     assert configuration.webhook_settings().webhook_port == ports("sms-webhook")["http"]
 
 
+def test_the_console_accepts_what_it_gets(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in environment("sms-console").items():
+        monkeypatch.setenv(name, value)
+    assert configuration.console_settings().is_encrypted
+
+
 @pytest.mark.parametrize("name", DEPLOYMENTS)
 def test_the_probes_ask_what_is_served(name: str) -> None:
     for probe in probes(name).values():
@@ -339,10 +371,16 @@ def test_the_ports_are_those_of_the_settings() -> None:
         "http": int(given["SMS_WEBHOOK_PORT"]),
         "private": int(given["SMS_WEBHOOK_PRIVATE_PORT"]),
     }
+    given = environment("sms-console")
+    assert ports("sms-console") == {
+        "http": int(given["SMS_CONSOLE_PORT"]),
+        "private": int(given["SMS_CONSOLE_PRIVATE_PORT"]),
+    }
 
 
 @pytest.mark.parametrize(("name", "drain_s"), [
     ("sms-worker", Settings.model_fields["drain_grace_s"].default), ("sms-webhook", 0.0),
+    ("sms-console", 0.0),
 ])  # fmt: skip
 def test_a_pod_is_killed_only_after_its_longest_drain(name: str, drain_s: float) -> None:
     before = container(name).get("lifecycle", {}).get("preStop", {}).get("sleep", {})
@@ -355,7 +393,7 @@ def test_the_webhook_is_out_of_the_routes_before_its_port_closes() -> None:
     assert container("sms-webhook")["lifecycle"]["preStop"]["sleep"]["seconds"] > 0
 
 
-@pytest.mark.parametrize("name", DEPLOYMENTS)
+@pytest.mark.parametrize("name", SEVERAL)
 def test_metrics_are_scraped_where_they_are_served(name: str) -> None:
     spec = one("PodMonitor", name)["spec"]
     assert chosen(spec["selector"]["matchLabels"]) == [name]
@@ -396,7 +434,8 @@ def test_a_pod_has_no_more_rights_than_it_needs(name: str) -> None:
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
     }
-    assert volume("secrets", name)["secret"]["defaultMode"] == 0o440
+    if name in SEVERAL:
+        assert volume("secrets", name)["secret"]["defaultMode"] == 0o440
     assert all(mount["readOnly"] for mount in found["volumeMounts"])
     assert "env" not in found  # secrets are files, the rest is in a ConfigMap
     forbidden = {"hostNetwork", "hostPID", "hostIPC", "initContainers"}
@@ -424,7 +463,7 @@ def test_images_are_pinned_and_the_same_everywhere() -> None:
 def test_containers_run_as_the_same_user_everywhere() -> None:
     (user,) = {pod(name)["securityContext"]["runAsUser"] for name in DEPLOYMENTS}
     services = compose()["services"]
-    users = {services[name]["user"] for name in ("worker", "webhook", "tools")}
+    users = {services[name]["user"] for name in ("worker", "webhook", "console", "tools")}
     image = DEPLOY / "Dockerfile"
     if image.exists():
         users |= set(re.findall(r"^USER (\S+)", image.read_text(encoding="utf-8"), re.MULTILINE))

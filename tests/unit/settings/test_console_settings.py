@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.unit.cli.test_config_command import refused
+from worker.settings.console import ConsoleSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,6 +65,15 @@ def test_on_another_address_it_needs_encryption(host: str) -> None:
         "SMS_CONSOLE_ORIGIN: expected an address with https (or console_cert), because "
         f"console_host is {host}"
     )
+
+
+def test_what_a_container_publishes_on_its_own_machine_needs_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in (GOOD | {"SMS_CONSOLE_ORIGIN": "http://localhost:8090"}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SMS_CONSOLE_HOST", "0.0.0.0")  # noqa: S104 - not bound
+    assert not ConsoleSettings().is_encrypted
 
 
 def test_a_certificate_without_its_key_is_refused(tmp_path: Path) -> None:

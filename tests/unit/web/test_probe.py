@@ -1,4 +1,4 @@
-"""A container says whether its process is alive, whichever of the two it runs."""
+"""A container says whether its process is alive, whichever it runs."""
 
 from __future__ import annotations
 
@@ -44,6 +44,10 @@ async def test_a_webhook_is_asked_at_its_own_port(server: WebServer) -> None:
     nobody = Port()
     ports = {"SMS_PRIVATE_PORT": str(nobody), "SMS_WEBHOOK_PORT": str(server.port)}
     assert await exit_code(**ports) == 0
+
+
+async def test_a_console_is_asked_at_its_private_port(server: WebServer) -> None:
+    assert await exit_code(SMS_CONSOLE_PRIVATE_PORT=str(server.port)) == 0
 
 
 async def test_where_nobody_answers_it_is_not_alive() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from worker.cli.ctl import alerts, changes, moves, queries, suppressions
+from worker.cli.ctl import alerts, changes, moves, queries, series, suppressions
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -18,6 +18,7 @@ app = typer.Typer(
     ),
 )
 queries.register(app)
+series.register(app)
 moves.register(app)
 changes.register(app)
 alerts.register(app)

@@ -18,10 +18,11 @@ from uuid import uuid4
 import typer
 from pydantic import ValidationError
 
-from contracts.control import ControlCommand, Status
+from contracts.control import ControlCommand, EmergencyRollback, Status
 from worker.broker.applied import applied_by_all
 from worker.broker.control_client import ControlClient, NoAnswer, NotAllowed
 from worker.cli.addresses import amqp_url
+from worker.cli.ctl.foretold import foretold
 from worker.cli.ctl.views import clean, print_reply
 from worker.cli.options import Moving, Raising
 from worker.domain.migration.reply_codes import ReplyCode
@@ -90,7 +91,6 @@ def carry_out(
         seen = in_force(given)
     if seen is not None and expected is None:
         expected = seen.version
-    _confirm(given, question, seen)
     if isinstance(given, Raising):
         fields |= {"dry_run": given.dry_run, "override_gates": given.override_gates}
     asked = build(
@@ -101,6 +101,8 @@ def carry_out(
         expected_version=expected,
         **fields,
     )
+    _confirm(given, asked, question, seen)
+    asked = asked.model_copy(update={"issued_at": datetime.now(UTC)})  # a person may take long
     wait = isinstance(given, Moving) and given.wait and not is_dry(given)
     raise typer.Exit(_sent(given, asked, wait=wait))
 
@@ -205,12 +207,15 @@ def _reason(given: Changing) -> str:
     return str(typer.prompt("reason", err=True))
 
 
-def _confirm(given: Changing, question: str, seen: StateView | None) -> None:
+def _confirm(given: Changing, asked: ControlCommand, question: str, seen: StateView | None) -> None:
     if not isinstance(given, Moving) or given.yes or is_dry(given):
         return
     if not sys.stdin.isatty():
         fail("--yes: expected, because this moves traffic and nobody can be asked here", USAGE)
     if seen is not None:
         typer.echo(f"in force: {seen.phase} at {seen.percentage} %", err=True)
+    if not isinstance(asked, EmergencyRollback):  # nothing is asked of the workers first
+        for said in foretold(given, asked):
+            typer.echo(clean(said), err=True)
     if not typer.confirm(f"{question}?", err=True):
         fail("nothing done", REFUSED)

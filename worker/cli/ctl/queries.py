@@ -18,8 +18,9 @@ from worker.broker.control_client import ControlClient, NotAllowed
 from worker.cli.addresses import amqp_url
 from worker.cli.ctl.ask import REFUSED, fail, query
 from worker.cli.ctl.reports import comparison_parts, health_parts
-from worker.cli.ctl.screen import answer_parts, history_parts, status_parts, watch
+from worker.cli.ctl.screen import answer_parts, history_parts, status_parts
 from worker.cli.ctl.views import print_json, show
+from worker.cli.ctl.watch import watch
 from worker.cli.options import Asking, options
 
 if TYPE_CHECKING:

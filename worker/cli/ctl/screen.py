@@ -1,33 +1,22 @@
-"""Lays out the answers to queries, and renews the screen of `status --watch`.
+"""Lays out the answers to queries.
 
-Rules: a screen that could not be renewed says since when, so that nobody takes old figures for
-present ones. Figures that a worker adds later are shown without a change here.
+Rules: figures that a worker adds later are shown without a change here.
 """
 
 from __future__ import annotations
 
-import asyncio
-import sys
-from datetime import UTC, datetime
+from collections import Counter
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
-from uuid import uuid4
 
-import typer
-from rich.console import Group
-from rich.live import Live
 from rich.text import Text
 
-from contracts.control import Status
 from contracts.control_views import GateView
-from worker.broker.control_client import NoAnswer
 from worker.cli.ctl.views import (
-    console,
     facts,
     gate_table,
     line,
     plain,
-    print_json,
-    show,
     side_by_side,
     table,
     words,
@@ -41,7 +30,6 @@ if TYPE_CHECKING:
 
     from contracts.control import ControlReply
     from contracts.control_views import StateView
-    from worker.broker.control_client import ControlClient
 
 _SHOWN_ELSEWHERE: Final = ("replicas", "providers", "next", "advance", "monitor")
 
@@ -68,11 +56,13 @@ def status_parts(reply: ControlReply) -> Iterator[RenderableType]:
 
 
 def _state(state: StateView) -> Iterator[RenderableType]:
-    yield line(f"{state.phase}  {state.percentage} %", "bold")
-    since = f"{state.started_at:%Y-%m-%d %H:%M:%S} UTC" if state.started_at else None
+    other = state.share is not None and state.share != state.percentage
+    sent = f"  (sent to the target: {state.share} %)" if other else ""
+    yield line(f"{state.phase}  {state.percentage} %{sent}", "bold")
     pairs = [
         ("version", state.version),
-        ("phase since", since),
+        ("phase since", state.started_at),
+        ("share since", state.since),
         ("by", state.initiated_by),
         ("phase before", state.previous_phase),
         ("way back", "legacy is enabled" if state.is_rollback_available else "none"),
@@ -93,7 +83,7 @@ def _automation(state: StateView) -> str:
 def _replicas(replicas: Sequence[Mapping[str, Any]], version: int | None) -> RenderableType:
     shown = table(
         "replica", "applied", "oldest unsent", "in hand", "consuming", "breakers", "seen",
-        title=f"replicas: {len(replicas)} live",
+        title=f"replicas: {len(replicas)} live{_software(replicas)}",
     )  # fmt: skip
     for each in replicas:
         applied = each.get("applied")
@@ -108,6 +98,17 @@ def _replicas(replicas: Sequence[Mapping[str, Any]], version: int | None) -> Ren
             "-" if age is None else f"{age:.1f} s ago",
         )
     return shown
+
+
+def _software(replicas: Sequence[Mapping[str, Any]]) -> str:
+    """Return the versions of the program that run; how many of each, if there are several."""
+    versions = Counter(str(each["software"]) for each in replicas if each.get("software"))
+    if not versions:
+        return ""
+    if len(versions) == 1 and versions.total() == len(replicas):
+        return f", version {next(iter(versions))}"
+    counted = (f"{count} of version {version}" for version, count in sorted(versions.items()))
+    return f", {', '.join(counted)}"
 
 
 def _monitor(seen: Mapping[str, Any] | None) -> Iterator[RenderableType]:
@@ -190,6 +191,9 @@ def history_parts(entry: Mapping[str, Any]) -> Iterator[RenderableType]:
     head = f"{number}  {time}  {user}  {name}  {plain(verdict)}{dry}"
     yield line(head, "" if verdict == "accepted" else "yellow")
     yield line(f"    {entry.get('from') or 'nothing'} -> {to}, version {version}")
+    shares = entry.get("shareBefore"), entry.get("shareAfter")
+    if None not in shares and shares[0] != shares[1]:
+        yield line(f"    sent to the target: {shares[0]} % -> {shares[1]} %")
     if who := command.get("recipient"):
         yield line(f"    {who}, sender {command.get('senderId') or 'every one'}")
     if reason := command.get("reason"):
@@ -198,55 +202,3 @@ def history_parts(entry: Mapping[str, Any]) -> Iterator[RenderableType]:
         yield line(f"    gates overridden: {override}")
     if (dry or verdict != "accepted") and entry.get("text"):
         yield line(f"    {entry['text']}")
-
-
-async def watch(client: ControlClient, every_s: float, within_s: float, *, as_json: bool) -> None:
-    """Show the status again and again, until cancelled.
-
-    A terminal shows one screen that is renewed; any other output gets one block after another.
-    """
-    if as_json or not sys.stdout.isatty():
-        await _watch_plain(client, every_s, within_s, as_json=as_json)
-        return
-    last: ControlReply | None = None
-    with Live(console=console(), screen=True, auto_refresh=False) as live:
-        while True:
-            trouble = None
-            try:
-                last = await client.ask(Status(command_id=str(uuid4())), within_s)
-            except NoAnswer as error:
-                trouble = str(error)
-            live.update(Group(*_screen(last, trouble)), refresh=True)
-            await asyncio.sleep(every_s)
-
-
-def _screen(last: ControlReply | None, trouble: str | None) -> Iterator[RenderableType]:
-    now = datetime.now(UTC)
-    if last is None:
-        yield line(trouble or "asking")
-        return
-    if trouble is not None:
-        yield line(f"NOT RENEWED since {last.at:%H:%M:%S} UTC: {trouble}", "bold red")
-    else:
-        yield line(f"{now:%H:%M:%S} UTC", "dim")
-    if last.verdict == "refused":
-        yield line(f"{last.code}: {last.text}", "bold red")
-        return
-    yield from status_parts(last)
-
-
-async def _watch_plain(
-    client: ControlClient, every_s: float, within_s: float, *, as_json: bool
-) -> None:
-    while True:
-        try:
-            reply = await client.ask(Status(command_id=str(uuid4())), within_s)
-        except NoAnswer as error:
-            typer.echo(str(error), err=True)
-        else:
-            if as_json:
-                print_json(reply)
-            else:
-                show(*_screen(reply, None), Text())
-        sys.stdout.flush()
-        await asyncio.sleep(every_s)

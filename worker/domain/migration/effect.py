@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _DIGITS: Final = 2
 _FULL: Final = 100.0
+_SEVERAL: Final = 1.5
+"""From here on a number is rounded to more than 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,9 @@ def movement(per_hour: float | None, before: int, after: int, names: Names) -> s
     to = names.target if after > before else names.legacy
     if not per_hour:
         return f"no message came lately; what comes moves to {to}"
-    return f"{about(moving(per_hour, before, after))} messages an hour move to {to}"
+    moved = moving(per_hour, before, after)
+    verb = "messages an hour move" if moved >= _SEVERAL else "message an hour moves"
+    return f"{about(moved)} {verb} to {to}"
 
 
 def fixed(users: int, branches: int) -> str:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from worker.lab.local.addresses import without_addresses
 from worker.lab.local.port import HOST, Port
 from worker.lab.local.process import Child, answers
+from worker.settings.addresses import without_login
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -29,6 +30,9 @@ _LEGACY: Final = "legacy"
 
 PRIVATE_WEBHOOK: Final = "webhook-private"
 """Name of the webhook's second address, for `/ready` and `/metrics`."""
+PRIVATE_CONSOLE: Final = "console-private"
+"""Name of the console's second address, for `/ready`."""
+_PRIVATE: Final = {"webhook": PRIVATE_WEBHOOK, "console": PRIVATE_CONSOLE}
 _USERNAMES: Final = {_TARGET: "sandbox", _LEGACY: "sms"}
 """Account name at each provider."""
 
@@ -58,7 +62,7 @@ class Parts:
     def __init__(self, directory: Path, profile: Mapping[str, str]) -> None:
         self._directory = directory
         self._profile = dict(profile)
-        names = ("webhook", PRIVATE_WEBHOOK, *_USERNAMES, *map(control_name, _USERNAMES))
+        names = (*_PRIVATE, *_PRIVATE.values(), *_USERNAMES, *map(control_name, _USERNAMES))
         self._ports = {name: Port() for name in names}
         self.secrets = {
             "hash_key": secrets.token_urlsafe(32),
@@ -80,7 +84,7 @@ class Parts:
         """The readiness check of the part called `name`."""
         if name in _USERNAMES:
             return partial(answers, self.addresses[control_name(name)] + "/journal?limit=0")
-        address = self.addresses[PRIVATE_WEBHOOK if name == "webhook" else name]
+        address = self.addresses[_PRIVATE.get(name, name)]
         return partial(answers, address + "/ready")
 
     def simulators(self) -> tuple[Child, Child]:
@@ -106,6 +110,18 @@ class Parts:
             **{name: value for name, value in self._profile.items() if _of_telemetry(name)},
         }
         return self._child("webhook", ["webhook"], environment)
+
+    def console(self, amqp_url: str) -> Child:
+        """The console, which has no login of its own; of the address only the rest is used."""
+        environment = {
+            "SMS_CONSOLE_BROKER": without_login(amqp_url),
+            "SMS_CONSOLE_HOST": HOST,
+            "SMS_CONSOLE_PORT": str(self._ports["console"]),
+            "SMS_CONSOLE_TITLE": "local",
+            "SMS_CONSOLE_PRIVATE_HOST": HOST,
+            "SMS_CONSOLE_PRIVATE_PORT": str(self._ports[PRIVATE_CONSOLE]),
+        }
+        return self._child("console", ["console"], environment)
 
     def replica(self, number: int, amqp_url: str, mongo_url: str, source: Path = ROOT) -> Child:
         """A worker with its own port for `/live` and `/ready`, run from the folder `source`."""

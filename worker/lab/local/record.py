@@ -49,7 +49,9 @@ class StackRecord(BaseModel):
     """AMQP address by broker user."""
     mongo: str | None = None
     http: dict[str, str] = Field(default_factory=dict)
-    """Base address by part: `africastalking`, `legacy`, `webhook`, `replica-1`, ..."""
+    """Base address by part: `africastalking`, `legacy`, `webhook`, `console`, `replica-1`, ..."""
+    logins: dict[str, str] = Field(default_factory=dict)
+    """Password by broker user, for a log-in at the console."""
     secrets: dict[str, str] = Field(default_factory=dict)
     """Secrets generated for this run, such as report tokens."""
     processes: tuple[Running, ...] = ()

@@ -1,4 +1,4 @@
-"""The whole system on one machine: broker, database, both providers' simulators, webhook, replicas.
+"""The whole system on one machine: servers, both providers' simulators, webhook, console, workers.
 
 Rules: every part is real and has its own process. A part whose address is in the environment
 (`AMQP_URL`, `AMQP_URL_<USER>`, `MONGO_URL`) is used instead of started. Ports are free ones,
@@ -13,6 +13,7 @@ import asyncio
 import os
 import shutil
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import unquote, urlsplit
 
 from worker.broker import topology
 from worker.broker.connection import connect
@@ -41,6 +42,10 @@ async def _together(*work: Coroutine[Any, Any, object]) -> None:
         raise failures.exceptions[0] from failures
 
 
+def _password(url: str) -> str:
+    return unquote(urlsplit(url).password or "")
+
+
 def _quiet(_line: str) -> None:
     """Print nothing."""
 
@@ -54,6 +59,7 @@ class Stack:
         profile: further environment of the workers, e.g. `SMS_LIFE_BULK_S`.
         say: called with each progress line.
         source: folder with the source of the workers to start; this program's by default.
+        console: whether to start the console too.
     """
 
     def __init__(
@@ -64,6 +70,7 @@ class Stack:
         profile: Mapping[str, str] | None = None,
         say: Callable[[str], None] = _quiet,
         source: Path = ROOT,
+        console: bool = False,
     ) -> None:
         self.directory = directory.resolve()
         self.amqp: dict[str, str] = {}
@@ -77,6 +84,7 @@ class Stack:
         """The workers in start order. A killed one keeps its index."""
         self._wanted = replicas
         self._source = source
+        self._with_console = console
         self._say = say
         self._parts = Parts(self.directory, dict(profile or {}))
         self._children: list[Child] = []
@@ -121,12 +129,16 @@ class Stack:
         await self._clear_directory()
         await _together(self._start_broker(), self._start_database())
         await self._apply_topology()
-        parts = (*self._parts.simulators(), self._parts.webhook(self.amqp["webhook"]))
+        parts = [*self._parts.simulators(), self._parts.webhook(self.amqp["webhook"])]
+        if self._with_console:
+            parts.append(self._parts.console(self.amqp["observer"]))
         await _together(*(self._launch(child) for child in parts))
         await _together(*(self.add_replica(self._source) for _ in range(self._wanted)))
         self._ready = True
         self._write()
         self._say(f"ready: addresses in {self.directory}/stack.json")
+        if self._with_console:
+            self._say(f"console: {self.http['console']}; users and passwords: its `logins`")
 
     async def stop(self) -> None:
         """Stop everything, replicas first. Idempotent; safe when never started."""
@@ -219,6 +231,7 @@ class Stack:
             mongo=self.mongo_url,
             http=self.http,
             secrets=self.secrets,
+            logins={user: _password(url) for user, url in self.amqp.items()},
             processes=tuple(self._running()),
         )
         write_record(self.directory, record)

@@ -303,6 +303,60 @@ def test_the_status_names_lock_and_proposal() -> None:
     assert re.search(r"way back +none", text)
 
 
+@pytest.mark.parametrize(
+    ("share", "head"),
+    [
+        (None, "GradualMigration  25 %\n"),
+        (25, "GradualMigration  25 %\n"),
+        (100, "GradualMigration  25 %  (sent to the target: 100 %)\n"),
+    ],
+)
+def test_the_status_says_what_is_sent_where_it_is_not_the_percentage(
+    share: int | None, head: str
+) -> None:
+    state = StateView(
+        version=3,
+        phase="GradualMigration",
+        percentage=25,
+        is_rollback_available=False,
+        share=share,
+        since=AT,
+        flags={},
+    )
+    text = printed(status_parts(reply(state=state, version=3, data={})))
+    assert text.startswith(head)
+    assert re.search(r"^share since +2026-01-02 03:04:05 UTC$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("versions", "title"),
+    [
+        ([], "replicas: 0 live"),
+        ([None], "replicas: 1 live"),
+        (["0.1.0", "0.1.0"], "replicas: 2 live, version 0.1.0"),
+        (["0.2.0", "0.1.0"], "replicas: 2 live, 1 of version 0.1.0, 1 of version 0.2.0"),
+        (["0.2.0", None], "replicas: 2 live, 1 of version 0.2.0"),
+    ],
+)
+def test_the_status_says_which_versions_of_the_program_run(
+    versions: list[str | None], title: str
+) -> None:
+    replicas = [{"replica": f"r-{n}", "software": each} for n, each in enumerate(versions)]
+    text = printed(status_parts(reply(data={"replicas": replicas})))
+    assert title in map(str.rstrip, text.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "shown"), [(10, 25, True), (25, 25, False), (None, 25, False)]
+)
+def test_the_history_says_how_the_share_changed_where_it_is_known(
+    before: int | None, after: int, *, shown: bool
+) -> None:
+    entry = {"number": 1, "command": {}, "shareBefore": before, "shareAfter": after}
+    text = printed(history_parts(entry))
+    assert (f"    sent to the target: {before} % -> {after} %" in text.splitlines()) is shown
+
+
 def test_the_history_says_that_a_dry_run_changed_nothing() -> None:
     command = {"name": "advance", "dryRun": True}
     entry = {"number": 4, "command": command, "verdict": "accepted", "text": "would be refused"}

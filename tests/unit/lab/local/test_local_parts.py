@@ -15,6 +15,7 @@ from worker.lab.local.broker import DEFINITIONS, USERS, with_passwords
 from worker.lab.local.database import find_mongod
 from worker.lab.local.parts import Parts
 from worker.lab.local.process import LocalError
+from worker.settings.console import ConsoleSettings
 from worker.settings.model import Settings
 
 if TYPE_CHECKING:
@@ -97,12 +98,26 @@ def test_workers_get_settings_that_are_valid(
     assert settings.life_bulk_s == 77
 
 
+def test_the_console_gets_settings_that_are_valid_and_no_login(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = Parts(tmp_path, {})
+    environment = parts.console("amqp://observer:hush@h-1,h-2:5673/%2F?cafile=x")._environment
+    given = {name: value for name, value in environment.items() if name.startswith("SMS_")}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    settings = ConsoleSettings()
+    assert settings.console_broker == "amqp://h-1,h-2:5673/%2F?cafile=x"
+    assert f"http://127.0.0.1:{settings.console_port}" == parts.addresses["console"]
+    assert "hush" not in str(environment)
+
+
 def test_every_part_has_an_address_of_its_own(tmp_path: Path) -> None:
     parts = Parts(tmp_path, {})
     for number in (1, 2):
         parts.replica(number, "amqp://h/", "mongodb://h/")
     addresses = list(parts.addresses.values())
-    assert len(set(addresses)) == len(addresses) == 8
+    assert len(set(addresses)) == len(addresses) == 10
 
 
 def test_without_an_address_no_broker_is_given() -> None:

@@ -89,12 +89,13 @@ class Plot:
 
 
 def share(
-    sentence: str, period: tuple[datetime, datetime], sent: Sequence[Sample],
+    ident: str, sentence: str, period: tuple[datetime, datetime], sent: Sequence[Sample],
     configured: Sequence[Sample], labels: Sequence[Label],
 ) -> Markup:  # fmt: skip
     """The target's share over time.
 
     Args:
+        ident: unique in the page.
         sentence: what the chart shows.
         period: its begin and end.
         sent: what was assigned to the target, per cent.
@@ -105,7 +106,7 @@ def share(
     plot = Plot(*period, _TOP["labels"], svg.nice(max(values, default=0.0) * 1.1))
     points = plot.points(sent)
     return svg.picture(
-        "share", _SIZE, sentence, *_axes(plot),
+        ident, _SIZE, sentence, *_axes(plot),
         svg.area(points, _BOTTOM, "target area"),
         *_labels(plot, labels),
         svg.path(plot.steps(configured), "set"),
@@ -114,6 +115,7 @@ def share(
 
 
 def failures(
+    ident: str,
     sentence: str,
     period: tuple[datetime, datetime],
     target: Sequence[Sample],
@@ -122,9 +124,9 @@ def failures(
     """What failed at both providers over time, per cent."""
     values = [each.value or 0.0 for each in (*target, *legacy)]
     plot = Plot(*period, _TOP["plain"], svg.nice(max(values, default=0.0)))
-    lines = ((legacy, "legacy line"), (target, "target line"))
+    lines = ((legacy, "legacy dashed line"), (target, "target line"))
     drawn = [svg.path(plot.points(samples), kind) for samples, kind in lines]
-    return svg.picture("failures", _SIZE, sentence, *_axes(plot), *drawn)
+    return svg.picture(ident, _SIZE, sentence, *_axes(plot), *drawn)
 
 
 def _axes(plot: Plot) -> Iterator[Markup]:
@@ -154,9 +156,10 @@ def _ticks(plot: Plot) -> Iterator[datetime]:
 
 
 def _labels(plot: Plot, labels: Sequence[Label]) -> Iterator[Markup]:
+    """The newest label first: it has the best place."""
     lines = [plot.x(each.at) for each in labels]
     taken: list[_Place] = []
-    for x, label in zip(lines, labels, strict=True):
+    for x, label in reversed(list(zip(lines, labels, strict=True))):
         yield svg.line((x, plot.top - 20), (x, _BOTTOM), "change")
         width = len(label.text) * _LETTER
         free = [each for each in _places(x, width) if not any(map(each.meets, taken))]

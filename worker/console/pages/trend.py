@@ -59,8 +59,13 @@ class Trend:
     changes: tuple[ShareChange, ...]
 
 
-def trend(series: SeriesAnswer) -> Trend:
-    """Draw a period."""
+def trend(series: SeriesAnswer, prefix: str = "") -> Trend:
+    """Draw a period.
+
+    Args:
+        series: what happened in it.
+        prefix: makes the ids of the charts unique in the page.
+    """
     target, legacy = (wording.provider(each) for each in (series.target, series.legacy))
     period = (series.since, series.until)
     sent, configured = _sent(series), _configured(series)

@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from worker.console.login import LetIn
 from worker.console.packing import page
+from worker.console.routes_chart import chart_routes
 from worker.console.routes_flags import flags_routes
 from worker.console.routes_history import history_routes
 from worker.console.routes_looking import looking_routes
@@ -49,6 +50,7 @@ def routes(site: Site) -> list[BaseRoute]:
         Route(f"{base}/static/{{name}}", site.static.serve, methods=["GET"]),
         *steering_routes(site),
         *history_routes(site),
+        *chart_routes(site),
         *flags_routes(site),
         *looking_routes(site),
         *planner_routes(site),

@@ -88,25 +88,38 @@ class Plot:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a chart is about."""
+
+    ident: str
+    """Unique in the page."""
+    sentence: str
+    """What it shows."""
+    since: datetime
+    until: datetime
+
+    def plot(self, top: str, most: float) -> Plot:
+        """The area for values up to `most`."""
+        return Plot(self.since, self.until, _TOP[top], svg.nice(most))
+
+
 def share(
-    ident: str, sentence: str, period: tuple[datetime, datetime], sent: Sequence[Sample],
-    configured: Sequence[Sample], labels: Sequence[Label],
-) -> Markup:  # fmt: skip
+    subject: Subject, sent: Sequence[Sample], configured: Sequence[Sample], labels: Sequence[Label]
+) -> Markup:
     """The target's share over time.
 
     Args:
-        ident: unique in the page.
-        sentence: what the chart shows.
-        period: its begin and end.
+        subject: name and period.
         sent: what was assigned to the target, per cent.
         configured: what was set, from each moment on.
         labels: of the changes.
     """
     values = [each.value or 0.0 for each in (*sent, *configured)]
-    plot = Plot(*period, _TOP["labels"], svg.nice(max(values, default=0.0) * 1.1))
+    plot = subject.plot("labels", max(values, default=0.0) * 1.1)
     points = plot.points(sent)
     return svg.picture(
-        ident, _SIZE, sentence, *_axes(plot),
+        subject.ident, _SIZE, subject.sentence, *_axes(plot),
         svg.area(points, _BOTTOM, "target area"),
         *_labels(plot, labels),
         svg.path(plot.steps(configured), "set"),
@@ -114,19 +127,12 @@ def share(
     )  # fmt: skip
 
 
-def failures(
-    ident: str,
-    sentence: str,
-    period: tuple[datetime, datetime],
-    target: Sequence[Sample],
-    legacy: Sequence[Sample],
-) -> Markup:
+def failures(subject: Subject, target: Sequence[Sample], legacy: Sequence[Sample]) -> Markup:
     """What failed at both providers over time, per cent."""
-    values = [each.value or 0.0 for each in (*target, *legacy)]
-    plot = Plot(*period, _TOP["plain"], svg.nice(max(values, default=0.0)))
+    plot = subject.plot("plain", max((each.value or 0.0 for each in (*target, *legacy)), default=0))
     lines = ((legacy, "legacy dashed line"), (target, "target line"))
     drawn = [svg.path(plot.points(samples), kind) for samples, kind in lines]
-    return svg.picture(ident, _SIZE, sentence, *_axes(plot), *drawn)
+    return svg.picture(subject.ident, _SIZE, subject.sentence, *_axes(plot), *drawn)
 
 
 def _axes(plot: Plot) -> Iterator[Markup]:

@@ -11,10 +11,10 @@ import pytest
 
 from worker.console.charts import over_time
 from worker.console.charts.compared import Interval, meter, whiskers
-from worker.console.charts.over_time import Label, Sample
+from worker.console.charts.over_time import Label, Sample, Subject
 
 UNTIL = datetime(2026, 3, 4, 7, 30, tzinfo=UTC)
-PERIOD = (UNTIL - timedelta(hours=24), UNTIL)
+SUBJECT = Subject("chart", "What it shows.", UNTIL - timedelta(hours=24), UNTIL)
 NAMES = ("Africa's Talking", "Legacy")
 NUMBERS = re.compile(r"-?[\d.]+")
 
@@ -44,7 +44,7 @@ def at(hours: float) -> datetime:
 
 def share(*labels: Label, sent: list[Sample] | None = None) -> str:
     samples = [Sample(at(24), 10.0), Sample(at(0), 10.0)] if sent is None else sent
-    return over_time.share("Share.", PERIOD, samples, [Sample(at(24), 10.0)], labels)
+    return over_time.share(SUBJECT, samples, [Sample(at(24), 10.0)], labels)
 
 
 # --- intervals -----------------------------------------------------------------------------
@@ -143,7 +143,7 @@ def test_a_missing_value_is_a_gap_and_no_zero() -> None:
 
 def test_the_share_that_is_set_is_a_line_of_steps() -> None:
     configured = [Sample(at(24), 5.0), Sample(at(12), 25.0)]
-    picture = over_time.share("Share.", PERIOD, [], configured, [])
+    picture = over_time.share(SUBJECT, [], configured, [])
     (line,) = of_class(picture, "set")
     points = [tuple(map(float, p.split())) for p in re.split("[ML]", line.get("d", ""))[1:]]
     assert len(points) == 4
@@ -159,7 +159,7 @@ def test_the_axis_has_few_ticks_at_round_hours() -> None:
 
 def test_nothing_is_drawn_above_the_axis_of_failures() -> None:
     samples = [Sample(at(24), 1.0), Sample(at(1), 100.0)]
-    picture = over_time.failures("Failed.", PERIOD, samples, [])
+    picture = over_time.failures(SUBJECT, samples, [])
     (line,) = of_class(picture, "target", "line")
     heights = [float(point.split()[1]) for point in re.split("[ML]", line.get("d", ""))[1:]]
     assert min(heights) >= 8
@@ -167,7 +167,7 @@ def test_nothing_is_drawn_above_the_axis_of_failures() -> None:
 
 @pytest.mark.parametrize(
     "picture",
-    [share(), meter("m", "Failed", 1.0, 2.0), over_time.failures("Failed.", PERIOD, [], [])],
+    [share(), meter("m", "Failed", 1.0, 2.0), over_time.failures(SUBJECT, [], [])],
     ids=["share", "meter", "failures"],
 )
 def test_every_chart_is_an_image_with_a_name_and_no_inline_style(picture: str) -> None:

@@ -10,6 +10,7 @@ from tests.support import console_states as states
 from tests.support.console_states import AT, STATES, in_state, viewer
 from worker.console.pages.now import Now, now
 from worker.console.pages.parts import plain
+from worker.console.pages.trend import trend
 
 HEALTHY = "No alarm. Still to prove no worse than Legacy: failures and speed."
 PROVED = "Africa's Talking is no worse than Legacy on failures, speed and delivery."
@@ -153,7 +154,7 @@ CARDS = {
 
 
 def page(state: str, role: str = "administrator") -> Now:
-    return now(in_state(state), viewer(role), AT)
+    return now(in_state(state), viewer(role), AT, trend)
 
 
 def labels(shown: Now) -> list[str]:
@@ -212,7 +213,7 @@ def test_a_hold_of_a_person_stands_beside_the_verdict() -> None:
 )
 def test_it_is_said_who_takes_the_step(settings: dict[str, bool], note: str) -> None:
     known = states.known(states.state(flags=states.flags(25, **settings)))
-    assert plain(now(known, viewer(), AT).next.note) == note
+    assert plain(now(known, viewer(), AT, trend).next.note) == note
 
 
 def test_going_down_is_possible_while_the_store_is_away_and_going_up_is_not() -> None:
@@ -245,12 +246,12 @@ def test_the_share_that_is_set_is_named_where_another_is_sent() -> None:
 
 def test_the_share_sent_is_named_where_it_is_another() -> None:
     known = states.known(states.state(30, since=AT - timedelta(minutes=40)))
-    shown = now(known, viewer(), AT).stand.note
+    shown = now(known, viewer(), AT, trend).stand.note
     assert shown.startswith("sent: 25.")
 
 
 def test_a_percentage_between_two_steps_stands_at_its_place() -> None:
-    stand = now(states.known(states.state(17)), viewer(), AT).stand
+    stand = now(states.known(states.state(17)), viewer(), AT, trend).stand
     assert stand.steps == (5, 10, 17, 25, 50, 75)
 
 

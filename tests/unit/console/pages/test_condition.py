@@ -1,4 +1,4 @@
-"""Each state has one condition: what is not known comes before what is bad, and that before good."""
+"""Each state has one condition: the not known before the bad, and that before the good."""
 
 from __future__ import annotations
 

@@ -31,8 +31,8 @@ def banner(state: str) -> str:
         (
             "store-away",
             (
-                "Store away. MongoDB does not answer. Sending waits; nothing is lost. Going down can "
-                "still be ordered and is done when the store is back; going up cannot."
+                "Store away. MongoDB does not answer. Sending waits; nothing is lost. Going down "
+                "can still be ordered and is done when the store is back; going up cannot."
             ),
         ),
     ],

@@ -16,7 +16,7 @@ from worker.console.pages.trend import LEAST, trend
 
 
 def page(known: Known, role: str = "administrator") -> Now:
-    return now(known, viewer(role), AT)
+    return now(known, viewer(role), AT, trend)
 
 
 def with_alerts(*alerts: dict[str, object], role: str = "administrator") -> Now:

@@ -9,7 +9,7 @@ import pytest
 
 from contracts import control
 from tests.integration.control_bench import Harness, bench
-from tests.support.console_fakes import OURS, page_token
+from tests.support.console_fakes import OURS, token_of
 from tests.support.console_visitor import Visitor, console, password
 from tests.support.steered import hidden, text_of
 from tests.support.steering import command
@@ -44,7 +44,7 @@ async def visitor(amqp_url: Url, two: Harness) -> AsyncIterator[Visitor]:
 
 async def sent(visitor: Visitor, name: str, **form: str) -> httpx.Response:
     """Send the form of a dialog, as its script does."""
-    data = {"token": await page_token(visitor.http), **form}
+    data = {"token": token_of((await visitor.http.get("/more")).text), **form}
     return await visitor.http.post(f"/command/{name}", data=data, headers=OURS | FRAGMENT)
 
 
@@ -142,7 +142,7 @@ async def test_a_forged_form_of_an_observer_is_refused(
 ) -> None:
     async with console(amqp_url) as address, Visitor.at(address) as visitor:
         await visitor.enter(user, password(amqp_url(user)))
-        page = await visitor.http.get("/")
+        page = await visitor.http.get("/more")
         assert "data-dialog" not in page.text
         for name in ("emergency-rollback", "advance", "enable-provider"):
             answer = await sent(visitor, name, reason="forged", commandId="7c0f")

@@ -132,10 +132,11 @@ def series(
     since = at - timedelta(seconds=SLOT_S * SLOTS)
     made = [_change(at, number, each) for number, each in enumerate(changes, start=30)]
     sides: dict[str, dict[str, list[Any]]] = {"africastalking": _empty(), "legacy": _empty()}
+    first = made[0].share_before if made else 0
     for slot in range(SLOTS):
         begin = since + timedelta(seconds=SLOT_S * slot)
         hours_ago = (at - begin).total_seconds() / 3_600
-        share = next((c.share_after for c in reversed(made) if c.at <= begin), 0)
+        share = next((c.share_after for c in reversed(made) if c.at <= begin), first)
         total = round(3_000 * chance.uniform(0.9, 1.1))
         ours = min(round(total * share / 100 * chance.uniform(0.97, 1.03)), total)
         failing = 7.0 + 3.0 * chance.random() if bad[1] < hours_ago < bad[0] else 1.1
@@ -151,7 +152,7 @@ def series(
         providers={name: ProviderSeries(**each) for name, each in sides.items()},
         target="africastalking",
         legacy="legacy",
-        share=made[0].share_before if made else 0,
+        share=first,
         changes=made,
     )
 

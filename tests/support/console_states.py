@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from contracts.answers import AlertsAnswer, HistoryAnswer, StatusAnswer
@@ -36,16 +37,17 @@ RIGHTS: Final[Mapping[str, frozenset[str]]] = {
 }
 
 
-def viewer(role: str = "administrator", user: str = "amina") -> Viewer:
+def viewer(role: str = "administrator", user: str = "amina", base: str = "") -> Viewer:
     """A person who looks."""
     return Viewer(
         user=user,
         role=role,
         commands=RIGHTS[role],
         environment="production",
-        base="",
+        base=base,
         token="token-of-the-session",
         ends_at=AT + timedelta(minutes=30),
+        session="5e55",
     )
 
 
@@ -573,3 +575,9 @@ STATES: Final[Mapping[str, Callable[[], Known]]] = {
     )
 }  # fmt: skip
 """What is known, by the name of the state."""
+
+
+@cache
+def in_state(name: str) -> Known:
+    """What is known in a state; made once."""
+    return STATES[name]()

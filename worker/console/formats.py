@@ -57,6 +57,7 @@ def money(amount: Decimal, currency: str) -> str:
     """Money, with as many digits as its size needs: `USD 545`, `USD 1.20`, `USD 0.0063`."""
     size = abs(amount)
     digits = next((digits for least, digits in _MONEY_DIGITS if size >= least), _MOST_DIGITS)
+    digits = digits if size else 2
     return f"{currency} {amount:,.{digits}f}"
 
 

@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from worker.console import formats
 from worker.console.pages import frame as surroundings
 from worker.console.pages import now as now_page
+from worker.console.pages.drawn import Drawn
 from worker.console.pages.facts import looked_ago_s
 from worker.console.pages.parts import LOOKED, Age, When
 
@@ -57,6 +58,7 @@ class Renderer:
     """
 
     def __init__(self, assets: Mapping[str, str] = ASSETS) -> None:
+        self._drawn = Drawn()
         self._templates = Environment(
             loader=PackageLoader("worker.console"),
             autoescape=True,
@@ -97,7 +99,7 @@ class Renderer:
 
     def now(self, known: Known, viewer: Viewer, at: datetime) -> str:
         """The whole page "Now"."""
-        page = now_page.now(known, viewer, at)
+        page = now_page.now(known, viewer, at, self._drawn)
         return self.view("now.html", known, viewer, at, here="now", page=page, parts=PARTS)
 
     def sections(self, known: Known, viewer: Viewer, at: datetime) -> Mapping[str, str]:
@@ -106,7 +108,7 @@ class Renderer:
         They are shared by all pages of a login: `viewer` has no token and names no session.
         """
         context = {
-            "page": now_page.now(known, viewer, at),
+            "page": now_page.now(known, viewer, at, self._drawn),
             "frame": surroundings.frame(known, viewer, at),
             "viewer": viewer,
             "with_ages": False,

@@ -184,6 +184,12 @@ def hold(code: str | None, target: str, legacy: str) -> str:
     return HOLDS.get(code or "", "").format(target=target, legacy=legacy)
 
 
+def holding(text: str, target: str) -> str:
+    """What the monitor says of a hold, as a sentence."""
+    said = text.removeprefix("hold: ").replace("the target", target)
+    return f"{said[:1].upper()}{said[1:]}." if said else ""
+
+
 def remedy(code: str | None, legacy: str) -> str:
     """What a person does about a hold; empty: no such reason is known."""
     return REMEDIES.get(code or "", "").format(legacy=legacy)

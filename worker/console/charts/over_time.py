@@ -88,24 +88,38 @@ class Plot:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a chart is about."""
+
+    ident: str
+    """Unique in the page."""
+    sentence: str
+    """What it shows."""
+    since: datetime
+    until: datetime
+
+    def plot(self, top: str, most: float) -> Plot:
+        """The area for values up to `most`."""
+        return Plot(self.since, self.until, _TOP[top], svg.nice(most))
+
+
 def share(
-    sentence: str, period: tuple[datetime, datetime], sent: Sequence[Sample],
-    configured: Sequence[Sample], labels: Sequence[Label],
-) -> Markup:  # fmt: skip
+    subject: Subject, sent: Sequence[Sample], configured: Sequence[Sample], labels: Sequence[Label]
+) -> Markup:
     """The target's share over time.
 
     Args:
-        sentence: what the chart shows.
-        period: its begin and end.
+        subject: name and period.
         sent: what was assigned to the target, per cent.
         configured: what was set, from each moment on.
         labels: of the changes.
     """
     values = [each.value or 0.0 for each in (*sent, *configured)]
-    plot = Plot(*period, _TOP["labels"], svg.nice(max(values, default=0.0) * 1.1))
+    plot = subject.plot("labels", max(values, default=0.0) * 1.1)
     points = plot.points(sent)
     return svg.picture(
-        "share", _SIZE, sentence, *_axes(plot),
+        subject.ident, _SIZE, subject.sentence, *_axes(plot),
         svg.area(points, _BOTTOM, "target area"),
         *_labels(plot, labels),
         svg.path(plot.steps(configured), "set"),
@@ -113,18 +127,12 @@ def share(
     )  # fmt: skip
 
 
-def failures(
-    sentence: str,
-    period: tuple[datetime, datetime],
-    target: Sequence[Sample],
-    legacy: Sequence[Sample],
-) -> Markup:
+def failures(subject: Subject, target: Sequence[Sample], legacy: Sequence[Sample]) -> Markup:
     """What failed at both providers over time, per cent."""
-    values = [each.value or 0.0 for each in (*target, *legacy)]
-    plot = Plot(*period, _TOP["plain"], svg.nice(max(values, default=0.0)))
-    lines = ((legacy, "legacy line"), (target, "target line"))
+    plot = subject.plot("plain", max((each.value or 0.0 for each in (*target, *legacy)), default=0))
+    lines = ((legacy, "legacy dashed line"), (target, "target line"))
     drawn = [svg.path(plot.points(samples), kind) for samples, kind in lines]
-    return svg.picture("failures", _SIZE, sentence, *_axes(plot), *drawn)
+    return svg.picture(subject.ident, _SIZE, subject.sentence, *_axes(plot), *drawn)
 
 
 def _axes(plot: Plot) -> Iterator[Markup]:
@@ -154,9 +162,10 @@ def _ticks(plot: Plot) -> Iterator[datetime]:
 
 
 def _labels(plot: Plot, labels: Sequence[Label]) -> Iterator[Markup]:
+    """The newest label first: it has the best place."""
     lines = [plot.x(each.at) for each in labels]
     taken: list[_Place] = []
-    for x, label in zip(lines, labels, strict=True):
+    for x, label in reversed(list(zip(lines, labels, strict=True))):
         yield svg.line((x, plot.top - 20), (x, _BOTTOM), "change")
         width = len(label.text) * _LETTER
         free = [each for each in _places(x, width) if not any(map(each.meets, taken))]

@@ -36,7 +36,8 @@ class Button:
     label: str
     command: str
     key: str = ""
-    is_primary: bool = False
+    kind: str = ""
+    """`primary`: what is decided here; `danger`; empty: neither."""
     off: str = ""
     """Why it is off; empty: it is on."""
 
@@ -56,11 +57,11 @@ _SHARE: Final = Button("Set share…", ChangeName.SET_PERCENTAGE)
 _HOLD: Final = Button("Hold…", ChangeName.HOLD)
 _RESUME: Final = Button("Resume…", ChangeName.RESUME)
 _ROLLBACK: Final = Button("Roll back…", ChangeName.ROLLBACK)
-_EMERGENCY: Final = Button("Emergency rollback…", ChangeName.EMERGENCY_ROLLBACK)
+_EMERGENCY: Final = Button("Emergency rollback…", ChangeName.EMERGENCY_ROLLBACK, kind="danger")
 _ENABLE: Final = Button("Enable…", ChangeName.ENABLE_PROVIDER)
 _UNLOCK: Final = Button("Unlock…", ChangeName.UNLOCK)
 _BREAKER: Final = Button("Reset breaker…", ChangeName.RESET_BREAKER)
-_APPROVE: Final = Button("Approve…", ChangeName.APPROVE, key="a", is_primary=True)
+_APPROVE: Final = Button("Approve…", ChangeName.APPROVE, key="a", kind="primary")
 _REJECT: Final = Button("Reject…", ChangeName.REJECT)
 _DOWN: Final = frozenset({ChangeName.ROLLBACK, ChangeName.HOLD})
 """What is also done, later, if the store is away."""
@@ -92,7 +93,7 @@ def why_off(facts: Facts, condition: Condition, command: str) -> str:
 
 
 def _primary(button: Button) -> Button:
-    return replace(button, is_primary=True)
+    return replace(button, kind="primary")
 
 
 def _up(facts: Facts) -> Button:
@@ -207,8 +208,8 @@ def _locked(facts: Facts, _: Viewer) -> Decide:
 def _trouble(facts: Facts, _: Viewer) -> Decide:
     reason = facts.monitor.hold_reason if facts.monitor else None
     what = wording.remedy(reason, facts.legacy) or "Roll back if you do not want to wait."
-    down = _EMERGENCY if reason == HoldReason.NO_WAY_BACK else _ROLLBACK
-    return Decide("Roll back?", (what,), (_primary(down), _SHARE))
+    down = _EMERGENCY if reason == HoldReason.NO_WAY_BACK else _primary(_ROLLBACK)
+    return Decide("Roll back?", (what,), (down, _SHARE))
 
 
 def _common_trouble(_: Facts, __: Viewer) -> Decide:

@@ -63,7 +63,9 @@ def evidence(facts: Facts, condition: Condition) -> Evidence:
     decision = taken_back.last(facts.known) if condition is Condition.LOCKED else None
     if decision is not None and decision.signals:
         return _of(facts, decision.signals, at=decision.at, number=decision.number)
-    if facts.status is not None and not facts.share:
+    if facts.status is None:
+        return _of(facts, {}, "Not known yet.")
+    if not facts.share:
         return _of(facts, {}, "None is gathered while it has no traffic.")
     if not facts.signals:
         return _of(facts, {}, "The monitor has not looked yet.")

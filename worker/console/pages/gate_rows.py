@@ -57,6 +57,8 @@ class Gates:
     rest: str
     """Names of the gates without a row; empty: every gate has one."""
     total: int
+    nothing: str
+    """Why there are none; empty: there are."""
 
 
 def gates(facts: Facts) -> Gates:
@@ -73,10 +75,15 @@ def gates(facts: Facts) -> Gates:
         rows=tuple(_row(gate, facts) for gate in ordered[:most]),
         rest=f"and {len(rest)} more that are {state}: {', '.join(rest)}" if rest else "",
         total=len(facts.gates),
+        nothing="" if ordered else _nothing(facts),
     )
 
 
 _TITLE: Final = "Gates to the next step"
+
+
+def _nothing(facts: Facts) -> str:
+    return "There is no move upwards from here." if facts.status else "Not known yet."
 
 
 def _row(gate: GateView, facts: Facts) -> GateRow:

@@ -26,9 +26,10 @@ from worker.console.pages.parts import When
 from worker.domain.migration.change_names import ChangeName
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
 
+    from contracts.answers import SeriesAnswer
     from worker.console.known import Known, Told
     from worker.console.pages.facts import Facts
     from worker.console.pages.providers import Row
@@ -63,8 +64,17 @@ class Now:
     """From when a section is, by its id, if that is too long ago."""
 
 
-def now(known: Known, viewer: Viewer, at: datetime) -> Now:
-    """Make the page from what is known."""
+def now(
+    known: Known, viewer: Viewer, at: datetime, draw: Callable[[SeriesAnswer], trend.Trend]
+) -> Now:
+    """Make the page from what is known.
+
+    Args:
+        known: the newest answers.
+        viewer: who looks.
+        at: the present time, UTC.
+        draw: makes the charts.
+    """
     found = facts(known, at)
     present = condition(found)
     return Now(
@@ -73,7 +83,7 @@ def now(known: Known, viewer: Viewer, at: datetime) -> Now:
         verdict=verdict.verdict(found, present),
         next=upcoming.upcoming(found, present),
         decide=decide.decide(found, present, viewer),
-        trend=trend.trend(known.series.data) if known.series else None,
+        trend=draw(known.series.data) if known.series else None,
         providers=providers.providers(found),
         details=provider_details.details(found),
         gates=gate_rows.gates(found),

@@ -8,42 +8,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from worker.console import formats, wording
+from worker.console import wording
 from worker.console.charts import over_time
-from worker.console.charts.over_time import Label, Sample
+from worker.console.charts.over_time import Label, Sample, Subject
+from worker.console.pages.slots import Slots, rows
 from worker.domain.migration.reply_codes import ReplyCode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from markupsafe import Markup
 
     from contracts.answers import SeriesAnswer, ShareChange
+    from worker.console.pages.slots import SlotRow
 
 LEAST: Final = 30
 _DAYS_FROM: Final = 48
 """Hours from which on a period is said in days."""
-_ROWS: Final = 24
-"""Rows of the table, at most about."""
-_BACK: Final[Mapping[str, str]] = {
-    ReplyCode.ROLLED_BACK: "automatic rollback",
-    ReplyCode.STEPPED_BACK: "step back",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class TrendRow:
-    """A line of the table: a part of the period."""
-
-    at: datetime
-    sent: str
-    share: str
-    target_failed: str
-    legacy_failed: str
-    attempts: str
+_BACK: Final[Mapping[str, str]] = MappingProxyType(
+    {ReplyCode.ROLLED_BACK: "automatic rollback", ReplyCode.STEPPED_BACK: "step back"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,31 +43,36 @@ class Trend:
     legacy: str
     share: Markup
     failures: Markup
-    rows: tuple[TrendRow, ...]
+    rows: tuple[SlotRow, ...]
+    """The table of both charts."""
     changes: tuple[ShareChange, ...]
 
 
-def trend(series: SeriesAnswer) -> Trend:
-    """Draw a period."""
+def trend(series: SeriesAnswer, prefix: str = "") -> Trend:
+    """Draw a period.
+
+    Args:
+        series: what happened in it.
+        prefix: makes the ids of the charts unique in the page.
+    """
+    slots = Slots.of(series)
     target, legacy = (wording.provider(each) for each in (series.target, series.legacy))
-    period = (series.since, series.until)
-    sent, configured = _sent(series), _configured(series)
-    rates = [_failed(series, name) for name in (series.target, series.legacy)]
-    hours = _hours(series)
+    hours, rates = _hours(series), [_failed(slots, role) for role in ("target", "legacy")]
+    failed = f"Failed, last {hours}: {target} {_range(rates[0])}; {legacy} {_range(rates[1])}."
+
+    def subject(ident: str, sentence: str) -> Subject:
+        return Subject(prefix + ident, sentence, series.since, series.until)
+
+    about = subject("share", _share_sentence(series, target, hours))
     return Trend(
         title=f"Last {hours}",
         target=target,
         legacy=legacy,
-        share=over_time.share(
-            _share_sentence(series, target, hours), period, sent, configured, _labels(series)
-        ),
-        failures=over_time.failures(
-            f"Failed, last {hours}: {target} {_range(rates[0])}; {legacy} {_range(rates[1])}.",
-            period, *rates,
-        ),
-        rows=tuple(_rows(series)),
+        share=over_time.share(about, _sent(slots), _configured(series), _labels(series)),
+        failures=over_time.failures(subject("failures", failed), *rates),
+        rows=tuple(rows(slots, series)),
         changes=tuple(series.changes),
-    )  # fmt: skip
+    )
 
 
 def _hours(series: SeriesAnswer) -> str:
@@ -87,45 +80,30 @@ def _hours(series: SeriesAnswer) -> str:
     return f"{hours} hours" if hours < _DAYS_FROM else f"{hours // 24} days"
 
 
-def _slots(series: SeriesAnswer) -> list[datetime]:
-    longest = max((len(each.attempts) for each in series.providers.values()), default=0)
-    step = timedelta(seconds=series.slot_s)
-    return [series.since + step * number for number in range(longest)]
+def _sent(slots: Slots) -> list[Sample]:
+    pairs = zip(slots.counts("target", "assigned"), slots.counts("legacy", "assigned"), strict=True)
+    return _merged(slots, [(ours, ours + theirs) for ours, theirs in pairs], least=1)
 
 
-def _sent(series: SeriesAnswer) -> list[Sample]:
-    target, legacy = (_counts(series, name, "assigned") for name in (series.target, series.legacy))
-    pairs = [(each, each + other) for each, other in zip(target, legacy, strict=True)]
-    return _merged(series, pairs, least=1)
+def _failed(slots: Slots, role: str) -> list[Sample]:
+    pairs = zip(slots.counts(role, "errors"), slots.counts(role, "accepted"), strict=True)
+    return _merged(slots, [(bad, bad + good) for bad, good in pairs], least=LEAST)
 
 
-def _failed(series: SeriesAnswer, name: str) -> list[Sample]:
-    errors, accepted = (_counts(series, name, kind) for kind in ("errors", "accepted"))
-    pairs = [(each, each + other) for each, other in zip(errors, accepted, strict=True)]
-    return _merged(series, pairs, least=LEAST)
-
-
-def _counts(series: SeriesAnswer, name: str, kind: str) -> list[int]:
-    """Counts by slot; zeros for a provider that the answer does not have."""
-    found = series.providers.get(name)
-    slots = len(_slots(series))
-    counts = list(getattr(found, kind)) if found else []
-    return [*counts, *[0] * (slots - len(counts))]
-
-
-def _merged(series: SeriesAnswer, pairs: Sequence[tuple[int, int]], least: int) -> list[Sample]:
+def _merged(slots: Slots, pairs: Sequence[tuple[int, int]], least: int) -> list[Sample]:
     """Rates in per cent in the middle of their slots; a slot without any outcome is a gap."""
-    found, count, total, begin = [], 0, 0, None
-    half = timedelta(seconds=series.slot_s / 2)
-    slots = _slots(series)
-    for at, (events, of) in zip(slots, pairs, strict=True):
+    found: list[Sample] = []
+    count = total = 0
+    begin: datetime | None = None
+    for at, (events, of) in zip(slots.begins, pairs, strict=True):
         if not of and not total:
-            found.append(Sample(at + half, None))
+            found.append(Sample(at + slots.length / 2, None))
             continue
         begin = begin or at
         count, total = count + events, total + of
-        if total >= least or at == slots[-1]:
-            found.append(Sample(begin + (at - begin) / 2 + half, 100.0 * count / total))
+        if total >= least or at == slots.begins[-1]:
+            middle = begin + (at - begin + slots.length) / 2
+            found.append(Sample(middle, 100.0 * count / total))
             count, total, begin = 0, 0, None
     return found
 
@@ -160,42 +138,3 @@ def _range(samples: Sequence[Sample]) -> str:
     if not values:
         return "not known"
     return f"{min(values):.1f} to {max(values):.1f} %, now {values[-1]:.1f} %"
-
-
-def _rows(series: SeriesAnswer) -> Iterator[TrendRow]:
-    """The table: whole hours, or as many slots as make about `_ROWS` rows."""
-    slots = _slots(series)
-    every = max(-(-len(slots) // _ROWS), 1)
-    for begin in range(0, len(slots), every):
-        part = slice(begin, begin + every)
-        yield _row(series, slots[begin], part)
-
-
-def _row(series: SeriesAnswer, at: datetime, part: slice) -> TrendRow:
-    def rate(count: int, total: int) -> str:
-        return formats.percent(100.0 * count / total if total else None)
-
-    def counted(name: str, kind: str) -> int:
-        return sum(_counts(series, name, kind)[part])
-
-    target, legacy = series.target, series.legacy
-    assigned = [counted(name, "assigned") for name in (target, legacy)]
-    failed = [
-        rate(counted(n, "errors"), counted(n, "errors") + counted(n, "accepted"))
-        for n in (target, legacy)
-    ]
-    until = at + timedelta(seconds=series.slot_s) * (part.stop - part.start)
-    return TrendRow(
-        at=at,
-        sent=rate(assigned[0], sum(assigned)),
-        share=f"{_share_at(series, until)} %",
-        target_failed=failed[0],
-        legacy_failed=failed[1],
-        attempts=formats.count(sum(counted(name, "attempts") for name in (target, legacy))),
-    )
-
-
-def _share_at(series: SeriesAnswer, at: datetime) -> int:
-    return next(
-        (each.share_after for each in reversed(series.changes) if each.at < at), series.share
-    )

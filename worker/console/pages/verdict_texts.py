@@ -99,10 +99,13 @@ def _common_trouble(facts: Facts) -> Line:
 def _hold(facts: Facts) -> Line:
     monitor = facts.monitor
     reason = monitor.hold_reason if monitor else None
-    text = wording.hold(reason, facts.target, facts.legacy)
-    if text:
-        return (f"{text} {wording.remedy(reason, facts.legacy)}",)
-    return ((monitor.holding if monitor else None) or "",)
+    told = wording.holding((monitor.holding if monitor else None) or "", facts.target)
+    if reason == HoldReason.SICK_REPLICA:
+        return (told,)
+    text = (
+        told if reason == HoldReason.ACCOUNT else wording.hold(reason, facts.target, facts.legacy)
+    )
+    return (f"{text} {wording.remedy(reason, facts.legacy)}".strip() or told,)
 
 
 def _not_started(facts: Facts) -> Line:
@@ -183,8 +186,7 @@ def _healthy(facts: Facts) -> Line:
     better, open_ = _compared(asked, "pass"), _compared(asked, "not enough data", "fail")
     if not open_:
         return (f"{facts.target} is no worse than {facts.legacy} on {listed(better)}.",)
-    text = "No alarm; failures and slowness are proved low."
-    return (f"{text} Still to prove no worse than {facts.legacy}: {listed(open_)}.",)
+    return (f"No alarm. Still to prove no worse than {facts.legacy}: {listed(open_)}.",)
 
 
 def _proved(asked: Mapping[str, GateView]) -> str:

@@ -16,7 +16,7 @@ Object.assign(root.dataset, {keys: localStorage.keys || 'on', theme: localStorag
 function dress(within) { // times in the reader's zone, words of the last tick
   for (const each of $$('[data-time]', within)) {
     const at = new Date(each.dataset.time), day = at.toDateString(), {as} = each.dataset;
-    const date = as === 'day' && day !== new Date().toDateString() ? `${day.slice(4, 10)} ` : '';
+    const date = as === 'day' && day !== new Date().toDateString() ? `${at.getDate()} ${day.slice(4, 7)} ` : '';
     each.textContent = date + at.toTimeString().slice(0, as === 'seconds' ? 8 : 5);
   }
   for (const each of $$('[data-age]', within)) each.textContent = words[each.dataset.age] ?? each.textContent;

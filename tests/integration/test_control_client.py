@@ -171,9 +171,11 @@ async def test_a_client_that_waits_for_an_answer_does_not_rest(observer: Control
     await observer.ask(status(), WITHIN_S)
     question = asyncio.ensure_future(observer.ask(status(), WITHIN_S))
     await asyncio.sleep(0)
+    assert observer.idle_s == 0
     await observer.rest()
     assert observer.is_connected
     assert (await question).code == "ok"
+    await until(lambda: observer.idle_s > 0)
 
 
 async def test_logging_in_again_loses_no_question(observer: ControlClient) -> None:

@@ -121,6 +121,7 @@ class Client:
         self.user = user
         self.closed = False
         self.is_connected = False
+        self.idle_s = 0.0
         self.renewed = 0
         self.heard: Callable[[str], None] | None = None
         self._workers = workers

@@ -72,6 +72,7 @@ class ControlClient:
         self._waiting: dict[str, asyncio.Future[ControlReply]] = {}
         self._hear: Callable[[str], None] | None = None
         self._id = ControlLink.new_id()
+        self._asked_at = 0.0
 
     async def __aenter__(self) -> Self:
         return self
@@ -88,6 +89,11 @@ class ControlClient:
     def is_connected(self) -> bool:
         """Whether a connection is open. The next question opens one if need be."""
         return self._link is not None and self._link.is_open
+
+    @property
+    def idle_s(self) -> float:
+        """Seconds since it was asked last; 0 while somebody waits for an answer."""
+        return 0.0 if self._waiting else asyncio.get_running_loop().time() - self._asked_at
 
     async def rest(self) -> None:
         """Close the connection, unless somebody waits for an answer. The login stays."""
@@ -136,6 +142,7 @@ class ControlClient:
             raise type(why)(f"no answer within {within_s:g} s: {why}") from None
         finally:
             del self._waiting[asked.command_id]
+            self._asked_at = asyncio.get_running_loop().time()
 
     async def renew(self, within_s: float) -> None:
         """Log in again over a new connection, and close the old one. No question is lost.

@@ -170,28 +170,16 @@ async def test_a_broker_that_is_away_ends_no_session_and_is_asked_again(hall: Ha
     await until(lambda: client.renewed == 1)
 
 
-async def test_a_connection_that_no_page_uses_is_closed(hall: Hall) -> None:
+@pytest.mark.parametrize(("idle_s", "stays"), [(REST_AFTER_S - 1, True), (REST_AFTER_S, False)])
+async def test_a_connection_over_which_nothing_is_asked_is_closed(
+    hall: Hall, idle_s: float, *, stays: bool
+) -> None:
     _, session, client = hall.enter()
-    client.is_connected = True
-    hall.after(REST_AFTER_S - 1)
-    hall.sessions.act(session)
-    hall.after(REST_AFTER_S - 1)
+    client.is_connected, client.idle_s = True, idle_s
+    hall.sessions.look()
     await until(lambda: not hall.sessions._doing)
-    assert client.is_connected
-    hall.after(1)
-    await until(lambda: not client.is_connected)
+    assert client.is_connected is stays
     assert not session.ended.is_set()
-
-
-async def test_a_connection_of_a_page_that_is_open_stays(hall: Hall) -> None:
-    _, session, client = hall.enter()
-    client.is_connected = True
-    session.pokes.add(asyncio.Event())
-    hall.after(10 * REST_AFTER_S)
-    session.pokes.clear()
-    hall.after(REST_AFTER_S - 1)
-    await until(lambda: not hall.sessions._doing)
-    assert client.is_connected
 
 
 async def test_one_more_session_than_a_login_may_have_ends_its_oldest(hall: Hall) -> None:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
-from contracts.control import ControlCommand, ControlReply, StateView
-from contracts.control_views import Asker
+from contracts.control import ControlCommand, ControlReply
+from contracts.control_views import Asker, StateView
 from tests.support.fakes import HandClock
 from worker.app.console import site_of
 from worker.broker.control_client import BrokerAway, LoginRefused, NoAnswer, NotAllowed

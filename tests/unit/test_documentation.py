@@ -21,8 +21,10 @@ from tests.support import documentation as docs
 from tests.support.documentation import FILES, ROOT
 from worker.cli import app
 from worker.cli.configuration import NAMES
+from worker.domain.figures.series import MOST_SLOTS
 from worker.domain.migration.access import AccessRole
 from worker.domain.migration.phases import DEFAULT_RULES, picture
+from worker.monitoring.series import MOST_CHANGES
 from worker.settings.environment import OF_COMMANDS
 from worker.settings.table import SECTIONS, table
 from worker.telemetry import instruments
@@ -234,6 +236,17 @@ def test_each_route_of_the_replaced_system_has_its_command_in_the_table(route: s
 def test_each_command_and_query_is_named(name: str) -> None:
     shown = docs.chapter("deploy/README.md", "Steering")
     assert re.search(rf"(`|ctl ){re.escape(OTHERWISE.get(name, name))}\b", shown)
+
+
+@pytest.mark.parametrize("query", [each.model_fields["name"].default for each in QUERIES])
+def test_each_query_has_its_row(query: str) -> None:
+    shown = docs.chapter("contracts/README.md", "Queries")
+    assert re.search(rf"^\|[^|]*`{re.escape(query)}`[^|]*\|", shown, re.MULTILINE)
+
+
+def test_a_chart_is_as_long_as_documented() -> None:
+    shown = docs.chapter("contracts/README.md", "Queries")
+    assert f"at most {MOST_SLOTS + 1} slots and {MOST_CHANGES} changes" in shown
 
 
 @pytest.mark.parametrize("role", AccessRole)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from worker.control.preview import Previews
 from worker.control.queries import QueryHandler
 from worker.control.status import CurrentStatus
+from worker.monitoring.account_answer import CHECK_WITHIN_S
 from worker.monitoring.series import TimeSeries
 from worker.monitoring.volume import messages_per_hour
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from worker.handlers.decode import CommandDecoder
     from worker.monitoring.health_reports import Reporting
     from worker.monitoring.measures import Measuring
+
+STATUS_WAITS_S: Final = 1.0
+"""How long a status waits for the target's account. It is asked every second."""
 
 
 def query_handler(
@@ -38,7 +43,7 @@ def query_handler(
     """Build the handler of `sms.control.query`."""
     return QueryHandler(
         status=_status(runtime, accounts, stores, follower, measuring),
-        previews=_previews(runtime, stores, deciding),
+        previews=_previews(runtime, stores, measuring, deciding),
         series=_series(runtime, stores).last_hours,
         log=stores.log,
         book=stores.alerts,
@@ -66,7 +71,7 @@ def _status(
         replicas=stores.replicas,
         snapshots=follower,
         figures=measuring.figures,
-        measures=measuring.since_change,
+        measures=partial(measuring.for_a_look, within_s=STATUS_WAITS_S),
         checkpoint=stores.evidence.read,
         alerts=runtime.alerts.standing,
         guards=accounts.guards,
@@ -74,11 +79,15 @@ def _status(
     )
 
 
-def _previews(runtime: Runtime, stores: ControlStores, deciding: Deciding) -> Previews:
+def _previews(
+    runtime: Runtime, stores: ControlStores, measuring: Measuring, deciding: Deciding
+) -> Previews:
     cfg = runtime.cfg
+    # A preview may be asked for with each key that is typed, so it does not call the account anew.
+    looking = replace(deciding, measures=partial(measuring.for_a_look, within_s=CHECK_WITHIN_S))
     providers = (cfg.target.id, cfg.legacy.id)
     volume = partial(messages_per_hour, stores.slots, providers, runtime.clock)
-    return Previews(stores.log, deciding, volume, runtime.clock)
+    return Previews(stores.log, looking, volume, runtime.clock)
 
 
 def _series(runtime: Runtime, stores: ControlStores) -> TimeSeries:

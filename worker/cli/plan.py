@@ -22,7 +22,7 @@ from worker.cli.planner.flags import document_of, parsed, write_flags
 from worker.cli.planner.history import history
 from worker.cli.planner.options import Planning
 from worker.cli.planner.views import lines
-from worker.domain.detection.plan import plan_of, traffic_of
+from worker.domain.detection.plan import plan_of, shares_in, traffic_of
 from worker.domain.detection.signals import Signal
 
 if TYPE_CHECKING:
@@ -87,13 +87,10 @@ def _shares(ladder: str | None) -> tuple[int, ...] | None:
     if ladder is None:
         return None
     try:
-        shares = tuple(int(part) for part in ladder.split(","))
+        return shares_in(ladder)
     except ValueError:
-        shares = ()
-    rising = all(low < high for low, high in zip((0, *shares), shares, strict=False))
-    if not shares or not rising or shares[-1] > 100:  # noqa: PLR2004 - per cent
-        raise typer.BadParameter(f"--ladder: expected rising shares of 1 to 100, got {ladder!r}")
-    return shares
+        text = f"--ladder: expected rising shares of 1 to 100, got {ladder!r}"
+        raise typer.BadParameter(text) from None
 
 
 def _days(within: str) -> float:

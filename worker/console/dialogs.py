@@ -20,6 +20,7 @@ from worker.console.steering.dialog import Opening, Previewed, dialog
 from worker.console.steering.form import own_fields
 from worker.console.steering.openings import about, names_in, state_in
 from worker.console.steering.reasons import reasons_of
+from worker.console.steering.rights import may_try
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,9 +32,7 @@ if TYPE_CHECKING:
     from worker.console.sessions import Session
     from worker.console.steering.descriptions import Description
     from worker.console.steering.form import Problem, Reading
-    from worker.console.viewer import Viewer
 
-_OPERATOR: Final = "operator"
 _UNASKED: Final = frozenset({Kind.EMERGENCY, Kind.BESIDE})
 
 
@@ -126,9 +125,3 @@ class Dialogs:
             return ""
         ask = partial(self.answering.site.ask, visit.session)
         return await previewed(ask, visit.description.name, reading.fields)
-
-
-def may_try(viewer: Viewer, description: Description) -> bool:
-    """Whether a person may give a command, or may try one whose effect decides."""
-    by_effect = viewer.role == _OPERATOR and description.by_effect
-    return viewer.may(description.name) or by_effect

@@ -17,6 +17,8 @@ from worker.console.packing import page
 from worker.console.routes_chart import chart_routes
 from worker.console.routes_flags import flags_routes
 from worker.console.routes_history import history_routes
+from worker.console.routes_looking import looking_routes
+from worker.console.routes_planner import planner_routes
 from worker.console.routes_steering import steering_routes
 from worker.console.security import form_fields
 from worker.console.sessions import LOGGED_OUT, OVER
@@ -50,6 +52,8 @@ def routes(site: Site) -> list[BaseRoute]:
         *history_routes(site),
         *chart_routes(site),
         *flags_routes(site),
+        *looking_routes(site),
+        *planner_routes(site),
     ]
     if base:
         found.append(Route(base, site.page(pages.now), methods=["GET"]))

@@ -81,7 +81,10 @@ class Steering:
     async def look(self, request: Request, session: Session) -> Response:
         """Open a dialog with what is filled in, or show the effect of something else."""
         visit = self._dialogs.visit(request, session)
-        return await self._dialogs.look(visit, await visit.form())
+        form = await visit.form()
+        opens = "commandId" not in form
+        usual = filled_in(visit.description, self._answering.known(session)) if opens else {}
+        return await self._dialogs.look(visit, {**usual, **form})
 
     async def send(self, request: Request, session: Session) -> Response:
         """Give a command, or say what is wrong with the form."""

@@ -7,7 +7,6 @@ decides what counts as an error.
 
 from __future__ import annotations
 
-import asyncio
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +19,7 @@ from worker.domain.figures.figures import figures_of
 from worker.domain.figures.tally import Tally
 from worker.domain.migration.direction import share
 from worker.domain.migration.gates import Measures
+from worker.monitoring.account_answer import AccountAnswer
 from worker.monitoring.shown import shown_percent, shown_time
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from worker.domain.detection.evidence import Evidence
+    from worker.domain.messages.account import AccountHealth
     from worker.domain.migration.snapshot import Snapshot
     from worker.ports.clock import Clock
     from worker.ports.providers import Provider
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
             ...
 
 
-CHECK_WITHIN_S: Final = 5.0
 LATELY: Final = timedelta(minutes=10)
 """The period over which "the present rate" is measured."""
 _ENOUGH: Final = 20
@@ -79,13 +79,26 @@ class Measuring:
         self._slots = slots
         self._evidence_of = evidence_of
         self._target = target
+        self._account = AccountAnswer(target, clock)
         self._legacy = legacy
         self._clock = clock
 
     async def since_change(self, state: Snapshot) -> Measures:
         """Figures of the target since the present percentage began. Raises `StoreUnavailable`."""
         if share(state) == 0:
-            return await self._account()
+            return _of_account(await self._account.now())
+        return await self._since_change(state)
+
+    async def for_a_look(self, state: Snapshot, within_s: float) -> Measures:
+        """The same figures for who only looks and waits for the account at most that long.
+
+        Raises `StoreUnavailable`.
+        """
+        if share(state) == 0:
+            return _of_account(await self._account.lately(within_s))
+        return await self._since_change(state)
+
+    async def _since_change(self, state: Snapshot) -> Measures:
         now = self._clock.now()
         since = state.since or now
         tally = await self._tally(self._target.id, since)
@@ -137,17 +150,12 @@ class Measuring:
         tallies = await self.sums(providers, now - timedelta(hours=hours), now)
         return {provider: figures(tally) for provider, tally in tallies.items()}
 
-    async def _account(self) -> Measures:
-        try:
-            async with asyncio.timeout(CHECK_WITHIN_S):
-                health = await self._target.check()
-        except TimeoutError:
-            reason = f"no answer within {CHECK_WITHIN_S:g} s"
-            return Measures(account_ok=False, account_reason=reason)
-        return Measures(account_ok=health.ok, account_reason=health.reason)
-
     async def _tally(self, provider: str, since: datetime) -> Tally:
         return (await self.sums([provider], since, self._clock.now()))[provider]
+
+
+def _of_account(health: AccountHealth) -> Measures:
+    return Measures(account_ok=health.ok, account_reason=health.reason)
 
 
 def figures(tally: Tally) -> ProviderFigures:

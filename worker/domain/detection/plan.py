@@ -15,6 +15,7 @@ from worker.domain.detection.obstacles import obstacles
 from worker.domain.detection.phase_ladder import ladder_of, with_ladder
 from worker.domain.detection.planning import Traffic
 from worker.domain.detection.signals import Signal
+from worker.domain.migration.phases import FULL_SHARE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +32,8 @@ USUAL: Final = {Signal.FAILED: 0.02, Signal.SLOW: 0.01, Signal.UNDELIVERED: 0.00
 _USUAL_DAYS: Final = 14.0
 _LONGEST_DAYS: Final = 100_000.0
 _ALL_AT_ONCE: Final = (100,)
+_LONGEST_SHARE: Final = 12
+"""Characters, blanks around it included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,19 @@ class Plan:
     def possible(self) -> bool:
         """Whether the first ladder can be climbed in time and no flag refuses it."""
         return self.in_time and not self.climbs[0].obstacles
+
+
+def shares_in(text: str) -> tuple[int, ...]:
+    """The shares of a ladder that a person wrote: `1,5,25,50,100`.
+
+    Raises:
+        ValueError: they are not rising whole numbers of 1 to 100.
+    """
+    shares = tuple(int(part) for part in text.split(",") if len(part) <= _LONGEST_SHARE)
+    rising = all(low < high for low, high in zip((0, *shares), shares, strict=False))
+    if not shares or len(shares) != text.count(",") + 1 or not rising or shares[-1] > FULL_SHARE:
+        raise ValueError("expected rising shares of 1 to 100")
+    return shares
 
 
 def traffic_of(

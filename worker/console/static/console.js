@@ -84,7 +84,7 @@ function fill(html, keep = false) {
   const dialog = $('#dialog'), now = parsed(html).firstElementChild, mine = turn, poll = now?.dataset.poll;
   if (!now) return dialog.close();
   if (keep && dialog.firstElementChild) morph(dialog.firstElementChild, now); else dialog.replaceChildren(now);
-  if (!dialog.open) dialog.showModal(); else if (!keep) $('[autofocus], h2', dialog)?.focus();
+  if (!dialog.open) dialog.showModal(); else if (!keep || !poll) ($('[autofocus]', dialog) ?? $('h2', dialog))?.focus();
   if (!keep) for (const each of $$('[data-guard]:enabled', dialog)) { each.disabled = true; pause(500).then(() => { each.disabled = false; }); }
   if (poll) pause(300).then(() => mine === turn && bring(poll, {}, true));
   sessionStorage.poll = poll || ''; // a reload finds it again

@@ -84,6 +84,16 @@ class ControlClient:
         self._url = ""
         await self._drop(self._link)
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether a connection is open. The next question opens one if need be."""
+        return self._link is not None and self._link.is_open
+
+    async def rest(self) -> None:
+        """Close the connection, unless somebody waits for an answer. The login stays."""
+        if not self._waiting:
+            await self._drop(self._link)
+
     def hear(self, call: Callable[[str], None] | None) -> None:
         """Call with the routing key of each announcement (`control_link.ANNOUNCEMENTS`).
 
@@ -148,9 +158,7 @@ class ControlClient:
             await old.close()
 
     def _not_connected(self) -> NoAnswer | None:
-        if self._link is not None and self._link.is_open:
-            return None
-        return BrokerAway("the broker: no connection in time")
+        return None if self.is_connected else BrokerAway("the broker: no connection in time")
 
     async def _publish(
         self, asked: ControlCommand | ControlQuery, within_s: float
@@ -182,7 +190,7 @@ class ControlClient:
 
     async def _connected(self) -> ControlLink:
         async with self._opening:
-            if self._link is None or not self._link.is_open:
+            if self._link is None or not self.is_connected:
                 await self._drop(self._link)
                 self._link = await self._open()
             await self._link.listen(self._hear)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from contracts.control import AddSuppression, SetUserOverride, Step
+from contracts.control import AddSuppression, SetFlags, SetUserOverride, Step
 from tests.unit.console.steering.made import (
     NOW,
     OPEN,
@@ -181,6 +181,19 @@ def test_who_moved_meanwhile_is_named() -> None:
     assert made.stage is Stage.CONFLICT
     assert made.lines == ("joseph stepped to 50 % 8 s ago. Look again.",)
     assert made.again == "/dialog/step"
+
+
+def test_flags_that_lost_are_compared_with_those_that_won() -> None:
+    theirs = state(version=42).model_copy(update={"flags": {"MaxOdd": 1, "Same": True}})
+    given = command(SetFlags, flags={"MaxOdd": 2, "Same": True})
+    made = outcome(progress(given, reply=refused("set-flags", code="version", state=theirs)))
+    assert made.stage is Stage.CONFLICT
+    assert made.compared is not None
+    assert made.compared.differences == ("MaxOdd: 1 -> 2",)
+    assert made.compared.version == 42
+    assert '"MaxOdd": 1' in made.compared.theirs
+    assert '"MaxOdd": 2' in made.compared.yours
+    assert outcome(progress(command(Step), reply=refused(code="version"))).compared is None
 
 
 def test_without_the_history_nobody_is_blamed() -> None:

@@ -45,10 +45,10 @@ async def a_quarter(system: System) -> None:
     await system.steer.do(control.Unlock)
     await system.put(Phase.GRADUAL_MIGRATION, SHARE)
     await system.steer.automation(rolls_back=True)
-    await _prove(system)
+    await prove(system)
 
 
-async def _prove(system: System) -> None:
+async def prove(system: System) -> None:
     """Write into the log what weeks of migration would have: shares whose gates passed."""
     log = _log(system)
     last = await log.last()

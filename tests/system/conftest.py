@@ -1,6 +1,7 @@
 """The whole system as real processes, one stack a test module.
 
-A module names what differs from the profile of `tests.support.whole_system` in `PROFILE`.
+A module names what differs from the profile of `tests.support.whole_system` in `PROFILE`; with
+`CONSOLE` it gets a console too.
 """
 
 from __future__ import annotations
@@ -24,14 +25,18 @@ def profile(request: pytest.FixtureRequest) -> Mapping[str, str]:
 
 @pytest.fixture(scope="module")
 async def system(
-    profile: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory
+    profile: Mapping[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
 ) -> AsyncIterator[System]:
     """Broker, database, both simulators, webhook and two replicas, all its own."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):  # parts are broken on purpose: never somebody else's
             if name == "MONGO_URL" or name.startswith("AMQP_URL"):
                 patch.delenv(name)
-        async with System.running(tmp_path_factory.mktemp("stack"), profile) as running:
+        console = getattr(request.module, "CONSOLE", False)
+        folder = tmp_path_factory.mktemp("stack")
+        async with System.running(folder, profile, console=console) as running:
             yield running
 
 

@@ -203,13 +203,16 @@ def followed(accepted: Outcome, following: Following) -> Outcome:
         return Outcome(Stage.FOLLOWED, accepted.title, (line,))
     if following.elapsed_s >= FOLLOW_WITHIN_S:
         return Outcome(Stage.BEHIND, accepted.title, (_behind(following),))
-    line = following.silence or f"{ready} of {following.live} replicas follow"
+    none = "No live replica is known yet." if not following.live else ""
+    line = following.silence or none or f"{ready} of {following.live} replicas follow"
     return Outcome(Stage.ACCEPTED, accepted.title, (line,), poll=accepted.poll)
 
 
 def _behind(following: Following) -> str:
     if following.silence:
         return f"Not known whether the replicas follow: {following.silence}"
+    if not following.live:
+        return f"No live replica is known after {FOLLOW_WITHIN_S:.0f} s: nothing is sent."
     names = ", ".join(each[:8] for each in following.behind)
     return f"Still behind after {FOLLOW_WITHIN_S:.0f} s: {names}. They refuse to send meanwhile."
 

@@ -136,6 +136,18 @@ def test_a_replica_that_does_not_follow_is_named_at_last() -> None:
     assert made.lines == ("Still behind after 60 s: 9be2771d. They refuse to send meanwhile.",)
 
 
+@pytest.mark.parametrize(
+    ("elapsed_s", "line"),
+    [
+        (1.0, "No live replica is known yet."),
+        (FOLLOW_WITHIN_S, "No live replica is known after 60 s: nothing is sent."),
+    ],
+)
+def test_without_a_live_replica_nobody_is_counted(elapsed_s: float, line: str) -> None:
+    made = followed(outcome(progress(reply=ACCEPTED)), Following(42, elapsed_s))
+    assert made.lines == (line,)
+
+
 def test_replicas_that_are_not_known_are_asked_for_again() -> None:
     accepted = outcome(progress(reply=ACCEPTED))
     made = followed(accepted, Following(42, 1.0, silence="no worker answered"))

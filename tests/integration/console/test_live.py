@@ -100,6 +100,14 @@ async def test_a_console_that_says_nothing_is_lost_and_then_live_again(
     assert not await page.get_by_role("button", name="Step up…").is_enabled()
 
 
+async def test_the_verdict_is_not_known_when_the_console_is_lost_for_long(opened: Open) -> None:
+    page = await opened("running")
+    assert await page.get_by_text("Healthy", exact=True).is_visible()
+    await page.evaluate("document.documentElement.dataset.lost = 'long'")
+    assert await page.locator("#verdict").get_by_text("Not known").is_visible()
+    assert not await page.get_by_text("Healthy", exact=True).is_visible()
+
+
 async def test_an_answer_that_is_no_stream_is_tried_again(opened: Open, site: ConsoleSite) -> None:
     site.streaming = False
     page = await opened("running", fixed=False)

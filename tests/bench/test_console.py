@@ -171,8 +171,10 @@ class Figures:
             f"memory, MB                {memory}",
             f"stream of a page          {self.bytes_a_minute / 1000:.1f} KB a minute",
             f"first load                {self.first[0] / 1000:.1f} KB, {self.first[1]} requests",
-            (f"change to page            median {median(self.delays) * 1000:.0f} ms, "
-            f"longest {max(self.delays) * 1000:.0f} ms of {len(self.delays)}"),
+            (
+                f"change to page            median {median(self.delays) * 1000:.0f} ms, "
+                f"longest {max(self.delays) * 1000:.0f} ms of {len(self.delays)}"
+            ),
         ]
 
 

@@ -158,6 +158,24 @@ async def test_a_login_that_may_not_hear_announcements_still_asks(
             assert (await client.ask(status(), WITHIN_S)).code == "ok"
 
 
+async def test_a_client_that_rests_asks_over_a_new_connection(observer: ControlClient) -> None:
+    await observer.ask(status(), WITHIN_S)
+    before = observer._link
+    await observer.rest()
+    assert not observer.is_connected
+    assert (await observer.ask(status(), WITHIN_S)).code == "ok"
+    assert observer._link is not before
+
+
+async def test_a_client_that_waits_for_an_answer_does_not_rest(observer: ControlClient) -> None:
+    await observer.ask(status(), WITHIN_S)
+    question = asyncio.ensure_future(observer.ask(status(), WITHIN_S))
+    await asyncio.sleep(0)
+    await observer.rest()
+    assert observer.is_connected
+    assert (await question).code == "ok"
+
+
 async def test_logging_in_again_loses_no_question(observer: ControlClient) -> None:
     await observer.ask(status(), WITHIN_S)
     before = observer._link

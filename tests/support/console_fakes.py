@@ -120,6 +120,7 @@ class Client:
     def __init__(self, workers: Workers, user: str, password: str) -> None:
         self.user = user
         self.closed = False
+        self.is_connected = False
         self.renewed = 0
         self.heard: Callable[[str], None] | None = None
         self._workers = workers
@@ -147,8 +148,12 @@ class Client:
         self._log_in()
         self.renewed += 1
 
+    async def rest(self) -> None:
+        self.is_connected = False
+
     async def close(self) -> None:
         self.closed = True
+        self.is_connected = False
 
     def _log_in(self) -> None:
         if self.closed:
@@ -157,6 +162,7 @@ class Client:
             raise BrokerAway("nothing listens there")
         if self._workers.passwords.get(self.user) != self._password:
             raise LoginRefused(f"the broker refuses user {self.user}")
+        self.is_connected = True
 
 
 @dataclass

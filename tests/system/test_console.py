@@ -93,6 +93,7 @@ async def traffic(healthy: System) -> AsyncIterator[Paced]:
         healthy, "office", ("bulk", "transactional"), 200,
         told=lambda name: healthy.events.first(name, "sms.sent") is not None
         or healthy.events.first(name, "sms.unknown") is not None,
+        rate=30,
     )  # fmt: skip
     flowing = asyncio.ensure_future(sent.flow())
     yield sent

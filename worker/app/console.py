@@ -15,7 +15,8 @@ from worker.app.start_and_stop import Process
 from worker.broker.control_client import ControlClient
 from worker.clock import SystemClock
 from worker.console.cookies import Cookies
-from worker.console.feeds import Feeds, Sheet
+from worker.console.events import Sheet
+from worker.console.feeds import Feeds
 from worker.console.login import CLIENT, Doorkeeper, address_with
 from worker.console.place import Place
 from worker.console.render import Renderer

@@ -80,9 +80,22 @@ class ControlClient:
         await self.close()
 
     async def close(self) -> None:
-        """Close the connection and forget the login. Whoever asks afterwards is refused."""
+        """Close the connection and forget the login. Whoever asks or waits is refused."""
         self._url = ""
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(LoginRefused(f"the client of user {self.user} is closed"))
         await self._drop(self._link)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a connection is open. The next question opens one if need be."""
+        return self._link is not None and self._link.is_open
+
+    async def rest(self) -> None:
+        """Close the connection, unless somebody waits for an answer. The login stays."""
+        if not self._waiting:
+            await self._drop(self._link)
 
     def hear(self, call: Callable[[str], None] | None) -> None:
         """Call with the routing key of each announcement (`control_link.ANNOUNCEMENTS`).
@@ -148,9 +161,7 @@ class ControlClient:
             await old.close()
 
     def _not_connected(self) -> NoAnswer | None:
-        if self._link is not None and self._link.is_open:
-            return None
-        return BrokerAway("the broker: no connection in time")
+        return None if self.is_connected else BrokerAway("the broker: no connection in time")
 
     async def _publish(
         self, asked: ControlCommand | ControlQuery, within_s: float
@@ -182,7 +193,7 @@ class ControlClient:
 
     async def _connected(self) -> ControlLink:
         async with self._opening:
-            if self._link is None or not self._link.is_open:
+            if self._link is None or not self.is_connected:
                 await self._drop(self._link)
                 self._link = await self._open()
             await self._link.listen(self._hear)

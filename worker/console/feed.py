@@ -1,12 +1,13 @@
 """What the workers say, asked with one person's login and shared by all pages of that login.
 
 Rules:
-- It asks through the session of somebody who watches. When that session is over, it goes on through
-  another's.
+- It asks through the session of somebody who watches. When that session is over, or does not watch
+  any more, it goes on through another's.
 - An announcement (`control.state`, `metric.alert`, `metric.breaker`) makes it ask at once.
 - An answer is never dropped because a newer question failed: it ages.
-- Each answer makes a new moment, and so does time: there is one at least every `PULSE_S`. A watcher
-  that is slow skips moments; nothing is kept for it.
+- A status makes a new moment, and so does any answer that was asked for with a reason. Others are
+  shown with the next one. There is one at least every `PULSE_S`. A watcher that is slow skips
+  moments; nothing is kept for it.
 """
 
 from __future__ import annotations
@@ -87,8 +88,6 @@ class Feed:
     def watch(self, poke: asyncio.Event, session: Session) -> None:
         """Set `poke` at each moment from now on; ask through this session if need be."""
         self._watchers[poke] = session
-        if self._asker is None or self._asker.ended.is_set():
-            self._asker = session
         if not self._tasks:
             self._start()
 
@@ -106,8 +105,7 @@ class Feed:
         """Ask nothing more."""
         tasks, self._tasks = self._tasks, []
         await cancel_all(tasks)
-        if self._asker is not None:
-            self._asker.client.hear(None)
+        self._leave_asker()
 
     def _start(self) -> None:
         work = [self._keep(STATUS), *map(self._keep, OTHERS), self._pulse()]
@@ -119,8 +117,11 @@ class Feed:
         while True:
             if question is not STATUS:
                 await self._answered.wait()
+            has_reason = due.is_set()
             due.clear()
             await self._ask(question)
+            if question is STATUS or has_reason:
+                self._fresh.set()
             await asyncio.sleep(ASKED_APART_S)
             with suppress(TimeoutError):
                 async with asyncio.timeout(question.every_s - ASKED_APART_S):
@@ -151,11 +152,18 @@ class Feed:
             self._take(question, reply)
 
     def _through(self) -> Session | None:
-        """The session to ask through: the one before, as long as it lasts."""
-        if self._asker is None or self._asker.ended.is_set():
-            lasting = (each for each in self._watchers.values() if not each.ended.is_set())
-            self._asker = next(lasting, None)
+        """The session to ask through: the one before, as long as it lasts and watches."""
+        watching = [each for each in self._watchers.values() if not each.ended.is_set()]
+        if watching and self._asker not in watching:
+            self._leave_asker()
+            self._asker = watching[0]
+        if self._asker is not None and self._asker.ended.is_set():
+            self._asker = None
         return self._asker
+
+    def _leave_asker(self) -> None:
+        if self._asker is not None:
+            self._asker.client.hear(None)
 
     def _hear(self, key: str) -> None:
         """Ask at once what an announcement is a reason for."""
@@ -180,7 +188,6 @@ class Feed:
         self._known = replace(self._known, silence=Silence(cause, text, since))
         self._answered.clear()
         self._complete.set()
-        self._fresh.set()
 
     def _take(self, question: Question, reply: ControlReply) -> None:
         self._was_asked(question)
@@ -190,7 +197,6 @@ class Feed:
         elif told is not None:
             answer: dict[str, Any] = {question.name: told}
             self._known = replace(self._known, **answer)
-        self._fresh.set()
 
     def _take_status(self, reply: ControlReply, told: Told[Any] | None) -> None:
         self._known = replace(self._known, silence=None)

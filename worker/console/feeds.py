@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from worker.console.events import Sheet, changes
 from worker.console.feed import Feed
 from worker.console.sessions import REFUSED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from worker.console.known import Known
     from worker.console.sessions import Session, Sessions
@@ -23,20 +23,10 @@ if TYPE_CHECKING:
     from worker.ports.clock import Clock
     from worker.service import Background
 
-    Render = Callable[[Known, Viewer], "Sheet"]
+    Render = Callable[[Known, Viewer], Sheet]
     """Makes what pages show, for all who look like this viewer."""
 
 LINGER_S: Final = 15.0
-
-
-@dataclass(frozen=True, slots=True)
-class Sheet:
-    """What a page shows at one moment."""
-
-    sections: Mapping[str, str]
-    """HTML by the id of the element."""
-    ages: Mapping[str, str]
-    """Words of the elements that say how old something is, by key."""
 
 
 class Watched:
@@ -53,15 +43,23 @@ class Watched:
         self._render = render
         self._moment = -1
         self._sheets: dict[Viewer, Sheet] = {}
+        self._changes: dict[tuple[Sheet | None, Sheet], bytes] = {}
 
     def sheet(self, viewer: Viewer) -> Sheet:
         """The sheet of this moment, made once for all who look like this viewer."""
         if self._moment != self.feed.moment:
             self._moment = self.feed.moment
             self._sheets.clear()
+            self._changes.clear()
         if viewer not in self._sheets:
             self._sheets[viewer] = self._render(self.feed.known, viewer)
         return self._sheets[viewer]
+
+    def changes(self, sent: Sheet | None, sheet: Sheet) -> bytes:
+        """The events that turn one sheet into that of this moment, made once for all pages."""
+        if (sent, sheet) not in self._changes:
+            self._changes[sent, sheet] = changes(sent, sheet)
+        return self._changes[sent, sheet]
 
 
 class Feeds:

@@ -101,30 +101,35 @@ class Doorkeeper:
             password: of the broker user.
             address: that the request came from.
         """
-        is_name = _NAME.fullmatch(name) is not None
-        tried = self._throttle.begin(name if is_name else "", address, self._clock.monotonic())
-        if not isinstance(tried, Try):
-            return self._turned_away(name, address, _later("Too many failed log-ins.", tried))
-        if not is_name or not 0 < len(password) <= _LONGEST:
-            return self._turned_away(name, address, TurnedAway(403, WRONG))
-        result = await self._in_turn(tried, name, password)
+        result = await self._in_turn(name, password, address)
         if isinstance(result, TurnedAway):
             return self._turned_away(name, address, result)
         self._known.add(result.user)
         _log.info("logged in", user=result.user, source=address)
         return result
 
-    async def _in_turn(self, tried: Try, name: str, password: str) -> LetIn | TurnedAway:
+    async def _in_turn(self, name: str, password: str, address: str) -> LetIn | TurnedAway:
+        """Wait for a turn, because tries under way count as failed; who must wait gets none."""
+        wait_s = self._throttle.wait_s(_counted(name), address, self._clock.monotonic())
+        if wait_s > 0:
+            return _too_many(wait_s)
         try:
             async with asyncio.timeout(_TURN_WITHIN_S):
                 await self._turns.acquire()
         except TimeoutError:
-            self._throttle.forgive(tried)
             return _later("Too many people log in at this moment.", _TURN_WITHIN_S)
         try:
-            return await self._ask(tried, self._connect(name, password))
+            return await self._try(name, password, address)
         finally:
             self._turns.release()
+
+    async def _try(self, name: str, password: str, address: str) -> LetIn | TurnedAway:
+        tried = self._throttle.begin(_counted(name), address, self._clock.monotonic())
+        if not isinstance(tried, Try):
+            return _too_many(tried)
+        if not _counted(name) or not 0 < len(password) <= _LONGEST:
+            return TurnedAway(403, WRONG)
+        return await self._ask(tried, self._connect(name, password))
 
     async def _ask(self, tried: Try, client: ControlClient) -> LetIn | TurnedAway:
         """Ask the broker and the workers. The client is closed unless a session has it."""
@@ -154,6 +159,15 @@ class Doorkeeper:
         user = name if name in self._known else "(not known here)"
         _log.warning("log-in refused", user=user, source=address, why=result.text)
         return result
+
+
+def _counted(name: str) -> str:
+    """The name under which failures are counted; empty for all that no login can have."""
+    return name if _NAME.fullmatch(name) else ""
+
+
+def _too_many(wait_s: float) -> TurnedAway:
+    return _later("Too many failed log-ins.", wait_s)
 
 
 def _later(text: str, wait_s: float) -> TurnedAway:

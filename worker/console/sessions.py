@@ -7,6 +7,7 @@ Rules:
   idle time of observers is longer, and so may be their whole session: their page hangs on a wall.
 - The password is in the session's client alone, and is gone with the session.
 - The client logs in again every hour, because an open connection outlives a change of the password.
+  Where no page is open, the connection is closed; the next question opens another.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 LONGEST_S: Final = 8 * 3600.0
 RENEW_AFTER_S: Final = 3600.0
+REST_AFTER_S: Final = 30.0
+"""After which a connection that no page uses is closed."""
 _TRY_AGAIN_S: Final = 60.0
 """Between two tries to log in again while the broker is away."""
 RENEW_WITHIN_S: Final = 10.0
@@ -57,10 +60,12 @@ class Session:
     """User, role and commands, as the workers say."""
     client: ControlClient
     began: float
-    """Seconds of the monotonic clock, like `acted` and `renew_at`."""
+    """Seconds of the monotonic clock, like `acted`, `used` and `renew_at`."""
     idle_s: float
     longest_s: float
     acted: float
+    used: float
+    """When a page was open last."""
     renew_at: float
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     why_ended: str = ""
@@ -114,6 +119,7 @@ class Sessions(Loop):
             idle_s=idle_s,
             longest_s=max(idle_s, LONGEST_S) if watches else LONGEST_S,
             acted=now,
+            used=now,
             renew_at=now + RENEW_AFTER_S,
         )
         self._make_room(you.user)
@@ -129,7 +135,7 @@ class Sessions(Loop):
 
     def act(self, session: Session) -> None:
         """Its person did something."""
-        session.acted = self._clock.monotonic()
+        session.acted = session.used = self._clock.monotonic()
 
     def ends_at(self, session: Session) -> datetime:
         """When it ends if nothing is done."""
@@ -162,14 +168,18 @@ class Sessions(Loop):
             self.look()
 
     def look(self) -> None:
-        """End what is over, and log in again where an hour has passed."""
+        """End what is over, log in again where an hour has passed, close what is not used."""
         now = self._clock.monotonic()
         for session in list(self._open.values()):
+            if session.pokes:
+                session.used = now
             if self._is_over(session):
                 self.end(session, f"You were logged out at {datetime.now(UTC):%H:%M} UTC.")
             elif session.renew_at <= now:
                 session.renew_at = now + _TRY_AGAIN_S
                 self._do(self._renew(session))
+            elif session.used + REST_AFTER_S <= now and session.client.is_connected:
+                self._do(session.client.rest())
 
     async def stop(self) -> None:
         """End all sessions. Idempotent."""

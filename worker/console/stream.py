@@ -14,24 +14,23 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-import json
 import zlib
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from starlette.responses import PlainTextResponse, Response
 
-from worker.console import formats
+from worker.console.events import event, tick
 from worker.console.packing import takes_gzip
-from worker.console.pages.frame import NOTICE_S
 from worker.service import cancel_all
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+    from collections.abc import AsyncGenerator, Callable, Iterator
 
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
+    from worker.console.events import Sheet
     from worker.console.feeds import Feeds
     from worker.console.sessions import Session
     from worker.console.viewers import Viewers
@@ -45,7 +44,9 @@ TAKEN_WITHIN_S: Final = 30.0
 ENDED_WITHIN_S: Final = 3.0
 """Longest wait in a drain for streams to end."""
 OF_ONE_SESSION: Final = 32
-_GZIP: Final = 16 + zlib.MAX_WBITS
+_GZIP: Final = 16 + 13
+"""A window of 8 KiB: enough for some frames, and a twentieth of the usual memory."""
+_MEMORY: Final = 6
 
 
 class Streams:
@@ -97,14 +98,13 @@ class Streams:
         with self._opened(session, poke), self._feeds.watched(session, poke) as watched:
             yield f"retry: {RETRY_MS}\n\n".encode()
             await watched.feed.complete(COMPLETE_WITHIN_S)
-            sent: Mapping[str, str] = {}
+            sent: Sheet | None = None
             while not (session.ended.is_set() or self._closing):
                 poke.clear()
                 sheet = watched.sheet(self._viewers.shared(session))
-                yield changes(sent, sheet.sections) + event(
-                    "tick", {**sheet.ages, **ending(self._viewers.sessions.left_s(session))}
-                )
-                sent = sheet.sections
+                left_s = self._viewers.sessions.left_s(session)
+                yield watched.changes(sent, sheet) + tick(sheet, left_s)
+                sent = sheet
                 await poke.wait()
             if session.ended.is_set():
                 yield event("over", {"text": session.why_ended})
@@ -121,28 +121,6 @@ class Streams:
             self._open.discard(poke)
             if not self._open:
                 self._none_open.set()
-
-
-def event(name: str, data: Mapping[str, Any]) -> bytes:
-    """A server-sent event."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    return f"event: {name}\ndata: {text}\n\n".encode(errors="replace")
-
-
-def changes(sent: Mapping[str, str], sections: Mapping[str, str]) -> bytes:
-    """The event `sections` with those that differ from what was sent; empty if none does."""
-    changed = {name: html for name, html in sections.items() if sent.get(name) != html}
-    return event("sections", changed) if changed else b""
-
-
-def ending(left_s: float) -> dict[str, str]:
-    """What `tick` says about the end of the session, by the key that `data-age` names.
-
-    Args:
-        left_s: seconds until the session ends.
-    """
-    near = f"You will be logged out in {formats.duration(left_s)}" if left_s <= NOTICE_S else ""
-    return {"end": near}
 
 
 class _EventStream(Response):
@@ -194,7 +172,7 @@ class _EventStream(Response):
 
 
 def _packer() -> Callable[[bytes], bytes]:
-    compressor = zlib.compressobj(wbits=_GZIP)
+    compressor = zlib.compressobj(wbits=_GZIP, memLevel=_MEMORY)
 
     def packed(frame: bytes) -> bytes:
         return compressor.compress(frame) + compressor.flush(zlib.Z_SYNC_FLUSH)

@@ -43,8 +43,8 @@ class Throttle:
         self._addresses = _Failures(OF_AN_ADDRESS)
         self._pairs = _Failures(OF_A_NAME)
 
-    def begin(self, name: str, address: str, now: float) -> Try | float:
-        """Count a try; if it comes too early, return the seconds to wait instead.
+    def wait_s(self, name: str, address: str, now: float) -> float:
+        """Seconds until a try may be made; 0: now.
 
         Args:
             name: that was typed.
@@ -52,11 +52,16 @@ class Throttle:
             now: seconds of a monotonic clock.
         """
         pair = f"{name} {address}"
-        if self._names.full(name, now) or self._addresses.full(address, now):
-            pause = LONG_PAUSE_S if self._pairs.full(pair, now) else PAUSE_S
-            wait = self._pairs.newest(pair, now) + pause - now
-            if wait > 0:
-                return wait
+        if not (self._names.full(name, now) or self._addresses.full(address, now)):
+            return 0.0
+        pause_s = LONG_PAUSE_S if self._pairs.full(pair, now) else PAUSE_S
+        return max(self._pairs.newest(pair, now) + pause_s - now, 0.0)
+
+    def begin(self, name: str, address: str, now: float) -> Try | float:
+        """Count a try; if it comes too early, return the seconds to wait instead."""
+        wait_s = self.wait_s(name, address, now)
+        if wait_s > 0:
+            return wait_s
         for table, key in self._tables(name, address):
             table.add(key, now)
         return Try(name, address, now)

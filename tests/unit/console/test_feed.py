@@ -12,8 +12,9 @@ import pytest
 
 from tests.support.console_fakes import ASKERS, PASSWORD, Workers, state
 from tests.support.virtual_time import LoopClock, run
+from worker.console.events import Sheet
 from worker.console.feed import ASKED_APART_S, WITHIN_S
-from worker.console.feeds import LINGER_S, Feeds, Sheet
+from worker.console.feeds import LINGER_S, Feeds
 from worker.console.known import Cause
 from worker.console.sessions import REFUSED, Session, Sessions
 from worker.service import Background
@@ -319,6 +320,36 @@ async def test_when_the_session_it_asks_through_ends_it_asks_through_another() -
             await asyncio.sleep(5)
             assert watched.feed.known.silence is None
             assert watched.feed.known.age(watched.feed.known.status) <= 1
+
+
+@in_virtual_time
+async def test_when_the_session_it_asks_through_watches_no_more_it_asks_through_another() -> None:
+    async with watching() as found:
+        one, two = found.enter(), found.enter()
+        with found.feeds.watched(one, asyncio.Event()):
+            await asyncio.sleep(1.5)
+        with found.feeds.watched(two, asyncio.Event()):
+            one.client.is_connected = two.client.is_connected = False
+            await asyncio.sleep(5)
+            assert (one.client.is_connected, two.client.is_connected) == (False, True)
+            assert (one.client.heard, two.client.heard is None) == (None, False)
+
+
+@in_virtual_time
+async def test_an_answer_with_a_reason_is_a_moment_of_its_own() -> None:
+    async with watching() as found:
+        poke = asyncio.Event()
+        with found.feeds.watched(found.enter(), poke) as watched:
+            await asyncio.sleep(3.5)
+            poke.clear()
+            found.workers.data["alerts"] = {"alerts": [], "more": 1}
+            before = watched.feed.known.alerts
+            found.workers.announce("metric.alert")
+            began = asyncio.get_running_loop().time()
+            while watched.feed.known.alerts is before:
+                await poke.wait()
+                poke.clear()
+            assert asyncio.get_running_loop().time() - began < 0.25
 
 
 @in_virtual_time

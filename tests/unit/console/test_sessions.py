@@ -15,6 +15,7 @@ from worker.console.sessions import (
     OF_ONE_USER,
     REFUSED,
     RENEW_AFTER_S,
+    REST_AFTER_S,
     Session,
     Sessions,
 )
@@ -167,6 +168,30 @@ async def test_a_broker_that_is_away_ends_no_session_and_is_asked_again(hall: Ha
     hall.workers.away = False
     hall.after(60)
     await until(lambda: client.renewed == 1)
+
+
+async def test_a_connection_that_no_page_uses_is_closed(hall: Hall) -> None:
+    _, session, client = hall.enter()
+    client.is_connected = True
+    hall.after(REST_AFTER_S - 1)
+    hall.sessions.act(session)
+    hall.after(REST_AFTER_S - 1)
+    await until(lambda: not hall.sessions._doing)
+    assert client.is_connected
+    hall.after(1)
+    await until(lambda: not client.is_connected)
+    assert not session.ended.is_set()
+
+
+async def test_a_connection_of_a_page_that_is_open_stays(hall: Hall) -> None:
+    _, session, client = hall.enter()
+    client.is_connected = True
+    session.pokes.add(asyncio.Event())
+    hall.after(10 * REST_AFTER_S)
+    session.pokes.clear()
+    hall.after(REST_AFTER_S - 1)
+    await until(lambda: not hall.sessions._doing)
+    assert client.is_connected
 
 
 async def test_one_more_session_than_a_login_may_have_ends_its_oldest(hall: Hall) -> None:

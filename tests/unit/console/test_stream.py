@@ -25,7 +25,8 @@ from tests.support.console_fakes import (
 from tests.support.event_stream import Events
 from tests.support.virtual_time import LoopClock, run
 from tests.support.waiting import until
-from worker.console.feeds import Feeds, Sheet
+from worker.console.events import Sheet
+from worker.console.feeds import Feeds
 from worker.console.pages.frame import NOTICE_S
 from worker.console.sessions import Session, Sessions
 from worker.console.stream import OF_ONE_SESSION, RETRY_MS, TAKEN_WITHIN_S, Streams

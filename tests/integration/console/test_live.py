@@ -100,6 +100,15 @@ async def test_a_console_that_says_nothing_is_lost_and_then_live_again(
     assert not await page.get_by_role("button", name="Step up…").is_enabled()
 
 
+async def test_the_verdict_is_not_known_when_the_console_is_lost_for_long(opened: Open) -> None:
+    page = await opened("running")
+    titles = "[...document.querySelectorAll('#verdict .title')]"
+    shown = f"{titles}.filter((each) => each.checkVisibility()).map((each) => each.textContent)"
+    assert [each[2:] for each in await page.evaluate(shown)] == ["Healthy"]
+    lost = f"() => {{ document.documentElement.dataset.lost = 'long'; return {shown}; }}"
+    assert [each[2:] for each in await page.evaluate(lost)] == ["Not known"]
+
+
 async def test_an_answer_that_is_no_stream_is_tried_again(opened: Open, site: ConsoleSite) -> None:
     site.streaming = False
     page = await opened("running", fixed=False)

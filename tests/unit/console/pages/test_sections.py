@@ -148,12 +148,17 @@ def test_alerts_stand_by_severity_and_those_that_are_taken_on_last() -> None:
     assert (shown.open, shown.urgent) == (3, 1)
 
 
-def test_a_critical_event_stands_until_somebody_takes_it_on() -> None:
+def test_a_critical_event_stands_until_somebody_had_an_hour_for_it() -> None:
     event = states.alert(7, "critical", "rolled back", open=False)
-    assert [row.reason for row in with_alerts(event).alerts.rows] == ["rolled back"]
-    taken = event | {"acknowledged": states.TAKEN["acknowledged"]}
-    shown = with_alerts(taken).alerts
-    assert (shown.rows, shown.over) == ((), 1)
+
+    def taken(**ago: int) -> Alerts:
+        by = states.TAKEN["acknowledged"] | {"at": states.ago(**ago)}
+        return with_alerts(event | {"acknowledged": by}).alerts
+
+    fresh, old = taken(minutes=59), taken(minutes=61)
+    assert with_alerts(event).alerts.open == 1
+    assert [(row.reason, row.taken_by) for row in fresh.rows] == [("rolled back", "amina")]
+    assert (fresh.open, old.rows, old.over) == (0, (), 1)
 
 
 def test_an_alert_that_is_over_is_only_counted() -> None:

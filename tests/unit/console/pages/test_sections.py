@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from contracts.answers import HistoryAnswer
 from tests.support import console_figures as figures
@@ -13,6 +14,9 @@ from worker.console.known import Known, Told
 from worker.console.pages.now import Now, now
 from worker.console.pages.parts import plain
 from worker.console.pages.trend import LEAST, trend
+
+if TYPE_CHECKING:
+    from worker.console.pages.alerts import Alerts
 
 
 def page(known: Known, role: str = "administrator") -> Now:

@@ -118,7 +118,7 @@ function press(event) { // a key of the page; `g` is followed by another
   if (button && !busy && root.dataset.keys === 'on') { event.preventDefault(); button.click(); }
 }
 function typing(form) { // is kept, and what it leads to is shown
-  const fields = [...form.elements].filter((each) => each.id && each.type !== 'hidden').map((each) => [each.id, each.value]);
+  const fields = [...form.elements].filter((each) => each.id && !/hidden|tel|password/.test(each.type)).map((each) => [each.id, each.value]);
   if (form.closest('dialog')) sessionStorage[$('#dialog').dataset.from] = JSON.stringify(fields);
   clearTimeout(typed);
   if (form.dataset.check) typed = setTimeout(async () => {

@@ -62,7 +62,8 @@ def test_a_lock_says_when_it_ends() -> None:
         "until 07:57 UTC",
         "ends by itself, or unlock",
     )
-    assert page(states.locked_for_a_person()).gates.rows[0].missing == "a person must unlock"
+    lasting = page(states.locked_for_a_person()).gates.rows[0]
+    assert (plain(lasting.measured), lasting.missing) == ("locked", "a person must unlock")
 
 
 def test_gates_of_an_advance_are_called_those_of_the_next_phase() -> None:

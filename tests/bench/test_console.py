@@ -27,6 +27,7 @@ from tests.support.event_stream import Events
 from tests.support.waiting import until
 from tests.support.whole_system import System
 from worker.console.feeds import LINGER_S
+from worker.console.sessions import REST_AFTER_S
 from worker.domain.migration.phases import Phase
 
 if TYPE_CHECKING:
@@ -187,7 +188,7 @@ async def measure(directory: Path) -> Figures:
         sending = asyncio.ensure_future(traffic(system))
         await system.put(Phase.GRADUAL_MIGRATION, 15)
         found.first = await first_load(system)
-        await asyncio.sleep(LINGER_S + 2)
+        await asyncio.sleep(max(LINGER_S, REST_AFTER_S) + 5)
         found.cpu[0] = await process.cpu_percent(QUIET_S)
         found.memory.append(process.memory_mb())
         async with watching(system, 1) as watchers:
@@ -204,7 +205,7 @@ async def measure(directory: Path) -> Figures:
         for _ in range(WAVES):
             async with watching(system, WATCHERS):
                 await asyncio.sleep(3)
-            await asyncio.sleep(LINGER_S + 3)
+            await asyncio.sleep(max(LINGER_S, REST_AFTER_S) + 5)
             found.memory.append(process.memory_mb())
         sending.cancel()
     return found

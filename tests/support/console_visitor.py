@@ -15,6 +15,7 @@ from tests.support.event_stream import Events
 from worker.app.console import build
 from worker.settings.addresses import without_login
 from worker.settings.console import ConsoleSettings
+from worker.web.server import WebServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -32,7 +33,7 @@ async def console(amqp_url: Callable[[str], str], **changes: object) -> AsyncIte
     cfg = ConsoleSettings(console_broker=broker, console_port=0, **changes)
     process, stop = build(cfg), asyncio.Event()
     running = asyncio.ensure_future(process.run(stop))
-    public = process.services[3]
+    (_, public) = [each for each in process.services if isinstance(each, WebServer)]
     try:
         while not public.port:
             await asyncio.sleep(0.01)

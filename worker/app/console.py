@@ -7,10 +7,9 @@ no core dumps, and no other process of its user can read its memory: it holds pa
 
 from __future__ import annotations
 
-import ctypes
-import resource
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from worker.app import memory
 from worker.app.start_and_stop import Process
 from worker.broker.control_client import ControlClient
 from worker.clock import SystemClock
@@ -38,9 +37,6 @@ if TYPE_CHECKING:
     from worker.ports.clock import Clock
     from worker.settings.console import ConsoleSettings
 
-_PR_SET_DUMPABLE: Final = 4
-"""prctl(2)."""
-
 
 def build(cfg: ConsoleSettings) -> Process:
     """Build the console from its settings."""
@@ -67,7 +63,8 @@ def build(cfg: ConsoleSettings) -> Process:
         name="health",
         settings="SMS_CONSOLE_PRIVATE_HOST, SMS_CONSOLE_PRIVATE_PORT",
     )
-    return Process((private, site.sessions, site.feeds, public, site.streams), background)
+    tidying = memory.Tidying(background)
+    return Process((private, tidying, site.sessions, site.feeds, public, site.streams), background)
 
 
 def site_of(
@@ -123,13 +120,7 @@ def _certificate(cfg: ConsoleSettings) -> Certificate | None:
     return Certificate(cfg.console_cert, cfg.console_key, "SMS_CONSOLE_CERT, SMS_CONSOLE_KEY")
 
 
-def keep_memory_private() -> None:
-    """Make no core dumps, and let no other process of this user read the memory."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-
-
 async def run(cfg: ConsoleSettings) -> None:
     """Run the console until SIGTERM or SIGINT."""
-    keep_memory_private()
+    memory.keep_private()
     await build(cfg).run_until_signal()

@@ -80,6 +80,10 @@ class Person:
         await self.page.get_by_role("button", name="Log in").click()
         await self.sees("Where it stands")
 
+    async def goes(self, view: str) -> None:
+        """Go to a view, by its path; empty: the page "Now"."""
+        await self.page.goto(f"{self.address}/{view}")
+
     async def opens(self, button: str) -> Locator:
         """Press a button that opens a dialog; return the dialog."""
         await self.page.get_by_role("button", name=button, exact=True).first.click()

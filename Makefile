@@ -1,6 +1,6 @@
 # Every target says what it does; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo lint check test coverage compat bench lock dashboard image format clean
+.PHONY: help setup run demo lint check test coverage compat bench lock dashboard screenshots image format clean
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## install what is missing: RabbitMQ, .venv (ends at once when nothing is)
 	@.ci/setup
@@ -54,6 +54,9 @@ lock: setup ## write the packages of the image with their hashes, after a change
 
 dashboard: setup ## write Grafana's dashboard from its list of panels
 	$(BIN)/python deploy/grafana/dashboard.py >deploy/grafana/dashboards/sms-worker.json
+
+screenshots: setup ## pictures of the console in every state, into .local/shots
+	$(BIN)/python -m tests.support.console_shots
 
 image: setup ## build the image with Debian's buildah, run it, say its size (as root): minutes
 	@PYTHON=$(BIN)/python deploy/image/build.sh

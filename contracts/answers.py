@@ -357,7 +357,7 @@ class PreviewAnswer(Answer):
     share_before: int
     """What goes to the target, per cent."""
     share_after: int
-    """The same after it: of `after`, or unchanged."""
+    """The same after it; where it only proposes a move, after somebody else approved that."""
     messages_per_hour: float | None
     """Messages an hour at the rate of the last hour; where less of it is known, of its last ten to
     twenty minutes. Their share between `shareBefore` and `shareAfter` is what moves. Null: there

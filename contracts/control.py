@@ -96,7 +96,7 @@ class EmergencyRollback(ControlCommand):
     name: Literal["emergency-rollback"] = "emergency-rollback"
 
 
-class Approve(ControlCommand):
+class Approve(_Upward):
     """Carry out a proposal that another user made."""
 
     name: Literal["approve"] = "approve"

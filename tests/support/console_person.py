@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from playwright.async_api import Browser, BrowserContext, Locator, Page, Request
 
 DESK: Final = (1366, 768)
-WITHIN_MS: Final = 20_000
+WITHIN_MS: Final = 15_000
 
 
 @dataclass
@@ -80,6 +80,10 @@ class Person:
         await self.page.get_by_role("button", name="Log in").click()
         await self.sees("Where it stands")
 
+    async def goes(self, view: str) -> None:
+        """Go to a view, by its path; empty: the page "Now"."""
+        await self.page.goto(f"{self.address}/{view}")
+
     async def opens(self, button: str) -> Locator:
         """Press a button that opens a dialog; return the dialog."""
         await self.page.get_by_role("button", name=button, exact=True).first.click()
@@ -108,7 +112,7 @@ class Person:
 
     async def _closes(self, dialog: Locator) -> str:
         said = await dialog.inner_text()
-        await dialog.get_by_role("button", name="Close").click()
+        await dialog.get_by_role("link", name="Close").click()
         await expect(self.page.locator("dialog[open]")).to_have_count(0)
         return said
 

@@ -1,11 +1,14 @@
 """Takes a picture of the console's page in every state into `.local/shots`, for people to look at.
 
+One of them is the picture in README.md.
+
 Run as `python -m tests.support.console_shots [STATE[,STATE...]] [SIZE[,SIZE...]]`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
     from playwright.async_api import Browser
 
 SHOTS: Final = Path(".local/shots")
+PICTURE: Final = Path("deploy/pictures/console.png")
+"""Stands in README.md."""
+PICTURED: Final = "running-desk.png"
 WHOLE: Final = frozenset({"phone"})
 """Sizes at which the page is longer than the window, and is pictured whole."""
 
@@ -42,7 +48,15 @@ async def _take(browser: Browser, site: ConsoleSite, states: Sequence[str], size
     await context.close()
 
 
+def keep_picture() -> None:
+    """Renew the picture in README.md, if it was taken."""
+    if (SHOTS / PICTURED).exists():
+        PICTURE.parent.mkdir(exist_ok=True)
+        shutil.copyfile(SHOTS / PICTURED, PICTURE)
+
+
 if __name__ == "__main__":
     given = [argument.split(",") for argument in sys.argv[1:]]
     chosen = given[0] if given and given[0] != ["all"] else [*STATES, "login"]
     asyncio.run(take(chosen, given[1] if len(given) > 1 else list(SIZES)))
+    keep_picture()

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl
 
 import uvicorn
 from starlette.applications import Starlette
@@ -21,6 +22,7 @@ from starlette.routing import Route
 import worker.console
 from tests.support import console_states
 from tests.support.console_states import AT, in_state
+from tests.support.waiting import until
 from worker.console.render import Renderer
 from worker.console.security import HEADERS
 
@@ -60,6 +62,12 @@ class ConsoleSite:
     """Whether dialogs are answered."""
     ended: bool = False
     """Whether the session is over."""
+    telling: bool = True
+    """Whether a stream says so as its last word."""
+    streaming: bool = True
+    """Whether streams are opened at all."""
+    refused: int = 0
+    """How many streams were not."""
     port: int = 0
     asked: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     """Method, path below the base, and form of the requests for dialogs."""
@@ -77,13 +85,11 @@ class ConsoleSite:
     async def served(self) -> AsyncIterator[ConsoleSite]:
         """Serve it on a free port of this machine."""
         config = uvicorn.Config(
-            self._app(), port=0, log_config=None, lifespan="off", timeout_graceful_shutdown=0
+            self._app(), port=0, log_config=None, lifespan="off", timeout_graceful_shutdown=1
         )
         server = uvicorn.Server(config)
-        server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
         serving = asyncio.create_task(server._serve())
-        while not server.started:
-            await asyncio.sleep(0.01)
+        await until(lambda: server.started)
         self.port = server.servers[0].sockets[0].getsockname()[1]
         try:
             yield self
@@ -121,8 +127,9 @@ class ConsoleSite:
         return HTMLResponse(html, headers=HEADERS)
 
     async def _events(self, request: Request) -> Response:
-        if self.ended:
-            return Response(status_code=401, headers=HEADERS)
+        if self.ended or not self.streaming:
+            self.refused += 1
+            return Response(status_code=401 if self.ended else 503, headers=HEADERS)
         frames = self._frames(request.path_params["state"], self.viewer(request))
         return StreamingResponse(frames, media_type="text/event-stream", headers=HEADERS)
 
@@ -140,7 +147,8 @@ class ConsoleSite:
                     yield frame("tick", {**self._renderer.ages(known), "end": ""})
                     told = sections
                 await asyncio.sleep(TICK_S)
-            yield frame("over", {"text": "You logged out."})
+            if self.telling:
+                yield frame("over", {"text": "You logged out."})
         finally:
             self.open_streams -= 1
 
@@ -152,8 +160,7 @@ class ConsoleSite:
 
     async def _fragment(self, request: Request) -> Response:
         path = request.path_params["path"]
-        form = dict(await request.form()) if request.method == "POST" else {}
-        given = {name: str(value) for name, value in form.items()}
+        given = dict(parse_qsl((await request.body()).decode(), keep_blank_values=True))
         self.asked.append((request.method, path, given))
         if not self.answering:
             return Response(status_code=502, headers=HEADERS)

@@ -1,4 +1,4 @@
-"""Traffic for tests of the whole system: 100 messages a second by the clock.
+"""Traffic for tests of the whole system: so many messages a second by the clock.
 
 Rules: a slow machine gets less traffic, not a queue that only grows: where too many messages are
 without an end, traffic waits for them.
@@ -31,6 +31,7 @@ class Paced:
         lanes: taken in turn.
         most_untold: so many may be without an end.
         told: whether upstream knows the end of a message.
+        rate: messages a second.
         names: ids of those published so far.
     """
 
@@ -39,6 +40,7 @@ class Paced:
     lanes: Sequence[str]
     most_untold: int
     told: Callable[[str], bool]
+    rate: int = RATE
     names: list[str] = field(default_factory=list)
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -48,7 +50,7 @@ class Paced:
         while not self._ended.is_set():
             untold = [name for name in untold if not self.told(name)]
             first = len(self.names)
-            due = int((time.monotonic() - began) * RATE) - first
+            due = int((time.monotonic() - began) * self.rate) - first
             count = max(0, min(due, self.most_untold - len(untold)))
             names = [f"{self.prefix}-{number}" for number in range(first, first + count)]
             await asyncio.gather(*(self.system.send(name, lane=next(lanes)) for name in names))

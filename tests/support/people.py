@@ -16,7 +16,7 @@ _DEFINITIONS: Final = ROOT / "deploy" / "rabbitmq" / "definitions.json"
 
 async def add_person(broker: Broker, name: str, like: str) -> str:
     """Add a user with the rights of the user `like`; return its password."""
-    password = secrets.token_urlsafe(16)
+    password = secrets.token_hex(16)  # never an option of the command line
     await broker.rabbitmqctl("add_user", name, password)
     definitions: dict[str, Any] = json.loads(_DEFINITIONS.read_text("utf-8"))
     for given in definitions["permissions"]:

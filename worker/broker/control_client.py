@@ -81,8 +81,11 @@ class ControlClient:
         await self.close()
 
     async def close(self) -> None:
-        """Close the connection and forget the login. Whoever asks afterwards is refused."""
+        """Close the connection and forget the login. Whoever asks or waits is refused."""
         self._url = ""
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(LoginRefused(f"the client of user {self.user} is closed"))
         await self._drop(self._link)
 
     @property

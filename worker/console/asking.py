@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     """Asks in the name of a person; see `site.Site.ask`."""
 
 WITHIN_S: Final = 2.0
+WHILE_SILENT_S: Final = 0.7
+"""While nobody answers, a dialog opens soon."""
 ANOTHER_VERSION: Final = "The worker is of another version and answers otherwise."
 M = TypeVar("M", bound=BaseModel)
 
@@ -50,10 +52,12 @@ async def answered(
         return ANOTHER_VERSION
 
 
-async def previewed(ask: Ask, name: str, fields: Mapping[str, Any]) -> Previewed | str:
+async def previewed(
+    ask: Ask, name: str, fields: Mapping[str, Any], within_s: float = WITHIN_S
+) -> Previewed | str:
     """What a command would lead to, or why that is not known."""
     query = Preview(command_id=str(uuid4()), command={"name": name, **fields})
-    found = await answered(ask, query, PreviewAnswer)
+    found = await answered(ask, query, PreviewAnswer, within_s)
     return found if isinstance(found, str) else Previewed(*found)
 
 

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from starlette.exceptions import HTTPException
 
-from worker.console.asking import previewed
+from worker.console.asking import WHILE_SILENT_S, WITHIN_S, previewed
 from worker.console.security import form_fields
 from worker.console.steering.catalogue import CATALOGUE
 from worker.console.steering.descriptions import Kind
@@ -103,7 +103,8 @@ class Dialogs:
         known = self.answering.known(session)
         history = known.history.data.entries if known.history else ()
         reading = own_fields(description, form)
-        effect = await self._effect(visit, reading)
+        within_s = WITHIN_S if known.silence is None else WHILE_SILENT_S
+        effect = await self._effect(visit, reading, within_s)
         return Opening(
             description=description,
             viewer=self.answering.site.viewer(visit.request, session),
@@ -119,9 +120,9 @@ class Dialogs:
             reasons=reasons_of(session.you.user, history),
         )
 
-    async def _effect(self, visit: Visit, reading: Reading) -> Previewed | str:
+    async def _effect(self, visit: Visit, reading: Reading, within_s: float) -> Previewed | str:
         """What it would lead to; empty: nobody needs to know, or something is not filled in."""
         if reading.problems or visit.description.kind in _UNASKED:
             return ""
         ask = partial(self.answering.site.ask, visit.session)
-        return await previewed(ask, visit.description.name, reading.fields)
+        return await previewed(ask, visit.description.name, reading.fields, within_s)

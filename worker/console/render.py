@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from worker.console import formats
+from worker.console import formats, wording
 from worker.console.pages import frame as surroundings
 from worker.console.pages import now as now_page
 from worker.console.pages.drawn import Drawn
@@ -68,7 +68,12 @@ class Renderer:
             auto_reload=False,
         )
         self._templates.globals["assets"] = assets
-        self._templates.filters.update(utc=formats.utc, clock=formats.clock)
+        self._templates.filters.update(
+            utc=formats.utc,
+            clock=formats.clock,
+            measure=wording.measure,
+            person=wording.person,
+        )
         self._templates.tests.update(
             when=lambda piece: isinstance(piece, When),
             age=lambda piece: isinstance(piece, Age),

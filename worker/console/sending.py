@@ -4,7 +4,8 @@ Rules: a command is sent again with the same id until it is answered, so that it
 can only take messages from the target is tried for as long as the session lasts; what may go up is
 too old after 30 s, and then nobody tries any more. The same id with the same content is the same
 command: a form that is sent twice does nothing twice. What is kept is bounded; an emergency is
-never turned away. The log has name and id of a command, never its reason or a number.
+never turned away, but takes the place of the oldest. The log has name and id of a command, never
+its reason or a number.
 """
 
 from __future__ import annotations
@@ -161,8 +162,13 @@ class Sending:
         over = [ident for ident, sent in self._kept.items() if sent.is_over]
         for ident in over[: max(len(self._kept) - MOST + 1, 0)]:
             del self._kept[ident]
-        if len(self._kept) >= MOST and command.name != ChangeName.EMERGENCY_ROLLBACK:
+        if len(self._kept) < MOST:
+            return
+        if command.name != ChangeName.EMERGENCY_ROLLBACK:
             raise TooMany
+        oldest = self._kept.pop(next(iter(self._kept)))
+        if oldest.task is not None:
+            oldest.task.cancel()
 
     async def _send(self, sent: _Sent) -> None:
         command = sent.command

@@ -147,6 +147,7 @@ _SHORTER: Final = tuple(
         (r" delivered$", ""),
         (r"^.*, 20 to 1$", "20 to 1"),
         (r"^at most 60 s old, about this share$", "at most 60 s old"),
+        (r"^\d[\d.]*e\+0*[6-9]\d* to 1$", "over 1 million to 1"),
         (r"^>= ", "≥ "),
         (r"^<= ", "≤ "),
     )

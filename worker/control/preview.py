@@ -99,7 +99,8 @@ class Previews:
     ) -> PreviewAnswer:
         """Build the answer from the decision for the asker and the effect for an administrator."""
         after = effect.after if effect else None
-        before, then = share(state), share(after or state)
+        wanted = effect.move.wanted if effect and effect.move else after
+        before, then = share(state), share(wanted or state)
         return PreviewAnswer(
             accepted=decision.accepted,
             code=str(decision.code),

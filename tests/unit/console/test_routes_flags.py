@@ -134,3 +134,25 @@ async def test_saving_goes_through_the_dialog_with_the_version_that_was_opened()
     (command,) = client.commands()
     assert isinstance(command, SetFlags)
     assert (command.flags, command.expected_version) == (DOCUMENT, 39)
+
+
+async def test_who_saves_too_late_sees_theirs_yours_and_the_difference() -> None:
+    def conflict(asked: SetFlags) -> ControlReply:
+        return replied(asked, verdict="refused", code="version", text="", state=IN_FORCE)
+
+    client = worker(upward=False)
+    client.answers = {**client.answers, "set-flags": conflict}
+    yours = DOCUMENT | {"MigrationSettings": DOCUMENT["MigrationSettings"] | {"FourEyes": True}}
+    async with steered(client) as page:
+        form = {"flags": json.dumps(yours), "expectedVersion": "39", "commandId": "7c0f"}
+        answer = await page.post("/command/set-flags", form, reason="two persons")
+        again = answer.text.split("/dialog/set-flags")[1]
+        dialog = await page.post(
+            "/dialog/set-flags", flags=html.unescape(hidden(again, "flags")),
+            expectedVersion=hidden(again, "expectedVersion"),
+        )  # fmt: skip
+    said = text_of(answer.text)
+    assert "Somebody else changed something meanwhile. Look again." in said
+    assert "From what is in force now (version 41) to yours:" in said
+    assert "MigrationSettings.FourEyes: false -> true" in said
+    assert hidden(dialog.text, "expectedVersion") == "41"

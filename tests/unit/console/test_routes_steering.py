@@ -10,7 +10,7 @@ import pytest
 
 from contracts.control import AddSuppression, EmergencyRollback, Preview, SetPercentage, Step
 from tests.support.asks_fake import FakeClient, replied
-from tests.support.steered import Browser, hidden, steered, text_of
+from tests.support.steered import EVERY, Browser, hidden, steered, text_of
 from tests.unit.console.steering.made import OPEN, SHUT, entry, preview, state
 from worker.broker.control_client import NotAllowed
 
@@ -78,6 +78,19 @@ async def test_without_the_script_a_dialog_is_a_whole_page() -> None:
         answer = await page.get("/dialog/step", fragment=False)
     assert answer.text.lstrip().startswith("<!DOCTYPE html>")
     assert 'action="/command/step"' in answer.text
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("answers", [{"preview": previewing()}, {}], ids=["known", "silent"])
+async def test_every_command_has_a_dialog_and_a_page(name: str, answers: dict[str, Any]) -> None:
+    async with browser(answers) as (page, _):
+        dialog = await page.get(f"/dialog/{name}")
+        whole = await page.get(f"/dialog/{name}", fragment=False)
+    assert (dialog.status_code, whole.status_code) == (200, 200)
+    for answer in (dialog, whole):
+        assert f'action="/command/{name}"' in answer.text
+        assert "data-guard" in answer.text
+        assert "{" not in text_of(answer.text.split("<article", 1)[1])
 
 
 async def test_each_dialog_has_another_command_id() -> None:

@@ -174,6 +174,7 @@ async def test_what_is_kept_is_bounded_and_an_emergency_is_never_turned_away() -
         made.send(command(ident="one more"))
     made.send(command(EmergencyRollback, "emergency"))
     assert made.progress("emergency") is not None
+    assert made.progress("0") is None, "it takes the place of the oldest"
     await made.close()
 
 

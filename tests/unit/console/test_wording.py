@@ -63,6 +63,8 @@ def test_a_gate_about_legacy_names_it() -> None:
         (">= 98 % delivered", "≥ 98 %"),
         ("at most 2 points (or half) more slow than legacy, 20 to 1", "20 to 1"),
         ("no detector above half its level", "below half"),
+        ("4.85e+08 to 1", "over 1 million to 1"),
+        ("3.12e+03 to 1", "3.12e+03 to 1"),
         ("something newer", "something newer"),
     ],
 )

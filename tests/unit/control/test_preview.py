@@ -180,7 +180,8 @@ async def test_the_messages_of_an_hour_are_told_where_the_share_changes() -> Non
 async def test_what_a_second_person_must_approve_is_shown_as_the_proposal() -> None:
     made = await standing(25, FOUR_EYES)
     found = await made.previewed({"name": "step"})
-    assert (found.accepted, found.code, found.share_after) == (True, "proposed", 25)
+    assert (found.accepted, found.code, found.share_after) == (True, "proposed", 50)
+    assert found.messages_per_hour is not None
     assert found.after is not None
     assert found.after.proposed is not None
     assert found.after.proposed.percentage == 50

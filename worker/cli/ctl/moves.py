@@ -82,8 +82,8 @@ def emergency_rollback(given: Moving) -> None:
     carry_out(given, EmergencyRollback, "send ALL traffic to legacy, now")
 
 
-@options(Moving)
-def approve(given: Moving, *, proposal: Proposal) -> None:
+@options(Raising)
+def approve(given: Raising, *, proposal: Proposal) -> None:
     """Carry out a proposal that somebody else made."""
     seen = None if given.yes else in_force(given)  # the person who confirms sees the proposal
     which = f"{proposal}" if seen is None else f"{proposal} (waiting: {seen.proposal or 'none'})"

@@ -1,12 +1,14 @@
 """The section "Alerts": what is open, the most severe first, and who is on it.
 
-Rules: an event of severity critical counts as open until somebody takes it on. Reasons are texts of
-providers and of other machines: they are shown as they are, and never as links.
+Rules: an event of severity critical counts as open until somebody takes it on, and is shown for an
+hour longer, with the name. Reasons are texts of providers and of other machines: they are shown as
+they are, and never as links.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from worker.console import wording
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from worker.console.viewer import Viewer
 
 MOST: Final = 2
+WORKED_ON: Final = timedelta(hours=1)
+"""So long is a critical event shown after somebody took it on."""
 _ICONS: Final = {"critical": ("!", Tone.BAD), "warning": ("▲", Tone.WARN)}
 
 
@@ -48,6 +52,7 @@ class Alerts:
     rows: tuple[Alert, ...]
     more: tuple[Alert, ...]
     open: int
+    """How many last, or happened and nobody is on."""
     urgent: int
     """How many are critical and nobody is on."""
     is_known: bool
@@ -59,21 +64,24 @@ def alerts(facts: Facts, viewer: Viewer) -> Alerts:
     """The open alerts."""
     told = facts.known.alerts
     views = told.data.alerts if told else []
-    standing = sorted(filter(_stands, views), key=_rank)
+    standing = sorted((each for each in views if _stands(each, facts.at)), key=_rank)
     rows = tuple(_alert(each, viewer) for each in standing)
     return Alerts(
         rows=rows[:MOST],
         more=rows[MOST:],
-        open=sum(each.open for each in standing),
+        open=sum(each.open or each.acknowledged is None for each in standing),
         urgent=sum(each.severity == "critical" and not each.acknowledged for each in standing),
         is_known=told is not None,
         over=len(views) - len(standing),
     )
 
 
-def _stands(view: AlertView) -> bool:
-    is_event = view.over_at is None
-    return view.open or (is_event and view.severity == "critical" and view.acknowledged is None)
+def _stands(view: AlertView, at: datetime) -> bool:
+    """Whether it is shown: while it is open; a critical event until somebody had an hour for it."""
+    if view.open:
+        return True
+    is_event, taken = view.over_at is None, view.acknowledged
+    return is_event and view.severity == "critical" and (taken is None or at - taken.at < WORKED_ON)
 
 
 def _rank(view: AlertView) -> tuple[bool, int, float]:

@@ -223,7 +223,7 @@ def _hold(facts: Facts, _: Viewer) -> Decide:
     reason = facts.monitor.hold_reason if facts.monitor else None
     text = ("Automation goes on by itself when it is over.",)
     if reason == HoldReason.ACCOUNT:
-        return Decide("Mend the account", text, (_BREAKER, _SHARE, _ROLLBACK))
+        return Decide("Mend the account", text, (_BREAKER, _ROLLBACK))
     return Decide("Nothing now", text, (_SHARE, _ROLLBACK))
 
 

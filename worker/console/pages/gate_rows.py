@@ -104,8 +104,10 @@ def _row(gate: GateView, facts: Facts) -> GateRow:
 
 
 def _measured(gate: GateView, facts: Facts) -> Line:
-    until = _end_of_lock(gate, facts)
-    return ("until ", When(until)) if until else (wording.measure(gate.measured),)
+    if gate.gate == GateName.LOCK and gate.verdict == "fail":
+        until = _end_of_lock(gate, facts)
+        return ("until ", When(until)) if until else ("locked",)
+    return (wording.measure(gate.measured),)
 
 
 def _missing(gate: GateView, facts: Facts) -> str:

@@ -135,6 +135,12 @@ def _trouble(facts: Facts) -> Upcoming:
     return Upcoming("Automation decides", ("It looks at the outcomes every 10 s.",))
 
 
+def _no_traffic(facts: Facts) -> Upcoming:
+    if facts.state is None or not facts.state.percentage:
+        return _usual(facts)
+    return Upcoming("Nothing by itself", (f"{facts.target} is not enabled.",))
+
+
 def _common_trouble(facts: Facts) -> Upcoming:
     return Upcoming(title_of(facts), ("Nothing goes up while both are in trouble.",))
 
@@ -151,6 +157,7 @@ _CARDS: Final[Mapping[Condition, Callable[[Facts], Upcoming]]] = MappingProxyTyp
         Condition.TROUBLE: _trouble,
         Condition.COMMON_TROUBLE: _common_trouble,
         Condition.HOLD: _hold,
+        Condition.NO_TRAFFIC: _no_traffic,
     }
 )
 """The card by condition; in any other the gates decide."""

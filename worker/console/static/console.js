@@ -84,7 +84,7 @@ function fill(html, keep = false) {
   const dialog = $('#dialog'), now = parsed(html).firstElementChild, mine = turn, poll = now?.dataset.poll;
   if (!now) return dialog.close();
   if (keep && dialog.firstElementChild) morph(dialog.firstElementChild, now); else dialog.replaceChildren(now);
-  if (!dialog.open) dialog.showModal(); else if (!keep) $('[autofocus], h2', dialog)?.focus();
+  if (!dialog.open) dialog.showModal(); else if (!keep || !poll) ($('[autofocus]', dialog) ?? $('h2', dialog))?.focus();
   if (!keep) for (const each of $$('[data-guard]:enabled', dialog)) { each.disabled = true; pause(500).then(() => { each.disabled = false; }); }
   if (poll) pause(300).then(() => mine === turn && bring(poll, {}, true));
   sessionStorage.poll = poll || ''; // a reload finds it again
@@ -118,7 +118,7 @@ function press(event) { // a key of the page; `g` is followed by another
   if (button && !busy && root.dataset.keys === 'on') { event.preventDefault(); button.click(); }
 }
 function typing(form) { // is kept, and what it leads to is shown
-  const fields = [...form.elements].filter((each) => each.id && each.type !== 'hidden').map((each) => [each.id, each.value]);
+  const fields = [...form.elements].filter((each) => each.id && !/hidden|tel|password/.test(each.type)).map((each) => [each.id, each.value]);
   if (form.closest('dialog')) sessionStorage[$('#dialog').dataset.from] = JSON.stringify(fields);
   clearTimeout(typed);
   if (form.dataset.check) typed = setTimeout(async () => {

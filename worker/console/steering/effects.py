@@ -19,30 +19,30 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from contracts.answers import PreviewAnswer
-    from contracts.control_views import StateView
+    from contracts.control_views import ProposalView, StateView
     from worker.domain.migration.effect import Names
 
 _LONGEST_KEY: Final = 40
+_ONLY_PROPOSED: Final = "This only proposes it: nothing changes until somebody else approves."
 
 
 def effects(preview: PreviewAnswer, before: StateView | None, names: Names) -> tuple[str, ...]:
     """The sentences, the most important first."""
     if preview.code == ReplyCode.UNCHANGED:
         return ("It is so already: nothing changes.",)
-    if preview.code == ReplyCode.PROPOSED and preview.after is not None:
-        return _proposed(preview.after)
     lines = [_share(preview, names)]
     if before is not None and preview.after is not None:
-        lines += _phase(before, preview.after)
+        if (made := proposal_made(before, preview.after)) is not None:
+            return (*lines, *_phase(before.phase, made.phase), _ONLY_PROPOSED)
+        lines += _phase(before.phase, preview.after.phase)
         lines += _overridden(before, preview.after, names)
     return tuple(lines)
 
 
-def _proposed(after: StateView) -> tuple[str, ...]:
-    """A second person must approve it: until then nothing changes."""
-    wanted = after.proposed
-    to = f" {wording.phase(wanted.phase)} at {wanted.percentage} %" if wanted else " the move"
-    return (f"This proposes{to}. Nothing changes until somebody else approves it.",)
+def proposal_made(before: StateView | None, after: StateView) -> ProposalView | None:
+    """The proposal that a command makes instead of the move itself; None: it makes none."""
+    made = after.proposed
+    return made if before is None or made != before.proposed else None
 
 
 def _share(preview: PreviewAnswer, names: Names) -> str:
@@ -53,9 +53,9 @@ def _share(preview: PreviewAnswer, names: Names) -> str:
     return f"{names.target} goes from {before} % to {after} %: {moved}."
 
 
-def _phase(before: StateView, after: StateView) -> Iterator[str]:
-    if after.phase != before.phase:
-        yield f"The phase becomes {wording.phase(after.phase)}."
+def _phase(before: str, after: str) -> Iterator[str]:
+    if after != before:
+        yield f"The phase becomes {wording.phase(after)}."
 
 
 def _overridden(before: StateView, after: StateView, names: Names) -> Iterator[str]:

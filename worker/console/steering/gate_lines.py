@@ -56,8 +56,8 @@ def shut_in_words(lines: Sequence[GateLine]) -> str:
 def _line(gate: GateView) -> GateLine:
     return GateLine(
         name=wording.gate(gate.gate),
-        required=gate.required,
-        measured=gate.measured,
+        required=wording.measure(gate.required),
+        measured=wording.measure(gate.measured),
         mark=_MARKS[gate.verdict],
         verdict=wording.VERDICTS[gate.verdict],
         missing=gate.missing or "",

@@ -14,7 +14,6 @@ from worker.console.steering.shapes import PROVIDERS
 from worker.domain.migration import effect
 from worker.domain.migration.change_names import ChangeName
 from worker.domain.migration.effect import Names
-from worker.domain.migration.snapshot import AUTOMATIC
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -80,8 +79,7 @@ def _proposal(form: Mapping[str, str], known: Known) -> Iterator[str]:
     proposed = state.proposed if state else None
     if proposed is not None and form.get("proposal") == str(proposed.number):
         to = f"{wording.phase(proposed.phase)} at {proposed.percentage} %"
-        by = "automation" if proposed.by == AUTOMATIC else proposed.by
-        yield f"Proposal {proposed.number}: {to}, by {by}."
+        yield f"Proposal {proposed.number}: {to}, by {wording.person(proposed.by)}."
 
 
 def _alert(form: Mapping[str, str], known: Known) -> Iterator[str]:

@@ -7,25 +7,29 @@ to ask again; one without it is final.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
+from contracts.control import SetFlags
 from worker.console.steering.catalogue import CATALOGUE
 from worker.console.steering.command_line import command_line
 from worker.console.steering.conflicts import conflict
 from worker.console.steering.gate_lines import GateLine, gate_lines
+from worker.domain.migration.flags_differences import at_most, differences
 from worker.domain.migration.reply_codes import ReplyCode
 
 if TYPE_CHECKING:
     from contracts.answers import LogEntryView
-    from contracts.control import ControlReply
+    from contracts.control import ControlCommand, ControlReply
     from worker.console.steering.progress import Following, Progress
 
 SHOW_LINE_AFTER_S: Final = 15.0
 """Without an answer for so long, the command line is shown."""
 FOLLOW_WITHIN_S: Final = 60.0
 """Replicas that are still behind then are named, and nobody waits for them any more."""
+_MOST_DIFFERENCES: Final = 200
 _ONCE: Final = "It is done once only."
 _HISTORY: Final = "History tells whether it was done."
 
@@ -48,6 +52,19 @@ class Stage(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Compared:
+    """Two documents, where somebody else put one in force meanwhile."""
+
+    theirs: str
+    """What is in force, as JSON."""
+    yours: str
+    differences: tuple[str, ...]
+    """From theirs to yours."""
+    version: int
+    """Of theirs."""
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What a dialog shows after the command was sent."""
 
@@ -64,6 +81,9 @@ class Outcome:
     """The command line that does the same; empty: nobody needs it."""
     again: str = ""
     """Path of the same dialog with the present state; empty: there is nothing to look at again."""
+    compared: Compared | None = None
+    """Your flags and those of whoever was faster; None: no flags were sent, or theirs are not
+    known."""
 
     @property
     def is_good(self) -> bool:
@@ -118,8 +138,13 @@ def _answered(progress: Progress, reply: ControlReply) -> Outcome:
     if reply.verdict == "accepted":
         return _accepted(reply)
     if reply.code == ReplyCode.VERSION:
-        said = conflict(progress.moved_by, reply.at)
-        return Outcome(Stage.CONFLICT, "Something changed meanwhile", (said,), again=_again(reply))
+        return Outcome(
+            Stage.CONFLICT,
+            "Something changed meanwhile",
+            (conflict(progress.moved_by, reply.at),),
+            again=_again(reply),
+            compared=_compared(progress.command, reply),
+        )
     return Outcome(
         Stage.REFUSED,
         "Refused",
@@ -128,6 +153,18 @@ def _answered(progress: Progress, reply: ControlReply) -> Outcome:
         gates=gate_lines(reply.gates),
         again=_again(reply),
     )
+
+
+def _compared(command: ControlCommand, reply: ControlReply) -> Compared | None:
+    if not isinstance(command, SetFlags) or reply.state is None:
+        return None
+    theirs, yours = reply.state.flags, command.flags
+    changed = at_most(differences(theirs, yours), _MOST_DIFFERENCES)
+    return Compared(_json(theirs), _json(yours), tuple(changed), reply.state.version)
+
+
+def _json(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False)
 
 
 def _accepted(reply: ControlReply) -> Outcome:
@@ -166,13 +203,16 @@ def followed(accepted: Outcome, following: Following) -> Outcome:
         return Outcome(Stage.FOLLOWED, accepted.title, (line,))
     if following.elapsed_s >= FOLLOW_WITHIN_S:
         return Outcome(Stage.BEHIND, accepted.title, (_behind(following),))
-    line = following.silence or f"{ready} of {following.live} replicas follow"
+    none = "No live replica is known yet." if not following.live else ""
+    line = following.silence or none or f"{ready} of {following.live} replicas follow"
     return Outcome(Stage.ACCEPTED, accepted.title, (line,), poll=accepted.poll)
 
 
 def _behind(following: Following) -> str:
     if following.silence:
         return f"Not known whether the replicas follow: {following.silence}"
+    if not following.live:
+        return f"No live replica is known after {FOLLOW_WITHIN_S:.0f} s: nothing is sent."
     names = ", ".join(each[:8] for each in following.behind)
     return f"Still behind after {FOLLOW_WITHIN_S:.0f} s: {names}. They refuse to send meanwhile."
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from worker.console import wording
+from worker.console.steering.effects import proposal_made
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,12 +21,13 @@ def words_of(opening: Opening) -> Mapping[str, object]:
     called = {"target": names.target, "legacy": names.legacy}
     after = opening.preview.answer.after if opening.preview else None
     seen = opening.preview.reply.state if opening.preview else opening.state
+    wanted = (proposal_made(seen, after) or after) if after else None
     return {
         **called,
         "provider": called.get(str(opening.fields.get("provider")), "the provider"),
         "to": opening.fields.get("to", "an older version"),
-        "phase": wording.phase(after.phase) if after else _UNKNOWN,
-        "share": after.percentage if after else _UNKNOWN,
+        "phase": wording.phase(wanted.phase) if wanted else _UNKNOWN,
+        "share": wanted.percentage if wanted else _UNKNOWN,
         "before": seen.percentage if seen else _UNKNOWN,
         "version": seen.version if seen else _UNKNOWN,
     }

@@ -64,7 +64,7 @@ CARDS = {
         "Automation holds",
         ("Africa's Talking refuses our account: 401 invalid API key. Check balance and credentials "
         "of the account."),
-        "Step to 50 %", OVER, "Mend the account", ["Reset breaker…", "Set share…", "Roll back…"],
+        "Step to 50 %", OVER, "Mend the account", ["Reset breaker…", "Roll back…"],
     ),
     "sick-replica": (
         "Automation holds",
@@ -121,8 +121,8 @@ CARDS = {
         ["Advance…"],
     ),
     "target-disabled": (
-        "No traffic", ALL, "Step to 50 %", "Every gate is open.", "Enable Africa's Talking?",
-        ["Enable…"],
+        "No traffic", ALL, "Nothing by itself", "Africa's Talking is not enabled.",
+        "Enable Africa's Talking?", ["Enable…"],
     ),
     "complete": (
         "Healthy", "No alarm. No comparison at 100 %: Legacy is judged by its probes.",

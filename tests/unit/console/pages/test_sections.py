@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from contracts.answers import HistoryAnswer
 from tests.support import console_figures as figures
@@ -13,6 +14,9 @@ from worker.console.known import Known, Told
 from worker.console.pages.now import Now, now
 from worker.console.pages.parts import plain
 from worker.console.pages.trend import LEAST, trend
+
+if TYPE_CHECKING:
+    from worker.console.pages.alerts import Alerts
 
 
 def page(known: Known, role: str = "administrator") -> Now:
@@ -58,7 +62,8 @@ def test_a_lock_says_when_it_ends() -> None:
         "until 07:57 UTC",
         "ends by itself, or unlock",
     )
-    assert page(states.locked_for_a_person()).gates.rows[0].missing == "a person must unlock"
+    lasting = page(states.locked_for_a_person()).gates.rows[0]
+    assert (plain(lasting.measured), lasting.missing) == ("locked", "a person must unlock")
 
 
 def test_gates_of_an_advance_are_called_those_of_the_next_phase() -> None:
@@ -147,12 +152,17 @@ def test_alerts_stand_by_severity_and_those_that_are_taken_on_last() -> None:
     assert (shown.open, shown.urgent) == (3, 1)
 
 
-def test_a_critical_event_stands_until_somebody_takes_it_on() -> None:
+def test_a_critical_event_stands_until_somebody_had_an_hour_for_it() -> None:
     event = states.alert(7, "critical", "rolled back", open=False)
-    assert [row.reason for row in with_alerts(event).alerts.rows] == ["rolled back"]
-    taken = event | {"acknowledged": states.TAKEN["acknowledged"]}
-    shown = with_alerts(taken).alerts
-    assert (shown.rows, shown.over) == ((), 1)
+
+    def taken(**ago: int) -> Alerts:
+        by = states.TAKEN["acknowledged"] | {"at": states.ago(**ago)}
+        return with_alerts(event | {"acknowledged": by}).alerts
+
+    fresh, old = taken(minutes=59), taken(minutes=61)
+    assert with_alerts(event).alerts.open == 1
+    assert [(row.reason, row.taken_by) for row in fresh.rows] == [("rolled back", "amina")]
+    assert (fresh.open, old.rows, old.over) == (0, (), 1)
 
 
 def test_an_alert_that_is_over_is_only_counted() -> None:

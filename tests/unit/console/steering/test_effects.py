@@ -97,10 +97,10 @@ def test_a_move_that_needs_a_second_person_says_so() -> None:
     proposed = ProposalView(
         number=42, by="amina", phase="GradualMigration", percentage=50, expires_at=NOW
     )
-    text = said(state(), state(proposed=proposed), code="proposed")
-    assert text == (
-        "This proposes Gradual migration at 50 %. Nothing changes until somebody else approves it."
-    )
+    text = said(state(), state(proposed=proposed), share_after=50, code="proposed")
+    assert "goes from 25 % to 50 %: about " in text
+    assert "The phase becomes" not in text
+    assert text.endswith("This only proposes it: nothing changes until somebody else approves.")
 
 
 def test_flags_of_another_version_are_left_out_where_they_cannot_be_read() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from contracts.control import AddSuppression, SetUserOverride, Step
+from contracts.control import AddSuppression, SetFlags, SetUserOverride, Step
 from tests.unit.console.steering.made import (
     NOW,
     OPEN,
@@ -136,6 +136,18 @@ def test_a_replica_that_does_not_follow_is_named_at_last() -> None:
     assert made.lines == ("Still behind after 60 s: 9be2771d. They refuse to send meanwhile.",)
 
 
+@pytest.mark.parametrize(
+    ("elapsed_s", "line"),
+    [
+        (1.0, "No live replica is known yet."),
+        (FOLLOW_WITHIN_S, "No live replica is known after 60 s: nothing is sent."),
+    ],
+)
+def test_without_a_live_replica_nobody_is_counted(elapsed_s: float, line: str) -> None:
+    made = followed(outcome(progress(reply=ACCEPTED)), Following(42, elapsed_s))
+    assert made.lines == (line,)
+
+
 def test_replicas_that_are_not_known_are_asked_for_again() -> None:
     accepted = outcome(progress(reply=ACCEPTED))
     made = followed(accepted, Following(42, 1.0, silence="no worker answered"))
@@ -181,6 +193,19 @@ def test_who_moved_meanwhile_is_named() -> None:
     assert made.stage is Stage.CONFLICT
     assert made.lines == ("joseph stepped to 50 % 8 s ago. Look again.",)
     assert made.again == "/dialog/step"
+
+
+def test_flags_that_lost_are_compared_with_those_that_won() -> None:
+    theirs = state(version=42).model_copy(update={"flags": {"MaxOdd": 1, "Same": True}})
+    given = command(SetFlags, flags={"MaxOdd": 2, "Same": True})
+    made = outcome(progress(given, reply=refused("set-flags", code="version", state=theirs)))
+    assert made.stage is Stage.CONFLICT
+    assert made.compared is not None
+    assert made.compared.differences == ("MaxOdd: 1 -> 2",)
+    assert made.compared.version == 42
+    assert '"MaxOdd": 1' in made.compared.theirs
+    assert '"MaxOdd": 2' in made.compared.yours
+    assert outcome(progress(command(Step), reply=refused(code="version"))).compared is None
 
 
 def test_without_the_history_nobody_is_blamed() -> None:

@@ -367,6 +367,14 @@ def test_with_four_eyes_a_raise_is_proposed_and_another_person_approves() -> Non
     assert (after.percentage, after.proposal) == (50, None)
 
 
+def test_who_approves_overrides_the_gates_for_a_reason_of_their_own() -> None:
+    waiting = decided("step", state(flags=FOUR)).after
+    approval = {"by": "ben", "proposal": waiting.proposal.number}
+    assert decided("approve", waiting, NOTHING, **approval).code == "gates"
+    after = decided("approve", waiting, NOTHING, override="agreed", **approval).after
+    assert (after.percentage, after.proposal) == (50, None)
+
+
 def test_a_proposal_expires_and_is_approved_by_its_number_alone() -> None:
     waiting = state(flags=FOUR, proposal=Proposal(8, "ann", Phase.GRADUAL_MIGRATION, 50, NOW))
     assert decided("approve", waiting, by="ben", proposal=8).code == "expired"

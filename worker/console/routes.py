@@ -42,7 +42,7 @@ def routes(site: Site) -> list[BaseRoute]:
     found: list[BaseRoute] = [
         Route(f"{base}/login", pages.login_form, methods=["GET"]),
         Route(f"{base}/login", pages.log_in, methods=["POST"]),
-        Route(f"{base}/logout", site.acting(pages.log_out), methods=["POST"]),
+        Route(f"{base}/logout", pages.log_out, methods=["POST"]),
         Route(f"{base}/logout-everywhere", site.acting(pages.log_out_everywhere), methods=["POST"]),
         Route(f"{base}/", site.page(pages.now), methods=["GET"]),
         Route(f"{base}/events", site.watching(pages.events), methods=["GET"]),
@@ -91,9 +91,10 @@ class Pages:
         self._site.cookies.give(request, answer, result.ident)
         return answer
 
-    async def log_out(self, request: Request, session: Session) -> Response:
-        """End this session."""
-        self._site.sessions.end(session, LOGGED_OUT)
+    async def log_out(self, request: Request) -> Response:
+        """End this session; where it is over already, that is what was wanted."""
+        if (session := self._site.session(request)) is not None:
+            self._site.sessions.end(session, LOGGED_OUT)
         return self._logged_out(request)
 
     async def log_out_everywhere(self, request: Request, session: Session) -> Response:

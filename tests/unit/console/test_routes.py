@@ -200,13 +200,20 @@ async def test_a_page_lengthens_the_session_and_what_it_asks_by_itself_does_not(
     assert (await console.browser.get("/session")).status_code == 401
 
 
-@pytest.mark.parametrize("path", ["/logout", "/logout-everywhere"])
-async def test_what_a_page_does_after_the_session_gets_a_401(console: Desk, path: str) -> None:
+async def test_what_a_page_does_after_the_session_gets_a_401(console: Desk) -> None:
     await log_in(console.browser)
     form = {"token": await page_token(console.browser)}
     console.clock.advance(30 * 60)
-    answer = await console.browser.post(path, data=form, headers=OURS)
+    answer = await console.browser.post("/logout-everywhere", data=form, headers=OURS)
     assert (answer.status_code, answer.text) == (401, OVER)
+
+
+async def test_a_log_out_after_the_session_leads_to_the_log_in(console: Desk) -> None:
+    await log_in(console.browser)
+    form = {"token": await page_token(console.browser)}
+    console.clock.advance(30 * 60)
+    answer = await console.browser.post("/logout", data=form, headers=OURS)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/login")
 
 
 @pytest.mark.parametrize("path", ["/logout", "/logout-everywhere"])

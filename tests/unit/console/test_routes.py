@@ -136,6 +136,12 @@ async def test_under_a_path_prefix_every_address_has_it() -> None:
             assert (await outside.get("/sms")).status_code == 303
 
 
+async def test_no_answer_leads_to_the_address_before_the_proxy(console: Desk) -> None:
+    await log_in(console.browser)
+    answers = [await console.browser.get(path) for path in ("/login/", "/session/", "/events/")]
+    assert [each.status_code for each in answers] == [404, 404, 404]
+
+
 async def test_who_is_logged_in_is_led_on_from_the_log_in(console: Desk) -> None:
     await log_in(console.browser)
     answer = await console.browser.get("/login?back=/history")

@@ -239,6 +239,16 @@ async def test_sections_are_made_once_for_all_pages_of_a_login() -> None:
 
 
 @in_virtual_time
+async def test_what_was_made_for_a_moment_is_forgotten_with_it() -> None:
+    async with wall() as found:
+        found.page(found.enter())
+        await asyncio.sleep(1)
+        (watched,) = found.feeds._feeds.values()
+        await asyncio.sleep(60)
+        assert (len(watched._sheets), len(watched._changes)) == (1, 1)
+
+
+@in_virtual_time
 async def test_what_is_shared_holds_nothing_of_one_session() -> None:
     async with wall() as found:
         found.page(found.enter())

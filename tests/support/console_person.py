@@ -118,9 +118,11 @@ class Person:
 
     # --- what a person sees ------------------------------------------------------------------
 
-    async def sees(self, text: str, where: str = "main") -> None:
+    async def sees(
+        self, text: str, where: str = "main", within_s: float = WITHIN_MS / 1_000
+    ) -> None:
         """Wait until a text stands there."""
-        await expect(self.page.locator(where)).to_contain_text(text)
+        await expect(self.page.locator(where)).to_contain_text(text, timeout=within_s * 1_000)
 
     async def sees_share(self, percentage: int) -> None:
         """Wait until the card and the tab say this share."""

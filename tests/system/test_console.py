@@ -125,7 +125,7 @@ async def test_a_migration_from_its_beginning_to_an_automatic_rollback(
     await prove(office.system)
     await joseph.sees_share(25)
     await office.system.faults("africastalking", DEAD)
-    await joseph.sees("Rolled back, locked", "#verdict")
+    await joseph.sees("Rolled back, locked", "#verdict", within_s=90.0)
     await joseph.sees_share(0)
     await joseph.sees("Critical", "#alerts")
     await joseph.page.locator("#alerts").get_by_role("button", name="Take on").first.click()

@@ -125,7 +125,7 @@ def dialog(opening: Opening) -> Dialog:
         button="Propose the move" if proposes else _button(opening, words),
         is_off=bool(because),
         off_because=because,
-        may_override=_may_override(opening, gates),
+        may_override=_may_override(opening),
         expected_version=_expected_version(opening),
         environment=opening.viewer.environment if must_type(description, opening.fields) else "",
         shows_effect=description.moves and any(each.filled_in for each in description.fields),
@@ -168,11 +168,9 @@ def _off_because(opening: Opening, gates: tuple[GateLine, ...]) -> str:
     return ""
 
 
-def _may_override(opening: Opening, gates: tuple[GateLine, ...]) -> bool:
-    preview = opening.preview
-    shut = preview is not None and preview.answer.code == ReplyCode.GATES and bool(gates)
+def _may_override(opening: Opening) -> bool:
     has_field = "override_gates" in opening.description.command.model_fields
-    return shut and has_field and opening.viewer.role == "administrator"
+    return has_field and opening.preview is not None and opening.preview.answer.overridable
 
 
 def _expected_version(opening: Opening) -> int | None:

@@ -100,6 +100,8 @@ class Dialog:
     """What must be typed; empty: nothing."""
     shows_effect: bool
     """Whether a person fills something in on which the effect depends."""
+    is_unanswered: bool
+    """Whether nobody answered what it leads to: that is asked again."""
 
 
 def dialog(opening: Opening) -> Dialog:
@@ -129,6 +131,7 @@ def dialog(opening: Opening) -> Dialog:
         expected_version=_expected_version(opening),
         environment=opening.viewer.environment if must_type(description, opening.fields) else "",
         shows_effect=description.moves and any(each.filled_in for each in description.fields),
+        is_unanswered=preview is None and opening.silence != "",
     )
 
 

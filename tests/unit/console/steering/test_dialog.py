@@ -71,6 +71,12 @@ def test_what_no_override_changes_offers_none() -> None:
     assert not shown("backup", preview=previewed(refused)).may_override
 
 
+def test_what_nobody_answered_is_asked_again() -> None:
+    assert shown(silence="No worker answers.").is_unanswered
+    assert not shown(preview=previewed()).is_unanswered
+    assert not shown("emergency-rollback").is_unanswered
+
+
 def test_open_gates_offer_no_way_past_them() -> None:
     assert not shown(preview=previewed(gates=(OPEN,))).may_override
 

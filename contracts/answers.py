@@ -349,6 +349,8 @@ class PreviewAnswer(Answer):
     """The text that its reply would have."""
     problems: list[str]
     """What is wrong with it, one line each."""
+    overridable: bool = False
+    """Whether it is refused now, and would be carried out for the asker with `overrideGates`."""
     upward: bool
     """Whether gates are asked: it raises the target's share or begins a later phase."""
     after: StateView | None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import aio_pika
 import pytest
+from pymongo import AsyncMongoClient
 
 from tests.integration.servers import apply_topology, empty, running_broker
 from worker.lab.local.addresses import given_broker
@@ -82,9 +83,16 @@ async def database(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Da
     server = Database(tmp_path_factory.mktemp("database"))
     try:
         await server.start()
+        await _without_expiry(server.url)
         yield server
     finally:
         await server.stop()
+
+
+async def _without_expiry(url: str) -> None:
+    """Let nothing expire, because the days in tests are fixed and may be long past."""
+    async with AsyncMongoClient(url) as client:
+        await client.admin.command("setParameter", 1, ttlMonitorEnabled=False)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from worker.cli.client import ControlClient
 
 from contracts import control
 from contracts.answers import PreviewAnswer, SeriesAnswer
@@ -16,6 +15,7 @@ from contracts.codec import encode
 from contracts.names import MAX_BODY_BYTES
 from tests.integration.control_bench import Harness, bench
 from tests.support.steering import Steering, command
+from worker.broker.control_client import ControlClient
 from worker.domain.figures.periods import SPANS, start_of
 from worker.domain.migration.access import AccessRole, commands_of
 from worker.domain.migration.phases import Phase

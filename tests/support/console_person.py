@@ -95,19 +95,21 @@ class Person:
         await expect(found.locator("h2")).to_be_visible()
         return found
 
-    async def confirms(self, button: str, reason: str) -> str:
-        """Give the reason, press the button, and return what the dialog says when all follow."""
+    async def confirms(self, button: str, reason: str, says: str = "replicas follow") -> str:
+        """Give the reason, press the button, and return what the dialog then says."""
         dialog = await self.dialog()
         form = dialog.locator("form").filter(has=self.page.get_by_role("button", name=button))
         await form.last.locator("[name=reason]").fill(reason)
         await form.last.get_by_role("button", name=button).click()
-        await expect(dialog).to_contain_text("replicas follow")
+        await expect(dialog).to_contain_text(says)
         return await self._closes(dialog)
 
-    async def overrides(self, reason: str) -> str:
+    async def overrides(self, reason: str, environment: str = "") -> str:
         """Pass the shut gates for a reason; return what the dialog says when all follow."""
         dialog = await self.dialog()
         await dialog.get_by_text("Pass the gates all the same").click()
+        if environment:
+            await dialog.locator("details [name=environment]").fill(environment)
         return await self.confirms("Pass the gates", reason)
 
     async def _closes(self, dialog: Locator) -> str:
@@ -118,9 +120,11 @@ class Person:
 
     # --- what a person sees ------------------------------------------------------------------
 
-    async def sees(self, text: str, where: str = "main") -> None:
+    async def sees(
+        self, text: str, where: str = "main", within_s: float = WITHIN_MS / 1_000
+    ) -> None:
         """Wait until a text stands there."""
-        await expect(self.page.locator(where)).to_contain_text(text)
+        await expect(self.page.locator(where)).to_contain_text(text, timeout=within_s * 1_000)
 
     async def sees_share(self, percentage: int) -> None:
         """Wait until the card and the tab say this share."""

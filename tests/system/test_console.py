@@ -125,7 +125,7 @@ async def test_a_migration_from_its_beginning_to_an_automatic_rollback(
     await prove(office.system)
     await joseph.sees_share(25)
     await office.system.faults("africastalking", DEAD)
-    await joseph.sees("Rolled back, locked", "#verdict")
+    await joseph.sees("Rolled back, locked", "#verdict", within_s=90.0)
     await joseph.sees_share(0)
     await joseph.sees("Critical", "#alerts")
     await joseph.page.locator("#alerts").get_by_role("button", name="Take on").first.click()
@@ -158,7 +158,7 @@ async def test_an_emergency_by_keyboard_and_what_was_before_restored(office: Off
     await amina.goes("more")
     dialog = await amina.opens("Back up…")
     await dialog.get_by_label("Name").fill("before-lunch")
-    await amina.confirms("Name this version", "to come back to")
+    await amina.confirms("Name this version", "to come back to", "Accepted")
 
     await olu.page.keyboard.press("!")
     dialog = await olu.dialog()
@@ -175,9 +175,7 @@ async def test_an_emergency_by_keyboard_and_what_was_before_restored(office: Off
     await amina.goes("more")
     row = amina.page.get_by_role("row", name="before-lunch")
     await row.get_by_role("button", name="Restore…").click()
-    dialog = await amina.dialog()
-    await dialog.locator("details [name=environment]").fill("local", force=True)
-    await amina.overrides("the outage is over")
+    await amina.overrides("the outage is over", environment="local")
     await olu.sees_share(25)
     for person in (olu, amina):
         person.undisturbed()

@@ -87,7 +87,18 @@ class Previews:
             effect = await self.deciding.considered(_as_administrator(change), state)
         problems = views.problems(str(change.name), decision)
         data = await self._answer(state, decision, effect, problems=problems)
+        data = data.model_copy(
+            update={"overridable": await self._overridable(decision, change, state)}
+        )
         return views.answer(query, data, state, self.clock.now(), effect.decision.gates)
+
+    async def _overridable(self, decision: Decision, change: Change, state: Snapshot) -> bool:
+        """Whether a refused command would be accepted with an override of the gates."""
+        if decision.accepted:
+            return False
+        request = replace(change.request, override=_REASON)
+        overriding = await self.deciding.considered(replace(change, request=request), state)
+        return overriding.decision.accepted
 
     async def _answer(
         self,

@@ -100,7 +100,9 @@ async def test_each_dialog_has_another_command_id() -> None:
 
 
 async def test_shut_gates_turn_the_button_off_and_can_be_passed_in_a_second_place() -> None:
-    refused = previewing(accepted=False, code="gates", text="refused", gates=(SHUT,))
+    refused = previewing(
+        accepted=False, overridable=True, code="gates", text="refused", gates=(SHUT,)
+    )
     async with browser({"preview": refused}) as (page, _):
         html = (await page.get("/dialog/step")).text
     first, override = html.split("<details", 1)
@@ -288,7 +290,9 @@ async def test_what_has_no_way_back_wants_the_environments_name() -> None:
 
 
 async def test_gates_are_passed_only_by_the_second_form() -> None:
-    refused = previewing(accepted=False, code="gates", text="refused", gates=(SHUT,))
+    refused = previewing(
+        accepted=False, overridable=True, code="gates", text="refused", gates=(SHUT,)
+    )
     async with browser({"preview": refused, "step": replied}) as (page, client):
         form = {"reason": "checked by hand", "commandId": "7c0f", "expectedVersion": "41"}
         await page.post("/command/step", form, override="1")

@@ -169,6 +169,23 @@ async def test_the_state_after_shut_gates_is_the_one_they_keep_away() -> None:
     assert (found.after.percentage, found.share_before, found.share_after) == (50, 25, 50)
 
 
+@pytest.mark.parametrize(
+    ("user", "command", "overridable"),
+    [
+        ("ann", {"name": "step"}, True),
+        ("oda", {"name": "step"}, False),
+        ("eve", {"name": "step"}, False),
+        ("ann", {"name": "set-percentage", "percentage": 99}, False),
+        ("ann", {"name": "rollback"}, False),
+    ],
+)
+async def test_what_an_override_would_carry_out_is_said(
+    user: str, command: dict[str, Any], overridable: object
+) -> None:
+    made = await standing(25, {}, Measures())
+    assert (await made.previewed(command, user)).overridable is overridable
+
+
 async def test_the_messages_of_an_hour_are_told_where_the_share_changes() -> None:
     made = await standing(25, {})
     down = await made.previewed({"name": "set-percentage", "percentage": 10})

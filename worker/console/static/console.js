@@ -1,6 +1,5 @@
-// Live sections, dialogs, keys, theme. The stream sends `sections` ({id: html}), `tick` ({key: words}), `over`.
-// A dialog is one element from `data-dialog`; its forms are sent to their `action`, and to `data-check` while
-// they are typed. It is fetched again from its `data-poll` until it has none. All works without this file too.
+// Live sections, dialogs, keys, theme; all works without it. The stream sends `sections` ({id: html}), `tick` ({key: words}), `over`.
+// A dialog comes from `data-dialog`; its forms go to `action` and, while typed, to `data-check`; `data-poll` is fetched until it is gone.
 'use strict';
 const page = document, root = page.documentElement, LOST_MS = 4000, UNKNOWN_MS = 15000;
 const policy = window.trustedTypes?.createPolicy('sms', {createHTML: (html) => html});
@@ -10,6 +9,7 @@ const parsed = (html) => dress(new DOMParser().parseFromString(policy ? policy.c
 const say = (text, where = '#polite') => $$(where).forEach((each) => { each.textContent = text; });
 const sent = (form, button) => ({method: 'post', body: new URLSearchParams(new FormData(form, button))});
 const ask = (address, how) => fetch(address, {...how, headers: {'X-Fragment': '1'}}).catch(() => ({status: 503}));
+const renew = (form = $('[data-again] form[data-check]')) => { if (form) typed = setTimeout(typing, 1000, form); }; // nobody answered
 const pause = (ms) => new Promise((done) => { setTimeout(done, ms); });
 let words = {}, heard = performance.now(), lost = false, turn = 0, typed = 0, pressed = '', source = null, tell = hear, lead = null;
 Object.assign(root.dataset, {keys: localStorage.keys || 'on', theme: localStorage.theme || ''});
@@ -87,7 +87,7 @@ function fill(html, keep = false) {
   if (!dialog.open) dialog.showModal(); else if (!keep || !poll) ($('[autofocus]', dialog) ?? $('h2', dialog))?.focus();
   if (!keep) for (const each of $$('[data-guard]:enabled', dialog)) { each.disabled = true; pause(500).then(() => { each.disabled = false; }); }
   if (poll) pause(300).then(() => mine === turn && bring(poll, {}, true));
-  sessionStorage.poll = poll || ''; // a reload finds it again
+  sessionStorage.poll = poll || ''; renew(); // a reload finds the poll again
 }
 async function bring(address, how = {}, keep = false) { // tries until the console answers
   const dialog = $('#dialog'), mine = ++turn, from = how.body || keep ? dialog.dataset.from : address;
@@ -124,6 +124,7 @@ function typing(form) { // is kept, and what it leads to is shown
   if (form.dataset.check) typed = setTimeout(async () => {
     const answer = await ask(form.dataset.check, sent(form));
     if (answer.status < 400 && form.isConnected) morph(form.closest('article'), parsed(await answer.text()).firstElementChild);
+    renew();
   }, 300);
 }
 page.addEventListener('DOMContentLoaded', () => {
@@ -144,6 +145,5 @@ page.addEventListener('DOMContentLoaded', () => {
   });
   dialog.addEventListener('close', () => { turn++; for (const each of ['poll', dialog.dataset.from]) sessionStorage.removeItem(each); });
   if (sessionStorage.poll) bring(sessionStorage.poll);
-  listen();
-  setInterval(watch, 1000);
+  listen(setInterval(watch, 1000));
 });

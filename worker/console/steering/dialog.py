@@ -100,6 +100,8 @@ class Dialog:
     """What must be typed; empty: nothing."""
     shows_effect: bool
     """Whether a person fills something in on which the effect depends."""
+    is_unanswered: bool
+    """Whether nobody answered what it leads to: that is asked again."""
 
 
 def dialog(opening: Opening) -> Dialog:
@@ -125,10 +127,11 @@ def dialog(opening: Opening) -> Dialog:
         button="Propose the move" if proposes else _button(opening, words),
         is_off=bool(because),
         off_because=because,
-        may_override=_may_override(opening, gates),
+        may_override=_may_override(opening),
         expected_version=_expected_version(opening),
         environment=opening.viewer.environment if must_type(description, opening.fields) else "",
         shows_effect=description.moves and any(each.filled_in for each in description.fields),
+        is_unanswered=preview is None and opening.silence != "",
     )
 
 
@@ -168,11 +171,9 @@ def _off_because(opening: Opening, gates: tuple[GateLine, ...]) -> str:
     return ""
 
 
-def _may_override(opening: Opening, gates: tuple[GateLine, ...]) -> bool:
-    preview = opening.preview
-    shut = preview is not None and preview.answer.code == ReplyCode.GATES and bool(gates)
+def _may_override(opening: Opening) -> bool:
     has_field = "override_gates" in opening.description.command.model_fields
-    return shut and has_field and opening.viewer.role == "administrator"
+    return has_field and opening.preview is not None and opening.preview.answer.overridable
 
 
 def _expected_version(opening: Opening) -> int | None:

@@ -16,7 +16,6 @@ from tests.unit.console.steering.made import (
     preview,
     previewed,
     state,
-    viewer,
 )
 from worker.console.steering.catalogue import CATALOGUE
 from worker.console.steering.descriptions import Kind
@@ -30,7 +29,7 @@ def shown(name: str = "step", **fields: Any) -> Dialog:
 
 
 def shut(**fields: Any) -> Dialog:
-    refused = preview(accepted=False, code="gates", text="refused by: success")
+    refused = preview(accepted=False, overridable=True, code="gates", text="refused by: success")
     return shown(preview=previewed(refused, gates=(OPEN, SHUT, YOUNG)), **fields)
 
 
@@ -59,9 +58,23 @@ def test_too_little_data_is_never_open() -> None:
     assert (line.open, line.verdict) == (False, "not enough data")
 
 
-@pytest.mark.parametrize(("role", "may"), [("administrator", True), ("operator", False)])
-def test_only_an_administrator_may_pass_shut_gates(role: str, *, may: bool) -> None:
-    assert shut(viewer=viewer(role)).may_override is may
+def test_what_refuses_may_be_passed_where_the_worker_says_so() -> None:
+    assert shut().may_override
+    refused = preview(accepted=False, code="phase", text="the way up starts lower")
+    overridable = refused.model_copy(update={"overridable": True})
+    assert not shown(preview=previewed(refused)).may_override
+    assert shown("restore", preview=previewed(overridable)).may_override
+
+
+def test_what_no_override_changes_offers_none() -> None:
+    refused = preview(accepted=False, overridable=True, code="gates", text="x")
+    assert not shown("backup", preview=previewed(refused)).may_override
+
+
+def test_what_nobody_answered_is_asked_again() -> None:
+    assert shown(silence="No worker answers.").is_unanswered
+    assert not shown(preview=previewed()).is_unanswered
+    assert not shown("emergency-rollback").is_unanswered
 
 
 def test_open_gates_offer_no_way_past_them() -> None:

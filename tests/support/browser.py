@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from playwright.async_api import Browser
 
-CHROMIUM: Final = shutil.which("chromium")
-"""None: it is not installed."""
 OPTIONS: Final = [
     "--no-sandbox",
     "--disable-gpu",
@@ -36,8 +34,10 @@ SIZES: Final[dict[str, dict[str, Any]]] = {
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
     """A browser without a window."""
+    program = shutil.which("chromium")
+    assert program is not None, "Chromium is not installed: run `make setup`"
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        browser = await playwright.chromium.launch(executable_path=program, args=OPTIONS)
         try:
             yield browser
         finally:

@@ -6,12 +6,13 @@ same decision, because both ask here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 from worker.domain.migration.change_names import DOWNWARD, RELATIVE
 from worker.domain.migration.change_refused import ChangeRefused
 from worker.domain.migration.decide import Decision, UpwardMove, consider, refused
+from worker.domain.migration.gates import Measures
 from worker.domain.migration.reply_codes import ReplyCode
 
 if TYPE_CHECKING:
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
     from contracts.control import Command
     from worker.control.translate import Translator
     from worker.domain.migration.changes import Change
-    from worker.domain.migration.gates import Measures
     from worker.domain.migration.snapshot import Snapshot
     from worker.ports.clock import Clock
+
+_OVERRIDE: Final = "a preview"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,12 @@ class Deciding:
             return await self.translator.change(command, user, self.clock.now())
         except ChangeRefused as refusal:
             return refused(refusal.code, str(refusal))
+
+    def overriding(self, change: Change, state: Snapshot) -> Decision:
+        """Decide on a change as if its gates were overridden, which needs no figures."""
+        request = replace(change.request, override=_OVERRIDE)
+        found = consider(replace(change, request=request), state, self.clock.now())
+        return found.decide(Measures()) if isinstance(found, UpwardMove) else found
 
     async def considered(self, change: Change, state: Snapshot) -> Considered:
         """Decide on a change by the gates as they are now. Raises `StoreUnavailable`."""

@@ -86,19 +86,11 @@ class Previews:
         if decision.code is ReplyCode.FORBIDDEN:
             effect = await self.deciding.considered(_as_administrator(change), state)
         problems = views.problems(str(change.name), decision)
-        data = await self._answer(state, decision, effect, problems=problems)
-        data = data.model_copy(
-            update={"overridable": await self._overridable(decision, change, state)}
+        overridable = not decision.accepted and self.deciding.overriding(change, state).accepted
+        data = await self._answer(
+            state, decision, effect, problems=problems, overridable=overridable
         )
         return views.answer(query, data, state, self.clock.now(), effect.decision.gates)
-
-    async def _overridable(self, decision: Decision, change: Change, state: Snapshot) -> bool:
-        """Whether a refused command would be accepted with an override of the gates."""
-        if decision.accepted:
-            return False
-        request = replace(change.request, override=_REASON)
-        overriding = await self.deciding.considered(replace(change, request=request), state)
-        return overriding.decision.accepted
 
     async def _answer(
         self,
@@ -107,6 +99,7 @@ class Previews:
         effect: Considered | None = None,
         *,
         problems: tuple[str, ...],
+        overridable: bool = False,
     ) -> PreviewAnswer:
         """Build the answer from the decision for the asker and the effect for an administrator."""
         after = effect.after if effect else None
@@ -117,6 +110,7 @@ class Previews:
             code=str(decision.code),
             text=decision.text,
             problems=list(problems),
+            overridable=overridable,
             upward=effect is not None and effect.move is not None,
             after=state_views.state(after, self.clock.now()) if after else None,
             share_before=before,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from tests.support.browser import CHROMIUM, SIZES, chromium
+from tests.support.browser import SIZES, chromium
 from tests.support.console_site import ConsoleSite
 from tests.support.console_states import AT
 
@@ -23,13 +23,6 @@ Open = Callable[..., Awaitable["Page"]]
 PATIENCE_MS: Final = 10_000
 _OF_THE_NETWORK: Final = ("net::ERR", "the server responded with a status of")
 """What the browser says when a console is away: that is tried on purpose."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    missing = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
-    for item in items:
-        if "integration/console" in str(item.path):
-            item.add_marker(missing)
 
 
 @pytest.fixture(scope="module")

@@ -139,7 +139,7 @@ async def delays(system: System, watcher: Watcher) -> list[float]:
     found = []
     loop = asyncio.get_running_loop()
     for number in range(CHANGES):
-        await asyncio.sleep(0.3 + number % 7 / 7)
+        await asyncio.sleep(0.3 + number % 7 / 7)  # changes meet every moment of the feed's second
         before = len(watcher.events.came)
         began = loop.time()
         await system.steer.do(control.SetPercentage, percentage=20 + number)

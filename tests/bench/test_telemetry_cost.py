@@ -27,6 +27,7 @@ import pytest
 from tests.bench.test_cost import HERE, IN_FLIGHT, Harness, bench, cpu_s
 from tests.support.measured import measured
 from tests.support.otlp_receiver import receiving
+from worker.app.edges import edges_of
 from worker.app.metrics import scrape_of
 from worker.app.services import Worker
 from worker.domain.messages.outcome import Accepted, Blame, NotSent
@@ -141,7 +142,8 @@ async def scrape_ms(environment: dict[str, str]) -> tuple[float, int]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
-        worker = Worker(Settings(), "bench")
+        cfg = Settings()
+        worker = Worker(cfg, "bench", edges_of(cfg))
     providers = tuple(account.id for account in worker.accounts.settings.values())
     worker.metrics = a_day_of_traffic((providers[0], providers[1]))
     scrape = scrape_of(worker)

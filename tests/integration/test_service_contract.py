@@ -14,6 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from tests.integration.control_bench import settings
+from worker.app.edges import edges_of
 from worker.app.services import Worker, build
 from worker.store.client import Database
 
@@ -49,7 +50,7 @@ def tasks() -> set[asyncio.Task[object]]:
 async def test_each_service_may_be_stopped_again_and_again_though_it_never_started(
     cfg: Settings,
 ) -> None:
-    before, worker = tasks(), Worker(cfg, "test")
+    before, worker = tasks(), Worker(cfg, "test", edges_of(cfg))
     for service in reversed(worker.services()):
         await service.stop()
         await service.stop()
@@ -60,7 +61,7 @@ async def test_each_service_may_be_stopped_again_and_again_though_it_never_start
 async def test_each_service_may_be_drained_and_stopped_twice_after_its_start(
     cfg: Settings,
 ) -> None:
-    before, worker = tasks(), Worker(cfg, "test")
+    before, worker = tasks(), Worker(cfg, "test", edges_of(cfg))
     services = worker.services()
     async with asyncio.timeout(WITHIN_S):
         for service in services:

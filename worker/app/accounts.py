@@ -60,7 +60,7 @@ def accounts_of(runtime: Runtime) -> Accounts:
 
 
 def _provider(runtime: Runtime, account: ProviderSettings) -> Provider:
-    provider = registry.build(account)
+    provider = runtime.edges.provider(account)
     return TracedProvider(provider, runtime.tracing) if runtime.tracing.records else provider
 
 

@@ -17,7 +17,6 @@ from worker.app.monitoring import health_reports, measuring_of, monitor_of
 from worker.app.queries import query_handler
 from worker.app.start_and_stop import Resource
 from worker.app.stores import RETENTION_DAYS
-from worker.broker.connection import BrokerConnection
 from worker.control.commands import CommandHandler
 from worker.control.consents import Consents
 from worker.control.deciding import Deciding
@@ -29,7 +28,6 @@ from worker.numbers import sender_names
 from worker.store import alerts as store_alerts
 from worker.store import cohorts, control_log, evidence, replicas, suppressions
 from worker.store.alerts import AlertStore
-from worker.store.client import Database
 from worker.store.cohorts import CohortStore
 from worker.store.control_log import ControlLogStore
 from worker.store.evidence import EvidenceStore
@@ -48,6 +46,7 @@ if TYPE_CHECKING:
     from worker.handlers.decode import CommandDecoder
     from worker.monitoring.measures import Measuring
     from worker.service import Service
+    from worker.store.client import Database
 
 HEARTBEAT_S: Final = 5
 STORE_TIMEOUT_S: Final = 2.0
@@ -77,13 +76,9 @@ def control_services(
 
     `evidence_seen` gets the evidence that the monitor sees.
     """
-    connection = BrokerConnection(
-        runtime.cfg.amqp_url.get_secret_value(),
-        f"sms-worker control {runtime.replica}",
-        runtime.background,
-        heartbeat_s=HEARTBEAT_S,
-    )
-    database = _database(runtime)
+    name, background = f"sms-worker control {runtime.replica}", runtime.background
+    connection = runtime.edges.link(name, background, HEARTBEAT_S)
+    database = runtime.edges.database(STORE_TIMEOUT_S)
     stores = _stores(runtime, database)
     measuring = measuring_of(runtime, accounts, stores)
     reports = health_reports(runtime, accounts, follower, measuring)
@@ -106,11 +101,6 @@ def control_services(
         monitor,
         *alerting_services(runtime, stores.alerts, follower),
     )
-
-
-def _database(runtime: Runtime) -> Database:
-    cfg = runtime.cfg
-    return Database(cfg.mongo_url.get_secret_value(), cfg.mongo_database, timeout_s=STORE_TIMEOUT_S)
 
 
 def _stores(runtime: Runtime, database: Database) -> ControlStores:

@@ -19,6 +19,7 @@ from worker.app.consumers import (
 )
 from worker.app.control import control_services
 from worker.app.delivery import report_handler, report_matcher, sweeper_of, wishes_of
+from worker.app.edges import edges_of
 from worker.app.following import snapshot_follower, wakeups
 from worker.app.health import BrokerHealth, StoreHealth, health_server
 from worker.app.metrics import scrape_of
@@ -33,6 +34,7 @@ from worker.telemetry.backlog import Backlog
 from worker.telemetry.evidence import EvidenceMetrics
 
 if TYPE_CHECKING:
+    from worker.app.edges import Edges
     from worker.service import Service
     from worker.settings.model import Settings
 
@@ -40,8 +42,8 @@ if TYPE_CHECKING:
 class Worker:
     """The parts of one worker process, each built once."""
 
-    def __init__(self, cfg: Settings, replica: str) -> None:
-        self.runtime = runtime = runtime_of(cfg, replica)
+    def __init__(self, cfg: Settings, replica: str, edges: Edges) -> None:
+        self.runtime = runtime = runtime_of(cfg, replica, edges)
         alert_unpublishable(runtime)
         self.store_health = StoreHealth(runtime.lanes, runtime.alerts)
         self.broker_health = BrokerHealth(
@@ -118,7 +120,7 @@ class Worker:
 
 def build(cfg: Settings, replica: str) -> Process:
     """Build one worker from its settings; `replica` is its id."""
-    worker = Worker(cfg, replica)
+    worker = Worker(cfg, replica, edges_of(cfg))
     return Process(worker.services(), worker.runtime.background)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from worker.app.runtime import naming_database
+from worker.app.edges import naming_database
 from worker.broker import reason, server, topology
 from worker.control.snapshot_follower import seed
 from worker.domain.migration import flags, flags_document

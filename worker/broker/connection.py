@@ -32,7 +32,7 @@ from worker.service import cancel_all, naming, once_there
 from worker.settings.addresses import one_by_one, where
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from aio_pika.abc import AbstractChannel, AbstractConnection
 
@@ -133,12 +133,20 @@ class BrokerConnection:
         name: shown in the broker's management views.
         background: runs the keeper; its death ends the process.
         heartbeat_s: a dead peer is noticed after twice that.
+        opening: opens a connection, like `connect`.
     """
 
     def __init__(
-        self, url: str, name: str, background: Background, *, heartbeat_s: int = HEARTBEAT_S
+        self,
+        url: str,
+        name: str,
+        background: Background,
+        *,
+        heartbeat_s: int = HEARTBEAT_S,
+        opening: Callable[..., Awaitable[AbstractConnection]] = connect,
     ) -> None:
         self._heartbeat_s = heartbeat_s
+        self._opening = opening
         self._background = background
         self._url = url
         self._name = name
@@ -269,7 +277,7 @@ class BrokerConnection:
         _log.warning("not connected", link=self._name, reason=self._why_not)
 
     async def _connect(self) -> None:
-        connection = await connect(self._url, self._name, heartbeat_s=self._heartbeat_s)
+        connection = await self._opening(self._url, self._name, heartbeat_s=self._heartbeat_s)
         self._closed.clear()
         connection.close_callbacks.add(lambda *_: self._lost(connection))
         self._connection = connection

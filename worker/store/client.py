@@ -14,22 +14,39 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from motor.motor_asyncio import AsyncIOMotorClient
 
 from worker.store import address, server
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _log = structlog.get_logger(__name__)
 
 
 class Database:
-    """A client and its database."""
+    """A client and its database.
 
-    def __init__(self, url: str, name: str, *, timeout_s: float) -> None:
+    Args:
+        url: `mongodb://` or `mongodb+srv://`, with credentials.
+        name: of the database.
+        timeout_s: of each operation, seconds.
+        client: builds the driver's client from the address and its options.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        *,
+        timeout_s: float,
+        client: Callable[..., Any] = AsyncIOMotorClient,
+    ) -> None:
         reached, self._left_out = address.split(url)
-        self._client: Any = AsyncIOMotorClient(
+        self._client = client(
             reached,
             w="majority",
             journal=True,

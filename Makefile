@@ -24,14 +24,14 @@ lint: setup ## ruff, format, types, architecture: seconds
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy --explicit-package-bases tests/bench tests/compat
+	$(BIN)/mypy --explicit-package-bases tests/bench tests/compat tests/torture
 	$(BIN)/lint-imports --no-cache
 
 check: lint ## the same, and unit and contract tests: under a minute
 	$(PYTEST) $(PARALLEL) tests/unit tests/contracts
 
-test: lint ## everything but bench, on a real broker and database: minutes
-	$(PYTEST) -m "not bench" $(PARALLEL)
+test: lint ## everything but bench, torture and soak, on a real broker and database: minutes
+	$(PYTEST) -m "not bench and not torture and not soak" $(PARALLEL)
 
 coverage: setup ## lines and branches that no test but those of the whole system reaches
 	$(PYTEST) $(PARALLEL) tests/integration tests/unit tests/contracts --cov --cov-report=

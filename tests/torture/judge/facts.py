@@ -110,7 +110,9 @@ class Steered:
     name: str
     at: float
     verdicts: tuple[str, ...] = ()
-    """The verdict of every reply, in order."""
+    """The verdict of every reply, in order, but for those that put it off."""
+    put_off: bool = False
+    """Whether a reply said that the store is away and that the same id is to be sent again."""
 
 
 @dataclass(frozen=True, slots=True)

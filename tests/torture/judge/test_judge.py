@@ -190,6 +190,12 @@ def test_a_fault_in_its_window_excuses_an_unknown_message_and_an_automatic_move(
     assert judge(facts) == []
 
 
+def test_a_command_that_was_put_off_needs_no_entry() -> None:
+    facts = clean()
+    facts.steered.append(Steered("ann", "c9", "step", 21.0, put_off=True))
+    assert judge(facts) == []
+
+
 def test_a_fault_before_the_last_change_is_no_cause_of_an_automatic_move() -> None:
     facts = clean()
     automatic(facts)

@@ -57,6 +57,7 @@ def draw(number: int) -> Scenario:
         steps=(*publishes, *(() if calm else _troubles(rng, publishes))),
         percentage=rng.choice(_SHARES),
         processes=rng.choice((1, 2, 2, 2)),
+        delivery_limit=rng.choice((1000, 1000, 2)),
     )
 
 
@@ -70,6 +71,7 @@ def _traffic(rng: random.Random, count: int) -> Iterator[Publish]:
             life_s=rng.choice(_LIVES),
             copies=2 if rng.random() < 0.1 else 1,
             valid=rng.random() > 0.03,
+            queue_s=rng.choice((0.05, 3.0)) if rng.random() < 0.05 else None,
         )
 
 

@@ -31,6 +31,8 @@ class Publish:
     copies: int = 1
     """How often it is published, within a second."""
     valid: bool = True
+    queue_s: float | None = None
+    """AMQP `expiration`: the broker takes it out of its queue after this time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,8 @@ class Trouble(StrEnum):
     LINKS_LOST = "links to the broker lost"
     BLOCKED = "broker blocks publishing"
     CONSUMERS_CANCELLED = "broker cancels consumers"
+    PURGED = "retry queues purged"
+    """A person removes the copies that wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,5 +156,7 @@ class Scenario:
     steps: tuple[Step, ...]
     percentage: int = 50
     processes: int = 2
+    delivery_limit: int = 1000
+    """After so many deliveries in vain the broker takes a message out of its lane."""
     watched: bool = False
     """Whether automation watches the outcomes."""

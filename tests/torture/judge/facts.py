@@ -161,6 +161,8 @@ class Facts:
     steered: list[Steered] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    broken_ends: list[str] = field(default_factory=list)
+    """Processes that ended by themselves, or did not end when they were told to; and why."""
     ended_at: float = 0.0
     """When everything had come to rest."""
     travel_s: float = 1.0

@@ -26,10 +26,6 @@ class Lost(Exception):  # noqa: N818 - a fact of the network
     """No reply came in time, or the connection ended: whether it was applied is not known."""
 
 
-class NoAnswer(Exception):  # noqa: N818 - a fact of the server
-    """What a call applies raises this if the server did its work and never answers."""
-
-
 class Wire(Protocol):
     """Carries the calls of one process to one server."""
 
@@ -51,7 +47,7 @@ class Wire(Protocol):
         """Carry what a server says by itself.
 
         Args:
-            name: of what it says: `broker.deliver`.
+            name: of what it says, as fault points name it.
             deliver: called when it reaches the process; never if the process is killed.
             lost: called instead when the connection ends before that.
         """

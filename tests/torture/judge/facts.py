@@ -97,6 +97,8 @@ class Report:
     message_id: str
     delivered: bool
     at: float
+    genuine: bool = True
+    """Whether its provider has the message; else nothing may come of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,9 @@ class Steered:
     name: str
     at: float
     verdicts: tuple[str, ...] = ()
-    """The verdict of every reply, in order."""
+    """The verdict of every reply, in order, but for those that put it off."""
+    put_off: bool = False
+    """Whether a reply said that the store is away and that the same id is to be sent again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,3 +163,7 @@ class Facts:
     faults: list[Fault] = field(default_factory=list)
     ended_at: float = 0.0
     """When everything had come to rest."""
+    travel_s: float = 1.0
+    """Longest time from a worker's last look at the clock to the provider's journal."""
+    target: str = "africastalking"
+    """Id of the provider that the traffic moves to."""

@@ -25,6 +25,10 @@ class Lost(Exception):  # noqa: N818 - a fact of the network
     """No reply came in time, or the connection ended: whether it was applied is not known."""
 
 
+class NoAnswer(Exception):  # noqa: N818 - a fact of the server
+    """What a call applies raises this if the server did its work and never answers."""
+
+
 class Wire(Protocol):
     """Carries the calls of one process to one server."""
 
@@ -42,6 +46,10 @@ class Wire(Protocol):
         """
         ...
 
+    def push(self, deliver: Callable[[], None]) -> None:
+        """Carry something from the server to the process, in the order of the pushes."""
+        ...
+
 
 class Direct:
     """A wire without delay or loss, for suites that run over the stand-ins."""
@@ -51,3 +59,7 @@ class Direct:
         del name, within_s
         await asyncio.sleep(0)
         return apply()
+
+    def push(self, deliver: Callable[[], None]) -> None:
+        """See `Wire.push`."""
+        asyncio.get_running_loop().call_soon(deliver)

@@ -97,8 +97,10 @@ class Report:
     message_id: str
     delivered: bool
     at: float
+    names_ours: bool = False
+    """Whether it names our own id and attempt, rather than the provider's id."""
     genuine: bool = True
-    """Whether its provider has the message; else nothing may come of it."""
+    """Whether its provider has the message."""
 
 
 @dataclass(frozen=True, slots=True)

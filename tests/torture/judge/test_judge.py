@@ -61,7 +61,7 @@ def clean() -> Facts:
         commands=[command()],
         calls=[call()],
         events=[event(), event(), event("sms.delivered")],
-        records=[record()],
+        records=[record(attempts=((TARGET, "accepted"),))],
         queued={"sms.send.bulk": []},
         reports=[Report(TARGET, "r", "m", delivered=True, at=12.0)],
         steered=[Steered("ann", "c2", "step", 20.0, ("accepted", "accepted"))],

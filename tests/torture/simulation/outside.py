@@ -15,21 +15,16 @@ from pamqp.commands import Basic
 
 from contracts.names import Exchange, Key
 from tests.torture.judge.facts import Command, Event, Report, Steered
-from tests.torture.simulation.broker.settings import declaration
+from tests.torture.simulation.broker.project import DirectClient
+from tests.torture.simulation.settings import LIVES_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from tests.torture.simulation.broker.channels import Channel
     from tests.torture.simulation.broker.messages import Delivery
     from tests.torture.simulation.broker.server import Server
     from tests.torture.simulation.scenario import Publish, Steer
 
-LIVES_S: Final = {"transactional": 30.0, "bulk": 60.0}
-"""Life of a message that names none, by lane; see `Settings.life_transactional_s`."""
-_EVENTS: Final = "sms.own.upstream.all"
-_REPLIES: Final = "sms.reply.ann.all"
-_OWN: Final = declaration(durable=True, exclusive=False, auto_delete=False, arguments=None)
 _KEYS: Final = {"transactional": Key.SEND_TRANSACTIONAL, "bulk": Key.SEND_BULK}
 _ROOM_S: Final = 60.0
 """For a life that begins when a worker first sees the message."""
@@ -47,47 +42,21 @@ class Outside:
         self.commands: dict[str, Command] = {}
         self.events: list[Event] = []
         self.reports: list[Report] = []
-        self._broker = broker
         self._now = now
         self._steered: dict[str, Steered] = {}
         self._verdicts: defaultdict[str, list[str]] = defaultdict(list)
         self._put_off: set[str] = set()
-        self._channels: dict[str, Channel] = {}
-        self._hears = {_EVENTS: self._event, _REPLIES: self._reply}
-        for queue, exchange in ((_EVENTS, Exchange.EVENTS), (_REPLIES, Exchange.REPLIES)):
-            broker.declare_queue(queue, _OWN, None)
-            broker.exchanges[exchange].bind("#", queue)
-
-    def listen(self) -> None:
-        """Hear every event and every reply, until the connection is lost."""
-        channel = self._channel("upstream")
-        for queue in self._hears:
-            channel.consume(queue, queue, no_ack=True)
-
-    # --- as `Client` of the broker -----------------------------------------------------------
-
-    def delivered(self, channel: int, consumer_tag: str, delivery: Delivery) -> None:
-        """Hear something."""
-        del channel
-        self._hears[consumer_tag](delivery.entry.message.body)
-
-    def consumer_cancelled(self, channel: int, consumer_tag: str) -> None:
-        """Our own queues are never deleted."""
-        raise AssertionError(channel, consumer_tag)
-
-    def connection_lost(self) -> None:
-        """Connect anew at the next use."""
-        self._channels.clear()
-
-    # --- what they publish -------------------------------------------------------------------
+        self._users = {name: DirectClient(broker, name) for name in ("upstream", "ann", "bob")}
+        self._users["upstream"].subscribe(Exchange.EVENTS, "#", self._event)
+        self._users["ann"].subscribe(Exchange.REPLIES, "#", self._reply)
 
     def publish(self, step: Publish) -> None:
         """Publish a command once; the broker confirms it."""
-        life_s = step.life_s
+        first_at = self._first_at(step)
         sms: dict[str, Any] = {"messageId": step.id, "text": f"#{step.id}"}
         sms["to"] = step.to if step.valid else "12"
-        if life_s is not None:
-            end = self._first_at(step) + life_s
+        if step.life_s is not None:
+            end = first_at + step.life_s
             sms["expiresAt"] = datetime.fromtimestamp(end, UTC).isoformat()
         properties = Basic.Properties(
             message_id=step.id, message_type="SendSms.v1", delivery_mode=2,
@@ -144,27 +113,21 @@ class Outside:
         self,
         exchange: str,
         key: str,
-        body: Any,
+        body: object,
         properties: Basic.Properties,
         user: str = "upstream",
     ) -> None:
-        self._channel(user).publish(
-            json.dumps(body).encode(), exchange, key, properties, mandatory=True
-        )
+        encoded = json.dumps(body).encode()
+        self._users[user].publish(exchange, key, encoded, properties=properties)
 
-    def _channel(self, user: str) -> Channel:
-        if user not in self._channels:
-            self._channels[user] = self._broker.open(user, self).open_channel(1)
-        return self._channels[user]
-
-    def _event(self, body: bytes) -> None:
-        read = json.loads(body)
+    def _event(self, delivery: Delivery) -> None:
+        read = json.loads(delivery.entry.message.body)
         self.events.append(
             Event(read["event"], read["messageId"], read["eventId"], self._now(), read)
         )
 
-    def _reply(self, body: bytes) -> None:
-        read = json.loads(body)
+    def _reply(self, delivery: Delivery) -> None:
+        read = json.loads(delivery.entry.message.body)
         if read["code"] == "store unavailable":
             self._put_off.add(read["commandId"])
         else:

@@ -41,7 +41,6 @@ class Steps:
             Trouble.FAIL_OVER: self._fail_over,
             Trouble.BROKER_RESTART: self._broker_restart,
             Trouble.LINKS_LOST: self._links_lost,
-            Trouble.BLOCKED: self._blocked,
             Trouble.CONSUMERS_CANCELLED: self._consumers_cancelled,
             Trouble.PURGED: self._purged,
         }
@@ -174,11 +173,7 @@ class Steps:
         broker = self._world.broker
         broker.is_up = False
         broker.lose_connections()
-        self._loop.call_later(step.for_s, self._broker_back)
-
-    def _broker_back(self) -> None:
-        self._world.broker.is_up = True
-        self._world.outside.listen()
+        self._loop.call_later(step.for_s, setattr, broker, "is_up", True)  # noqa: FBT003
 
     def _links_lost(self, step: steps.Befall) -> None:
         for nth in range(1 + int(step.for_s / LOSE_EVERY_S)):
@@ -189,11 +184,6 @@ class Steps:
         world.note("links lost", "", messages=world.in_hand())
         if world.broker.is_up:
             world.broker.lose_connections()
-            world.outside.listen()
-
-    def _blocked(self, step: steps.Befall) -> None:
-        self._world.block(blocked=True)
-        self._loop.call_later(step.for_s, partial(self._world.block, blocked=False))
 
     def _consumers_cancelled(self, step: steps.Befall) -> None:
         del step

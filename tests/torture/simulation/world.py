@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +22,7 @@ from tests.torture.simulation.fates import KILLS, Fate
 from tests.torture.simulation.outside import Outside
 from tests.torture.simulation.process import SimulatedProcess
 from tests.torture.simulation.process_wire import ProcessWire
-from tests.torture.simulation.providers import Account, Manner
+from tests.torture.simulation.providers import Account
 from tests.torture.simulation.scenario import Hit
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class World:
         broker: Broker,
         store: Store,
         store_clock: MachineClock,
+        *,
         chance: random.Random,
     ) -> None:
         self.scenario = scenario
@@ -80,6 +82,9 @@ class World:
         self.ahead_s: dict[int, float] = {}
         self._chance = chance
         self._starts = 0
+        for lane in (Queue.TRANSACTIONAL, Queue.BULK):
+            queue = broker.queues[lane]
+            queue.settings = replace(queue.settings, delivery_limit=scenario.delivery_limit)
         self._calls: dict[tuple[int, str], int] = {}
         self._hits = {
             (step.process, step.server, step.nth): step.fate
@@ -180,14 +185,13 @@ class World:
         if slot in self.processes:
             self.processes[slot].clock.ahead_s = by_s
 
-    def block(self, *, blocked: bool) -> None:
-        """Let the broker take nothing that is published, or take it again."""
-        self.broker.block(blocked=blocked)
-
     def cancel_consumers(self) -> None:
         """Let the broker cancel the consumers of both lanes, as it does when a queue moves."""
         for lane in (Queue.TRANSACTIONAL, Queue.BULK):
-            self.broker.queues[lane].cancel_consumers()
+            for consumer in [*self.broker.queues[lane].consumers]:
+                channel = consumer.channel
+                channel.cancel(consumer.tag)
+                channel.session.client.consumer_cancelled(channel.number, consumer.tag)
 
     def messages_in(self, queue: str) -> list[Message]:
         """What is in a queue: ready, or in somebody's hand."""
@@ -248,8 +252,9 @@ class World:
             delivered = fields["state"] == "delivered"
             at = self.clock.seconds()
             reference = str(call.reference)
+            ours = not self.accounts[call.provider].names_ids
             self.outside.reports.append(
-                Report(call.provider, reference, call.message_id, delivered, at)
+                Report(call.provider, reference, call.message_id, delivered, at, names_ours=ours)
             )
         self.outside.call_back(call.provider, "delivery", fields)
 

@@ -105,10 +105,10 @@ class Steps:
 
     @do.register
     def _behave(self, step: steps.Behave) -> None:
-        account = self._world.accounts[step.provider]
-        usual, account.manner = account.manner, step.manner
+        manners = self._world.accounts[step.provider].manners
+        manners.append(step.manner)
         self._world.note(step.manner, step.provider, step.for_s)
-        self._loop.call_later(step.for_s, setattr, account, "manner", usual)
+        self._loop.call_later(step.for_s, manners.remove, step.manner)
 
     # --- processes ---------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import asyncio
 import random
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from contracts.names import Queue
 from tests.torture.judge.facts import Fault, OptOut, Report
@@ -36,6 +36,19 @@ if TYPE_CHECKING:
     from worker.domain.messages.sms import Sms
     from worker.settings.model import Settings
 
+
+class Teller(Protocol):
+    """Writes down what happens."""
+
+    def did(self, world: World, who: str, name: str) -> None:
+        """A server has just done what a process asked for, or told it something."""
+        ...
+
+    def befell(self, world: World, what: str) -> None:
+        """A fault has just begun."""
+        ...
+
+
 BACK_AFTER_S: Final = 2.0
 """Time after which a process that died by a hit is started again."""
 
@@ -50,6 +63,7 @@ class World:
         store: a database with the indexes.
         store_clock: the clock of its machine.
         chance: how long things take.
+        teller: writes down what happens; None: nobody does.
     """
 
     def __init__(
@@ -61,7 +75,9 @@ class World:
         store_clock: MachineClock,
         *,
         chance: random.Random,
+        teller: Teller | None = None,
     ) -> None:
+        self.teller = teller
         self.scenario = scenario
         self.cfg = cfg
         self.broker = broker
@@ -115,6 +131,11 @@ class World:
             if fate in KILLS:
                 self._loop.call_later(BACK_AFTER_S, self.start, slot)
         return fate
+
+    def did(self, process: SimulatedProcess, name: str) -> None:
+        """See `Servers.did`."""
+        if self.teller is not None:
+            self.teller.did(self, process.replica, name)
 
     def killed(self, process: SimulatedProcess) -> None:
         """See `Servers.killed`."""
@@ -219,6 +240,8 @@ class World:
         now = self.clock.seconds()
         until = float("inf") if for_s is None else now + for_s
         self.faults.append(Fault(kind, now, until, where, messages))
+        if self.teller is not None:
+            self.teller.befell(self, f"{where or 'everybody'}: {kind}")
 
     # --- delivery reports --------------------------------------------------------------------
 

@@ -90,7 +90,6 @@ class Trouble(StrEnum):
     """Another member becomes primary; what the majority had not got is rolled back."""
     BROKER_RESTART = "broker restarts"
     LINKS_LOST = "links to the broker lost"
-    BLOCKED = "broker blocks publishing"
     CONSUMERS_CANCELLED = "broker cancels consumers"
     PURGED = "retry queues purged"
     """A person removes the copies that wait."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import uuid
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aio_pika
 import pytest
@@ -131,17 +131,29 @@ def database_name() -> str:
     return f"test_{uuid.uuid4().hex[:12]}"
 
 
-@pytest.fixture(params=["mongod", "simulated"])
-async def database_here(
-    request: pytest.FixtureRequest, mongo_url: str, database_name: str
-) -> AsyncIterator[Opened]:
-    """That database, open and with its indexes, real and simulated; dropped after the test."""
-    if request.param == "mongod":
-        opened = Opened(mongo_url, database_name, timeout_s=5)
-    else:
-        client = partial(SimulatedClient, SimulatedServer(lambda: datetime.now(UTC)), Direct())
-        opened = Opened("mongodb://simulated", database_name, timeout_s=5, client=client)
+@pytest.fixture
+async def mongod_here(mongo_url: str, database_name: str) -> AsyncIterator[Opened]:
+    """That database, open and with its indexes; dropped at the end of the test."""
+    opened = Opened(mongo_url, database_name, timeout_s=5)
     await indexes.create(opened)
     yield opened
     await opened.db.client.drop_database(database_name)
     await opened.close()
+
+
+@pytest.fixture
+async def simulated_here(
+    simulated_database: Callable[..., Any], database_name: str
+) -> AsyncIterator[Opened]:
+    """The same, simulated."""
+    opened = Opened("mongodb://simulated", database_name, timeout_s=5, client=simulated_database)
+    await indexes.create(opened)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture(params=["mongod_here", "simulated_here"])
+def database_here(request: pytest.FixtureRequest) -> Opened:
+    """The real database, and the simulated one."""
+    opened: Opened = request.getfixturevalue(request.param)
+    return opened

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import uuid
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aio_pika
 import pytest
@@ -132,10 +132,28 @@ def database_name() -> str:
 
 
 @pytest.fixture
-async def database_here(mongo_url: str, database_name: str) -> AsyncIterator[Opened]:
+async def mongod_here(mongo_url: str, database_name: str) -> AsyncIterator[Opened]:
     """That database, open and with its indexes; dropped at the end of the test."""
     opened = Opened(mongo_url, database_name, timeout_s=5)
     await indexes.create(opened)
     yield opened
     await opened.db.client.drop_database(database_name)
     await opened.close()
+
+
+@pytest.fixture
+async def simulated_here(
+    simulated_database: Callable[..., Any], database_name: str
+) -> AsyncIterator[Opened]:
+    """The same, simulated."""
+    opened = Opened("mongodb://simulated", database_name, timeout_s=5, client=simulated_database)
+    await indexes.create(opened)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture(params=["mongod_here", "simulated_here"])
+def database_here(request: pytest.FixtureRequest) -> Opened:
+    """The real database, and the simulated one."""
+    opened: Opened = request.getfixturevalue(request.param)
+    return opened

@@ -20,7 +20,8 @@ from tests.integration.records_desk import (
     desk,
     event,
     looked,
-    mongo,
+    on_mongod,
+    on_simulated,
     unknown,
     waiting,
 )
@@ -32,7 +33,7 @@ from worker.domain.messages.writes import Finished
 if TYPE_CHECKING:
     from worker.ports.messages import Messages
 
-__all__ = ["desk", "mongo"]  # fixtures
+__all__ = ["desk", "on_mongod", "on_simulated"]  # fixtures
 
 
 # --- settle and wait ---------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from tests.torture.judge.violations import Violation
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.torture.judge.facts import Command, LastRecord
+    from tests.torture.judge.facts import Command, Event, LastRecord
     from tests.torture.judge.seen import Seen
 
 ONCE: Final = "accepted at most once by policy"
@@ -22,6 +22,8 @@ REST: Final = "nothing waits for ever"
 REASON: Final = "nothing dead without a reason"
 CAUSE: Final = "unknown only where a fault hit its window"
 NO_FALSE_END: Final = "no false end"
+ENDS: Final = "a process ends when it is told to, and only then"
+SOURCE: Final = "a dead letter names the lane of its command"
 
 
 def accepted_once(seen: Seen) -> Iterator[Violation]:
@@ -114,8 +116,14 @@ def no_false_end(seen: Seen) -> Iterator[Violation]:
             yield Violation(NO_FALSE_END, ident, f"{name}, although {sorted(taken)} took it")
         for event in events:
             provider = event.body.get("provider")
-            if event.name == "sms.sent" and provider not in taken:
+            if event.name == "sms.sent" and provider not in taken and not _says_so(seen, event):
                 yield Violation(NO_FALSE_END, ident, f"sms.sent by {provider}, which has it not")
+
+
+def _says_so(seen: Seen, event: Event) -> bool:
+    """Whether a provider reported on a message that it has not: we cannot know better."""
+    reports = seen.reports.get(event.message_id, ())
+    return any(each.provider == event.body.get("provider") for each in reports)
 
 
 def reasons(seen: Seen) -> Iterator[Violation]:
@@ -139,3 +147,19 @@ def caused(seen: Seen) -> Iterator[Violation]:
         )  # fmt: skip
         if not hit:
             yield Violation(CAUSE, ident, f"unknown ({told.body.get('reason')}) without a fault")
+
+
+def ends(seen: Seen) -> Iterator[Violation]:
+    """No process died of an error of ours, or could not be stopped."""
+    for what in seen.facts.broken_ends:
+        yield Violation(ENDS, "a process", what)
+
+
+def sources(seen: Seen) -> Iterator[Violation]:
+    """A dead command died in the queue of its lane, whatever queues it had been in before."""
+    for ident, letters in seen.dead.items():
+        command = seen.commands.get(ident)
+        for letter in letters if command is not None else ():
+            expected = f"sms.send.{command.lane}"
+            if letter.source != expected:
+                yield Violation(SOURCE, ident, f"expected {expected}, got {letter.source}")

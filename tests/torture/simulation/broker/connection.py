@@ -215,6 +215,8 @@ class Connection:
         if self.fault is not None:
             return
         self.fault = fault
+        if self.transport is not None:
+            self.transport.is_closed = True
         self._sent.clear()
         self._coming.clear()
         self.interrupt(fault)
@@ -248,6 +250,8 @@ class Transport:
 
     def __init__(self) -> None:
         self.connection = self
+        self.is_closed = False
+        """Whether the connection is closed or lost."""
         self._unblocked = asyncio.Event()
         self._unblocked.set()
 

@@ -41,6 +41,7 @@ class Steps:
             Trouble.FAIL_OVER: self._fail_over,
             Trouble.BROKER_RESTART: self._broker_restart,
             Trouble.LINKS_LOST: self._links_lost,
+            Trouble.BLOCKED: self._blocked,
             Trouble.CONSUMERS_CANCELLED: self._consumers_cancelled,
             Trouble.PURGED: self._purged,
         }
@@ -105,10 +106,10 @@ class Steps:
 
     @do.register
     def _behave(self, step: steps.Behave) -> None:
-        account = self._world.accounts[step.provider]
-        usual, account.manner = account.manner, step.manner
+        manners = self._world.accounts[step.provider].manners
+        manners.append(step.manner)
         self._world.note(step.manner, step.provider, step.for_s)
-        self._loop.call_later(step.for_s, setattr, account, "manner", usual)
+        self._loop.call_later(step.for_s, manners.remove, step.manner)
 
     # --- processes ---------------------------------------------------------------------------
 
@@ -171,9 +172,8 @@ class Steps:
 
     def _broker_restart(self, step: steps.Befall) -> None:
         broker = self._world.broker
-        broker.is_up = False
-        broker.lose_connections()
-        self._loop.call_later(step.for_s, setattr, broker, "is_up", True)  # noqa: FBT003
+        broker.stop()
+        self._loop.call_later(step.for_s, broker.start)
 
     def _links_lost(self, step: steps.Befall) -> None:
         for nth in range(1 + int(step.for_s / LOSE_EVERY_S)):
@@ -184,6 +184,11 @@ class Steps:
         world.note("links lost", "", messages=world.in_hand())
         if world.broker.is_up:
             world.broker.lose_connections()
+
+    def _blocked(self, step: steps.Befall) -> None:
+        broker = self._world.broker
+        broker.alarm(on=True)
+        self._loop.call_later(step.for_s, partial(broker.alarm, on=False))
 
     def _consumers_cancelled(self, step: steps.Befall) -> None:
         del step

@@ -8,7 +8,7 @@ from functools import partial
 from contracts.names import Exchange, Queue
 from tests.support.waiting import until
 from tests.torture.simulation.broker import project
-from tests.torture.simulation.broker.connection import open_connection
+from tests.torture.simulation.broker.opening import open_connection
 from tests.torture.simulation.wire import Direct
 from worker.broker.connection import BrokerConnection
 from worker.broker.consumer import Consumer

@@ -130,7 +130,9 @@ class World:
         self._calls[slot, server] = nth + 1
         fate = self._hits.get((slot, server, nth)) if self._hits else None
         if fate is not None:
-            self.note(f"{name}: {fate}", f"process {slot}", messages=self.in_hand(slot))
+            where, in_hand = f"process {slot}", self.in_hand(slot)
+            doubtful = server != "broker" or fate in KILLS
+            self.note(f"{name}: {fate}", where, messages=in_hand, doubtful=doubtful)
             if fate in KILLS:
                 self._loop.call_later(BACK_AFTER_S, self.start, slot)
         return fate
@@ -233,11 +235,13 @@ class World:
         where: str,
         for_s: float | None = None,
         messages: frozenset[str] | None = None,
+        *,
+        doubtful: bool = True,
     ) -> None:
         """Note a fault: for a time, or, if it touched these messages, for ever."""
         now = self.clock.seconds()
         until = float("inf") if for_s is None else now + for_s
-        self.faults.append(Fault(kind, now, until, where, messages))
+        self.faults.append(Fault(kind, now, until, where, messages, doubtful))
         if self.teller is not None:
             self.teller.befell(self, f"{where or 'everybody'}: {kind}")
 

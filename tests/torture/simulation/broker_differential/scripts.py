@@ -160,6 +160,8 @@ def _step(rng: random.Random, body: str) -> Step:
 
 
 def _headers(rng: random.Random) -> tuple[tuple[str, Any], ...]:
-    own = {"n": rng.randint(0, 9), "text": "t"}
+    own: dict[str, Any] = {"n": rng.randint(0, 9), "text": "t"}
+    if rng.random() < 0.1:
+        own[rng.choice(("CC", "BCC"))] = rng.sample(_ONE_QUEUE, 2)
     forged = [{"queue": "lane", "reason": "rejected", "count": 3}]
     return tuple({**own, "x-death": forged}.items() if rng.random() < 0.1 else own.items())

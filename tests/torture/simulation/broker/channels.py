@@ -70,14 +70,14 @@ class Channel:
     ) -> Confirm:
         """Route a message, put it into its queues and confirm it."""
         session = self.session
+        if self.server.is_alarmed:
+            session.block()
         if (exchange, key) not in session.may_publish:
             self._check_publish(exchange, key)
         user = properties.user_id
         if user is not None and user != session.user:
             text = f"user_id property set to '{user}' but authenticated user was"
             raise ChannelRefusal(PRECONDITION_FAILED, f"{text} '{session.user}'")
-        if self.server.is_alarmed:
-            session.block()  # from the next one on
         message = Message(body, exchange, key, headers, properties.expiration, properties)
         if headers and ("CC" in headers or "BCC" in headers):
             message.copies_to = _copies_to(headers)

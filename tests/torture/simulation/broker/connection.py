@@ -6,12 +6,15 @@ Rules, as TCP and the client library keep them:
 - When the connection is lost, everything that waits for a reply gets the error at once; whether it
   was applied is not known.
 - A request that is given up may still be applied.
+- What the broker says is taken in the context of the process that opened the connection, so that
+  the tasks it starts are that process's.
 - A request that the broker does not read (see `sessions`) is answered when it reads again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections import deque
 from contextlib import suppress
 from functools import partial
@@ -49,7 +52,6 @@ class Connection:
 
     def __init__(self, server: Server, wire: Wire, heartbeat_s: float) -> None:
         self.server = server
-        self.session: Session
         self.close_callbacks = Callbacks(self)
         self.is_closed = False
         """Whether it was closed from here; the library does not say so of a lost one."""
@@ -59,6 +61,7 @@ class Connection:
         """Why it can be used no more."""
         self.said = 0
         """How much the broker said by itself."""
+        self._session: Session | None = None
         self._wire = wire
         self._patience_s = _HEARTBEATS * heartbeat_s
         self._sent: deque[Request] = deque()
@@ -66,6 +69,7 @@ class Connection:
         self._sending: dict[asyncio.Task[None], None] = {}
         self._coming: deque[tuple[int, Callable[[], None]]] = deque()
         self._numbers = 0
+        self._context = contextvars.copy_context()
 
     async def open(self, user: str, timeout_s: float) -> None:
         """Log in.
@@ -76,12 +80,22 @@ class Connection:
         """
 
         def attach() -> None:
-            self.session = self.server.open(user, self, self._wire)
+            if self.fault is None:
+                self._session = self.server.open(user, self, self._wire)
 
         try:
             await self._wire.call("broker.open", attach, within_s=timeout_s)
         except Lost as lost:
-            raise TimeoutError("the broker does not answer") from lost
+            raise TimeoutError("the broker does not answer") from self.lose(str(lost))
+        except asyncio.CancelledError:
+            self.lose("given up")
+            raise
+
+    @property
+    def session(self) -> Session:
+        """The broker's side."""
+        assert self._session is not None, "not open"
+        return self._session
 
     def channel(self, *, on_return_raises: bool = False) -> Channel:
         """Return a channel to be awaited or entered."""
@@ -164,8 +178,10 @@ class Connection:
     def bring(self, last: Request) -> None:
         """Have the broker read what was sent, up to a request, unless it reads nothing."""
         while self._sent and not self.session.is_blocked:
-            request = self._sent.popleft()
-            request.apply()
+            request = self._sent[0]
+            if not request.apply():
+                return
+            self._sent.popleft()
             if request is last:
                 return
 
@@ -222,13 +238,14 @@ class Connection:
         self.interrupt(fault)
         for channel in [*self.channels.values()]:
             channel.end(fault)
-        self._wire.push("broker.gone", self.session.end, self.session.end)
+        if self._session is not None:
+            self._wire.push("broker.gone", self._session.end, self._session.end)
         self.close_callbacks.call_soon(fault)
 
     def _hear(self, number: int) -> None:
         """Take what the broker said, up to a number."""
         while self._coming and self._coming[0][0] <= number:
-            self._coming.popleft()[1]()
+            self._context.run(self._coming.popleft()[1])
 
     def _deliver(self, channel: int, consumer_tag: str, delivery: Delivery) -> None:
         inner = self.channels.get(channel)

@@ -113,14 +113,16 @@ class InnerChannel(Declares):
         properties = properties or spec.Basic.Properties(delivery_mode=1)
         self._published += 1
         tag = self._published
-        ident = properties.message_id = properties.message_id or f"{self.number:08x}{tag:024x}"
+        ident = properties.message_id = properties.message_id or self._connection.server.new_id()
         if ident in self._in_flight:
             raise NotSimulated("two publishes with one message id in flight on a channel")
         publish = self._publish(body, str(exchange), str(routing_key), properties, mandatory)
         self._in_flight[ident] = None
         try:
-            async with asyncio.timeout(timeout):
-                confirm = await self._call(f"publish.{exchange}", publish)
+            confirming = self._call(f"publish.{exchange}", publish)
+            confirm = await (
+                confirming if timeout is None else asyncio.wait_for(confirming, timeout)
+            )
         finally:
             del self._in_flight[ident]
         if confirm is Confirm.RETURNED:

@@ -54,7 +54,7 @@ def _prototype() -> Server:
 class DirectClient:
     """Another user of the broker, without a wire: what it does happens at once.
 
-    Its connection is never lost; while the broker is down it publishes and gets nothing.
+    Its connection is never lost, and no alarm stops it; while the broker is down it cannot use it.
 
     Args:
         broker: the broker.
@@ -66,6 +66,7 @@ class DirectClient:
         self._user = user
         self._receivers: dict[str, Callable[[Delivery], None]] = {}
         self._session = Session(broker, user, self)
+        self._session.heeds_alarms = False
         self._session.open_channel(1)
 
     def publish(

@@ -76,6 +76,7 @@ class Queue:
         "consumers",
         "declaration",
         "expires",
+        "is_full",
         "is_quorum",
         "line",
         "name",
@@ -96,6 +97,8 @@ class Queue:
         self.declaration = declaration
         self.settings = settings
         self.is_quorum = declaration.is_quorum
+        self.is_full = False
+        """Whether it refuses what is published to it, as a fault."""
         self.owner: Any = None
         """The session that alone may use it."""
         self.ready: deque[Entry] = deque()
@@ -119,9 +122,9 @@ class Queue:
 
     def put(self, message: Message) -> Confirm:
         """Take a message, and deliver it if somebody waits for it."""
-        settings = self.settings
-        if settings.refuses_when_full and self._over(1):
+        if self.is_full:
             return Confirm.REFUSED
+        settings = self.settings
         self.position += 1
         expires_ms = None
         if settings.ttl_ms is not None or message.expiration is not None:
@@ -132,8 +135,8 @@ class Queue:
             self.deliver()
         if self.expires:
             self._set_alarm()
-        while self._over(0) and self.count:
-            self.server.bury(self, self._pop(), "maxlen")
+        if settings.max_length is not None:
+            self._drop_excess(settings.max_length)
         return Confirm.TAKEN
 
     def give_back(
@@ -155,6 +158,8 @@ class Queue:
         if by is not None:
             self._line_up(by)
         self.deliver()
+        if self.settings.max_length is not None:
+            self._drop_excess(self.settings.max_length)
         if self.expires:
             self._set_alarm()
 
@@ -174,9 +179,12 @@ class Queue:
         self.ready.appendleft(entry)
         self.ready.extendleft(reversed(older))
 
-    def _over(self, more: int) -> bool:
-        most = self.settings.max_length
-        return most is not None and self.count + self.withheld + more > most
+    def _drop_excess(self, most: int) -> None:
+        dropped: list[Entry] = []
+        while self.count and self.count + self.withheld > most:
+            dropped.append(self._pop())
+        for entry in reversed(dropped):  # the real one buries what it drops at once in this order
+            self.server.bury(self, entry, "maxlen")
 
     # --- out --------------------------------------------------------------------------------
 

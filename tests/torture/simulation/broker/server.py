@@ -56,11 +56,12 @@ class Server:
         self.is_up = True
         self.is_alarmed = False
         self.on_due: Callable[[], None] = _nothing
-        """Called when `due_ms` became earlier."""
+        """Called when `due_ms` became earlier, or is not None any more."""
         self._policies = policies
         self._clock = clock
         self._reminders: list[tuple[float, int, Callable[[], None]]] = []
         self._reminded = 0
+        self._named = 0
 
     def copy(self, clock: Callable[[], float]) -> Server:
         """Return a server with the same exchanges and queues, the queues empty."""
@@ -81,12 +82,12 @@ class Server:
     @property
     def due_ms(self) -> float | None:
         """When `tick` has something to do; None: nothing, as things are."""
-        return self._reminders[0][0] if self._reminders else None
+        return self._reminders[0][0] if self._reminders and self.is_up else None
 
     def tick(self) -> None:
         """Do everything that is due."""
         now_ms = self.now_ms()
-        while self._reminders and self._reminders[0][0] <= now_ms:
+        while self.is_up and self._reminders and self._reminders[0][0] <= now_ms:
             heapq.heappop(self._reminders)[2]()
 
     def remind(self, at_ms: float, call: Callable[[], None]) -> None:
@@ -95,6 +96,11 @@ class Server:
         heapq.heappush(self._reminders, (at_ms, self._reminded, call))
         if self._reminders[0][1] == self._reminded:
             self.on_due()
+
+    def new_id(self) -> str:
+        """Return an id that no message has; the client library gives one to each without."""
+        self._named += 1
+        return f"{self._named:032x}"
 
     # --- sessions ---------------------------------------------------------------------------
 
@@ -146,6 +152,7 @@ class Server:
     def start(self) -> None:
         """Come up again."""
         self.is_up = True
+        self.on_due()
 
     def alarm(self, *, on: bool) -> None:
         """Be short of memory, or not any more: see `sessions`."""

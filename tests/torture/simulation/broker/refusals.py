@@ -34,6 +34,13 @@ class ChannelRefusal(Exception):  # noqa: N818 - the broker's answer, not a fail
         super().__init__(self.text)
 
 
+class FrameRefusal(Exception):  # noqa: N818 - as above
+    """The broker cannot read a frame, and closes the connection."""
+
+    def __init__(self) -> None:
+        super().__init__("FRAME_ERROR - type 2, frame too large")
+
+
 class NotKnown(Exception):  # noqa: N818 - a fact of the network
     """The broker knows this channel no more, so it reads nothing from it."""
 

@@ -24,7 +24,7 @@ from tests.torture.simulation.broker.refusals import (
     RESOURCE_LOCKED,
     ChannelRefusal,
 )
-from tests.torture.simulation.broker.routing import Exchange
+from tests.torture.simulation.broker.routing import TOPIC, Exchange
 from tests.torture.simulation.broker.sessions import Session
 
 if TYPE_CHECKING:
@@ -212,10 +212,13 @@ class Server:
             raise ChannelRefusal(RESOURCE_LOCKED, text)
         return found
 
-    def declare_exchange(self, name: str) -> None:
-        """Declare a topic exchange. Idempotent."""
-        if name not in self.exchanges:
-            self.exchanges[name] = Exchange(name, self._policies.alternate_of(name))
+    def declare_exchange(self, name: str, kind: str = TOPIC, alternate: str | None = None) -> None:
+        """Declare an exchange, or check that it was declared so. Raises `ChannelRefusal`."""
+        alternate = alternate or self._policies.alternate_of(name)
+        found = self.exchanges.setdefault(name, Exchange(name, kind, alternate))
+        if found.kind != kind:
+            text = f"inequivalent arg 'type' for exchange '{name}' in vhost '/'"
+            raise ChannelRefusal(PRECONDITION_FAILED, text)
 
     def declare_queue(self, name: str, wanted: Declaration, session: Session | None) -> Queue:
         """Declare a queue, or check that it was declared so. Raises `ChannelRefusal`."""

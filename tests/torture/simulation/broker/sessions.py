@@ -12,12 +12,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
 
 from tests.torture.simulation.broker.channels import Channel
-from tests.torture.simulation.broker.refusals import ChannelRefusal, NotKnown
+from tests.torture.simulation.broker.refusals import ChannelRefusal, FrameRefusal, NotKnown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.torture.simulation.broker.messages import Delivery
+    from tests.torture.simulation.broker.messages import Confirm, Delivery
     from tests.torture.simulation.broker.server import Server
 
 P = ParamSpec("P")
@@ -104,6 +104,11 @@ class Session:
         except ChannelRefusal:
             channel.close()
             raise
+
+    def refuse_frame(self) -> Confirm:
+        """End, because of a frame that is too large. Raises `FrameRefusal`."""
+        self.end()
+        raise FrameRefusal
 
     def block(self) -> None:
         """Read nothing more from this connection."""

@@ -13,6 +13,8 @@ from tests.torture.simulation import verdict
 from tests.torture.simulation.draw import draw
 from tests.torture.simulation.scenario import Publish, Scenario
 from tests.torture.simulation.shrink import shrink
+from tests.torture.simulation.simulate import simulate
+from tests.torture.simulation.story import Story
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,7 +62,7 @@ def test_the_same_scenario_is_told_the_same_way() -> None:
     scenario = replace(draw(7), percentage=50)
     runs = []
     for _ in range(2):
-        story = verdict.Story()
-        facts = verdict.simulate(scenario, story)
+        story = Story()
+        facts = simulate(scenario, story)
         runs.append(([str(line) for line in story.lines], repr(facts)))
     assert runs[0] == runs[1]

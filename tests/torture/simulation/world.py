@@ -131,7 +131,7 @@ class World:
         fate = self._hits.get((slot, server, nth)) if self._hits else None
         if fate is not None:
             where, in_hand = f"process {slot}", self.in_hand(slot)
-            doubtful = server != "broker" or fate in KILLS
+            doubtful = fate in KILLS or (server != "broker" and fate is not Fate.SLOW)
             self.note(f"{name}: {fate}", where, messages=in_hand, doubtful=doubtful)
             if fate in KILLS:
                 self._loop.call_later(BACK_AFTER_S, self.start, slot)

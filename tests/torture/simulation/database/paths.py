@@ -88,6 +88,7 @@ def found(value: Any, parts: tuple[str, ...]) -> Any:
 def put(document: Document, where: Path, value: Any) -> None:
     """Set a field as a pipeline does: a value on its way is replaced by a document.
 
+    `MISSING` removes the field.
     `document` itself belongs to the caller, what is in it does not.
     """
     holder = document
@@ -97,7 +98,10 @@ def put(document: Document, where: Path, value: Any) -> None:
             raise NotImplementedError("setting a field in each document of an array")
         holder[part] = dict(inner) if type(inner) is dict else {}
         holder = holder[part]
-    holder[where.leaf] = value
+    if value is MISSING:
+        holder.pop(where.leaf, None)
+    else:
+        holder[where.leaf] = value
 
 
 class Editing:

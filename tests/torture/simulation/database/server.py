@@ -124,16 +124,15 @@ class Server:
         if transaction is not None:
             self._sessions.begin(transaction)
         collection, moment = self._collection(namespace), _Moment(self, self._now())
-        outcomes: list[Outcome] = []
-        refusals: list[Refusal] = []
+        answers: list[Outcome | Refusal] = []
         for index, statement in enumerate(statements):
             try:
-                outcomes.append(self._carry_out(collection, statement, moment, transaction, index))
+                answers.append(self._carry_out(collection, statement, moment, transaction, index))
             except ServerError as error:
-                refusals.append(Refusal(index, error.details()))
+                answers.append(Refusal(error.details()))
                 if ordered:
                     break
-        return Written(outcomes, refusals, self.replication.term, self.replication.position)
+        return Written(answers, self.replication.term, self.replication.position)
 
     def _carry_out(
         self,

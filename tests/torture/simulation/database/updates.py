@@ -13,6 +13,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
+import bson
 from bson import Timestamp
 
 from tests.torture.simulation.database import arithmetic, stages
@@ -57,10 +58,12 @@ def updated(
 ) -> Document:
     """The document after an update; the same object if nothing changed."""
     if type(update) is list:
-        return stages.replaced(document, update, moment.now)
+        fresh = stages.replaced(document, update, moment.now)
+        return document if bson.encode(fresh) == bson.encode(document) else fresh
     editing = Editing(document)
-    shape = tuple((name, *fields) for name, fields in update.items())
-    for name, dotted, where, operator in _edits(shape, inserting=inserting):
+    for name, dotted, where, operator in _edits(_shape(update)):
+        if name == "$setOnInsert" and not inserting:
+            continue
         old = editing.current(where)
         new = operator(old, update[name][dotted], moment)
         if new is MISSING:
@@ -76,15 +79,25 @@ def _kept_id(document: Document, fresh: Document) -> Document:
     return fresh
 
 
+def check(update: Any) -> None:
+    """Refuse an update that no document can be given."""
+    if type(update) is dict:
+        _edits(_shape(update))
+
+
+def _shape(update: Mapping[str, Any]) -> tuple[tuple[str, ...], ...]:
+    """Operators and fields of an update, without its values."""
+    return tuple((name, *fields) for name, fields in update.items())
+
+
 @lru_cache(maxsize=1024)
-def _edits(shape: tuple[tuple[str, ...], ...], *, inserting: bool) -> list[_Edit]:
+def _edits(shape: tuple[tuple[str, ...], ...]) -> list[_Edit]:
     """The edits of updates with these operators and fields, in their order."""
     edits = []
     for name, *fields in shape:
         if name not in _OPERATORS:
             raise NotImplementedError(f"the update {name}")
-        if inserting or name != "$setOnInsert":
-            edits += [_Edit(name, dotted, path(dotted), _OPERATORS[name]) for dotted in fields]
+        edits += [_Edit(name, dotted, path(dotted), _OPERATORS[name]) for dotted in fields]
     edits.sort(key=lambda edit: edit.path.order)
     _check_conflicts(edits)
     return edits

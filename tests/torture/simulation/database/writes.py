@@ -12,7 +12,7 @@ from tests.torture.simulation.database import stages
 from tests.torture.simulation.database.filters import matching
 from tests.torture.simulation.database.indexes import duplicate
 from tests.torture.simulation.database.statements import Delete, Insert, Outcome, Replace, Update
-from tests.torture.simulation.database.updates import begun, checked, stamped, updated
+from tests.torture.simulation.database.updates import begun, check, checked, stamped, updated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -89,6 +89,7 @@ def _change(before: Document, after: Document, collection: Collection, log: Repl
 
 
 def _update(statement: Update, collection: Collection, log: Replication, moment: Moment) -> Outcome:
+    check(statement.update)
     matched = matches(statement.query, collection.newest, moment.now)
     if statement.order:
         matched = stages.ordered(matched, statement.order)

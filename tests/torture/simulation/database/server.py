@@ -1,8 +1,10 @@
 """A simulated MongoDB server: a replica set seen from outside, as a synchronous state machine.
 
-    written = server.write(namespace, statements, ordered=False)   # applied on the primary
-    server.acknowledge(written)                                    # a majority has it
-    server.fail_over()                                             # what no majority has is gone
+    server = Server(clock)
+    server.replication.holds_commits = True             # a majority has writes only when told
+    written = server.write(namespace, statements)       # applied on the primary
+    server.acknowledge(written)                         # a majority has it, and all before it
+    server.fail_over()                                  # what no majority has is gone
 
 Rules:
 - Each method takes effect at once and as a whole. Nothing happens between calls: documents expire

@@ -17,6 +17,8 @@ from contracts.codec import DecodeError, type_name
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pydantic_core import ErrorDetails
+
 _MOST: Final = 20
 """Most problems listed for one message."""
 _SHOWN: Final = 20
@@ -35,6 +37,12 @@ _TIME: Final = re.compile(
     re.ASCII,
 )
 """A date, perhaps with a time of day and an offset: no part of it is long enough for a number."""
+_NAME: Final = re.compile(r"[a-z][a-z.-]{0,39}", re.ASCII)
+_MESSAGES: Final = {
+    "union_tag_invalid": "expected a known name, got another one",
+    "uuid_parsing": "expected a UUID",
+}
+"""Messages by the type of the error."""
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
@@ -81,6 +89,23 @@ def moment(value: object) -> str:
 def key(name: str, most: int = _SHOWN) -> str:
     """Return the name of a free entry: escaped, shortened, hidden if it may be a phone number."""
     return json.dumps(name[:most])[1:-1] if _digits(name) < _NUMBERLIKE else "(many digits)"
+
+
+def name(value: object) -> str:
+    """Describe a value that came instead of a name of ours; it is shown if it could be one."""
+    if isinstance(value, str) and _NAME.fullmatch(value):
+        return json.dumps(value)
+    return kind(value)
+
+
+def of_model(detail: ErrorDetails, tag: str) -> str:
+    """Describe one error of a model that is chosen by its field `tag`.
+
+    The first part of the error's location is the tag's value, which is not repeated. Some of the
+    model's own messages repeat what came; those are replaced.
+    """
+    where = ".".join(key(str(part)) for part in detail["loc"][1:])
+    return f"{where or tag}: {_MESSAGES.get(detail['type'], detail['msg'])}"
 
 
 def _digits(value: str) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from tests.torture.fuzz.target import Mutator
 
@@ -112,22 +112,22 @@ _VALUES: Final[tuple[Any, ...]] = (
 )  # fmt: skip
 
 
-def json_like(names: Sequence[str], values: Sequence[Any] = ()) -> Mutator:
+def json_like(names: Iterable[str], values: Sequence[Any] = ()) -> Mutator:
     """Mutate a JSON document by its values and names, so that it mostly stays JSON.
 
     Args:
         names: names that mean something there.
         values: values that mean something there, beside those that all readers trip over.
     """
-    choices = (*_VALUES, *values, *values)
+    known, choices = tuple(names), (*_VALUES, *values, *values)
 
     def mutated(generator: random.Random, data: bytes) -> bytes | None:
         try:
             document = json.loads(data)
             for _ in range(generator.choice((1, 1, 1, 2, 4))):
-                document = _changed(generator, document, names, choices)
+                document = _changed(generator, document, known, choices)
             if len(data) < _SMALL and generator.random() < _GROWS:
-                document = _grown(generator, document, names)
+                document = _grown(generator, document, known)
             return _written(generator, document)
         except (ValueError, RecursionError):
             return None

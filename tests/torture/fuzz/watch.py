@@ -9,6 +9,7 @@ Rules:
 
 from __future__ import annotations
 
+import functools
 import signal
 import traceback
 from contextlib import contextmanager
@@ -88,13 +89,17 @@ def _seconds(target: Target, data: bytes) -> float:
 
 @contextmanager
 def _interrupted_after(seconds: float) -> Iterator[None]:
-    before = signal.signal(signal.SIGVTALRM, _interrupt)
+    _listen()
     signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, before)
+
+
+@functools.cache
+def _listen() -> None:
+    signal.signal(signal.SIGVTALRM, _interrupt)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

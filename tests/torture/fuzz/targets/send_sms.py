@@ -7,8 +7,6 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
 
-from pydantic.alias_generators import to_snake
-
 from contracts.codec import MAX_DEPTH, encode
 from contracts.commands import MAX_TEXT, DecodeError, SendSms, decode_send
 from contracts.names import MAX_BODY_BYTES
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
 
 _PROPERTIES: Final = (None, None, None, None, None, "m-1", "", " odd ")
 """What the AMQP property `message_id` says."""
-_FIELDS: Final = tuple(field.alias or name for name, field in SendSms.model_fields.items())
+_FIELDS: Final = documents.spellings([SendSms])
 _ID: Final = re.compile(r"[!-~]([ -~]{0,126}[!-~])?", re.ASCII)
 
 
@@ -34,7 +32,7 @@ def check(body: bytes) -> str:
     decoded = _decoded(body, own)
     if isinstance(decoded, DecodeError):
         must(not _plainly_valid(document, own), "a plain command is read", decoded.problems)
-        behaviour = is_refusal(decoded, (own,))
+        behaviour = is_refusal(decoded, document, own)
     else:
         _is_bounded(decoded, body, document)
         _comes_back(decoded)
@@ -89,7 +87,7 @@ def _comes_back(read: SendSms) -> None:
 def _is_the_same_in_snake_case(
     document: dict[str, Any], decoded: SendSms | DecodeError, own: str | None
 ) -> None:
-    respelled = documents.respelled(document, _FIELDS, to_snake)
+    respelled = documents.respelled(document, _FIELDS)
     if respelled is None:
         return
     other = _decoded(respelled, own)
@@ -106,7 +104,7 @@ def seeds() -> Sequence[bytes]:
     return [*corpus.golden("SendSms.*.json"), *(case.body for case in hostile.commands(150))]
 
 
-_NAMES: Final = (*_FIELDS, *map(to_snake, _FIELDS), "UserId", "BranchId", "MessageType", "x")
+_NAMES: Final = (*_FIELDS, *_FIELDS.values(), "UserId", "BranchId", "MessageType", "x")
 _TEXTS: Final = (hostile.MARK, hostile.NUMBER, "m-1", " m-1", "m-1 ", "2099-01-01T00:00:00Z")
 
 TARGET: Final = Target(

@@ -81,9 +81,12 @@ def integer(value: object) -> str:
 
 def moment(value: object) -> str:
     """Describe a value that came instead of a time; it is shown if it looks like a time."""
-    if isinstance(value, str) and _TIME.fullmatch(value):
-        return json.dumps(value)
-    return kind(value)
+    return json.dumps(value) if is_time(value) else kind(value)
+
+
+def is_time(value: object) -> bool:
+    """Whether a value is a date, perhaps with a time of day and an offset, and nothing more."""
+    return isinstance(value, str) and _TIME.fullmatch(value) is not None
 
 
 def key(name: str, most: int = _SHOWN) -> str:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tests.torture.fuzz.targets import send_sms, wire
+from tests.torture.fuzz.targets import delivery, headers, send_sms, wire
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tests.torture.fuzz.target import Target
 
-_ALL: Final = (send_sms.TARGET, wire.CONTROL, wire.REPORT, wire.EVENT)
+_ALL: Final = (
+    send_sms.TARGET,
+    wire.CONTROL,
+    wire.REPORT,
+    wire.EVENT,
+    headers.TARGET,
+    delivery.TARGET,
+)
 TARGETS: Final[Mapping[str, Target]] = {target.name: target for target in _ALL}

@@ -8,16 +8,19 @@ from __future__ import annotations
 import os
 import uuid
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aio_pika
 import pytest
 from pymongo import AsyncMongoClient
 
-from tests.integration.servers import apply_topology, empty, running_broker
+from tests.integration.proxy import BrokerProxy
+from tests.integration.servers import GivenBroker, apply_topology, empty, running_broker
+from worker.broker.connection import BrokerConnection
+from worker.broker.connection import connect as open_connection
 from worker.lab.local.addresses import given_broker
 from worker.lab.local.database import Database
+from worker.service import Background
 from worker.store import indexes
 from worker.store.client import Database as Opened
 
@@ -27,13 +30,6 @@ if TYPE_CHECKING:
     from aio_pika.abc import AbstractConnection
 
     from worker.lab.local.broker import Broker
-
-
-@dataclass(frozen=True)
-class GivenBroker:
-    """A broker that somebody else runs."""
-
-    urls: dict[str, str]
 
 
 @pytest.fixture(scope="session")
@@ -66,6 +62,34 @@ async def connect(
             return await opened.enter_async_context(await aio_pika.connect(amqp_url(user)))
 
         yield connect_as
+
+
+@pytest.fixture
+async def proxy(amqp_url: Callable[[str], str]) -> AsyncIterator[BrokerProxy]:
+    """Between the connections under test and the broker."""
+    async with BrokerProxy(amqp_url("worker")) as made:
+        yield made
+
+
+@pytest.fixture
+def url(proxy: BrokerProxy, amqp_url: Callable[[str], str]) -> str:
+    """The worker's address of the broker, through the proxy."""
+    login = amqp_url("worker").rpartition("@")[0]
+    return f"{login}@127.0.0.1:{proxy.port}/%2F"
+
+
+@pytest.fixture
+def opening() -> Callable[..., Awaitable[AbstractConnection]]:
+    """What opens the connections under test."""
+    return open_connection
+
+
+@pytest.fixture
+def new_link(
+    url: str, opening: Callable[..., Awaitable[AbstractConnection]]
+) -> Callable[[], BrokerConnection]:
+    """Connections of the worker, through the proxy, not started."""
+    return lambda: BrokerConnection(url, "test", Background(), opening=opening)
 
 
 @pytest.fixture
@@ -108,10 +132,28 @@ def database_name() -> str:
 
 
 @pytest.fixture
-async def database_here(mongo_url: str, database_name: str) -> AsyncIterator[Opened]:
+async def mongod_here(mongo_url: str, database_name: str) -> AsyncIterator[Opened]:
     """That database, open and with its indexes; dropped at the end of the test."""
     opened = Opened(mongo_url, database_name, timeout_s=5)
     await indexes.create(opened)
     yield opened
     await opened.db.client.drop_database(database_name)
     await opened.close()
+
+
+@pytest.fixture
+async def simulated_here(
+    simulated_database: Callable[..., Any], database_name: str
+) -> AsyncIterator[Opened]:
+    """The same, simulated."""
+    opened = Opened("mongodb://simulated", database_name, timeout_s=5, client=simulated_database)
+    await indexes.create(opened)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture(params=["mongod_here", "simulated_here"])
+def database_here(request: pytest.FixtureRequest) -> Opened:
+    """The real database, and the simulated one."""
+    opened: Opened = request.getfixturevalue(request.param)
+    return opened

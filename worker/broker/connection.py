@@ -278,8 +278,11 @@ class BrokerConnection:
 
     async def _connect(self) -> None:
         connection = await self._opening(self._url, self._name, heartbeat_s=self._heartbeat_s)
-        self._closed.clear()
         connection.close_callbacks.add(lambda *_: self._lost(connection))
+        if _is_dead(connection):  # it was lost before this: nobody will say so
+            await close(connection)
+            raise ConnectionResetError("lost as soon as it was open")
+        self._closed.clear()
         self._connection = connection
         self._up.set()
 
@@ -318,6 +321,11 @@ class BrokerConnection:
                 self._not_connected(error)
             else:
                 return
+
+
+def _is_dead(connection: AbstractConnection) -> bool:
+    """Whether the peer is gone; the library's own `is_closed` says only whether we closed it."""
+    return connection.transport is None or connection.transport.connection.is_closed
 
 
 @contextmanager

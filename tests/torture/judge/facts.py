@@ -97,6 +97,10 @@ class Report:
     message_id: str
     delivered: bool
     at: float
+    names_ours: bool = False
+    """Whether it names our own id and attempt, rather than the provider's id."""
+    genuine: bool = True
+    """Whether its provider has the message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,9 @@ class Steered:
     name: str
     at: float
     verdicts: tuple[str, ...] = ()
-    """The verdict of every reply, in order."""
+    """The verdict of every reply, in order, but for those that put it off."""
+    put_off: bool = False
+    """Whether a reply said that the store is away and that the same id is to be sent again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,5 +163,11 @@ class Facts:
     steered: list[Steered] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    broken_ends: list[str] = field(default_factory=list)
+    """Processes that ended by themselves, or did not end when they were told to; and why."""
     ended_at: float = 0.0
     """When everything had come to rest."""
+    travel_s: float = 1.0
+    """Longest time from a worker's last look at the clock to the provider's journal."""
+    target: str = "africastalking"
+    """Id of the provider that the traffic moves to."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tests.torture.fuzz.targets import delivery, headers, send_sms, wire
+from tests.torture.fuzz.targets import callbacks, delivery, headers, send_sms, webhook, wire
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,5 +18,7 @@ _ALL: Final = (
     wire.EVENT,
     headers.TARGET,
     delivery.TARGET,
+    callbacks.TARGET,
+    webhook.TARGET,
 )
 TARGETS: Final[Mapping[str, Target]] = {target.name: target for target in _ALL}

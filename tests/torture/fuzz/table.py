@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tests.torture.fuzz.targets import callbacks, delivery, headers, send_sms, webhook, wire
+from tests.torture.fuzz.targets import (
+    africastalking,
+    callbacks,
+    delivery,
+    gateways,
+    headers,
+    send_sms,
+    transport,
+    webhook,
+    wire,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,5 +30,9 @@ _ALL: Final = (
     delivery.TARGET,
     callbacks.TARGET,
     webhook.TARGET,
+    africastalking.TARGET,
+    gateways.JSON_BASIC,
+    gateways.KANNEL,
+    transport.TARGET,
 )
 TARGETS: Final[Mapping[str, Target]] = {target.name: target for target in _ALL}

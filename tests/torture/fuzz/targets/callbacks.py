@@ -164,13 +164,13 @@ def seeds() -> Sequence[bytes]:
                       for each in made)]  # fmt: skip
 
 
-_json: Final = mutate.json_like(FIELDS, (hostile.MARK, hostile.NUMBER, "DELIVERED", "1"))
+DOCUMENT: Final = mutate.json_like(FIELDS, (hostile.MARK, hostile.NUMBER, "DELIVERED", "1"))
 
 
 def mutated(generator: random.Random, data: bytes) -> bytes | None:
     """Change the document in the body."""
     query, media_type, body = parted(data)
-    made = _json(generator, body)
+    made = DOCUMENT(generator, body)
     return None if made is None else joined(query, media_type, made)
 
 

@@ -18,7 +18,7 @@ from contracts.codec import encode
 from contracts.names import MAX_BODY_BYTES
 from contracts.reports import decode_report
 from tests.support import hostile
-from tests.torture.fuzz import listening, looping, mutate
+from tests.torture.fuzz import http_form, listening, looping
 from tests.torture.fuzz.target import Target, must
 from tests.torture.fuzz.targets import callbacks
 from tests.torture.fuzz.targets.refusals import quotes_nothing
@@ -28,7 +28,6 @@ from worker.web.reports import KINDS, Webhook
 from worker.web.server import WebServer, _Discreet
 
 if TYPE_CHECKING:
-    import random
     from collections.abc import Sequence
     from datetime import datetime
 
@@ -165,21 +164,6 @@ def seeds() -> Sequence[bytes]:
     return [*plain, *coded, *bare, chunked + b"6\r\nid=1&s\r\n0\r\n\r\n", *made]
 
 
-def mutated(generator: random.Random, data: bytes) -> bytes | None:
-    """Change the body and keep its length right, or change what is before it."""
-    head, end, body = data.partition(b"\r\n\r\n")
-    if not end:
-        return None
-    if generator.random() < 0.4:
-        words = (*_HEAD, *mutate.WORDS)
-        return mutate.bytes_of(generator, head, words, b"") + end + body
-    body = callbacks._json(generator, body) or mutate.bytes_of(
-        generator, body, callbacks.WORDS, b""
-    )
-    length = b"Content-Length: %d" % len(body)
-    return re.sub(rb"(?i)content-length:[^\r\n]*", length, head) + end + body
-
-
 _HEAD: Final = (
     b"\r\n", b"\r\nContent-Encoding: gzip", b"\r\nContent-Encoding: br", b"\r\n folded",
     b"\r\nExpect: 100-continue", b"\r\nTransfer-Encoding: chunked", b"\r\nContent-Length: 5",
@@ -198,7 +182,7 @@ TARGET: Final = Target(
     check=check,
     seeds=seeds,
     share=60,
-    mutators=(mutated,),
+    mutators=(http_form.in_form(callbacks.DOCUMENT, _HEAD, callbacks.WORDS),),
     words=(*_HEAD, *callbacks.WORDS),
     longest=140_000,
 )

@@ -13,6 +13,7 @@ import pytest
 
 from contracts.names import Queue
 from tests.integration.test_link import proxy, url
+from tests.support.proxy import Drop
 from tests.support.waiting import until, until_equal
 from worker.broker.connection import BrokerConnection
 from worker.broker.consumer import Consumer
@@ -22,7 +23,7 @@ from worker.service import Background
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from tests.integration.proxy import Proxy
+    from tests.support.proxy import Proxy
 
 __all__ = ["proxy", "url"]  # fixtures
 pytestmark = pytest.mark.usefixtures("empty_queues")
@@ -322,11 +323,10 @@ async def test_a_consumer_that_cannot_be_confirmed_is_not_left_behind(
     """A `basic.cancel` nobody answers: the channel goes, and with it what it would still take."""
     monkeypatch.setattr("worker.broker.consumer.OPERATION_TIMEOUT_S", 0.3)
     consumer = await make()
-    proxy.stalled = True
+    proxy.requests.put(Drop())
     consumer.hold("store")
     await until(lambda: not consumer.consuming)  # what it asked the broker for is given up
-    proxy.stalled = False
-    proxy.cut()
+    proxy.heal()
     await publish("a")
     await unconsumed(ready=1)
     assert handler.seen == []
@@ -404,7 +404,7 @@ async def test_a_drain_while_the_broker_is_away_ends(
     make: Any, handler: Handler, proxy: Proxy
 ) -> None:
     consumer = await make()
-    proxy.stalled = True
+    proxy.requests.put(Drop())
     proxy.cut()
     await until(lambda: not consumer.consuming)
     async with asyncio.timeout(5):

@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from contracts.names import Exchange, Header, Queue
 from tests.integration.test_link import proxy, url
 from tests.support.fakes import quietly
+from tests.support.proxy import Drop
 from tests.support.waiting import until
 from worker.broker import tolerant_decoding
 from worker.broker.connection import BrokerConnection
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from aio_pika.abc import AbstractIncomingMessage, AbstractQueue
 
-    from tests.integration.proxy import Proxy
+    from tests.support.proxy import Proxy
 
 __all__ = ["proxy", "url"]  # fixtures
 pytestmark = pytest.mark.usefixtures("empty_queues")
@@ -235,14 +236,13 @@ async def test_two_publishes_of_one_id_are_never_under_way_together(
 async def test_a_publisher_that_is_cancelled_frees_its_id(
     publisher: AmqpPublisher, proxy: Proxy
 ) -> None:
-    proxy.stalled = True
+    proxy.requests.put(Drop())
     stuck = asyncio.create_task(publisher.event(event()))
-    await until(lambda: PUBLISH in proxy.kept)
+    await until(lambda: PUBLISH in proxy.requests.dropped)
     stuck.cancel()
     await quietly(stuck)
     assert stuck.cancelled()
-    proxy.stalled = False
-    proxy.cut()
+    proxy.heal()
     async with asyncio.timeout(20):
         await publisher.event(event())
 
@@ -265,7 +265,7 @@ async def test_a_metric_goes_out(
 async def test_a_metric_while_the_broker_is_away_is_dropped_and_counted(
     publisher: AmqpPublisher, link: BrokerConnection, proxy: Proxy
 ) -> None:
-    proxy.stalled = True
+    proxy.requests.put(Drop())
     proxy.cut()
     await until(lambda: not link.is_up)
     publisher.metric("metric.health", b"{}")
@@ -277,7 +277,7 @@ async def test_a_drain_does_not_wait_for_a_broker_that_is_away(
     publisher: AmqpPublisher, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("worker.broker.publisher.CONFIRM_TIMEOUT_S", 0.3)
-    proxy.stalled = True
+    proxy.requests.put(Drop())
     publisher.metric("metric.health", b"{}")
     proxy.cut()
     async with asyncio.timeout(5):

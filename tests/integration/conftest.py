@@ -9,6 +9,8 @@ import os
 import uuid
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import aio_pika
@@ -16,6 +18,9 @@ import pytest
 from pymongo import AsyncMongoClient
 
 from tests.integration.servers import apply_topology, empty, running_broker
+from tests.torture.simulation.database.client import Client as SimulatedClient
+from tests.torture.simulation.database.server import Server as SimulatedServer
+from tests.torture.simulation.wire import Direct
 from worker.lab.local.addresses import given_broker
 from worker.lab.local.database import Database
 from worker.store import indexes
@@ -107,10 +112,16 @@ def database_name() -> str:
     return f"test_{uuid.uuid4().hex[:12]}"
 
 
-@pytest.fixture
-async def database_here(mongo_url: str, database_name: str) -> AsyncIterator[Opened]:
-    """That database, open and with its indexes; dropped at the end of the test."""
-    opened = Opened(mongo_url, database_name, timeout_s=5)
+@pytest.fixture(params=["mongod", "simulated"])
+async def database_here(
+    request: pytest.FixtureRequest, mongo_url: str, database_name: str
+) -> AsyncIterator[Opened]:
+    """That database, open and with its indexes, real and simulated; dropped after the test."""
+    if request.param == "mongod":
+        opened = Opened(mongo_url, database_name, timeout_s=5)
+    else:
+        client = partial(SimulatedClient, SimulatedServer(lambda: datetime.now(UTC)), Direct())
+        opened = Opened("mongodb://simulated", database_name, timeout_s=5, client=client)
     await indexes.create(opened)
     yield opened
     await opened.db.client.drop_database(database_name)

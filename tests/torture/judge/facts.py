@@ -110,7 +110,9 @@ class Steered:
     name: str
     at: float
     verdicts: tuple[str, ...] = ()
-    """The verdict of every reply, in order."""
+    """The verdict of every reply, in order, but for those that put it off."""
+    put_off: bool = False
+    """Whether a reply said that the store is away and that the same id is to be sent again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,8 @@ class Facts:
     steered: list[Steered] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    broken_ends: list[str] = field(default_factory=list)
+    """Processes that ended by themselves, or did not end when they were told to; and why."""
     ended_at: float = 0.0
     """When everything had come to rest."""
     travel_s: float = 1.0

@@ -43,6 +43,8 @@ def once(seen: Seen) -> Iterator[Violation]:
     verdicts = {(entry.user, entry.command_id): entry.verdict for entry in seen.facts.entries}
     for steered in seen.facts.steered:
         verdict = verdicts.get((steered.user, steered.command_id))
+        if verdict is None and steered.put_off and not steered.verdicts:
+            continue
         if verdict is None:
             yield Violation(ONCE, steered.command_id, f"{steered.name} has no entry")
         elif any(answer != verdict for answer in steered.verdicts):

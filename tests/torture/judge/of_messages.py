@@ -22,6 +22,8 @@ REST: Final = "nothing waits for ever"
 REASON: Final = "nothing dead without a reason"
 CAUSE: Final = "unknown only where a fault hit its window"
 NO_FALSE_END: Final = "no false end"
+ENDS: Final = "a process ends when it is told to, and only then"
+SOURCE: Final = "a dead letter names the lane of its command"
 
 
 def accepted_once(seen: Seen) -> Iterator[Violation]:
@@ -139,3 +141,19 @@ def caused(seen: Seen) -> Iterator[Violation]:
         )  # fmt: skip
         if not hit:
             yield Violation(CAUSE, ident, f"unknown ({told.body.get('reason')}) without a fault")
+
+
+def ends(seen: Seen) -> Iterator[Violation]:
+    """No process died of an error of ours, or could not be stopped."""
+    for what in seen.facts.broken_ends:
+        yield Violation(ENDS, "a process", what)
+
+
+def sources(seen: Seen) -> Iterator[Violation]:
+    """A dead command died in the queue of its lane, whatever queues it had been in before."""
+    for ident, letters in seen.dead.items():
+        command = seen.commands.get(ident)
+        for letter in letters if command is not None else ():
+            expected = f"sms.send.{command.lane}"
+            if letter.source != expected:
+                yield Violation(SOURCE, ident, f"expected {expected}, got {letter.source}")

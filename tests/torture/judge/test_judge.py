@@ -121,6 +121,11 @@ BROKEN: dict[str, tuple[str, Callable[[Facts], Any]]] = {
         of_messages.REASON,
         lambda f: f.dead.append(DeadLetter("m", "sms.send.bulk", None)),
     ),
+    "dead in another lane": (
+        of_messages.SOURCE,
+        lambda f: f.dead.append(DeadLetter("m", "sms.retry.5s", "expired")),
+    ),
+    "a process died": (of_messages.ENDS, lambda f: f.broken_ends.append("TypeError")),
     "unknown without a fault": (of_messages.CAUSE, unknown),
     "accepted, but not told": (of_events.TOLD, lambda f: f.events.pop(0) and f.events.pop(0)),
     "one fact, two ids": (
@@ -187,6 +192,12 @@ def test_a_fault_in_its_window_excuses_an_unknown_message_and_an_automatic_move(
     unknown(facts)
     automatic(facts)
     facts.faults.append(Fault("provider hangs", at=11.0, until=25.0, where=TARGET))
+    assert judge(facts) == []
+
+
+def test_a_command_that_was_put_off_needs_no_entry() -> None:
+    facts = clean()
+    facts.steered.append(Steered("ann", "c9", "step", 21.0, put_off=True))
     assert judge(facts) == []
 
 

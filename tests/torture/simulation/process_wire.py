@@ -60,7 +60,7 @@ class ProcessWire:
         *,
         ordered: bool = False,
     ) -> None:
-        self._process = process
+        self.process = process
         self._server = server
         self._reachable = reachable
         self._draw = chance.random
@@ -70,11 +70,11 @@ class ProcessWire:
 
     async def call(self, name: str, apply: Callable[[], T], *, within_s: float = 10.0) -> T:
         """See `Wire.call`."""
-        if not self._process.alive:
+        if not self.process.alive:
             raise asyncio.CancelledError
-        fate = self._process.fate_of(self._server, name)
+        fate = self.process.fate_of(self._server, name)
         if fate is Fate.KILL_BEFORE:
-            self._process.kill()
+            self.process.kill()
             raise asyncio.CancelledError
         reply: asyncio.Future[T] = self._loop.create_future()
         late = within_s + _LATE_S if fate is Fate.LATE else 0.0
@@ -87,8 +87,9 @@ class ProcessWire:
             self._loop.call_at(gives_up, _lose, reply)
         return await reply
 
-    def push(self, deliver: Callable[[], None]) -> None:
-        """See `Wire.push`."""
+    def push(self, name: str, deliver: Callable[[], None], lost: Callable[[], None]) -> None:
+        """See `Wire.push`. A lost connection is told by a push of its own."""
+        del name, lost
         self._loop.call_at(self._reply_at(), self._reach, deliver)
 
     def _arrive(
@@ -120,7 +121,7 @@ class ProcessWire:
         except Exception as raised:  # noqa: BLE001 - it is the reply
             error = raised
         if fate in KILLS:
-            self._process.kill()
+            self.process.kill()
         elif fate is Fate.RESET_AFTER:
             _lose(reply)
         elif fate is Fate.LOSE_REPLY:
@@ -138,10 +139,10 @@ class ProcessWire:
 
     def _reach(self, deliver: Callable[[], None]) -> None:
         """Deliver to the process, once it runs again."""
-        if not self._process.alive:
+        if not self.process.alive:
             return
-        if self._process.paused_until > self._loop.time():
-            self._loop.call_at(self._process.paused_until, self._reach, deliver)
+        if self.process.paused_until > self._loop.time():
+            self._loop.call_at(self.process.paused_until, self._reach, deliver)
         else:
             deliver()
 

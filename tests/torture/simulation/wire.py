@@ -6,6 +6,7 @@ Rules:
 - A call is applied at the server in one piece, at one moment, or not at all.
 - A process that was killed gets no reply and makes no call that has an effect. What it sent before
   may still be applied.
+- A server may speak first: a push is carried to the process, or the connection is lost.
 - Each call has a name, and each name two points: `before` (nothing left yet) and `applied` (the
   server did it, the process does not know).
 """
@@ -25,10 +26,6 @@ class Lost(Exception):  # noqa: N818 - a fact of the network
     """No reply came in time, or the connection ended: whether it was applied is not known."""
 
 
-class NoAnswer(Exception):  # noqa: N818 - a fact of the server
-    """What a call applies raises this if the server did its work and never answers."""
-
-
 class Wire(Protocol):
     """Carries the calls of one process to one server."""
 
@@ -46,8 +43,14 @@ class Wire(Protocol):
         """
         ...
 
-    def push(self, deliver: Callable[[], None]) -> None:
-        """Carry something from the server to the process, in the order of the pushes."""
+    def push(self, name: str, deliver: Callable[[], None], lost: Callable[[], None]) -> None:
+        """Carry what a server says by itself.
+
+        Args:
+            name: of what it says, as fault points name it.
+            deliver: called when it reaches the process; never if the process is killed.
+            lost: called instead when the connection ends before that.
+        """
         ...
 
 
@@ -60,6 +63,7 @@ class Direct:
         await asyncio.sleep(0)
         return apply()
 
-    def push(self, deliver: Callable[[], None]) -> None:
+    def push(self, name: str, deliver: Callable[[], None], lost: Callable[[], None]) -> None:
         """See `Wire.push`."""
+        del name, lost
         asyncio.get_running_loop().call_soon(deliver)

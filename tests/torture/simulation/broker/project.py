@@ -1,0 +1,115 @@
+"""This project's broker: its topology, policies and users, and clients that need no wire.
+
+Rules: the declarations and the definitions file are the real ones.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pamqp.commands import Basic
+
+from tests.torture.simulation.broker.channels import Session
+from tests.torture.simulation.broker.server import Server
+from tests.torture.simulation.broker.settings import Policies, declaration
+from worker.broker.topology import DEFINITIONS_FILE, TOPOLOGY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.torture.simulation.broker.messages import Confirm, Delivery
+
+
+def server(clock: Callable[[], float]) -> Server:
+    """Return a broker with everything declared and nothing in it.
+
+    Args:
+        clock: seconds since the epoch.
+    """
+    return _prototype().copy(clock)
+
+
+@cache
+def _prototype() -> Server:
+    definitions = json.loads(Path(DEFINITIONS_FILE).read_text())
+    made = Server(Policies(definitions["policies"]), lambda: 0.0)
+    for exchange in TOPOLOGY.exchanges:
+        made.declare_exchange(exchange.value)
+    for spec in TOPOLOGY.queues:
+        wanted = declaration(
+            durable=True, exclusive=False, auto_delete=False, arguments=spec.all_arguments()
+        )
+        made.declare_queue(spec.name, wanted, None)
+    for binding in TOPOLOGY.bindings:
+        made.bind(binding.queue, binding.exchange.value, binding.key, None)
+    return made
+
+
+class DirectClient:
+    """Another user of the broker, without a wire: what it does happens at once.
+
+    Its connection is never lost; while the broker is down it publishes and gets nothing.
+
+    Args:
+        broker: the broker.
+        user: name of the login.
+    """
+
+    def __init__(self, broker: Server, user: str) -> None:
+        self._broker = broker
+        self._user = user
+        self._receivers: dict[str, Callable[[Delivery], None]] = {}
+        self._session = Session(broker, user, self)
+        self._channel = self._session.open_channel(1)
+
+    def publish(
+        self,
+        exchange: str,
+        key: str,
+        body: bytes,
+        *,
+        mandatory: bool = True,
+        properties: Basic.Properties | None = None,
+    ) -> Confirm:
+        """Publish a message and return the confirm."""
+        self._check()
+        given = properties or Basic.Properties(delivery_mode=2)
+        return self._channel.publish(body, exchange, key, given, mandatory=mandatory)
+
+    def subscribe(self, exchange: str, pattern: str, receive: Callable[[Delivery], None]) -> None:
+        """Have each matching message delivered to a queue of our own.
+
+        Args:
+            exchange: where it is published.
+            pattern: of its routing key.
+            receive: called at once with each; it must not call the broker.
+        """
+        name = f"sms.own.{self._user}.{len(self._receivers) + 1}"
+        wanted = declaration(durable=True, exclusive=False, auto_delete=False, arguments=None)
+        self._broker.declare_queue(name, wanted, self._session)
+        self._broker.bind(name, exchange, pattern, self._session)
+        self._receivers[name] = receive
+        self._channel.consume(name, name, no_ack=True)
+
+    def get(self, queue: str) -> Delivery | None:
+        """Take one message off a queue."""
+        self._check()
+        return self._channel.get(queue, no_ack=True)
+
+    def _check(self) -> None:
+        if not self._broker.is_up:
+            raise ConnectionRefusedError("nothing listens there")
+
+    def delivered(self, channel: int, consumer_tag: str, delivery: Delivery) -> None:
+        """See `Client.delivered`."""
+        del channel
+        self._receivers[consumer_tag](delivery)
+
+    def consumer_cancelled(self, channel: int, consumer_tag: str) -> None:
+        """See `Client.consumer_cancelled`."""
+
+    def connection_lost(self) -> None:
+        """See `Client.connection_lost`."""

@@ -1,0 +1,218 @@
+"""The simulated RabbitMQ: exchanges, queues and sessions, as one synchronous state machine.
+
+Rules:
+- Nothing here waits. Time is handed in; `due_ms` says when something happens by itself, and `tick`
+  does it.
+- The same calls at the same times give the same state: nothing is random, and nothing goes through
+  a set.
+- A server is cheap: everything is declared once, on a prototype that is copied.
+- What was confirmed survives a restart, if its queue is durable. What was not confirmed may be
+  there or not: that is decided where it travels, on the wire.
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import TYPE_CHECKING, Final
+
+from tests.torture.simulation.broker import deaths
+from tests.torture.simulation.broker.channels import Client, Session
+from tests.torture.simulation.broker.messages import Confirm
+from tests.torture.simulation.broker.queues import Queue
+from tests.torture.simulation.broker.refusals import (
+    NOT_FOUND,
+    PRECONDITION_FAILED,
+    RESOURCE_LOCKED,
+    ChannelRefusal,
+)
+from tests.torture.simulation.broker.routing import Exchange
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.torture.simulation.broker.messages import Entry, Message
+    from tests.torture.simulation.broker.settings import Declaration, Policies
+
+DEFAULT: Final = ""
+"""The exchange that leads to the queue whose name is the key."""
+
+
+class Server:
+    """A broker with one virtual host.
+
+    Args:
+        policies: what holds for which queue and exchange.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(self, policies: Policies, clock: Callable[[], float]) -> None:
+        self._policies = policies
+        self._clock = clock
+        self.exchanges: dict[str, Exchange] = {}
+        self.queues: dict[str, Queue] = {}
+        self.sessions: list[Session] = []
+        self.is_up = True
+        self.on_due: Callable[[], None] = _nothing
+        """Called when `due_ms` became earlier."""
+        self._reminders: list[tuple[float, int, Queue]] = []
+        self._reminded = 0
+
+    def copy(self, clock: Callable[[], float]) -> Server:
+        """Return a server with the same exchanges and queues, the queues empty."""
+        made = Server(self._policies, clock)
+        made.exchanges = {name: each.copy() for name, each in self.exchanges.items()}
+        made.queues = {
+            name: Queue(made, name, each.declaration, each.settings)
+            for name, each in self.queues.items()
+        }
+        return made
+
+    # --- time -------------------------------------------------------------------------------
+
+    def now_ms(self) -> float:
+        """The time in milliseconds since the epoch."""
+        return self._clock() * 1000
+
+    @property
+    def due_ms(self) -> float | None:
+        """When `tick` has something to do; None: nothing, as things are."""
+        return self._reminders[0][0] if self._reminders else None
+
+    def tick(self) -> None:
+        """Do everything that is due."""
+        now_ms = self.now_ms()
+        while self._reminders and self._reminders[0][0] <= now_ms:
+            _, _, queue = heapq.heappop(self._reminders)
+            if self.queues.get(queue.name) is queue:
+                queue.expire()
+
+    def remind(self, queue: Queue, at_ms: float) -> None:
+        """Call `queue.expire` at a time."""
+        self._reminded += 1
+        earlier = not self._reminders or at_ms < self._reminders[0][0]
+        heapq.heappush(self._reminders, (at_ms, self._reminded, queue))
+        if earlier:
+            self.on_due()
+
+    # --- sessions ---------------------------------------------------------------------------
+
+    def open(self, user: str, client: Client) -> Session:
+        """Open a connection.
+
+        Raises:
+            ConnectionRefusedError: the broker is down.
+        """
+        if not self.is_up:
+            raise ConnectionRefusedError("nothing listens there")
+        session = Session(self, user, client)
+        self.sessions.append(session)
+        return session
+
+    def forget(self, session: Session) -> None:
+        """Delete the queues that only an ended session could use."""
+        self.sessions.remove(session)
+        for queue in [each for each in self.queues.values() if each.owner is session]:
+            self.delete_queue(queue)
+
+    def lose_connections(self) -> None:
+        """End every connection; clients learn of it."""
+        for session in [*self.sessions]:
+            session.end()
+            session.client.connection_lost()
+
+    # --- routing ----------------------------------------------------------------------------
+
+    def publish(self, message: Message, *, mandatory: bool) -> Confirm:
+        """Put a message into every queue that its key leads to."""
+        names = self.route(message)
+        if not names:
+            return Confirm.RETURNED if mandatory else Confirm.TAKEN
+        answer = Confirm.TAKEN
+        for name in names:
+            if self.queues[name].put(message) is Confirm.REFUSED:
+                answer = Confirm.REFUSED
+        return answer
+
+    def route(self, message: Message) -> tuple[str, ...]:
+        """Return the names of the queues that a message goes to.
+
+        Raises:
+            ChannelRefusal: there is no such exchange.
+        """
+        if message.exchange == DEFAULT:
+            return (message.key,) if message.key in self.queues else ()
+        exchange = self.exchange(message.exchange)
+        names = exchange.route(message.key)
+        while not names and exchange.alternate is not None:
+            exchange = self.exchanges[exchange.alternate]
+            names = exchange.route(message.key)
+        return names
+
+    def bury(self, queue: Queue, entry: Entry, reason: str) -> None:
+        """Dead-letter a message, or drop it where its queue says nothing of dead letters."""
+        target = queue.settings.dead_letter_exchange
+        if target is None:
+            return
+        letter = deaths.letter(entry.message, queue, target, reason, self._clock())
+        for name in self.route(letter):
+            self.queues[name].put(letter)
+
+    # --- what is declared -------------------------------------------------------------------
+
+    def exchange(self, name: str) -> Exchange:
+        """Return an exchange. Raises `ChannelRefusal`."""
+        found = self.exchanges.get(name)
+        if found is None:
+            raise ChannelRefusal(NOT_FOUND, f"no exchange '{name}' in vhost '/'")
+        return found
+
+    def queue(self, name: str, session: Session | None) -> Queue:
+        """Return a queue that a session may use. Raises `ChannelRefusal`."""
+        found = self.queues.get(name)
+        if found is None:
+            raise ChannelRefusal(NOT_FOUND, f"no queue '{name}' in vhost '/'")
+        if found.owner is not None and found.owner is not session:
+            text = f"cannot obtain exclusive access to locked queue '{name}' in vhost '/'"
+            raise ChannelRefusal(RESOURCE_LOCKED, text)
+        return found
+
+    def declare_exchange(self, name: str) -> None:
+        """Declare a topic exchange. Idempotent."""
+        if name not in self.exchanges:
+            self.exchanges[name] = Exchange(name, self._policies.alternate_of(name))
+
+    def declare_queue(self, name: str, wanted: Declaration, session: Session | None) -> Queue:
+        """Declare a queue, or check that it was declared so. Raises `ChannelRefusal`."""
+        if name not in self.queues:
+            settings = self._policies.for_queue(name, wanted)
+            made = self.queues[name] = Queue(self, name, wanted, settings)
+            made.owner = session if wanted.exclusive else None
+            return made
+        found = self.queue(name, session)
+        if found.declaration != wanted:
+            text = f"inequivalent arg for queue '{name}' in vhost '/'"
+            raise ChannelRefusal(PRECONDITION_FAILED, text)
+        return found
+
+    def delete_queue(self, queue: Queue) -> int:
+        """Delete a queue with its bindings; returns how many messages were ready in it."""
+        self.queues.pop(queue.name, None)
+        for exchange in self.exchanges.values():
+            exchange.unbind(queue.name)
+        for consumer in [*queue.consumers]:
+            del consumer.channel.consumers[consumer.tag]
+            consumer.channel.session.client.consumer_cancelled(
+                consumer.channel.number, consumer.tag
+            )
+        queue.consumers.clear()
+        queue.line.clear()
+        return queue.purge()
+
+    def bind(self, queue: str, exchange: str, pattern: str, session: Session | None) -> None:
+        """Bind a queue. Raises `ChannelRefusal`."""
+        self.queue(queue, session)
+        self.exchange(exchange).bind(queue, pattern)
+
+
+def _nothing() -> None:
+    """Do nothing: the default of `on_due`."""

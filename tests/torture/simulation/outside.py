@@ -1,0 +1,171 @@
+"""Everybody outside the workers: who publishes, who steers, whose provider calls back, who listens.
+
+Rules: they speak to the broker without a wire, because their own faults are not the subject. Each
+keeps what it published and what it got, as facts for the judge.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from pamqp.commands import Basic
+
+from contracts.names import Exchange, Key
+from tests.torture.judge.facts import Command, Event, Report, Steered
+from tests.torture.simulation.broker.settings import declaration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from tests.torture.simulation.broker.channels import Channel
+    from tests.torture.simulation.broker.messages import Delivery
+    from tests.torture.simulation.broker.server import Server
+    from tests.torture.simulation.scenario import Publish, Steer
+
+LIVES_S: Final = {"transactional": 30.0, "bulk": 60.0}
+"""Life of a message that names none, by lane; see `Settings.life_transactional_s`."""
+_EVENTS: Final = "sms.own.upstream.all"
+_REPLIES: Final = "sms.reply.ann.all"
+_OWN: Final = declaration(durable=True, exclusive=False, auto_delete=False, arguments=None)
+_KEYS: Final = {"transactional": Key.SEND_TRANSACTIONAL, "bulk": Key.SEND_BULK}
+_ROOM_S: Final = 60.0
+"""For a life that begins when a worker first sees the message."""
+
+
+class Outside:
+    """All of them.
+
+    Args:
+        broker: the broker.
+        now: true time, seconds since 1970.
+    """
+
+    def __init__(self, broker: Server, now: Callable[[], float]) -> None:
+        self.commands: dict[str, Command] = {}
+        self.events: list[Event] = []
+        self.reports: list[Report] = []
+        self._broker = broker
+        self._now = now
+        self._steered: dict[str, Steered] = {}
+        self._verdicts: defaultdict[str, list[str]] = defaultdict(list)
+        self._put_off: set[str] = set()
+        self._channels: dict[str, Channel] = {}
+        self._hears = {_EVENTS: self._event, _REPLIES: self._reply}
+        for queue, exchange in ((_EVENTS, Exchange.EVENTS), (_REPLIES, Exchange.REPLIES)):
+            broker.declare_queue(queue, _OWN, None)
+            broker.exchanges[exchange].bind("#", queue)
+
+    def listen(self) -> None:
+        """Hear every event and every reply, until the connection is lost."""
+        channel = self._channel("upstream")
+        for queue in self._hears:
+            channel.consume(queue, queue, no_ack=True)
+
+    # --- as `Client` of the broker -----------------------------------------------------------
+
+    def delivered(self, channel: int, consumer_tag: str, delivery: Delivery) -> None:
+        """Hear something."""
+        del channel
+        self._hears[consumer_tag](delivery.entry.message.body)
+
+    def consumer_cancelled(self, channel: int, consumer_tag: str) -> None:
+        """Our own queues are never deleted."""
+        raise AssertionError(channel, consumer_tag)
+
+    def connection_lost(self) -> None:
+        """Connect anew at the next use."""
+        self._channels.clear()
+
+    # --- what they publish -------------------------------------------------------------------
+
+    def publish(self, step: Publish) -> None:
+        """Publish a command once; the broker confirms it."""
+        life_s = step.life_s
+        sms: dict[str, Any] = {"messageId": step.id, "text": f"#{step.id}"}
+        sms["to"] = step.to if step.valid else "12"
+        if life_s is not None:
+            end = self._first_at(step) + life_s
+            sms["expiresAt"] = datetime.fromtimestamp(end, UTC).isoformat()
+        properties = Basic.Properties(
+            message_id=step.id, message_type="SendSms.v1", delivery_mode=2,
+            expiration=None if step.queue_s is None else str(int(step.queue_s * 1000)),
+        )  # fmt: skip
+        self._put(Exchange.COMMANDS, _KEYS[step.lane], sms, properties)
+
+    def _first_at(self, step: Publish) -> float:
+        """The time of its first copy, which is noted."""
+        if step.id not in self.commands:
+            at = self._now()
+            life_s = LIVES_S[step.lane] + _ROOM_S if step.life_s is None else step.life_s
+            self.commands[step.id] = Command(
+                id=step.id,
+                to=step.to,
+                lane=step.lane,
+                resends=step.lane == "transactional",
+                at=at,
+                expires_at=at + life_s,
+                valid=step.valid,
+            )
+        return self.commands[step.id].at
+
+    def call_back(self, provider: str, kind: str, fields: Mapping[str, str]) -> None:
+        """Publish a callback of a provider."""
+        received = datetime.fromtimestamp(self._now(), UTC).isoformat()
+        raw = {"provider": provider, "kind": kind, "receivedAt": received, "fields": dict(fields)}
+        self._put(Exchange.REPORTS, f"report.{provider}", raw, Basic.Properties(delivery_mode=2))
+
+    def steer(self, step: Steer, command_id: str, issued_at: float) -> None:
+        """Publish a control command once."""
+        issued = datetime.fromtimestamp(issued_at, UTC).isoformat()
+        body = {"name": step.name, "commandId": command_id, "issuedAt": issued, **step.fields}
+        body["reason"] = "a history"
+        properties = Basic.Properties(user_id=step.user, correlation_id=command_id, delivery_mode=2)
+        self._steered[command_id] = Steered(step.user, command_id, step.name, issued_at)
+        self._put(Exchange.CONTROL, f"control.command.{step.name}", body, properties, step.user)
+
+    def facts_of_steering(self) -> list[Steered]:
+        """Every command with its answers."""
+        return [
+            Steered(
+                each.user,
+                ident,
+                each.name,
+                each.at,
+                tuple(self._verdicts[ident]),
+                put_off=ident in self._put_off,
+            )
+            for ident, each in self._steered.items()
+        ]
+
+    def _put(
+        self,
+        exchange: str,
+        key: str,
+        body: Any,
+        properties: Basic.Properties,
+        user: str = "upstream",
+    ) -> None:
+        self._channel(user).publish(
+            json.dumps(body).encode(), exchange, key, properties, mandatory=True
+        )
+
+    def _channel(self, user: str) -> Channel:
+        if user not in self._channels:
+            self._channels[user] = self._broker.open(user, self).open_channel(1)
+        return self._channels[user]
+
+    def _event(self, body: bytes) -> None:
+        read = json.loads(body)
+        self.events.append(
+            Event(read["event"], read["messageId"], read["eventId"], self._now(), read)
+        )
+
+    def _reply(self, body: bytes) -> None:
+        read = json.loads(body)
+        if read["code"] == "store unavailable":
+            self._put_off.add(read["commandId"])
+        else:
+            self._verdicts[read["commandId"]].append(read["verdict"])

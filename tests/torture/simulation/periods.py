@@ -1,0 +1,41 @@
+"""How often loops look at things in a simulation.
+
+Rules: only periods are changed, never what is done. The loops of a worker look every second or two,
+because people wait for them; a simulated history lasts minutes, and nobody waits. What must be
+longer than what stays so: a state is fresh for longer than the time between two looks at it.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, Final
+from unittest.mock import patch
+
+from worker.app import start_and_stop
+from worker.control import snapshot_follower
+from worker.handlers import sweep
+from worker.store import marks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FOLLOW_S: Final = 15.0
+STALE_S: Final = 20.0
+"""Age at which a state is stale; see `Settings.snapshot_max_age_s`."""
+_STRETCHED: Final[tuple[tuple[Any, str, float], ...]] = (
+    (snapshot_follower, "EVERY_S", FOLLOW_S),
+    (sweep, "EVERY_S", 12.0),
+    (sweep, "MATCH_EVERY_S", 6.0),
+    (sweep, "WAITING_LATER_S", 20.0),
+    (marks, "EVERY_S", 5.0),
+)
+
+
+@contextmanager
+def stretched() -> Iterator[None]:
+    """Stretch the periods, and leave the garbage collector as it is, within the block."""
+    with ExitStack() as patches:
+        for module, name, seconds in _STRETCHED:
+            patches.enter_context(patch.object(module, name, seconds))
+        patches.enter_context(patch.object(start_and_stop, "_spare_the_collector", lambda: None))
+        yield

@@ -1,0 +1,267 @@
+"""The world of one history: servers, providers, processes, and what its scenario does to them.
+
+Rules: a step that befalls something notes the fault: what it hit, how long it could have an effect,
+and which messages it could touch. Whatever ends is started again, as an operator's platform would.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from contracts.names import Queue
+from tests.torture.judge.facts import Fault, OptOut, Report
+from tests.torture.simulation.broker.connection import Connection, open_connection
+from tests.torture.simulation.clocks import MachineClock
+from tests.torture.simulation.database.client import Client as DatabaseClient
+from tests.torture.simulation.draw import LEGACY, TARGET
+from tests.torture.simulation.fates import KILLS, Fate
+from tests.torture.simulation.outside import Outside
+from tests.torture.simulation.process import SimulatedProcess
+from tests.torture.simulation.process_wire import ProcessWire
+from tests.torture.simulation.providers import Account, Manner
+from tests.torture.simulation.scenario import Hit
+
+if TYPE_CHECKING:
+    from tests.torture.judge.facts import Call
+    from tests.torture.simulation.broker.channels import Session
+    from tests.torture.simulation.broker.messages import Entry, Message
+    from tests.torture.simulation.broker.server import Server as Broker
+    from tests.torture.simulation.database.server import Server as Store
+    from tests.torture.simulation.scenario import Scenario
+    from tests.torture.simulation.wire import Wire
+    from worker.domain.messages.sms import Sms
+    from worker.settings.model import Settings
+
+BACK_AFTER_S: Final = 2.0
+"""Time after which a process that died by a hit is started again."""
+
+
+class World:
+    """See the module. It is what the processes reach (`process.Servers`).
+
+    Args:
+        scenario: what is going to happen.
+        cfg: the settings of every process.
+        broker: a broker with the topology.
+        store: a database with the indexes.
+        store_clock: the clock of its machine.
+        chance: how long things take.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        cfg: Settings,
+        broker: Broker,
+        store: Store,
+        store_clock: MachineClock,
+        chance: random.Random,
+    ) -> None:
+        self.scenario = scenario
+        self.cfg = cfg
+        self.broker = broker
+        self.store = store
+        self.clock = MachineClock()
+        self.store_clock = store_clock
+        self.outside = Outside(broker, self.clock.seconds)
+        self.accounts = {
+            name: Account(name, name == TARGET, self.clock.seconds, taken=self._will_report)
+            for name in (TARGET, LEGACY)
+        }
+        self.faults: list[Fault] = []
+        self.broken_ends: list[str] = []
+        self.opt_outs: list[OptOut] = []
+        self.store_there = True
+        self.reports_due = 0
+        self.processes: dict[int, SimulatedProcess] = {}
+        self.ahead_s: dict[int, float] = {}
+        self._chance = chance
+        self._starts = 0
+        self._calls: dict[tuple[int, str], int] = {}
+        self._hits = {
+            (step.process, step.server, step.nth): step.fate
+            for step in scenario.steps
+            if isinstance(step, Hit)
+        }
+        self._loop = asyncio.get_running_loop()
+
+    # --- processes ---------------------------------------------------------------------------
+
+    def start(self, slot: int) -> None:
+        """Start a process in a slot, if none runs there."""
+        if slot in self.processes and not self.processes[slot].ended:
+            return
+        self._starts += 1
+        name = f"process-{slot}-{self._starts}"
+        made = SimulatedProcess(self, slot, name, self.ahead_s.get(slot, 0.0))
+        self.processes[slot] = made
+        made.start()
+
+    def fate_of(self, slot: int, server: str, name: str) -> Fate | None:
+        """See `Servers.fate_of`."""
+        nth = self._calls.get((slot, server), 0)
+        self._calls[slot, server] = nth + 1
+        fate = self._hits.get((slot, server, nth)) if self._hits else None
+        if fate is not None:
+            self.note(f"{name}: {fate}", f"process {slot}", messages=self.in_hand(slot))
+            if fate in KILLS:
+                self._loop.call_later(BACK_AFTER_S, self.start, slot)
+        return fate
+
+    def killed(self, process: SimulatedProcess) -> None:
+        """See `Servers.killed`."""
+        for session in [*self.broker.sessions]:
+            if _process_of(session) is process:
+                session.end()
+
+    def in_hand(self, slot: int | None = None) -> frozenset[str]:
+        """Ids of the messages that a process, or any, has and has not settled."""
+        ids = set()
+        for session in self.broker.sessions:
+            process = _process_of(session)
+            if process is not None and slot in {None, process.slot}:
+                ids |= {
+                    _id_of(entry)
+                    for c in session.channels.values()
+                    for _, _, entry in c.unsettled.values()
+                }
+        return frozenset(ids)
+
+    # --- what processes reach ----------------------------------------------------------------
+
+    def wire(self, process: SimulatedProcess, server: str, *, ordered: bool = False) -> ProcessWire:
+        """See `Servers.wire`."""
+        there = {
+            "database": lambda: self.store_there,
+            "broker": lambda: self.broker.is_up,
+            "provider": lambda: True,
+        }[server]
+        return ProcessWire(process, server, there, self._chance, ordered=ordered)
+
+    def client(self, wire: Wire) -> Any:
+        """See `Servers.client`."""
+        return partial(DatabaseClient, self.store, wire)
+
+    def opening(self, process: SimulatedProcess) -> Any:
+        """See `Servers.opening`."""
+
+        async def opened(url: str, name: str, *, heartbeat_s: int) -> Any:
+            wire = self.wire(process, "broker", ordered=True)
+            return await open_connection(self.broker, wire, url, name, heartbeat_s=heartbeat_s)
+
+        return opened
+
+    # --- what befalls them -------------------------------------------------------------------
+
+    def must_have_ended(self, process: SimulatedProcess) -> None:
+        """Note it if a process that was told to end still runs, and end it."""
+        if not process.ended:
+            self.broken_ends.append(f"{process.replica} could not be stopped")
+            process.kill()
+
+    def look_after(self) -> None:
+        """Note which processes ended by an error, and start another one in their place."""
+        for slot, process in self.processes.items():
+            if process.failure is not None:
+                self.broken_ends.append(f"{process.replica}: {process.failure!r}")
+                process.failure = None
+                self.start(slot)
+
+    def set_ahead(self, machine: str, by_s: float) -> None:
+        """Set the wall clock of a machine ahead of the true time."""
+        if machine == "database":
+            self.store_clock.ahead_s = by_s
+            return
+        slot = int(machine.removeprefix("process "))
+        self.ahead_s[slot] = by_s
+        if slot in self.processes:
+            self.processes[slot].clock.ahead_s = by_s
+
+    def block(self, *, blocked: bool) -> None:
+        """Let the broker take nothing that is published, or take it again."""
+        self.broker.block(blocked=blocked)
+
+    def cancel_consumers(self) -> None:
+        """Let the broker cancel the consumers of both lanes, as it does when a queue moves."""
+        for lane in (Queue.TRANSACTIONAL, Queue.BULK):
+            self.broker.queues[lane].cancel_consumers()
+
+    def messages_in(self, queue: str) -> list[Message]:
+        """What is in a queue: ready, or in somebody's hand."""
+        found = self.broker.queues[queue]
+        ready = [entry.message for entry in found.entries()]
+        in_hand = [
+            entry.message
+            for session in self.broker.sessions
+            for channel in session.channels.values()
+            for held, _, entry in channel.unsettled.values()
+            if held is found
+        ]
+        return ready + in_hand
+
+    # --- faults ------------------------------------------------------------------------------
+
+    def note(
+        self,
+        kind: str,
+        where: str,
+        for_s: float | None = None,
+        messages: frozenset[str] | None = None,
+    ) -> None:
+        """Note a fault: for a time, or, if it touched these messages, for ever."""
+        now = self.clock.seconds()
+        until = float("inf") if for_s is None else now + for_s
+        self.faults.append(Fault(kind, now, until, where, messages))
+
+    # --- delivery reports --------------------------------------------------------------------
+
+    def _will_report(self, sms: Sms, call: Call) -> None:
+        """Have the provider call back about an SMS that it took: early, late, twice or never."""
+        rng = random.Random(f"{self.scenario.seed} report {call.reference}")
+        state = rng.choice(("delivered", "delivered", "undelivered", ""))
+        if not state:
+            return
+        fields = {"state": state, "to": call.to}
+        if self.accounts[call.provider].names_ids:
+            fields["id"] = str(call.reference)
+        else:
+            fields |= {"our-id": sms.message_id, "epoch": str(sms.epoch)}
+        first = rng.choice((0.0, 0.01, 1.0, 20.0))
+        if rng.random() < 0.3:
+            self._call_back(call, {**fields, "state": "submitted"}, rng.choice((0.0, 2.0, 25.0)))
+        for _ in range(rng.choice((1, 1, 1, 2))):
+            self._call_back(call, fields, first + rng.random())
+
+    def _call_back(self, call: Call, fields: dict[str, str], after_s: float) -> None:
+        self.reports_due += 1
+        self._loop.call_later(after_s, self._called_back, call, fields)
+
+    def _called_back(self, call: Call, fields: dict[str, str]) -> None:
+        if not self.broker.is_up:  # the webhook answers 503, and the provider calls again
+            self._loop.call_later(1.0, self._called_back, call, fields)
+            return
+        self.reports_due -= 1
+        if fields["state"] in {"delivered", "undelivered"}:
+            delivered = fields["state"] == "delivered"
+            at = self.clock.seconds()
+            reference = str(call.reference)
+            self.outside.reports.append(
+                Report(call.provider, reference, call.message_id, delivered, at)
+            )
+        self.outside.call_back(call.provider, "delivery", fields)
+
+
+def _process_of(session: Session) -> SimulatedProcess | None:
+    """The process at the other end of a connection; None: somebody outside."""
+    client = session.client
+    if not isinstance(client, Connection):
+        return None
+    wire = client._wire
+    return wire.process if isinstance(wire, ProcessWire) else None
+
+
+def _id_of(entry: Entry) -> str:
+    return str(entry.message.properties.message_id)

@@ -1,0 +1,72 @@
+"""A whole system whose workers reach every server and every provider through a proxy.
+
+Rules: everybody else (upstream, administrator, webhook, the test) reaches them directly, so that a
+fault touches the workers alone and what the test sees of it is not touched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.support.given_servers import given_servers
+from tests.support.proxy import Proxy
+from tests.support.whole_system import PROVIDERS, System
+from worker.lab.local.broker import Broker
+from worker.lab.local.database import Database
+from worker.lab.local.port import HOST, Port
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Network:
+    """The system, its servers, and what lies between them."""
+
+    system: System
+    broker: Broker
+    database: Database
+    proxies: Mapping[str, Proxy]
+    """By what lies behind: `broker`, `store`, or the id of a provider."""
+
+
+@asynccontextmanager
+async def behind_proxies(directory: Path, profile: Mapping[str, str]) -> AsyncIterator[Network]:
+    """Start everything; stop it at the end."""
+    broker, database = Broker(directory / "broker"), Database(directory / "database")
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(broker.stop)
+        stack.push_async_callback(database.stop)
+        await asyncio.gather(broker.start(), database.start())
+        proxies = {
+            "broker": await stack.enter_async_context(Proxy(broker.urls["worker"])),
+            "store": await stack.enter_async_context(Proxy(database.url)),
+        }
+        ports = {provider: Port() for provider in PROVIDERS}
+        login = broker.urls["worker"].rpartition("@")[0]
+        worker = f"{login}@{HOST}:{proxies['broker'].port}/%2F"
+        stack.enter_context(given_servers({**broker.urls, "worker": worker}, database.url))
+        running = System.running(
+            directory / "stack",
+            {**_through(proxies["store"], ports), **profile},
+            logins=broker.urls,
+        )
+        system = await stack.enter_async_context(running)
+        for provider, port in ports.items():
+            proxy = Proxy(system.stack.http[provider], port.number)
+            proxies[provider] = await stack.enter_async_context(proxy)
+        yield Network(system, broker, database, proxies)
+
+
+def _through(store: Proxy, ports: Mapping[str, Port]) -> dict[str, str]:
+    """Environment of workers that reach store and providers through proxies."""
+    target, legacy = (f"http://{HOST}:{ports[provider]}" for provider in PROVIDERS)
+    return {
+        "MONGO_URL": f"mongodb://{HOST}:{store.port}/?directConnection=true",
+        "SMS_TARGET__BASE_URL": target,
+        "SMS_LEGACY__BASE_URL": legacy,
+    }

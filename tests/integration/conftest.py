@@ -132,28 +132,47 @@ def database_name() -> str:
 
 
 @pytest.fixture
-async def mongod_here(mongo_url: str, database_name: str) -> AsyncIterator[Opened]:
-    """That database, open and with its indexes; dropped at the end of the test."""
+async def mongod_empty(mongo_url: str, database_name: str) -> AsyncIterator[Opened]:
+    """That database, open; dropped at the end of the test."""
     opened = Opened(mongo_url, database_name, timeout_s=5)
-    await indexes.create(opened)
     yield opened
     await opened.db.client.drop_database(database_name)
     await opened.close()
 
 
 @pytest.fixture
-async def simulated_here(
+async def simulated_empty(
     simulated_database: Callable[..., Any], database_name: str
 ) -> AsyncIterator[Opened]:
     """The same, simulated."""
     opened = Opened("mongodb://simulated", database_name, timeout_s=5, client=simulated_database)
-    await indexes.create(opened)
     yield opened
     await opened.close()
 
 
+@pytest.fixture
+async def mongod_here(mongod_empty: Opened) -> Opened:
+    """That database with its indexes."""
+    await indexes.create(mongod_empty)
+    return mongod_empty
+
+
+@pytest.fixture
+async def simulated_here(simulated_empty: Opened) -> Opened:
+    """The same, simulated."""
+    await indexes.create(simulated_empty)
+    return simulated_empty
+
+
+@pytest.fixture(params=["mongod_empty", "simulated_empty"])
+def database_empty(request: pytest.FixtureRequest) -> Opened:
+    """A database without indexes, real and simulated."""
+    opened: Opened = request.getfixturevalue(request.param)
+    return opened
+
+
 @pytest.fixture(params=["mongod_here", "simulated_here"])
 def database_here(request: pytest.FixtureRequest) -> Opened:
-    """The real database, and the simulated one."""
+    """A database with its indexes, real and simulated."""
     opened: Opened = request.getfixturevalue(request.param)
     return opened

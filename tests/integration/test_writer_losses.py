@@ -88,7 +88,7 @@ async def through(proxy: Proxy, direct: Database, database_name: str) -> AsyncIt
     await database.close()
 
 
-LOSSES = 5  # the driver repeats a write once by itself: more than it hides
+LOSSES = 5  # the driver repeats a write until its deadline by itself: more than it hides
 
 
 # --- on the real store -------------------------------------------------------------------------

@@ -237,14 +237,17 @@ class BrokerConnection:
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def _look_whether_blocked(self) -> None:
-        """Report it if the broker blocks the present connection, and wait until that is over."""
+        """Report it if the broker blocks the present connection, and wait until that is over.
+
+        It is over, too, when another connection has taken its place.
+        """
         connection = self._connection
         if connection is None or connection.transport is None:
             return
         ready = asyncio.ensure_future(connection.transport.connection.ready())
         try:
             await asyncio.wait({ready}, timeout=LOOK_EVERY_S)
-            while not ready.done() and self._up.is_set():
+            while not ready.done() and self._connection is connection:
                 self._block(blocked=True)
                 await asyncio.wait({ready}, timeout=LOOK_EVERY_S)
         finally:

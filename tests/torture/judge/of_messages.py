@@ -141,7 +141,7 @@ def caused(seen: Seen) -> Iterator[Violation]:
         if told is None or command is None:
             continue
         hit = any(
-            fault.at <= told.at and fault.until >= command.at
+            fault.doubtful and fault.at <= told.at and fault.until >= command.at
             and (fault.messages is None or ident in fault.messages)
             for fault in seen.facts.faults
         )  # fmt: skip

@@ -79,6 +79,7 @@ async def _rest(world: World, last: float) -> None:
     while quiet < QUIET_LOOKS and asyncio.get_running_loop().time() < last + AT_REST_S:
         await asyncio.sleep(LOOK_EVERY_S)
         world.look_after()
+        world.store.tick()
         over = asyncio.get_running_loop().time() > last
         quiet = quiet + 1 if over and _is_quiet(world) else 0
 

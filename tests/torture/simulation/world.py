@@ -130,7 +130,9 @@ class World:
         self._calls[slot, server] = nth + 1
         fate = self._hits.get((slot, server, nth)) if self._hits else None
         if fate is not None:
-            self.note(f"{name}: {fate}", f"process {slot}", messages=self.in_hand(slot))
+            where, in_hand = f"process {slot}", self.in_hand(slot)
+            doubtful = fate in KILLS or (server != "broker" and fate is not Fate.SLOW)
+            self.note(f"{name}: {fate}", where, messages=in_hand, doubtful=doubtful)
             if fate in KILLS:
                 self._loop.call_later(BACK_AFTER_S, self.start, slot)
         return fate
@@ -147,12 +149,19 @@ class World:
                 self.broker.lose_connections(session.origin, told=False)
 
     def in_hand(self, slot: int | None = None) -> frozenset[str]:
-        """Ids of the messages that a process, or any, has and has not settled."""
-        return frozenset(
+        """Ids of the messages that a process, or any, has not settled, by broker or record."""
+        replicas = {each.replica for s, each in self.processes.items() if slot in {None, s}}
+        delivered = (
             str(entry.message.properties.message_id)
             for process, _, entry in self._unsettled()
-            if slot in {None, process.slot}
+            if process.replica in replicas
         )
+        held = (
+            document["_id"]
+            for document in self.store.documents("sms.messages")
+            if document.get("owner") in replicas and document["state"] == "submitting"
+        )
+        return frozenset((*delivered, *held))
 
     def _unsettled(self) -> Iterator[tuple[SimulatedProcess, Queue, Entry]]:
         for session in self.broker.sessions:
@@ -233,11 +242,13 @@ class World:
         where: str,
         for_s: float | None = None,
         messages: frozenset[str] | None = None,
+        *,
+        doubtful: bool = True,
     ) -> None:
         """Note a fault: for a time, or, if it touched these messages, for ever."""
         now = self.clock.seconds()
         until = float("inf") if for_s is None else now + for_s
-        self.faults.append(Fault(kind, now, until, where, messages))
+        self.faults.append(Fault(kind, now, until, where, messages, doubtful))
         if self.teller is not None:
             self.teller.befell(self, f"{where or 'everybody'}: {kind}")
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
+from tests.torture.simulation.broker.refusals import (
+    PRECONDITION_FAILED,
+    ChannelRefusal,
+    NotSimulated,
+)
 from tests.torture.simulation.broker.rights import CONFIGURE, READ, WRITE
 
 if TYPE_CHECKING:
     from tests.torture.simulation.broker.channels import Channel
     from tests.torture.simulation.broker.settings import Declaration
+
+_ALTERNATE: Final = "alternate-exchange"
 
 
 def look_at_queue(channel: Channel, name: str) -> tuple[int, int]:
@@ -54,11 +61,20 @@ def purge(channel: Channel, name: str) -> int:
     return channel.server.queue(name, channel.session).purge()
 
 
-def delete_queue(channel: Channel, name: str) -> int:
+def delete_queue(channel: Channel, name: str, *, if_unused: bool, if_empty: bool) -> int:
     """Delete a queue, if it is there; returns how many messages were ready in it."""
     server = channel.server
     server.rights.check(channel.session.user, CONFIGURE, "queue", name)
-    return server.delete_queue(server.queue(name, channel.session)) if name in server.queues else 0
+    if name not in server.queues:
+        return 0
+    queue = server.queue(name, channel.session)
+    if queue.is_quorum and (if_unused or if_empty):
+        raise NotSimulated("if_unused or if_empty of a quorum queue")
+    if if_unused and queue.consumers:
+        raise ChannelRefusal(PRECONDITION_FAILED, f"queue '{name}' in vhost '/' in use")
+    if if_empty and queue.count:
+        raise ChannelRefusal(PRECONDITION_FAILED, f"queue '{name}' in vhost '/' not empty")
+    return server.delete_queue(queue)
 
 
 def look_at_exchange(channel: Channel, name: str) -> None:
@@ -66,7 +82,20 @@ def look_at_exchange(channel: Channel, name: str) -> None:
     channel.server.exchange(name)
 
 
-def declare_exchange(channel: Channel, name: str) -> None:
-    """Declare a durable topic exchange."""
+def declare_exchange(channel: Channel, name: str, kind: str, arguments: dict[str, Any]) -> None:
+    """Declare an exchange."""
+    rights, user = channel.server.rights, channel.session.user
+    rights.check(user, CONFIGURE, "exchange", name)
+    alternate = arguments.pop(_ALTERNATE, None)
+    if arguments:
+        raise NotSimulated(f"exchange argument {next(iter(arguments))}")
+    if alternate is not None:
+        rights.check(user, READ, "exchange", name)
+        rights.check(user, WRITE, "exchange", alternate)
+    channel.server.declare_exchange(name, kind, alternate)
+
+
+def delete_exchange(channel: Channel, name: str) -> None:
+    """Delete an exchange, if it is there."""
     channel.server.rights.check(channel.session.user, CONFIGURE, "exchange", name)
-    channel.server.declare_exchange(name)
+    channel.server.exchanges.pop(name, None)

@@ -14,19 +14,25 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from aiormq.abc import DeliveredMessage
 from aiormq.channel import exception_by_code
-from aiormq.exceptions import ChannelClosed, ChannelInvalidStateError, DeliveryError, PublishError
+from aiormq.exceptions import (
+    ChannelClosed,
+    ChannelInvalidStateError,
+    ConnectionFrameError,
+)
 from pamqp import commands as spec
-from pamqp.header import ContentHeader
 
-from tests.torture.simulation.broker import declaring, encoding
 from tests.torture.simulation.broker.callbacks import Callbacks
 from tests.torture.simulation.broker.channels import Channel
+from tests.torture.simulation.broker.declares import Declares
 from tests.torture.simulation.broker.incoming import IncomingMessage
-from tests.torture.simulation.broker.messages import Confirm
-from tests.torture.simulation.broker.refusals import ChannelRefusal, NotKnown, NotSimulated
-from tests.torture.simulation.broker.settings import declaration
+from tests.torture.simulation.broker.publishes import Publishes
+from tests.torture.simulation.broker.refusals import (
+    ChannelRefusal,
+    FrameRefusal,
+    NotKnown,
+    NotSimulated,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -38,7 +44,7 @@ if TYPE_CHECKING:
     Receive = Callable[[Any], Awaitable[Any]]
 
 
-class InnerChannel:
+class InnerChannel(Declares, Publishes):
     """A channel of the client.
 
     Args:
@@ -47,7 +53,7 @@ class InnerChannel:
     """
 
     def __init__(self, connection: Connection, outer: library.Channel) -> None:
-        self.number = connection.next_number()
+        self.number = next(connection.numbers)
         self.channel = self
         self.is_closed = False
         self.on_return_callbacks: set[Any] = set()
@@ -57,7 +63,7 @@ class InnerChannel:
         self._on_channel = partial(connection.session.on_channel, self.number)
         self._consumers: dict[str, tuple[Receive, bool]] = {}
         self._tasks: dict[asyncio.Task[Any], None] = {}
-        self._in_flight: dict[str, int] = {}
+        self._in_flight: dict[str, None] = {}
         self._published = 0
         self._tags = 0
 
@@ -82,62 +88,6 @@ class InnerChannel:
         for task in self._tasks:
             task.cancel()
         self._outer.on_close.call_soon(fault)
-
-    # --- publishing -------------------------------------------------------------------------
-
-    async def basic_publish(
-        self,
-        body: bytes,
-        *,
-        exchange: str = "",
-        routing_key: str = "",
-        properties: spec.Basic.Properties | None = None,
-        mandatory: bool = False,
-        immediate: bool = False,
-        timeout: float | None = None,  # noqa: ASYNC109 - the library's
-    ) -> Any:
-        """Publish and wait for the confirm."""
-        if immediate:
-            raise NotSimulated("immediate")
-        properties = properties or spec.Basic.Properties(delivery_mode=1)
-        headers = encoding.carried(properties.headers) if properties.headers else {}
-        self._published += 1
-        tag = self._published
-        ident = properties.message_id or f"{self.number:08x}{tag:024x}"
-        properties.message_id = ident
-        if ident in self._in_flight:
-            raise NotSimulated("two publishes with one message id in flight on a channel")
-        publish = partial(
-            self._on_channel,
-            Channel.publish,
-            body,
-            str(exchange),
-            str(routing_key),
-            properties,
-            headers,
-            mandatory,
-        )
-        self._in_flight[ident] = tag
-        try:
-            async with asyncio.timeout(timeout):
-                confirm = await self._call(f"publish.{exchange}", publish)
-        finally:
-            del self._in_flight[ident]
-        if confirm is Confirm.TAKEN:
-            return spec.Basic.Ack(delivery_tag=tag)
-        if confirm is Confirm.REFUSED:
-            raise DeliveryError(None, spec.Basic.Nack(delivery_tag=tag))
-        frame = spec.Basic.Return(312, "NO_ROUTE", str(exchange), str(routing_key))
-        return self._returned(frame, ContentHeader(properties=properties), body)
-
-    def _returned(
-        self, frame: spec.Basic.Return, header: ContentHeader, body: bytes
-    ) -> DeliveredMessage:
-        channel: Any = self
-        message = DeliveredMessage(delivery=frame, header=header, body=body, channel=channel)
-        if self._outer.on_return_raises:
-            raise PublishError(message, frame)
-        return message
 
     # --- consuming --------------------------------------------------------------------------
 
@@ -218,62 +168,6 @@ class InnerChannel:
         except (ChannelInvalidStateError, ChannelClosed):
             return  # too late, or wrong: only the channel's end says so
 
-    # --- declaring --------------------------------------------------------------------------
-
-    async def queue_declare(
-        self,
-        queue: str = "",
-        *,
-        passive: bool = False,
-        timeout: float | None = None,  # noqa: ASYNC109 - the library's
-        **options: Any,
-    ) -> spec.Queue.DeclareOk:
-        """Declare a queue, or look whether it is there."""
-        if passive:
-            declare = partial(self._on_channel, declaring.look_at_queue, queue)
-        else:
-            declare = partial(
-                self._on_channel, declaring.declare_queue, queue, declaration(**options)
-            )
-        async with asyncio.timeout(timeout):
-            messages, consumers = await self._rpc("declare_queue", declare)
-        return spec.Queue.DeclareOk(queue, messages, consumers)
-
-    async def queue_bind(self, queue: str, exchange: str, routing_key: str = "", **_: Any) -> None:
-        """Bind a queue."""
-        names = (str(queue), str(exchange), str(routing_key))
-        await self._rpc("bind", partial(self._on_channel, declaring.bind, *names))
-
-    async def queue_unbind(
-        self, queue: str = "", exchange: str = "", routing_key: str = "", **_: Any
-    ) -> None:
-        """Undo `queue_bind`."""
-        names = (str(queue), str(exchange), str(routing_key))
-        await self._rpc("unbind", partial(self._on_channel, declaring.unbind, *names))
-
-    async def exchange_declare(
-        self, exchange: str, *, exchange_type: str = "topic", passive: bool = False, **_: Any
-    ) -> None:
-        """Declare a topic exchange, or look whether it is there."""
-        if exchange_type != "topic" and not passive:
-            raise NotSimulated(f"exchange type {exchange_type}")
-        act = declaring.look_at_exchange if passive else declaring.declare_exchange
-        await self._rpc("declare_exchange", partial(self._on_channel, act, str(exchange)))
-
-    async def queue_purge(self, queue: str = "", **_: Any) -> spec.Queue.PurgeOk:
-        """Empty a queue."""
-        count = await self._rpc("purge", partial(self._on_channel, declaring.purge, str(queue)))
-        return spec.Queue.PurgeOk(count)
-
-    async def queue_delete(
-        self, queue: str = "", *, if_unused: bool = False, if_empty: bool = False, **_: Any
-    ) -> spec.Queue.DeleteOk:
-        """Delete a queue."""
-        if if_unused or if_empty:
-            raise NotSimulated("if_unused or if_empty")
-        delete = partial(self._on_channel, declaring.delete_queue, str(queue))
-        return spec.Queue.DeleteOk(await self._rpc("delete_queue", delete))
-
     # --- carrying ---------------------------------------------------------------------------
 
     async def _rpc(self, name: str, apply: Callable[[], Any]) -> Any:
@@ -295,6 +189,10 @@ class InnerChannel:
             error = exception_by_code(spec.Channel.Close(refusal.code, refusal.text))
             self.end(error)
             raise error from None
+        except FrameRefusal as refusal:
+            fault = ConnectionFrameError(str(refusal))
+            self._connection.end(fault)
+            raise fault from None
         except NotKnown:
             if self._connection.session.is_gone:
                 raise self._connection.lose() from None

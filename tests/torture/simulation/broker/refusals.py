@@ -34,8 +34,19 @@ class ChannelRefusal(Exception):  # noqa: N818 - the broker's answer, not a fail
         super().__init__(self.text)
 
 
+class FrameRefusal(Exception):  # noqa: N818 - as above
+    """The broker cannot read a frame, and closes the connection."""
+
+    def __init__(self) -> None:
+        super().__init__("FRAME_ERROR - type 2, frame too large")
+
+
 class NotKnown(Exception):  # noqa: N818 - a fact of the network
     """The broker knows this channel no more, so it reads nothing from it."""
+
+
+class Unread(Exception):  # noqa: N818 - a fact of the network
+    """The broker reads nothing more from this connection for now; what it met stays where it is."""
 
 
 class NotSimulated(Exception):  # noqa: N818 - a limit of the simulation

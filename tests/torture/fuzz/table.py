@@ -10,6 +10,8 @@ from tests.torture.fuzz.targets import (
     delivery,
     gateways,
     headers,
+    presets,
+    requests,
     send_sms,
     transport,
     webhook,
@@ -34,5 +36,7 @@ _ALL: Final = (
     gateways.JSON_BASIC,
     gateways.KANNEL,
     transport.TARGET,
+    requests.TARGET,
+    presets.TARGET,
 )
 TARGETS: Final[Mapping[str, Target]] = {target.name: target for target in _ALL}

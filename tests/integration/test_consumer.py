@@ -278,6 +278,23 @@ async def test_an_acknowledgement_that_is_lost_is_repaired_by_the_redelivery(
     assert await left() == 0
 
 
+async def test_acknowledgements_that_a_lost_connection_never_takes_are_not_waited_for(
+    make: Any, publish: Any, left: Any, handler: Handler, proxy: Proxy
+) -> None:
+    consumer = await make(prefetch=64)
+    for wave in range(3):  # how far each acknowledgement has come is up to chance
+        handler.gate.clear()
+        await publish(*(f"{wave}-{n}" for n in range(64)))
+        await until(lambda: handler.together == 64)
+        proxy.reset()
+        handler.gate.set()
+        await until(lambda: not consumer.consuming)
+        await until(lambda: consumer.consuming)
+        await until(lambda: consumer.in_hand == 0)
+    await consumer.stop()
+    assert await left() == 0
+
+
 async def test_consuming_goes_on_through_many_losses(
     make: Any, publish: Any, left: Any, handler: Handler, proxy: BrokerProxy
 ) -> None:

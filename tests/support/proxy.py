@@ -16,8 +16,11 @@ import socket
 import struct
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    import ssl
 
 _CHUNK: Final = 1 << 16
 _GREETING: Final = 4096
@@ -160,11 +163,13 @@ class Proxy:
     Args:
         url: of the server; host and port of its first address count.
         port: to listen on; 0: a free one.
+        tls: what it shows to clients, which then speak TLS to it; None: they do not.
     """
 
-    def __init__(self, url: str, port: int = 0) -> None:
+    def __init__(self, url: str, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         at = urlsplit(url)
         self.port = port
+        self._tls = tls
         self._target = (at.hostname or "127.0.0.1", at.port)
         self._server: asyncio.Server | None = None
         self._open: set[_Connection] = set()
@@ -183,7 +188,8 @@ class Proxy:
         """How many clients have connected so far."""
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        serving = asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self._tls)
+        self._server = await serving
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

@@ -66,7 +66,9 @@ def _event(body: Mapping[str, Any], at: float) -> Event:
 
 
 def _letter(noted: Mapping[str, Any]) -> DeadLetter:
-    return DeadLetter(noted["messageId"] or None, str(noted["source"]), noted["reason"])
+    return DeadLetter(
+        noted["messageId"] or None, noted["source"], noted["reason"], noted["attempts"]
+    )
 
 
 async def _records(system: System, idents: list[str]) -> list[LastRecord]:

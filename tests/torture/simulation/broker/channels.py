@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from tests.torture.simulation.broker.consumers import Consumer
 from tests.torture.simulation.broker.messages import Confirm, Delivery, Message
-from tests.torture.simulation.broker.queues import Consumer, Queue
 from tests.torture.simulation.broker.refusals import PRECONDITION_FAILED, ChannelRefusal
 from tests.torture.simulation.broker.rights import READ, WRITE
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pamqp.commands import Basic
 
     from tests.torture.simulation.broker.messages import Entry
+    from tests.torture.simulation.broker.queues import Queue
     from tests.torture.simulation.broker.sessions import Session
 
 _COPIES: Final = ("CC", "BCC")

@@ -279,7 +279,7 @@ async def test_an_acknowledgement_that_is_lost_is_repaired_by_the_redelivery(
 
 
 async def test_acknowledgements_that_a_lost_connection_never_takes_are_not_waited_for(
-    make: Any, publish: Any, left: Any, handler: Handler, proxy: Proxy
+    make: Any, publish: Any, left: Any, handler: Handler, proxy: BrokerProxy
 ) -> None:
     consumer = await make(prefetch=64)
     for wave in range(3):  # how far each acknowledgement has come is up to chance

@@ -149,12 +149,19 @@ class World:
                 self.broker.lose_connections(session.origin, told=False)
 
     def in_hand(self, slot: int | None = None) -> frozenset[str]:
-        """Ids of the messages that a process, or any, has and has not settled."""
-        return frozenset(
+        """Ids of the messages that a process, or any, has not settled, by broker or record."""
+        replicas = {each.replica for s, each in self.processes.items() if slot in {None, s}}
+        delivered = (
             str(entry.message.properties.message_id)
             for process, _, entry in self._unsettled()
-            if slot in {None, process.slot}
+            if process.replica in replicas
         )
+        held = (
+            document["_id"]
+            for document in self.store.newest("sms.messages")
+            if document.get("owner") in replicas and document["state"] == "submitting"
+        )
+        return frozenset((*delivered, *held))
 
     def _unsettled(self) -> Iterator[tuple[SimulatedProcess, Queue, Entry]]:
         for session in self.broker.sessions:

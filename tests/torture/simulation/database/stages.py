@@ -42,6 +42,8 @@ def replaced(document: Document, pipeline: Sequence[Document], now: datetime) ->
         ((name, operand),) = stage.items()
         if name not in {"$set", "$addFields"}:
             raise NotImplementedError(f"the stage {name} in an update")
+        if "_id" in operand:
+            raise NotImplementedError("an update of _id")
         (document,) = _add_fields(operand, [document], now)
     return document
 

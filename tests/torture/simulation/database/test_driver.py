@@ -111,6 +111,13 @@ async def test_a_failed_operation_is_an_error_of_the_driver(things: Any) -> None
     assert raised.value.code == 14
 
 
+async def test_a_document_returned_by_an_update_is_a_copy(things: Any) -> None:
+    await things.insert_one({"_id": 1, "count": 0, "in": {"deep": 1}})
+    before = await things.find_one_and_update({"_id": 1}, ONE)
+    before["in"]["deep"] = 2
+    assert await things.find_one({"_id": 1}) == {"_id": 1, "count": 1, "in": {"deep": 1}}
+
+
 # --- acknowledgement ---------------------------------------------------------------------------
 
 

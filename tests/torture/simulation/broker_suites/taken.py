@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -31,5 +32,17 @@ def suite_of(module: ModuleType, *, without: Collection[str] = ()) -> dict[str, 
 
 
 def _own(fixture: Any) -> Any:
-    """Return a fixture of the same function on the loop of its test."""
-    return pytest_asyncio.fixture(loop_scope="function")(fixture._get_wrapped_function())
+    """Return a fixture that does the same on the loop of its test.
+
+    The function is copied, because the loop is noted on it, and the original has another one.
+    """
+    original = fixture._get_wrapped_function()
+    copy = FunctionType(
+        original.__code__,
+        original.__globals__,
+        original.__name__,
+        original.__defaults__,
+        original.__closure__,
+    )
+    copy.__kwdefaults__ = original.__kwdefaults__
+    return pytest_asyncio.fixture(loop_scope="function")(copy)

@@ -52,6 +52,10 @@ class FaultyWire:
             client: Any = session.client
             asyncio.get_running_loop().call_soon(client.lose)
 
+    def reset(self) -> None:
+        """End every connection, as a reset does."""
+        self.cut()
+
     async def call(self, name: str, apply: Callable[[], T], *, within_s: float = 10.0) -> T:
         """See `Wire.call`."""
         self.connections += name == "broker.open"

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import Self
+from typing import Final, Self
 from urllib.parse import urlsplit
+
+PUBLISH: Final = b"\x00\x3c\x00\x28"
+"""Class and method of `basic.publish` (AMQP 0-9-1)."""
 
 
 class Proxy:
@@ -95,3 +98,16 @@ class Proxy:
             client.write(data)
             await client.drain()
         client.transport.abort()
+
+
+class BrokerProxy(Proxy):
+    """A proxy before a broker, which knows a publish when it sees one."""
+
+    def lose_confirms(self, count: int) -> None:
+        """Let so many publishes reach the broker, but not their confirms."""
+        self.lose_replies_to, self.losses_left = PUBLISH, count
+
+    @property
+    def has_kept_a_publish(self) -> bool:
+        """Whether a publish was taken and not passed on."""
+        return PUBLISH in self.kept

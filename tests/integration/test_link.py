@@ -21,30 +21,19 @@ from worker.service import Background, ServerAwayError, StartError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-
-@pytest.fixture
-async def proxy(amqp_url: Callable[[str], str]) -> AsyncIterator[Proxy]:
-    async with Proxy(amqp_url("worker")) as made:
-        yield made
+    NewLink = Callable[[], BrokerConnection]
 
 
 @pytest.fixture
-def url(proxy: Proxy, amqp_url: Callable[[str], str]) -> str:
-    """The broker, through the proxy."""
-    login = amqp_url("worker").rpartition("@")[0]
-    return f"{login}@127.0.0.1:{proxy.port}/%2F"
-
-
-@pytest.fixture
-async def link(url: str) -> AsyncIterator[BrokerConnection]:
-    made = BrokerConnection(url, "test", Background())
+async def link(new_link: NewLink) -> AsyncIterator[BrokerConnection]:
+    made = new_link()
     await made.start()
     yield made
     await made.stop()
 
 
-async def test_a_started_link_is_up_and_a_stopped_one_is_not(url: str) -> None:
-    link = BrokerConnection(url, "test", Background())
+async def test_a_started_link_is_up_and_a_stopped_one_is_not(new_link: NewLink) -> None:
+    link = new_link()
     assert not link.is_up
     await link.start()
     assert link.is_up
@@ -54,8 +43,8 @@ async def test_a_started_link_is_up_and_a_stopped_one_is_not(url: str) -> None:
     assert not link.is_up
 
 
-async def test_a_link_that_never_started_stops(url: str) -> None:
-    await BrokerConnection(url, "test", Background()).stop()
+async def test_a_link_that_never_started_stops(new_link: NewLink) -> None:
+    await new_link().stop()
 
 
 async def test_a_login_that_is_refused_at_the_start_is_an_error(url: str) -> None:

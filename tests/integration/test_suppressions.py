@@ -243,7 +243,7 @@ async def test_an_empty_list_is_loaded_too(database_here: Database) -> None:
 
 
 async def test_an_opt_out_waits_for_a_store_that_is_away(
-    mongo_url: str, database_here: Database, database_name: str
+    mongo_url: str, mongod_here: Database, database_name: str
 ) -> None:
     told: list[str | None] = []
     async with Proxy(mongo_url) as proxy:
@@ -261,7 +261,7 @@ async def test_an_opt_out_waits_for_a_store_that_is_away(
         proxy.cut()
         await asyncio.wait_for(adding, 20)
         await behind.close()
-    fresh = store(database_here)
+    fresh = store(mongod_here)
     await fresh.follow()
     assert fresh.stops("hash", PROMO)
 

@@ -145,6 +145,9 @@ class Fault:
     """What it hit: a process, a server, a provider."""
     messages: frozenset[str] | None = None
     """Ids it can have touched; None: any."""
+    doubtful: bool = True
+    """Whether it can leave it open if a provider took a message. A broker that is away cannot: it
+    has nothing to do with a call that is under way."""
 
 
 @dataclass(slots=True)

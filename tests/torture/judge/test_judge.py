@@ -195,6 +195,13 @@ def test_a_fault_in_its_window_excuses_an_unknown_message_and_an_automatic_move(
     assert judge(facts) == []
 
 
+def test_a_broker_that_was_away_excuses_no_unknown_message() -> None:
+    facts = clean()
+    unknown(facts)
+    facts.faults.append(Fault("broker restarts", at=11.0, until=25.0, doubtful=False))
+    assert {violation.invariant for violation in judge(facts)} == {of_messages.CAUSE}
+
+
 def test_a_command_that_was_put_off_needs_no_entry() -> None:
     facts = clean()
     facts.steered.append(Steered("ann", "c9", "step", 21.0, put_off=True))

@@ -128,4 +128,4 @@ def _steer(rng: random.Random) -> Steer:
     fields: dict[str, Any] = {} if name in {*_DOWNWARD, "resume"} else dict(_OVERRIDE)
     if name == "set-percentage":
         fields["percentage"] = rng.choice((0, 10, 50, 75))
-    return Steer(_moment(rng), rng.choice(("ann", "bob")), name, fields, copies=rng.choice((1, 2)))
+    return Steer(_moment(rng), name, fields, copies=rng.choice((1, 2)))

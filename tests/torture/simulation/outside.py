@@ -16,6 +16,7 @@ from pamqp.commands import Basic
 from contracts.names import Exchange, Key
 from tests.torture.judge.facts import Command, Event, Report, Steered
 from tests.torture.simulation.broker.project import DirectClient
+from tests.torture.simulation.broker.settings import declaration
 from tests.torture.simulation.settings import LIVES_S
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from tests.torture.simulation.broker.server import Server
     from tests.torture.simulation.scenario import Publish, Steer
 
+UPSTREAM: Final = "upstream"
+WEBHOOK: Final = "webhook"
+PERSON: Final = "administrator"
+_OWN: Final = declaration(durable=True, exclusive=False, auto_delete=False, arguments=None)
 _KEYS: Final = {"transactional": Key.SEND_TRANSACTIONAL, "bulk": Key.SEND_BULK}
 _ROOM_S: Final = 60.0
 """For a life that begins when a worker first sees the message."""
@@ -43,12 +48,15 @@ class Outside:
         self.events: list[Event] = []
         self.reports: list[Report] = []
         self._now = now
+        self._broker = broker
         self._steered: dict[str, Steered] = {}
         self._verdicts: defaultdict[str, list[str]] = defaultdict(list)
         self._put_off: set[str] = set()
-        self._users = {name: DirectClient(broker, name) for name in ("upstream", "ann", "bob")}
-        self._users["upstream"].subscribe(Exchange.EVENTS, "#", self._event)
-        self._users["ann"].subscribe(Exchange.REPLIES, "#", self._reply)
+        self._users = {name: DirectClient(broker, name) for name in (UPSTREAM, WEBHOOK, PERSON)}
+        self._users[UPSTREAM].subscribe(Exchange.EVENTS, "#", self._event)
+        self._answers = f"sms.reply.{PERSON}.1"
+        broker.declare_queue(self._answers, _OWN, None)
+        broker.bind(self._answers, Exchange.REPLIES, "#", None)
 
     def publish(self, step: Publish) -> None:
         """Publish a command once; the broker confirms it."""
@@ -84,19 +92,22 @@ class Outside:
         """Publish a callback of a provider."""
         received = datetime.fromtimestamp(self._now(), UTC).isoformat()
         raw = {"provider": provider, "kind": kind, "receivedAt": received, "fields": dict(fields)}
-        self._put(Exchange.REPORTS, f"report.{provider}", raw, Basic.Properties(delivery_mode=2))
+        self._put(
+            Exchange.REPORTS, f"report.{provider}", raw, Basic.Properties(delivery_mode=2), WEBHOOK
+        )
 
     def steer(self, step: Steer, command_id: str, issued_at: float) -> None:
         """Publish a control command once."""
         issued = datetime.fromtimestamp(issued_at, UTC).isoformat()
         body = {"name": step.name, "commandId": command_id, "issuedAt": issued, **step.fields}
         body["reason"] = "a history"
-        properties = Basic.Properties(user_id=step.user, correlation_id=command_id, delivery_mode=2)
-        self._steered[command_id] = Steered(step.user, command_id, step.name, issued_at)
-        self._put(Exchange.CONTROL, f"control.command.{step.name}", body, properties, step.user)
+        properties = Basic.Properties(user_id=PERSON, correlation_id=command_id, delivery_mode=2)
+        self._steered[command_id] = Steered(PERSON, command_id, step.name, issued_at)
+        self._put(Exchange.CONTROL, f"control.command.{step.name}", body, properties, PERSON)
 
     def facts_of_steering(self) -> list[Steered]:
-        """Every command with its answers."""
+        """Every command with its answers; called once, at the end."""
+        self._read_answers()
         return [
             Steered(
                 each.user,
@@ -115,7 +126,7 @@ class Outside:
         key: str,
         body: object,
         properties: Basic.Properties,
-        user: str = "upstream",
+        user: str = UPSTREAM,
     ) -> None:
         encoded = json.dumps(body).encode()
         self._users[user].publish(exchange, key, encoded, properties=properties)
@@ -126,9 +137,11 @@ class Outside:
             Event(read["event"], read["messageId"], read["eventId"], self._now(), read)
         )
 
-    def _reply(self, delivery: Delivery) -> None:
-        read = json.loads(delivery.entry.message.body)
-        if read["code"] == "store unavailable":
-            self._put_off.add(read["commandId"])
-        else:
-            self._verdicts[read["commandId"]].append(read["verdict"])
+    def _read_answers(self) -> None:
+        """Note the verdict of every reply that came."""
+        for entry in self._broker.queues[self._answers].ready:
+            read = json.loads(entry.message.body)
+            if read["code"] == "store unavailable":
+                self._put_off.add(read["commandId"])
+            else:
+                self._verdicts[read["commandId"]].append(read["verdict"])

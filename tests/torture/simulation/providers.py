@@ -55,7 +55,7 @@ class Account:
         id: of the provider.
         names_ids: whether it gives its own message id, rather than returning ours in reports.
         now: true time, seconds since 1970.
-        manner: how it answers now.
+        manners: how it answers now; the last one counts.
         refuses: recipients whom it refuses for good.
         opted_out: recipients who opted out at it.
         taken: called with each SMS that it took.
@@ -64,11 +64,16 @@ class Account:
     id: str
     names_ids: bool
     now: Callable[[], float]
-    manner: Manner = Manner.TAKES
+    manners: list[Manner] = field(default_factory=lambda: [Manner.TAKES])
     refuses: set[str] = field(default_factory=set)
     opted_out: set[str] = field(default_factory=set)
     journal: list[Call] = field(default_factory=list)
     taken: Callable[[Sms, Call], None] = lambda _sms, _call: None
+
+    @property
+    def manner(self) -> Manner:
+        """How it answers now."""
+        return self.manners[-1]
 
     def receive(self, sms: Sms) -> Outcome | None:
         """Take a request; None: no answer ever comes."""

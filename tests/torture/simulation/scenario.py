@@ -90,6 +90,7 @@ class Trouble(StrEnum):
     """Another member becomes primary; what the majority had not got is rolled back."""
     BROKER_RESTART = "broker restarts"
     LINKS_LOST = "links to the broker lost"
+    BLOCKED = "broker blocks publishing"
     CONSUMERS_CANCELLED = "broker cancels consumers"
     PURGED = "retry queues purged"
     """A person removes the copies that wait."""
@@ -120,7 +121,6 @@ class Steer:
     """A person publishes a control command."""
 
     at: float
-    user: str
     name: str
     fields: Mapping[str, Any] = field(default_factory=dict)
     copies: int = 1

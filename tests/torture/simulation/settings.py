@@ -42,5 +42,4 @@ def settings() -> Settings:
         store_timeout_s=2.0,
         delivery_age_s=30.0,
         report_deadline_s=600.0,
-        roles={"ann": "administrator", "bob": "administrator"},
     )

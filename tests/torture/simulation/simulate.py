@@ -30,20 +30,23 @@ if TYPE_CHECKING:
 
     from tests.torture.judge.facts import Facts
     from tests.torture.simulation.scenario import Scenario
+    from tests.torture.simulation.world import Teller
 
 LOOK_EVERY_S: Final = 4.0
+QUIET_LOOKS: Final = 10
+"""Looks in a row that find nothing under way: reports that match nothing yet are tried again."""
 AT_REST_S: Final = 900.0
 """Time after the last step by which everything must have come to rest."""
 
 
-def simulate(scenario: Scenario) -> Facts:
-    """The history of a scenario, as facts for the judge."""
+def simulate(scenario: Scenario, teller: Teller | None = None) -> Facts:
+    """The history of a scenario, as facts for the judge; `teller` writes down what happens."""
     with stretched(), seeded(scenario.seed) as chance:
-        return run(_live(scenario, chance))
+        return run(_live(scenario, chance, teller))
 
 
-async def _live(scenario: Scenario, chance: random.Random) -> Facts:
-    world = await _begin(scenario, chance)
+async def _live(scenario: Scenario, chance: random.Random, teller: Teller | None) -> Facts:
+    world = await _begin(scenario, chance, teller)
     driver = Driver(world.broker)
     for slot in range(scenario.processes):
         world.start(slot)
@@ -56,7 +59,7 @@ async def _live(scenario: Scenario, chance: random.Random) -> Facts:
     return found
 
 
-async def _begin(scenario: Scenario, chance: random.Random) -> World:
+async def _begin(scenario: Scenario, chance: random.Random, teller: Teller | None) -> World:
     """A world with topology, indexes and a state in force."""
     clock, true = MachineClock(), MachineClock()
     store = Store(clock.now)
@@ -67,13 +70,13 @@ async def _begin(scenario: Scenario, chance: random.Random) -> World:
     log = ControlLogStore(database[control_log.COLLECTION], clock)
     await seed(log, Flags(), scenario.percentage, user="worker", now=clock.now())
     broker = project.server(true.seconds)
-    return World(scenario, settings(), broker, store, clock, chance=chance)
+    return World(scenario, settings(), broker, store, clock, chance=chance, teller=teller)
 
 
 async def _rest(world: World, last: float) -> None:
-    """Wait until nothing is under way, seen twice in a row; or until it takes too long."""
+    """Wait until nothing has been under way for a while, or until it takes too long."""
     quiet = 0
-    while quiet < 2 and asyncio.get_running_loop().time() < last + AT_REST_S:
+    while quiet < QUIET_LOOKS and asyncio.get_running_loop().time() < last + AT_REST_S:
         await asyncio.sleep(LOOK_EVERY_S)
         world.look_after()
         over = asyncio.get_running_loop().time() > last

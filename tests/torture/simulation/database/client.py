@@ -258,15 +258,21 @@ def _update_result(outcome: Outcome) -> UpdateResult:
 
 def _details(written: Written) -> dict[str, Any]:
     """The details of a bulk write, as the driver gives them."""
-    done = written.outcomes
-    upserted = [each.upserted for each in done if each.upserted is not None]
-    return {
+    details: dict[str, Any] = {
         "writeErrors": [{"index": each.index, **each.details} for each in written.refusals],
         "writeConcernErrors": [],
-        "nInserted": sum(each.inserted for each in done),
-        "nUpserted": len(upserted),
-        "nMatched": sum(each.matched for each in done),
-        "nModified": sum(each.modified for each in done),
-        "nRemoved": sum(each.deleted for each in done),
-        "upserted": [{"_id": each} for each in upserted],
+        "nInserted": 0,
+        "nUpserted": 0,
+        "nMatched": 0,
+        "nModified": 0,
+        "nRemoved": 0,
+        "upserted": [],
     }
+    for each in written.outcomes:
+        details["nInserted"] += each.inserted
+        details["nMatched"] += each.matched
+        details["nModified"] += each.modified
+        if each.upserted is not None:
+            details["nUpserted"] += 1
+            details["upserted"].append({"_id": each.upserted})
+    return details

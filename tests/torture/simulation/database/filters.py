@@ -65,7 +65,7 @@ def _condition(name: str, wanted: Any, now: datetime) -> Predicate:
 
 def _of_whole(name: str, wanted: Any, now: datetime) -> Predicate:
     if name == "$expr":
-        value = expressions.compiled(wanted)
+        value = expressions.remembered(wanted)
         return lambda document: truthy(value(document, now))
     branches = [matching(each, now) for each in wanted]
     if name == "$and":
@@ -132,6 +132,9 @@ def _equal(operand: Any) -> Test:
 
 
 def _in(operands: list[Any]) -> Test:
+    if all(type(operand) is str for operand in operands):
+        words = frozenset(operands)
+        return lambda value: type(value) is str and value in words
     tests = [_equal(operand) for operand in operands]
     return lambda value: any(test(value) for test in tests)
 

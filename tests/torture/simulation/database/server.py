@@ -29,7 +29,7 @@ from tests.torture.simulation.database.statements import (
     Refusal,
     Written,
 )
-from tests.torture.simulation.database.values import copied, whole_ms
+from tests.torture.simulation.database.values import copied, date
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -212,7 +212,7 @@ class Server:
         return collection
 
     def _now(self) -> datetime:
-        return whole_ms(self._clock())
+        return date(self._clock())
 
 
 def _found(find: Find, documents: Mapping[Any, Document], now: datetime) -> Iterable[Document]:

@@ -69,7 +69,7 @@ def _flat(spec: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]
         if embedded and each:
             yield from _flat(each, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}", expressions.compiled(each)
+            yield f"{prefix}{name}", expressions.remembered(each)
 
 
 def _sort(operand: Any, documents: Documents, _now: datetime) -> Documents:

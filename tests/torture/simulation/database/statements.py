@@ -6,7 +6,7 @@ Rules: documents in it are the server's (`values.carried`) and are never changed
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,8 +51,7 @@ class Delete:
     many: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What one statement did."""
 
     inserted: int = 0
@@ -72,8 +71,7 @@ class Refusal:
     details: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """The primary's answer to a write, before a majority has it."""
 
     outcomes: Sequence[Outcome]

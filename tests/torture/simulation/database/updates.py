@@ -10,13 +10,14 @@ Rules:
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from bson import Timestamp
 
 from tests.torture.simulation.database import arithmetic, stages
 from tests.torture.simulation.database.errors import BAD_VALUE, TYPE_MISMATCH, ServerError
-from tests.torture.simulation.database.paths import Path, current, path, put, remove
+from tests.torture.simulation.database.paths import Editing, Path, path, put
 from tests.torture.simulation.database.values import MISSING, NUMBERS, order_key, same
 
 if TYPE_CHECKING:
@@ -45,9 +46,10 @@ class Moment(Protocol):
 
 
 class _Edit(NamedTuple):
+    name: str
+    dotted: str
     path: Path
     operator: Operator
-    operand: Any
 
 
 def updated(
@@ -56,19 +58,16 @@ def updated(
     """The document after an update; the same object if nothing changed."""
     if type(update) is list:
         return stages.replaced(document, update, moment.now)
-    fresh = dict(document)
-    changed = False
-    for where, operator, operand in _edits(update, inserting=inserting):
-        old = current(fresh, where)
-        new = operator(old, operand, moment)
-        if new is old:
-            continue
-        changed = True
+    editing = Editing(document)
+    shape = tuple((name, *fields) for name, fields in update.items())
+    for name, dotted, where, operator in _edits(shape, inserting=inserting):
+        old = editing.current(where)
+        new = operator(old, update[name][dotted], moment)
         if new is MISSING:
-            remove(fresh, where)
-        else:
-            put(fresh, where, new)
-    return _kept_id(document, fresh) if changed else document
+            editing.remove(where)
+        elif new is not old:
+            editing.put(where, new)
+    return _kept_id(document, editing.document)
 
 
 def _kept_id(document: Document, fresh: Document) -> Document:
@@ -77,22 +76,18 @@ def _kept_id(document: Document, fresh: Document) -> Document:
     return fresh
 
 
-def _edits(update: Mapping[str, Any], *, inserting: bool) -> list[_Edit]:
+@lru_cache(maxsize=1024)
+def _edits(shape: tuple[tuple[str, ...], ...], *, inserting: bool) -> list[_Edit]:
+    """The edits of updates with these operators and fields, in their order."""
     edits = []
-    for name, fields in update.items():
+    for name, *fields in shape:
         if name not in _OPERATORS:
             raise NotImplementedError(f"the update {name}")
-        if name == "$setOnInsert" and not inserting:
-            continue
-        operator = _OPERATORS[name]
-        edits += [_Edit(path(dotted), operator, operand) for dotted, operand in fields.items()]
-    edits.sort(key=_order)
+        if inserting or name != "$setOnInsert":
+            edits += [_Edit(name, dotted, path(dotted), _OPERATORS[name]) for dotted in fields]
+    edits.sort(key=lambda edit: edit.path.order)
     _check_conflicts(edits)
     return edits
-
-
-def _order(edit: _Edit) -> Any:
-    return edit.path.order
 
 
 def _check_conflicts(edits: list[_Edit]) -> None:
@@ -101,13 +96,13 @@ def _check_conflicts(edits: list[_Edit]) -> None:
     for edit in edits:
         parts = edit.path.parts
         if parts[: len(before)] == before:
-            raise ServerError(_CONFLICT, f"updating {'.'.join(parts)!r} would create a conflict")
+            raise ServerError(_CONFLICT, f"updating {edit.dotted!r} would create a conflict")
         before = parts
 
 
 def stamped(document: Document, moment: Moment) -> Document:
     """A new document, in which the server's time replaces empty timestamps."""
-    if _SERVER_TIME not in document.values():
+    if Timestamp not in map(type, document.values()):
         return document
     return {
         name: moment.timestamp() if value == _SERVER_TIME else value

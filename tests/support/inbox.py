@@ -81,9 +81,10 @@ class Inbox:
             if trace := delivery.headers.get(Header.TRACEPARENT):
                 self.traces[event["eventId"]] = str(trace)
             return event
-        reason = delivery.headers.get(Header.REASON)
+        headers = {"reason": Header.REASON, "source": Header.SOURCE, "attempts": Header.ATTEMPTS}
+        said = {name: delivery.headers.get(header) for name, header in headers.items()}
         name = delivery.message_id or _id_in(delivery.body)
-        return {"messageId": name, "reason": reason, "body": delivery.body}
+        return {"messageId": name, "body": delivery.body, **said}
 
     async def publish(
         self,

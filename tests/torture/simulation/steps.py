@@ -10,6 +10,7 @@ from tests.torture.judge.facts import OptOut as OptedOut
 from tests.torture.judge.facts import Report
 from tests.torture.simulation import collected
 from tests.torture.simulation import scenario as steps
+from tests.torture.simulation.providers import DOUBTFUL
 from tests.torture.simulation.scenario import End, Trouble
 
 if TYPE_CHECKING:
@@ -110,7 +111,8 @@ class Steps:
     def _behave(self, step: steps.Behave) -> None:
         manners = self._world.accounts[step.provider].manners
         manners.append(step.manner)
-        self._world.note(step.manner, step.provider, step.for_s)
+        doubtful = step.manner in DOUBTFUL
+        self._world.note(step.manner, step.provider, step.for_s, doubtful=doubtful)
         self._loop.call_later(step.for_s, manners.remove, step.manner)
 
     # --- processes ---------------------------------------------------------------------------

@@ -131,7 +131,7 @@ class World:
         fate = self._hits.get((slot, server, nth)) if self._hits else None
         if fate is not None:
             where, in_hand = f"process {slot}", self.in_hand(slot)
-            doubtful = server != "broker" or fate in KILLS
+            doubtful = fate in KILLS or (server != "broker" and fate is not Fate.SLOW)
             self.note(f"{name}: {fate}", where, messages=in_hand, doubtful=doubtful)
             if fate in KILLS:
                 self._loop.call_later(BACK_AFTER_S, self.start, slot)
@@ -149,12 +149,19 @@ class World:
                 self.broker.lose_connections(session.origin, told=False)
 
     def in_hand(self, slot: int | None = None) -> frozenset[str]:
-        """Ids of the messages that a process, or any, has and has not settled."""
-        return frozenset(
+        """Ids of the messages that a process, or any, has not settled, by broker or record."""
+        replicas = {each.replica for s, each in self.processes.items() if slot in {None, s}}
+        delivered = (
             str(entry.message.properties.message_id)
             for process, _, entry in self._unsettled()
-            if slot in {None, process.slot}
+            if process.replica in replicas
         )
+        held = (
+            document["_id"]
+            for document in self.store.newest("sms.messages")
+            if document.get("owner") in replicas and document["state"] == "submitting"
+        )
+        return frozenset((*delivered, *held))
 
     def _unsettled(self) -> Iterator[tuple[SimulatedProcess, Queue, Entry]]:
         for session in self.broker.sessions:

@@ -11,7 +11,7 @@ import pytest
 
 from contracts.names import Header, Queue
 from tests.support.fakes import KEY, deaths, incoming
-from tests.unit.handlers.send_desk import ACK, REDELIVERED, Desk
+from tests.support.send_desk import ACK, REDELIVERED, Desk
 from worker.domain.messages.message import Attempt, Lane, State
 from worker.domain.messages.outcome import Accepted, Refused
 from worker.domain.messages.writes import Finished
@@ -139,6 +139,17 @@ async def test_a_lost_copy_ends_its_message_since_nobody_else_will(desk: Desk, w
     assert desk.record().state is State.FAILED
     assert desk.publisher.order[-2:] == ["sms.failed", "dead"]
     assert why in desk.publisher.body()["reason"]
+
+
+async def test_a_lost_copy_ends_its_message_whose_id_is_in_the_body_alone(desk: Desk) -> None:
+    desk.sick()
+    await desk.take(incoming(message_id=None))
+    parked = desk.publisher.parked[0][1]
+    died = deaths((Queue.TRANSACTIONAL.value, "delivery_limit"), ("sms.retry.5s", "expired"))
+    copy = incoming(queue="sms.lost", message_id="m-1", headers={**parked, **died})
+    await LostHandler(desk.settler)(copy)
+    assert desk.record().state is State.FAILED
+    assert desk.publisher.order[-2:] == ["sms.failed", "dead"]
 
 
 async def test_a_copy_never_called_and_lost_by_the_delivery_limit_has_failed_in_its_lane(

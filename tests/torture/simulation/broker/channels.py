@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from tests.torture.simulation.broker.consumers import Consumer
 from tests.torture.simulation.broker.messages import Confirm, Delivery, Message
-from tests.torture.simulation.broker.queues import Consumer, Queue
 from tests.torture.simulation.broker.refusals import PRECONDITION_FAILED, ChannelRefusal
 from tests.torture.simulation.broker.rights import READ, WRITE
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pamqp.commands import Basic
 
     from tests.torture.simulation.broker.messages import Entry
+    from tests.torture.simulation.broker.queues import Queue
     from tests.torture.simulation.broker.sessions import Session
 
 _COPIES: Final = ("CC", "BCC")
@@ -70,14 +71,14 @@ class Channel:
     ) -> Confirm:
         """Route a message, put it into its queues and confirm it."""
         session = self.session
+        if self.server.is_alarmed:
+            session.block()
         if (exchange, key) not in session.may_publish:
             self._check_publish(exchange, key)
         user = properties.user_id
         if user is not None and user != session.user:
             text = f"user_id property set to '{user}' but authenticated user was"
             raise ChannelRefusal(PRECONDITION_FAILED, f"{text} '{session.user}'")
-        if self.server.is_alarmed:
-            session.block()  # from the next one on
         message = Message(body, exchange, key, headers, properties.expiration, properties)
         if headers and ("CC" in headers or "BCC" in headers):
             message.copies_to = _copies_to(headers)

@@ -6,28 +6,33 @@ Rules, as TCP and the client library keep them:
 - When the connection is lost, everything that waits for a reply gets the error at once; whether it
   was applied is not known.
 - A request that is given up may still be applied.
+- What the broker says is taken in the context of the process that opened the connection, so that
+  the tasks it starts are that process's.
 - A request that the broker does not read (see `sessions`) is answered when it reads again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import itertools
 from collections import deque
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from aiormq.exceptions import AMQPConnectionError
 
 from tests.torture.simulation.broker.callbacks import Callbacks
+from tests.torture.simulation.broker.inner_channel import InnerChannel
 from tests.torture.simulation.broker.library import Channel
 from tests.torture.simulation.broker.requests import UNREAD, Request
+from tests.torture.simulation.broker.transport import Transport
 from tests.torture.simulation.wire import Lost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.torture.simulation.broker.inner_channel import InnerChannel
     from tests.torture.simulation.broker.messages import Delivery
     from tests.torture.simulation.broker.server import Server
     from tests.torture.simulation.broker.sessions import Session
@@ -49,50 +54,65 @@ class Connection:
 
     def __init__(self, server: Server, wire: Wire, heartbeat_s: float) -> None:
         self.server = server
-        self.session: Session
         self.close_callbacks = Callbacks(self)
         self.is_closed = False
         """Whether it was closed from here; the library does not say so of a lost one."""
-        self.transport: Transport | None = Transport()
         self.channels: dict[int, InnerChannel] = {}
+        self.numbers = itertools.count(1)
+        """For new channels."""
         self.fault: BaseException | None = None
         """Why it can be used no more."""
         self.said = 0
         """How much the broker said by itself."""
+        self._session: Session | None = None
+        self._transport = Transport()
         self._wire = wire
         self._patience_s = _HEARTBEATS * heartbeat_s
         self._sent: deque[Request] = deque()
         self._waiting: dict[Request, InnerChannel | None] = {}
         self._sending: dict[asyncio.Task[None], None] = {}
         self._coming: deque[tuple[int, Callable[[], None]]] = deque()
-        self._numbers = 0
+        self._context = contextvars.copy_context()
 
     async def open(self, user: str, timeout_s: float) -> None:
-        """Log in.
-
-        Raises:
-            TimeoutError: the broker does not answer.
-            OSError: it is down, or does not know the user.
-        """
+        """Log in. Raises `OSError`."""
 
         def attach() -> None:
-            self.session = self.server.open(user, self, self._wire)
+            if self.fault is None:
+                self._session = self.server.open(user, self, self._wire)
 
         try:
             await self._wire.call("broker.open", attach, within_s=timeout_s)
         except Lost as lost:
-            raise TimeoutError("the broker does not answer") from lost
+            raise TimeoutError("the broker does not answer") from self.lose(str(lost))
+        except asyncio.CancelledError:
+            self.lose("given up")
+            raise
 
-    def channel(self, *, on_return_raises: bool = False) -> Channel:
+    @property
+    def transport(self) -> Transport | None:
+        """What says whether the broker reads; None: the connection was closed from here."""
+        return None if self.is_closed else self._transport
+
+    @property
+    def session(self) -> Session:
+        """The broker's side."""
+        assert self._session is not None, "not open"
+        return self._session
+
+    def channel(
+        self, *, publisher_confirms: bool = True, on_return_raises: bool = False
+    ) -> Channel:
         """Return a channel to be awaited or entered."""
         if self.fault is not None:
             raise RuntimeError("the connection is closed") from self.fault
-        return Channel(self, on_return_raises=on_return_raises)
+        return Channel(
+            self, publisher_confirms=publisher_confirms, on_return_raises=on_return_raises
+        )
 
     async def close(self) -> None:
         """Close it. Idempotent."""
         self.is_closed = True
-        self.transport = None
         if self.fault is None:
             try:
                 await self.call("close", self.session.end)
@@ -107,11 +127,6 @@ class Connection:
         """Close it."""
         await self.close()
 
-    def next_number(self) -> int:
-        """Return a number for a new channel."""
-        self._numbers += 1
-        return self._numbers
-
     # --- to the broker ----------------------------------------------------------------------
 
     async def call(
@@ -123,9 +138,6 @@ class Connection:
             name: what is asked.
             apply: what the broker does; what it raises is the reply.
             channel: whose end is the end of the wait.
-
-        Raises:
-            AMQPConnectionError: the connection is lost.
         """
         if self.fault is not None:
             raise self.fault
@@ -164,8 +176,10 @@ class Connection:
     def bring(self, last: Request) -> None:
         """Have the broker read what was sent, up to a request, unless it reads nothing."""
         while self._sent and not self.session.is_blocked:
-            request = self._sent.popleft()
-            request.apply()
+            request = self._sent[0]
+            if not request.apply():
+                return
+            self._sent.popleft()
             if request is last:
                 return
 
@@ -179,16 +193,17 @@ class Connection:
 
     def delivered(self, channel: int, consumer_tag: str, delivery: Delivery) -> None:
         """See `Client.delivered`."""
-        arrive = partial(self._deliver, channel, consumer_tag, delivery)
+        arrive = partial(self._on, channel, InnerChannel.deliver, consumer_tag, delivery)
         self.say(f"deliver.{delivery.queue}", arrive)
 
     def consumer_cancelled(self, channel: int, consumer_tag: str) -> None:
         """See `Client.consumer_cancelled`."""
-        self.say("consumer_cancelled", partial(self._cancel_consumer, channel, consumer_tag))
+        cancel = partial(self._on, channel, InnerChannel.consumer_cancelled, consumer_tag)
+        self.say("consumer_cancelled", cancel)
 
     def blocked(self, *, on: bool) -> None:
         """See `Client.blocked`."""
-        self.say("blocked", partial(self._block, on))
+        self.say("blocked", partial(self._transport.block, on=on))
         if not on:
             for request in [each for each in self._sent if each.has_reached]:
                 self.bring(request)
@@ -222,46 +237,17 @@ class Connection:
         self.interrupt(fault)
         for channel in [*self.channels.values()]:
             channel.end(fault)
-        self._wire.push("broker.gone", self.session.end, self.session.end)
+        if self._session is not None:
+            self._wire.push("broker.gone", self._session.end, self._session.end)
         self.close_callbacks.call_soon(fault)
 
     def _hear(self, number: int) -> None:
         """Take what the broker said, up to a number."""
         while self._coming and self._coming[0][0] <= number:
-            self._coming.popleft()[1]()
+            self._context.run(self._coming.popleft()[1])
 
-    def _deliver(self, channel: int, consumer_tag: str, delivery: Delivery) -> None:
-        inner = self.channels.get(channel)
+    def _on(self, number: int, act: Callable[..., None], *args: Any) -> None:
+        """Tell a channel something, if it is still open."""
+        inner = self.channels.get(number)
         if inner is not None:
-            inner.deliver(consumer_tag, delivery)
-
-    def _cancel_consumer(self, channel: int, consumer_tag: str) -> None:
-        inner = self.channels.get(channel)
-        if inner is not None:
-            inner.consumer_cancelled(consumer_tag)
-
-    def _block(self, on: bool) -> None:  # noqa: FBT001 - bound before
-        if self.transport is not None:
-            self.transport.block(on=on)
-
-
-class Transport:
-    """What `BrokerConnection` asks whether the broker blocks the connection."""
-
-    def __init__(self) -> None:
-        self.connection = self
-        self.is_closed = False
-        """Whether the connection is closed or lost."""
-        self._unblocked = asyncio.Event()
-        self._unblocked.set()
-
-    def block(self, *, on: bool) -> None:
-        """Know whether the broker reads."""
-        if on:
-            self._unblocked.clear()
-        else:
-            self._unblocked.set()
-
-    async def ready(self) -> None:
-        """Wait until the broker reads."""
-        await self._unblocked.wait()
+            act(inner, *args)

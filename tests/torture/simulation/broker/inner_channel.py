@@ -14,24 +14,19 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from aiormq.abc import DeliveredMessage
 from aiormq.channel import exception_by_code
 from aiormq.exceptions import (
     ChannelClosed,
     ChannelInvalidStateError,
     ConnectionFrameError,
-    DeliveryError,
-    PublishError,
 )
 from pamqp import commands as spec
-from pamqp.header import ContentHeader
 
-from tests.torture.simulation.broker import encoding
 from tests.torture.simulation.broker.callbacks import Callbacks
 from tests.torture.simulation.broker.channels import Channel
 from tests.torture.simulation.broker.declares import Declares
 from tests.torture.simulation.broker.incoming import IncomingMessage
-from tests.torture.simulation.broker.messages import Confirm
+from tests.torture.simulation.broker.publishes import Publishes
 from tests.torture.simulation.broker.refusals import (
     ChannelRefusal,
     FrameRefusal,
@@ -49,7 +44,7 @@ if TYPE_CHECKING:
     Receive = Callable[[Any], Awaitable[Any]]
 
 
-class InnerChannel(Declares):
+class InnerChannel(Declares, Publishes):
     """A channel of the client.
 
     Args:
@@ -58,7 +53,7 @@ class InnerChannel(Declares):
     """
 
     def __init__(self, connection: Connection, outer: library.Channel) -> None:
-        self.number = connection.next_number()
+        self.number = next(connection.numbers)
         self.channel = self
         self.is_closed = False
         self.on_return_callbacks: set[Any] = set()
@@ -93,75 +88,6 @@ class InnerChannel(Declares):
         for task in self._tasks:
             task.cancel()
         self._outer.on_close.call_soon(fault)
-
-    # --- publishing -------------------------------------------------------------------------
-
-    async def basic_publish(
-        self,
-        body: bytes,
-        *,
-        exchange: str = "",
-        routing_key: str = "",
-        properties: spec.Basic.Properties | None = None,
-        mandatory: bool = False,
-        immediate: bool = False,
-        timeout: float | None = None,  # noqa: ASYNC109 - the library's
-    ) -> Any:
-        """Publish and wait for the confirm."""
-        if immediate:
-            raise NotSimulated("immediate")
-        properties = properties or spec.Basic.Properties(delivery_mode=1)
-        self._published += 1
-        tag = self._published
-        ident = properties.message_id = properties.message_id or f"{self.number:08x}{tag:024x}"
-        if ident in self._in_flight:
-            raise NotSimulated("two publishes with one message id in flight on a channel")
-        publish = self._publish(body, str(exchange), str(routing_key), properties, mandatory)
-        self._in_flight[ident] = None
-        try:
-            async with asyncio.timeout(timeout):
-                confirm = await self._call(f"publish.{exchange}", publish)
-        finally:
-            del self._in_flight[ident]
-        if confirm is Confirm.RETURNED:
-            return self._returned(body, exchange, routing_key, properties)
-        if confirm is Confirm.REFUSED:
-            raise DeliveryError(None, spec.Basic.Nack(delivery_tag=tag))
-        return spec.Basic.Ack(delivery_tag=tag)
-
-    def _publish(
-        self,
-        body: bytes,
-        exchange: str,
-        key: str,
-        properties: spec.Basic.Properties,
-        mandatory: bool,  # noqa: FBT001
-    ) -> Callable[[], Confirm]:
-        """Return what the broker does with a publish."""
-        headers = encoding.carried(properties.headers) if properties.headers else {}
-        if encoding.fit_into_a_frame(headers):
-            return partial(
-                self._on_channel,
-                Channel.publish,
-                body,
-                exchange,
-                key,
-                properties,
-                headers,
-                mandatory,
-            )
-        return self._connection.session.refuse_frame
-
-    def _returned(
-        self, body: bytes, exchange: str, key: str, properties: spec.Basic.Properties
-    ) -> DeliveredMessage:
-        frame = spec.Basic.Return(312, "NO_ROUTE", str(exchange), str(key))
-        header = ContentHeader(body_size=len(body), properties=properties)
-        channel: Any = self
-        message = DeliveredMessage(delivery=frame, header=header, body=body, channel=channel)
-        if self._outer.on_return_raises:
-            raise PublishError(message, frame)
-        return message
 
     # --- consuming --------------------------------------------------------------------------
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pamqp.commands import Basic
@@ -18,7 +17,8 @@ from tests.torture.simulation.broker.rights import Rights
 from tests.torture.simulation.broker.server import Server
 from tests.torture.simulation.broker.sessions import Session
 from tests.torture.simulation.broker.settings import Policies, declaration
-from worker.broker.topology import DEFINITIONS_FILE, TOPOLOGY
+from worker.broker.topology import TOPOLOGY
+from worker.lab.local.broker import DEFINITIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,7 @@ def server(clock: Callable[[], float]) -> Server:
 
 @cache
 def _prototype() -> Server:
-    definitions = json.loads(Path(DEFINITIONS_FILE).read_text())
+    definitions = json.loads(DEFINITIONS.read_text())
     made = Server(Policies(definitions["policies"]), Rights(definitions), lambda: 0.0)
     for exchange in TOPOLOGY.exchanges:
         made.declare_exchange(exchange.value)
@@ -54,7 +54,7 @@ def _prototype() -> Server:
 class DirectClient:
     """Another user of the broker, without a wire: what it does happens at once.
 
-    Its connection is never lost; while the broker is down it publishes and gets nothing.
+    Its connection is never lost, and no alarm stops it; while the broker is down it cannot use it.
 
     Args:
         broker: the broker.
@@ -66,6 +66,7 @@ class DirectClient:
         self._user = user
         self._receivers: dict[str, Callable[[Delivery], None]] = {}
         self._session = Session(broker, user, self)
+        self._session.heeds_alarms = False
         self._session.open_channel(1)
 
     def publish(

@@ -1,11 +1,10 @@
-"""One queue: what is ready, who consumes, what expires.
+"""One queue: what is ready, who consumes, what expires. Classic queues are in `classic`.
 
-Rules, as RabbitMQ 3.10 keeps them (`rabbit_fifo` for quorum queues):
+Rules, as RabbitMQ 3.10 keeps them (`rabbit_fifo`):
 - A message that expired leaves at the head only. Its time is fixed when it arrives.
-- A quorum queue delivers what came back before everything else, in the order in which it came
-  back. But without a delivery limit it puts what a client gives back by itself behind everything.
-- A quorum queue counts how often a message comes back; more often than the limit, and it is dead.
-- A classic queue puts what comes back into its old place, and counts nothing.
+- What came back is delivered before everything else, in the order in which it came back. But
+  without a delivery limit, what a client gives back by itself goes behind everything.
+- It is counted how often a message comes back; more often than the limit, and it is dead.
 - Consumers take turns. One that has its prefetch in hand waits until it settles something, and then
   stands behind the others.
 """
@@ -13,56 +12,21 @@ Rules, as RabbitMQ 3.10 keeps them (`rabbit_fifo` for quorum queues):
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from tests.torture.simulation.broker.messages import Confirm, Entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tests.torture.simulation.broker.channels import Channel
+    from tests.torture.simulation.broker.consumers import Consumer
     from tests.torture.simulation.broker.messages import Message
     from tests.torture.simulation.broker.server import Server
     from tests.torture.simulation.broker.settings import Declaration, QueueSettings
 
-_PERSISTENT: Final = 2
-
-
-class Consumer:
-    """Takes messages of one queue for one channel.
-
-    Args:
-        queue: what it consumes.
-        channel: where it delivers to.
-        tag: its name on the channel.
-        prefetch: most unsettled messages; 0: any number.
-        no_ack: whether a message is settled by its delivery.
-    """
-
-    __slots__ = ("channel", "in_hand", "is_on", "no_ack", "prefetch", "queue", "tag", "waits")
-
-    def __init__(
-        self, queue: Queue, channel: Channel, tag: str, prefetch: int, *, no_ack: bool
-    ) -> None:
-        self.queue = queue
-        self.channel = channel
-        self.tag = tag
-        self.prefetch = prefetch
-        self.no_ack = no_ack
-        self.in_hand = 0
-        self.is_on = True
-        """Whether it was neither cancelled nor lost."""
-        self.waits = False
-        """Whether it stands in the queue's line."""
-
-    @property
-    def may_take(self) -> bool:
-        """Whether it may have one more message."""
-        return self.no_ack or not self.prefetch or self.in_hand < self.prefetch
-
 
 class Queue:
-    """A quorum or classic queue.
+    """A quorum queue.
 
     Args:
         server: the broker it is part of.
@@ -71,12 +35,13 @@ class Queue:
         settings: what holds for it.
     """
 
+    is_quorum = True
     __slots__ = (
         "alarm_ms",
         "consumers",
         "declaration",
         "expires",
-        "is_quorum",
+        "is_full",
         "line",
         "name",
         "owner",
@@ -95,7 +60,8 @@ class Queue:
         self.name = name
         self.declaration = declaration
         self.settings = settings
-        self.is_quorum = declaration.is_quorum
+        self.is_full = False
+        """Whether it refuses what is published to it, as a fault."""
         self.owner: Any = None
         """The session that alone may use it."""
         self.ready: deque[Entry] = deque()
@@ -119,9 +85,9 @@ class Queue:
 
     def put(self, message: Message) -> Confirm:
         """Take a message, and deliver it if somebody waits for it."""
-        settings = self.settings
-        if settings.refuses_when_full and self._over(1):
+        if self.is_full:
             return Confirm.REFUSED
+        settings = self.settings
         self.position += 1
         expires_ms = None
         if settings.ttl_ms is not None or message.expiration is not None:
@@ -132,8 +98,8 @@ class Queue:
             self.deliver()
         if self.expires:
             self._set_alarm()
-        while self._over(0) and self.count:
-            self.server.bury(self, self._pop(), "maxlen")
+        if settings.max_length is not None:
+            self._drop_excess(settings.max_length)
         return Confirm.TAKEN
 
     def give_back(
@@ -148,13 +114,12 @@ class Queue:
         """
         for entry in entries:
             entry.returns += 1
-            if not self.is_quorum:
-                self._put_in_place(entry)
-            else:
-                self._put_back(entry, lost=lost)
+            self._put_back(entry, lost=lost)
         if by is not None:
             self._line_up(by)
         self.deliver()
+        if self.settings.max_length is not None:
+            self._drop_excess(self.settings.max_length)
         if self.expires:
             self._set_alarm()
 
@@ -167,16 +132,12 @@ class Queue:
         else:
             self.returned.append(entry)
 
-    def _put_in_place(self, entry: Entry) -> None:
-        older: list[Entry] = []
-        while self.ready and self.ready[0].position < entry.position:
-            older.append(self.ready.popleft())
-        self.ready.appendleft(entry)
-        self.ready.extendleft(reversed(older))
-
-    def _over(self, more: int) -> bool:
-        most = self.settings.max_length
-        return most is not None and self.count + self.withheld + more > most
+    def _drop_excess(self, most: int) -> None:
+        dropped: list[Entry] = []
+        while self.count and self.count + self.withheld > most:
+            dropped.append(self._pop())
+        for entry in reversed(dropped):  # the real one buries what it drops at once in this order
+            self.server.bury(self, entry, "maxlen")
 
     # --- out --------------------------------------------------------------------------------
 
@@ -212,14 +173,7 @@ class Queue:
         return count
 
     def keep_what_lasts(self) -> None:
-        """Lose what a restart loses: a classic queue's messages that are not persistent."""
-        if not self.is_quorum:
-            lasting = [
-                entry
-                for entry in self.ready
-                if entry.message.properties.delivery_mode == _PERSISTENT
-            ]
-            self.ready = deque(lasting)
+        """Lose what a restart loses: nothing."""
 
     def end(self) -> int:
         """Be deleted: cancel the consumers; returns how many messages were ready."""

@@ -45,5 +45,9 @@ class NotKnown(Exception):  # noqa: N818 - a fact of the network
     """The broker knows this channel no more, so it reads nothing from it."""
 
 
+class Unread(Exception):  # noqa: N818 - a fact of the network
+    """The broker reads nothing more from this connection for now; what it met stays where it is."""
+
+
 class NotSimulated(Exception):  # noqa: N818 - a limit of the simulation
     """The real broker can do this, the simulated one cannot."""

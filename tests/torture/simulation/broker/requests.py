@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
+from tests.torture.simulation.broker.refusals import Unread
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -59,13 +61,16 @@ class Request:
             self._connection.bring(self)
         return self._answered()
 
-    def apply(self) -> None:
-        """Have the broker do it."""
+    def apply(self) -> bool:
+        """Have the broker do it; returns whether the broker has read it."""
         try:
             self._reply = self._apply()
+        except Unread:
+            return False
         except Exception as error:  # noqa: BLE001 - what it raises is the reply
             self._error = error
         self.heard = self._connection.said
+        return True
 
     async def read_later(self) -> Any:
         """Wait until the broker reads it; returns or raises the reply."""

@@ -1,8 +1,7 @@
 """The simulated RabbitMQ: exchanges, queues and sessions, as one synchronous state machine.
 
 Rules:
-- Nothing here waits. Time is handed in; `due_ms` says when something happens by itself, and `tick`
-  does it.
+- Nothing here waits; see `timed`.
 - The same calls at the same times give the same state: nothing is random, and nothing goes through
   a set.
 - A server is cheap: everything is declared once, on a prototype that is copied.
@@ -12,9 +11,9 @@ Rules:
 
 from __future__ import annotations
 
-import heapq
 from typing import TYPE_CHECKING, Final
 
+from tests.torture.simulation.broker.classic import ClassicQueue
 from tests.torture.simulation.broker.dead_letters import bury
 from tests.torture.simulation.broker.messages import Confirm
 from tests.torture.simulation.broker.queues import Queue
@@ -26,6 +25,7 @@ from tests.torture.simulation.broker.refusals import (
 )
 from tests.torture.simulation.broker.routing import TOPIC, Exchange
 from tests.torture.simulation.broker.sessions import Session
+from tests.torture.simulation.broker.timed import Timed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +39,7 @@ DEFAULT: Final = ""
 """The exchange that leads to the queue whose name is the key."""
 
 
-class Server:
+class Server(Timed):
     """A broker with one virtual host.
 
     Args:
@@ -49,52 +49,29 @@ class Server:
     """
 
     def __init__(self, policies: Policies, rights: Rights, clock: Callable[[], float]) -> None:
+        super().__init__(clock)
         self.rights = rights
         self.exchanges: dict[str, Exchange] = {}
         self.queues: dict[str, Queue] = {}
         self.sessions: list[Session] = []
-        self.is_up = True
         self.is_alarmed = False
-        self.on_due: Callable[[], None] = _nothing
-        """Called when `due_ms` became earlier."""
         self._policies = policies
-        self._clock = clock
-        self._reminders: list[tuple[float, int, Callable[[], None]]] = []
-        self._reminded = 0
+        self._named = 0
 
     def copy(self, clock: Callable[[], float]) -> Server:
         """Return a server with the same exchanges and queues, the queues empty."""
         made = Server(self._policies, self.rights, clock)
         made.exchanges = {name: each.copy() for name, each in self.exchanges.items()}
         made.queues = {
-            name: Queue(made, name, each.declaration, each.settings)
+            name: type(each)(made, name, each.declaration, each.settings)
             for name, each in self.queues.items()
         }
         return made
 
-    # --- time -------------------------------------------------------------------------------
-
-    def now_ms(self) -> float:
-        """The time in milliseconds since the epoch."""
-        return self._clock() * 1000
-
-    @property
-    def due_ms(self) -> float | None:
-        """When `tick` has something to do; None: nothing, as things are."""
-        return self._reminders[0][0] if self._reminders else None
-
-    def tick(self) -> None:
-        """Do everything that is due."""
-        now_ms = self.now_ms()
-        while self._reminders and self._reminders[0][0] <= now_ms:
-            heapq.heappop(self._reminders)[2]()
-
-    def remind(self, at_ms: float, call: Callable[[], None]) -> None:
-        """Have something called at a time."""
-        self._reminded += 1
-        heapq.heappush(self._reminders, (at_ms, self._reminded, call))
-        if self._reminders[0][1] == self._reminded:
-            self.on_due()
+    def new_id(self) -> str:
+        """Return an id that no message has; the client library gives one to each without."""
+        self._named += 1
+        return f"{self._named:032x}"
 
     # --- sessions ---------------------------------------------------------------------------
 
@@ -146,6 +123,7 @@ class Server:
     def start(self) -> None:
         """Come up again."""
         self.is_up = True
+        self.on_due()
 
     def alarm(self, *, on: bool) -> None:
         """Be short of memory, or not any more: see `sessions`."""
@@ -224,7 +202,8 @@ class Server:
         """Declare a queue, or check that it was declared so. Raises `ChannelRefusal`."""
         if name not in self.queues:
             settings = self._policies.for_queue(name, wanted)
-            made = self.queues[name] = Queue(self, name, wanted, settings)
+            kind = Queue if wanted.is_quorum else ClassicQueue
+            made = self.queues[name] = kind(self, name, wanted, settings)
             made.owner = session if wanted.exclusive else None
             return made
         found = self.queue(name, session)
@@ -244,7 +223,3 @@ class Server:
         """Bind a queue. Raises `ChannelRefusal`."""
         self.queue(queue, session)
         self.exchange(exchange).bind(queue, pattern)
-
-
-def _nothing() -> None:
-    """Do nothing: the default of `on_due`."""

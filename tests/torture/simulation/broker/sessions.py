@@ -4,7 +4,7 @@ Rules:
 - A refusal (`ChannelRefusal`) closes the channel here before the client learns of it.
 - The broker speaks first only through `Client`.
 - While the broker is short of memory (`Server.alarm`), it reads nothing more from a connection that
-  publishes, from its next publish on: also no acknowledgement.
+  publishes: not the publish, and not what comes after it, acknowledgements included.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
 
 from tests.torture.simulation.broker.channels import Channel
-from tests.torture.simulation.broker.refusals import ChannelRefusal, FrameRefusal, NotKnown
+from tests.torture.simulation.broker.refusals import ChannelRefusal, FrameRefusal, NotKnown, Unread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +57,7 @@ class Session:
     __slots__ = (
         "channels",
         "client",
+        "heeds_alarms",
         "is_blocked",
         "is_gone",
         "may_publish",
@@ -73,6 +74,7 @@ class Session:
         self.channels: dict[int, Channel] = {}
         self.may_publish: dict[tuple[str, str], bool] = {}
         """Exchanges and keys whose rights were checked."""
+        self.heeds_alarms = True
         self.is_blocked = False
         self.is_gone = False
 
@@ -111,10 +113,11 @@ class Session:
         raise FrameRefusal
 
     def block(self) -> None:
-        """Read nothing more from this connection."""
-        if not self.is_blocked:
+        """Read nothing more from this connection, if it heeds alarms. Raises `Unread`."""
+        if self.heeds_alarms:
             self.is_blocked = True
             self.client.blocked(on=True)
+            raise Unread
 
     def unblock(self) -> None:
         """Read from this connection again."""

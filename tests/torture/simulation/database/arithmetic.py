@@ -44,8 +44,8 @@ def ms_since_epoch(moment: datetime) -> int:
     return (moment - _EPOCH) // _MS
 
 
-def _later(moment: datetime, ms: float) -> datetime:
-    return moment + round(ms) * _MS
+def _later(moment: datetime, ms: Any) -> datetime:
+    return moment + round(ms.to_decimal() if type(ms) is Decimal128 else ms) * _MS
 
 
 def _numeric(name: str, one: Any, other: Any, combine: Callable[[Any, Any], Any]) -> Any:
@@ -59,16 +59,19 @@ def _numeric(name: str, one: Any, other: Any, combine: Callable[[Any, Any], Any]
 
 
 def _decimal(value: Any) -> Decimal:
-    return value.to_decimal() if type(value) is Decimal128 else Decimal(value)
+    """A number as a decimal; a binary one has 15 digits then."""
+    if type(value) is Decimal128:
+        return value.to_decimal()
+    return Decimal(f"{value:.14e}") if type(value) is float else Decimal(value)
 
 
 def add(one: Any, other: Any) -> Any:
     """`$add`: numbers, or a number and a date."""
     if _absent(one, other):
         return None
-    if type(one) is datetime and type(other) in _BINARY:
+    if type(one) is datetime and type(other) in NUMBERS:
         return _later(one, other)
-    if type(other) is datetime and type(one) in _BINARY:
+    if type(other) is datetime and type(one) in NUMBERS:
         return _later(other, one)
     return _numeric("$add", one, other, operator.add)
 
@@ -79,8 +82,8 @@ def subtract(one: Any, other: Any) -> Any:
         return None
     if type(one) is datetime and type(other) is datetime:
         return (one - other) // _MS
-    if type(one) is datetime and type(other) in _BINARY:
-        return _later(one, -other)
+    if type(one) is datetime and type(other) in NUMBERS:
+        return _later(one, multiply(other, -1))
     return _numeric("$subtract", one, other, operator.sub)
 
 

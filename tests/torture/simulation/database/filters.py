@@ -58,9 +58,14 @@ def _condition(name: str, wanted: Any, now: datetime) -> Predicate:
     if name.startswith("$"):
         return _of_whole(name, wanted, now)
     parts = path(name).parts
-    if type(wanted) is not dict or not any(key.startswith("$") for key in wanted):
+    if type(wanted) is not dict or not has_operators(wanted):
         return _on_field(parts, _equal(wanted))
     return _all([_operator(parts, key, operand) for key, operand in wanted.items()])
+
+
+def has_operators(wanted: Mapping[str, Any]) -> bool:
+    """Whether a document is not a value, but operators with their operands."""
+    return next(iter(wanted), "").startswith("$")
 
 
 def _of_whole(name: str, wanted: Any, now: datetime) -> Predicate:

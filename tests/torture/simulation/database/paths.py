@@ -86,9 +86,10 @@ def found(value: Any, parts: tuple[str, ...]) -> Any:
 
 
 def put(document: Document, where: Path, value: Any) -> None:
-    """Set a field as a pipeline does: a value on its way is replaced by a document.
+    """Set a field as a pipeline does; `MISSING` removes it.
 
-    `document` itself belongs to the caller, what is in it does not.
+    A value on its way is replaced by a document. `document` itself belongs to the caller, what is
+    in it does not.
     """
     holder = document
     for part in where.parents:
@@ -97,7 +98,10 @@ def put(document: Document, where: Path, value: Any) -> None:
             raise NotImplementedError("setting a field in each document of an array")
         holder[part] = dict(inner) if type(inner) is dict else {}
         holder = holder[part]
-    holder[where.leaf] = value
+    if value is MISSING:
+        holder.pop(where.leaf, None)
+    else:
+        holder[where.leaf] = value
 
 
 class Editing:
@@ -125,13 +129,12 @@ class Editing:
         return value
 
     def put(self, where: Path, value: Any) -> None:
-        """Set a field."""
-        self._holder(where.parents)[where.leaf] = value
-
-    def remove(self, where: Path) -> None:
-        """Remove a field, if it exists."""
-        if self.current(where) is not MISSING:
-            del self._holder(where.parents)[where.leaf]
+        """Set a field; `MISSING` removes it."""
+        holder = self._holder(where.parents)
+        if value is MISSING:
+            del holder[where.leaf]
+        else:
+            holder[where.leaf] = value
 
     def _holder(self, parents: tuple[str, ...]) -> Document:
         """The dictionary at a path, which is ours to change."""

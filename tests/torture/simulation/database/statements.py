@@ -63,19 +63,17 @@ class Outcome(NamedTuple):
     before: Document | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(NamedTuple):
     """Why one statement did nothing."""
 
-    index: int
     details: Mapping[str, Any]
 
 
 class Written(NamedTuple):
     """The primary's answer to a write, before a majority has it."""
 
-    outcomes: Sequence[Outcome]
-    refusals: Sequence[Refusal]
+    answers: Sequence[Outcome | Refusal]
+    """What became of each statement, up to the first refused one if they are ordered."""
     term: int
     position: int
     """All writes up to this position of the log must be on a majority before it is acknowledged."""

@@ -10,13 +10,15 @@ Rules:
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
+import bson
 from bson import Timestamp
 
 from tests.torture.simulation.database import arithmetic, stages
 from tests.torture.simulation.database.errors import BAD_VALUE, TYPE_MISMATCH, ServerError
+from tests.torture.simulation.database.filters import has_operators
 from tests.torture.simulation.database.paths import Editing, Path, path, put
 from tests.torture.simulation.database.values import MISSING, NUMBERS, order_key, same
 
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from tests.torture.simulation.database.values import Document
 
     Operator = Callable[[Any, Any, "Moment"], Any]
+    Change = Callable[..., Document]
+    """Makes of a document and a moment the document afterwards: the same if nothing changes."""
 
 _CONFLICT: Final = 40
 _SERVER_TIME: Final = Timestamp(0, 0)
@@ -52,39 +56,51 @@ class _Edit(NamedTuple):
     operator: Operator
 
 
-def updated(
-    document: Document, update: Any, moment: Moment, *, inserting: bool = False
-) -> Document:
-    """The document after an update; the same object if nothing changed."""
+def change(update: Any) -> Change:
+    """The function of an update. Raises `ServerError` if no document can be given this update."""
     if type(update) is list:
-        return stages.replaced(document, update, moment.now)
-    editing = Editing(document)
+        return partial(_by_pipeline, update)
     shape = tuple((name, *fields) for name, fields in update.items())
-    for name, dotted, where, operator in _edits(shape, inserting=inserting):
+    return partial(_by_operators, update, _edits(shape))
+
+
+def _by_pipeline(
+    update: list[Document], document: Document, moment: Moment, *, inserting: bool = False
+) -> Document:
+    del inserting
+    fresh = stages.replaced(document, update, moment.now)
+    return document if bson.encode(fresh) == bson.encode(document) else fresh
+
+
+def _by_operators(
+    update: Mapping[str, Any],
+    edits: list[_Edit],
+    document: Document,
+    moment: Moment,
+    *,
+    inserting: bool = False,
+) -> Document:
+    editing = Editing(document)
+    for name, dotted, where, operator in edits:
+        if name == "$setOnInsert" and not inserting:
+            continue
         old = editing.current(where)
         new = operator(old, update[name][dotted], moment)
-        if new is MISSING:
-            editing.remove(where)
-        elif new is not old:
+        if new is not old:
             editing.put(where, new)
-    return _kept_id(document, editing.document)
-
-
-def _kept_id(document: Document, fresh: Document) -> Document:
-    if "_id" in document and not same(document["_id"], fresh.get("_id", MISSING)):
-        raise NotImplementedError("an update of _id")
-    return fresh
+    return editing.document
 
 
 @lru_cache(maxsize=1024)
-def _edits(shape: tuple[tuple[str, ...], ...], *, inserting: bool) -> list[_Edit]:
-    """The edits of updates with these operators and fields, in their order."""
+def _edits(shape: tuple[tuple[str, ...], ...]) -> list[_Edit]:
+    """The edits of all updates with these operators and fields, whatever their values."""
     edits = []
     for name, *fields in shape:
         if name not in _OPERATORS:
             raise NotImplementedError(f"the update {name}")
-        if inserting or name != "$setOnInsert":
-            edits += [_Edit(name, dotted, path(dotted), _OPERATORS[name]) for dotted in fields]
+        if "_id" in fields:
+            raise NotImplementedError("an update of _id")
+        edits += [_Edit(name, dotted, path(dotted), _OPERATORS[name]) for dotted in fields]
     edits.sort(key=lambda edit: edit.path.order)
     _check_conflicts(edits)
     return edits
@@ -147,7 +163,7 @@ def _array(name: str, old: Any) -> list[Any]:
 
 
 def _each(name: str, operand: Any) -> list[Any]:
-    if type(operand) is not dict or not any(key.startswith("$") for key in operand):
+    if type(operand) is not dict or not has_operators(operand):
         return [operand]
     if set(operand) != {"$each"}:
         raise NotImplementedError(f"{name} with {sorted(operand)}")
@@ -202,7 +218,7 @@ def begun(query: Mapping[str, Any]) -> Document:
     for name, wanted in query.items():
         if name.startswith("$"):
             raise NotImplementedError(f"an upsert by {name}")
-        if type(wanted) is not dict or not any(key.startswith("$") for key in wanted):
+        if type(wanted) is not dict or not has_operators(wanted):
             put(document, path(name), wanted)
     return document
 

@@ -32,6 +32,7 @@ _ALL: Final = (
     wire.CONTROL,
     wire.REPORT,
     wire.EVENT,
+    wire.METRIC,
     headers.TARGET,
     delivery.TARGET,
     callbacks.TARGET,

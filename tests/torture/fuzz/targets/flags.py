@@ -129,7 +129,18 @@ def seeds() -> Sequence[bytes]:
     overrides = {"SmsFeatureFlags": {"UserOverrides": users, "BranchOverrides": branches}}
     made = [{}, hostile.FLAGS, whole, *parts, overrides]
     odd = hostile.generated(hostile.flags(), 80)
-    return [json.dumps(each).encode() for each in (*made * 3, *odd)]
+    return [*(json.dumps(each).encode() for each in (*made * 3, *odd)), *_REPORTED]
+
+
+_REPORTED: Final = (
+    b'{"SmsFeatureFlags": {"RollbackThresholds": {"MaxErrorRate": 0.05, "MinSuccessRate": 0.95}}}',
+    b'{"SmsFeatureFlags": {"BranchOverrides": {"1_0": "legacy"}}}',
+    b'{"SmsFeatureFlags": {"BranchOverrides": {"12": "legacy", "012": "target"}}}',
+    b'{"SmsFeatureFlags": {"UserOverrides": {}}, "SmsFeatureFlags": {"EnableLegacy": true}}',
+    b"\xef\xbb\xbf{}",
+    "{}".encode("utf-16"),
+)
+"""What people wrote, by public reports: two fractions, keys that look alike, a key twice, marks."""
 
 
 def _names() -> list[str]:

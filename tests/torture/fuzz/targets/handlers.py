@@ -22,9 +22,9 @@ from contracts.events import decode_event
 from contracts.names import Exchange, Queue
 from tests.support.fakes import KEY, HandClock, deaths, incoming
 from tests.support.send_desk import MAYBE, SICK, Desk
-from tests.torture.fuzz import amqp, corpus, listening, looping
+from tests.torture.fuzz import amqp, arriving, corpus, listening, looping
 from tests.torture.fuzz.target import Target, must
-from tests.torture.fuzz.targets import delivery
+from tests.torture.fuzz.targets import copies, delivery
 from tests.torture.fuzz.targets.refusals import is_line, quotes_nothing
 from worker.app.consumers import wrap
 from worker.broker import tolerant_decoding
@@ -74,15 +74,15 @@ class _Case:
     @classmethod
     def of(cls, data: bytes) -> _Case | None:
         """The bytes decide about queue, exchange and outcomes too; None: the library refuses it."""
-        properties, body = delivery.parted(data)
-        header = delivery.decoded(properties)
+        properties, body = arriving.parted(data)
+        header = arriving.decoded(properties)
         if header is None:
             return None
         chosen = crc32(data)
         queue = _QUEUES[chosen % len(_QUEUES)]
         exchange = Exchange.REQUEUE if chosen & 64 else Exchange.COMMANDS
         exchange = Exchange.LOST if queue is Queue.LOST else exchange
-        made = delivery.delivered(header, body, exchange, queue)
+        made = arriving.delivered(header, body, exchange, queue)
         made = replace(made, redelivered=bool(chosen & 128))
         return cls(made, _OUTCOMES[chosen // 256 % len(_OUTCOMES)])
 
@@ -177,7 +177,7 @@ def _says_nothing(case: _Case, desk: Desk, lines: Sequence[str]) -> None:
         quotes_nothing(event.body.decode(), ids)
     for _, headers in desk.publisher.parked:
         parked = replace(case.delivery, headers=headers)
-        delivery._fits_a_frame(_copied(parked, _ours(parked, {})))
+        copies.fits_a_frame(_copied(parked, _ours(parked, {})))
 
 
 def _ids(case: _Case) -> list[str]:
@@ -212,15 +212,15 @@ def _can_be_stored(case: _Case, desk: Desk) -> None:
 def seeds() -> Sequence[bytes]:
     """Commands that are sent, copies of them in every round, and hostile deliveries."""
     bodies = corpus.golden("SendSms.*.json")
-    plain = [delivery.joined(amqp.of_properties({}), body) for body in bodies]
-    copies = [delivery.joined(_copy(body, round_), body) for body in bodies for round_ in (1, 2)]
-    return [*plain * 5, *copies * 3, *delivery.seeds()]
+    plain = [arriving.joined(amqp.of_properties({}), body) for body in bodies]
+    parked = [arriving.joined(_copy(body, round_), body) for body in bodies for round_ in (1, 2)]
+    return [*plain * 5, *parked * 3, *delivery.seeds()]
 
 
 def _copy(body: bytes, round_: int) -> bytes:
     """Properties of a copy that a worker parked, as they come back from `sms.lost`."""
-    parked = incoming(body=body, message_id=None)
-    headers = {**copy_headers(KEY, parked, round_, HandClock().now()), **_DIED}
+    original = incoming(body=body, message_id=None)
+    headers = {**copy_headers(KEY, original, round_, HandClock().now()), **_DIED}
     table = encode_table.field_table(portable(headers))[4:]
     return amqp.of_properties({"headers": table, "message_id": b"m-2", "delivery_mode": b"\x02"})
 

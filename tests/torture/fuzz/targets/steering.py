@@ -15,13 +15,12 @@ import bson
 from bson.codec_options import CodecOptions
 
 from contracts.codec import encode
-from contracts.control import COMMANDS, QUERIES
-from tests.support import control_fakes, hostile
+from tests.support import control_fakes
 from tests.support.alert_fakes import MemoryBook
 from tests.support.fakes import Guard, HandClock, Snapshots, Suppressed
-from tests.torture.fuzz import listening, looping, mutate
+from tests.torture.fuzz import listening, looping
 from tests.torture.fuzz.target import Target, must
-from tests.torture.fuzz.targets import documents, wire
+from tests.torture.fuzz.targets import steering_seeds
 from tests.torture.fuzz.targets.refusals import quotes_nothing
 from worker.app.consumers import wrap
 from worker.control.authenticate import bounded
@@ -37,8 +36,6 @@ from worker.ports.store import StoreUnavailable
 from worker.store import control_log
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from contracts.control import ControlReply
     from worker.domain.migration.control_log import LogEntry
     from worker.ports.broker import Handler
@@ -129,36 +126,9 @@ def _normalise() -> Any:
     return normaliser("ZM", frozenset({"ZM"}), strict=True)
 
 
-# --- the form of an input --------------------------------------------------------------------
-
-
-def parted(data: bytes) -> Incoming:
-    """Routing key, user, correlation id and headers: four lines; the rest is the body."""
-    key, user, ident, headers, *body = data.split(b"\n", 4) + [b""] * 4
-    read = documents.read(headers)
-    texts = [each.decode("utf-8", "replace")[:255] for each in (key, user, ident)]
-    return Incoming(
-        queue="sms.control.command",
-        body=body[0],
-        redelivered=False,
-        headers=read if isinstance(read, dict) else {},
-        user_id=texts[1] or None,
-        correlation_id=texts[2] or None,
-        routing_key=texts[0],
-    )
-
-
-def joined(key: str, body: bytes, user: str = "ann", headers: str = "{}") -> bytes:
-    """One input."""
-    return f"{key}\n{user}\nc\n{headers}\n".encode() + body
-
-
-# --- the check ---------------------------------------------------------------------------------
-
-
 def check(data: bytes) -> str:
     """Handle it twice, and judge state, log and replies."""
-    desk, incoming = _Desk(), parted(data)
+    desk, incoming = _Desk(), steering_seeds.parted(data)
     with listening.heard() as lines:
         looping.awaited(_handled(desk, incoming))
     for line in lines:
@@ -177,7 +147,7 @@ def check(data: bytes) -> str:
 
 def _verdict(reply: ControlReply) -> str:
     known = "read" if reply.verdict == "accepted" else "refused"
-    name = reply.name if reply.name in _NAMES else ""
+    name = reply.name if reply.name in steering_seeds.NAMES else ""
     return f"{known}: {name} {reply.code}"
 
 
@@ -215,69 +185,6 @@ def _is_decided(desk: _Desk, incoming: Incoming) -> None:
     must(read == state.flags, "flags in force can be applied again", read)
 
 
-# --- seeds -----------------------------------------------------------------------------------
-
-_NAMES: Final = (
-    *(str(each.model_fields["name"].default) for each in (*COMMANDS, *QUERIES)),
-)  # fmt: skip
-_FIELDS: Final[dict[str, Any]] = {
-    "set-percentage": {"percentage": 50}, "approve": {"proposal": 1}, "reject": {"proposal": 1},
-    "set-flags": {"flags": hostile.FLAGS}, "backup": {"label": "friday"}, "restore": {"to": "1"},
-    "set-user-override": {"user": "u.7", "provider": "target"},
-    "clear-user-override": {"user": "u.7"},
-    "set-branch-override": {"branch": 12, "provider": "legacy"},
-    "clear-branch-override": {"branch": 12},
-    "enable-provider": {"provider": "target"}, "disable-provider": {"provider": "legacy"},
-    "reset-breaker": {"provider": "target"}, "ack": {"alert": "account"},
-    "add-suppression": {"number": hostile.NUMBER}, "remove-suppression": {"number": "0977654321"},
-    "explain": {"to": hostile.NUMBER}, "preview": {"command": {"name": "advance"}},
-}  # fmt: skip
-
-
-@functools.cache
-def seeds() -> Sequence[bytes]:
-    """Every command and query as an administrator sends it, and hostile ones."""
-    return [*(_seed(name) for name in _NAMES), *_others(), *_hostile()]
-
-
-def _seed(name: str, **more: Any) -> bytes:
-    kind = "command" if name in wire.COMMANDS else "query"
-    common = {"name": name, "commandId": f"c-{name}"}
-    if kind == "command":
-        common |= {"issuedAt": HandClock().now().isoformat(), "reason": "because"}
-    body = common | _FIELDS.get(name, {}) | more
-    return joined(f"control.{kind}.{name}", json.dumps(body).encode())
-
-
-def _others() -> list[bytes]:
-    """Previews of every command, dry runs, and askers that may not."""
-    previews = [_seed("preview", command={"name": name, **_FIELDS.get(name, {})})
-                for name in wire.COMMANDS]  # fmt: skip
-    dry = [_seed(name, dryRun=True) for name in ("advance", "step", "set-flags")]
-    body = b'{"commandId": "c", "issuedAt": "2026-03-01T12:16:40Z", "reason": "why"}'
-    key, users = "control.command.hold", ("", "eve", "nobody", "A.*", "oda")
-    headers = ("x-death", "CC", "x-delivery-count")
-    routes = [joined(key, body, headers=f'{{"{name}": 1}}') for name in headers]
-    return [*previews, *dry, *(joined(key, body, user) for user in users), *routes]
-
-
-def _hostile() -> list[bytes]:
-    return [joined(key, body) for _, key, body, _ in hostile.replies_wanted(60)]
-
-
-_document: Final = mutate.json_like(
-    (*wire.CONTROL_NAMES, *documents.keys(hostile.FLAGS)),
-    (*_NAMES, "target", "legacy", "africastalking", "1", "known-good", "friday", 25, 50, 100, 7),
-)
-
-
-def mutated(generator: Any, data: bytes) -> bytes | None:
-    """Change the body, which stays JSON."""
-    head, body = data.split(b"\n", 4)[:4], data.split(b"\n", 4)[4:]
-    made = _document(generator, body[0]) if body else None
-    return None if made is None else b"\n".join([*head, made])
-
-
 TARGET: Final = Target(
     name="steering",
     takes="routing key, user, correlation id and headers of a command or query: four lines; then "
@@ -285,9 +192,9 @@ TARGET: Final = Target(
     holds="answered once, to its asker, or nobody; carried out and recorded once; what is refused "
     "changes nothing; every state can be stored and applied again; no error of ours; bounded",
     check=check,
-    seeds=seeds,
+    seeds=steering_seeds.seeds,
     share=60,
-    mutators=(mutated,),
+    mutators=(steering_seeds.mutated,),
     words=(b"ann\n", b"eve\n", b"control.command.", b"control.query.", b'{"x-death": 1}\n',
-           *(name.encode() for name in _NAMES)),
+           *(name.encode() for name in steering_seeds.NAMES)),
 )  # fmt: skip

@@ -6,10 +6,13 @@ import functools
 from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
 
+from pydantic import ValidationError
+
 from contracts import control
-from contracts.codec import MAX_DEPTH, DecodeError, encode
+from contracts.codec import MAX_DEPTH, DecodeError, encode, read_object
 from contracts.control_decoding import decode_command, decode_query
 from contracts.events import EVENTS, decode_event
+from contracts.metrics import METRICS
 from contracts.names import MAX_BODY_BYTES
 from contracts.reports import RawReport, decode_report
 from tests.support import hostile
@@ -160,4 +163,41 @@ EVENT: Final = Target(
     seeds=event_seeds,
     share=60,
     mutators=(mutate.json_like(_EVENT_NAMES, _EVENTS),),
+)
+
+# --- metrics ---------------------------------------------------------------------------------
+
+_METRICS: Final = {str(each.model_fields["event"].default): each for each in METRICS}
+_METRIC_NAMES: Final = documents.spellings(METRICS)
+
+
+def _decode_metric(body: bytes) -> Wire:
+    """Read a metric event by its name, as a dashboard does."""
+    data = read_object(body)
+    model = _METRICS.get(str(data.get("event")), next(iter(_METRICS.values())))
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise DecodeError("not a metric", None, (f"{error.error_count()} errors",)) from error
+
+
+def check_metric(body: bytes) -> str:
+    """Decode a metric event."""
+    return _judged(_decode_metric, body, _METRIC_NAMES)
+
+
+@functools.cache
+def metric_seeds() -> Sequence[bytes]:
+    """Golden metrics."""
+    return corpus.golden("*Metric*.json")
+
+
+METRIC: Final = Target(
+    name="metric",
+    takes="body of a metric event",
+    holds="read, written and read again the same, in both spellings; or refused",
+    check=check_metric,
+    seeds=metric_seeds,
+    share=30,
+    mutators=(mutate.json_like(_METRIC_NAMES, (*_METRICS, "ZMW", "0.10", "closed", "open")),),
 )

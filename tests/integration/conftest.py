@@ -14,7 +14,7 @@ import aio_pika
 import pytest
 from pymongo import AsyncMongoClient
 
-from tests.integration.proxy import BrokerProxy
+from tests.integration.broker_proxy import BrokerProxy
 from tests.integration.servers import GivenBroker, apply_topology, empty, running_broker
 from worker.broker.connection import BrokerConnection
 from worker.broker.connection import connect as open_connection

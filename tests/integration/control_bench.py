@@ -14,6 +14,7 @@ from tests.support.steering import Steering
 from worker.alerting.alerts import Alerts
 from worker.app.accounts import Accounts
 from worker.app.control import control_services
+from worker.app.edges import edges_of
 from worker.app.lanes import Lanes
 from worker.app.runtime import Runtime
 from worker.app.sending import command_decoder
@@ -147,6 +148,7 @@ async def replica(cfg: Settings, number: int, target: Target, alerts: Any) -> Re
     told = Alerts(publisher, clock, name)
     runtime = Runtime(
         cfg=cfg,
+        edges=edges_of(cfg),
         clock=clock,
         background=background,
         replica=name,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from aio_pika.abc import AbstractConnection
 
-    from tests.integration.proxy import Proxy
+    from tests.integration.broker_proxy import BrokerProxy
     from worker.broker.connection import BrokerConnection
 
     Connect = Callable[[str], Awaitable[AbstractConnection]]
@@ -250,7 +250,7 @@ async def test_holding_and_freeing_in_a_row_ends_consuming_once(
 
 
 async def test_a_lost_channel_cancels_no_handler_and_delivers_again(
-    make: Any, publish: Any, handler: Handler, proxy: Proxy
+    make: Any, publish: Any, handler: Handler, proxy: BrokerProxy
 ) -> None:
     handler.gate.clear()
     await make()
@@ -264,7 +264,7 @@ async def test_a_lost_channel_cancels_no_handler_and_delivers_again(
 
 
 async def test_an_acknowledgement_that_is_lost_is_repaired_by_the_redelivery(
-    make: Any, publish: Any, left: Any, handler: Handler, proxy: Proxy
+    make: Any, publish: Any, left: Any, handler: Handler, proxy: BrokerProxy
 ) -> None:
     handler.gate.clear()
     consumer = await make()
@@ -278,8 +278,25 @@ async def test_an_acknowledgement_that_is_lost_is_repaired_by_the_redelivery(
     assert await left() == 0
 
 
+async def test_acknowledgements_that_a_lost_connection_never_takes_are_not_waited_for(
+    make: Any, publish: Any, left: Any, handler: Handler, proxy: BrokerProxy
+) -> None:
+    consumer = await make(prefetch=64)
+    for wave in range(3):  # how far each acknowledgement has come is up to chance
+        handler.gate.clear()
+        await publish(*(f"{wave}-{n}" for n in range(64)))
+        await until(lambda: handler.together == 64)
+        proxy.reset()
+        handler.gate.set()
+        await until(lambda: not consumer.consuming)
+        await until(lambda: consumer.consuming)
+        await until(lambda: consumer.in_hand == 0)
+    await consumer.stop()
+    assert await left() == 0
+
+
 async def test_consuming_goes_on_through_many_losses(
-    make: Any, publish: Any, left: Any, handler: Handler, proxy: Proxy
+    make: Any, publish: Any, left: Any, handler: Handler, proxy: BrokerProxy
 ) -> None:
     consumer = await make()
     for n in range(5):
@@ -294,7 +311,7 @@ async def test_consuming_goes_on_through_many_losses(
 
 
 async def test_held_while_the_connection_is_lost_it_stays_held(
-    make: Any, publish: Any, unconsumed: Any, handler: Handler, proxy: Proxy
+    make: Any, publish: Any, unconsumed: Any, handler: Handler, proxy: BrokerProxy
 ) -> None:
     consumer = await make()
     consumer.hold("store")
@@ -315,17 +332,16 @@ async def test_a_consumer_that_cannot_be_confirmed_is_not_left_behind(
     publish: Any,
     unconsumed: Any,
     handler: Handler,
-    proxy: Proxy,
+    proxy: BrokerProxy,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A `basic.cancel` nobody answers: the channel goes, and with it what it would still take."""
     monkeypatch.setattr("worker.broker.consumer.OPERATION_TIMEOUT_S", 0.3)
     consumer = await make()
-    proxy.stalled = True
+    proxy.swallow()
     consumer.hold("store")
     await until(lambda: not consumer.consuming)  # what it asked the broker for is given up
-    proxy.stalled = False
-    proxy.cut()
+    proxy.heal()
     await publish("a")
     await unconsumed(ready=1)
     assert handler.seen == []
@@ -393,10 +409,10 @@ async def test_a_consumer_that_never_started_stops(new_link: NewLink, handler: H
 
 
 async def test_a_drain_while_the_broker_is_away_ends(
-    make: Any, handler: Handler, proxy: Proxy
+    make: Any, handler: Handler, proxy: BrokerProxy
 ) -> None:
     consumer = await make()
-    proxy.stalled = True
+    proxy.swallow()
     proxy.cut()
     await until(lambda: not consumer.consuming)
     async with asyncio.timeout(5):

@@ -21,8 +21,8 @@ from typer.testing import CliRunner
 from contracts.control import Status
 from contracts.control_decoding import decode_command
 from tests.integration.control_side import FLAGS, GATES, ControlSide, replica, state
-from tests.integration.proxy import Proxy
 from tests.support import documentation
+from tests.support.proxy import Proxy
 from worker.broker.control_client import ControlClient
 from worker.cli import app
 

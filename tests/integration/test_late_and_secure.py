@@ -18,8 +18,8 @@ import pytest
 from aiormq.exceptions import AMQPConnectionError
 from pymongo.errors import ServerSelectionTimeoutError
 
-from tests.integration.certificates import Certificates
 from tests.integration.raw_server import Peer, serving
+from tests.support.certificates import Certificates
 from tests.support.waiting import until
 from worker.broker.connection import connect
 from worker.broker.reason import passes, why

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import aio_pika
     from aio_pika.abc import AbstractIncomingMessage, AbstractQueue
 
-    from tests.integration.proxy import BrokerProxy
+    from tests.integration.broker_proxy import BrokerProxy
     from worker.broker.connection import BrokerConnection
 
 pytestmark = pytest.mark.usefixtures("empty_queues")
@@ -231,14 +231,13 @@ async def test_two_publishes_of_one_id_are_never_under_way_together(
 async def test_a_publisher_that_is_cancelled_frees_its_id(
     publisher: AmqpPublisher, proxy: BrokerProxy
 ) -> None:
-    proxy.stalled = True
+    proxy.swallow()
     stuck = asyncio.create_task(publisher.event(event()))
     await until(lambda: proxy.has_kept_a_publish)
     stuck.cancel()
     await quietly(stuck)
     assert stuck.cancelled()
-    proxy.stalled = False
-    proxy.cut()
+    proxy.heal()
     async with asyncio.timeout(20):
         await publisher.event(event())
 
@@ -261,7 +260,7 @@ async def test_a_metric_goes_out(
 async def test_a_metric_while_the_broker_is_away_is_dropped_and_counted(
     publisher: AmqpPublisher, link: BrokerConnection, proxy: BrokerProxy
 ) -> None:
-    proxy.stalled = True
+    proxy.swallow()
     proxy.cut()
     await until(lambda: not link.is_up)
     publisher.metric("metric.health", b"{}")
@@ -273,7 +272,7 @@ async def test_a_drain_does_not_wait_for_a_broker_that_is_away(
     publisher: AmqpPublisher, proxy: BrokerProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("worker.broker.publisher.CONFIRM_TIMEOUT_S", 0.3)
-    proxy.stalled = True
+    proxy.swallow()
     publisher.metric("metric.health", b"{}")
     proxy.cut()
     async with asyncio.timeout(5):

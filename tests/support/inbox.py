@@ -46,6 +46,9 @@ class Inbox:
         self.all: list[dict[str, Any]] = []
         self.traces: dict[str, str] = {}
         """`traceparent` by event id."""
+        self.changed: list[dict[str, Any]] = []
+        """Copies of an event that are not equal to the first one."""
+        self._first: dict[str, dict[str, Any]] = {}
 
     async def __aenter__(self) -> Self:
         self._connection = await aio_pika.connect_robust(self._url, reconnect_interval=0.5)
@@ -73,6 +76,8 @@ class Inbox:
         if ident is None or self.deliveries[ident] == 1:
             self.all.append(noted)
             self._by_message[noted.get("messageId", "")].append(noted)
+        if ident is not None and self._first.setdefault(ident, noted) != noted:
+            self.changed.append(noted)
         await delivery.ack()
 
     def _read(self, delivery: AbstractIncomingMessage) -> dict[str, Any]:
@@ -81,9 +86,10 @@ class Inbox:
             if trace := delivery.headers.get(Header.TRACEPARENT):
                 self.traces[event["eventId"]] = str(trace)
             return event
-        reason = delivery.headers.get(Header.REASON)
+        headers = {"reason": Header.REASON, "source": Header.SOURCE, "attempts": Header.ATTEMPTS}
+        said = {name: delivery.headers.get(header) for name, header in headers.items()}
         name = delivery.message_id or _id_in(delivery.body)
-        return {"messageId": name, "reason": reason, "body": delivery.body}
+        return {"messageId": name, "body": delivery.body, **said}
 
     async def publish(
         self,

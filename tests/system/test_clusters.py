@@ -6,7 +6,6 @@ Three nodes of RabbitMQ, three members of MongoDB, two workers: some 1.5 GiB of 
 from __future__ import annotations
 
 import asyncio
-import os
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -17,6 +16,7 @@ from contracts.names import Queue
 from tests.support import rolling
 from tests.support.account import Account
 from tests.support.clusters import Brokers, Databases
+from tests.support.given_servers import given_servers
 from tests.support.waiting import until
 from tests.support.whole_system import PROVIDERS, System
 from worker.broker import topology
@@ -67,12 +67,7 @@ async def clustered(
     """Workers know every host; the leaders are on the first node, the test itself is elsewhere."""
     async with await connect(brokers.nodes[0].urls["worker"]) as connection:
         await topology.apply(await connection.channel())
-    with pytest.MonkeyPatch.context() as patch:
-        for name in [each for each in os.environ if each.startswith("AMQP_URL")]:
-            patch.delenv(name)
-        for user, url in brokers.urls.items():
-            patch.setenv("AMQP_URL" if user == "worker" else f"AMQP_URL_{user.upper()}", url)
-        patch.setenv("MONGO_URL", databases.url)
+    with given_servers(brokers.urls, databases.url):
         directory, logins = tmp_path_factory.mktemp("stack"), brokers.nodes[1].urls
         async with System.running(directory, {}, logins=logins) as system:
             for provider in PROVIDERS:

@@ -4,7 +4,8 @@ Rules:
 - Each delivery is handled in our own task, which is never cancelled. The library cancels its own
   callbacks when a channel dies, and a cancelled POST would have an unknown outcome.
 - If the channel is gone, a lost acknowledgement needs no repair: the delivery comes again, and the
-  record shows that it is done.
+  record shows that it is done. Acknowledgements on their way are then given up, because the library
+  waits for ever for a place in the queue of a connection that nobody writes to any more.
 - Deliveries handed back in a drain are `nack`ed; those that our own code fails on are `reject`ed.
   RabbitMQ 4.3 and later count only rejects, and only that count ends a delivery that always fails.
 - Consuming stops while something holds it (store unavailable, breakers open) and then goes on.
@@ -25,13 +26,17 @@ from worker.broker.connection import BROKEN, naming_losses, reraise_own_cancel
 from worker.ports.broker import Incoming, Settlement
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
     from worker.broker.connection import BrokerConnection
     from worker.ports.broker import Handler
     from worker.service import Background
+
+    Settling = set[asyncio.Task[None] | None]
+    """Tasks that acknowledge on one channel."""
+    Take = Callable[[AbstractIncomingMessage], Awaitable[None]]
 
 OPERATION_TIMEOUT_S: Final = 10.0
 RETRY_S: Final = 0.5
@@ -181,6 +186,9 @@ class Consumer:
         """Consume until held, draining, or the channel is gone."""
         gone = asyncio.Event()
         channel.close_callbacks.add(lambda *_: gone.set())
+        settling: Settling = set()
+        channel.close_callbacks.add(lambda *_: _give_up(settling))
+        take = partial(self._take, settling)
         async with asyncio.timeout(OPERATION_TIMEOUT_S):
             await channel.set_qos(prefetch_count=self._prefetch)
             inner = await channel.get_underlay_channel()
@@ -190,13 +198,15 @@ class Consumer:
         while not self._draining and not gone.is_set() and not channel.is_closed:
             self._changed.clear()
             if not self._held:
-                await self._deliver_until_changed(queue, gone)
+                await self._deliver_until_changed(queue, take, gone)
             else:
                 await _first(self._changed.wait(), gone.wait())
 
-    async def _deliver_until_changed(self, queue: AbstractQueue, gone: asyncio.Event) -> None:
+    async def _deliver_until_changed(
+        self, queue: AbstractQueue, take: Take, gone: asyncio.Event
+    ) -> None:
         async with asyncio.timeout(OPERATION_TIMEOUT_S):
-            tag = await queue.consume(self._take)
+            tag = await queue.consume(take)
         self._consuming.set()
         await _first(self._changed.wait(), gone.wait())
         if not gone.is_set():
@@ -204,12 +214,12 @@ class Consumer:
                 await queue.cancel(tag)
         self._consuming.clear()  # only now: the broker may deliver until it confirms
 
-    async def _take(self, message: AbstractIncomingMessage) -> None:
-        task = asyncio.get_running_loop().create_task(self._handle(message))
+    async def _take(self, settling: Settling, message: AbstractIncomingMessage) -> None:
+        task = asyncio.get_running_loop().create_task(self._handle(settling, message))
         self._in_hand.add(task)
         task.add_done_callback(self._in_hand.discard)
 
-    async def _handle(self, message: AbstractIncomingMessage) -> None:
+    async def _handle(self, settling: Settling, message: AbstractIncomingMessage) -> None:
         try:
             settlement = await self._handler(to_incoming(message, self._queue))
             settle = message.ack if settlement is Settlement.ACK else message.nack
@@ -217,10 +227,20 @@ class Consumer:
             _log.exception("delivery not settled", queue=self._queue)
             await asyncio.sleep(RETRY_S)
             settle = partial(message.reject, requeue=True)
+        settling.add(task := asyncio.current_task())
         try:
             await settle()
         except BROKEN as error:
             _log.info("settled without a channel", queue=self._queue, error=type(error).__name__)
+        finally:
+            settling.discard(task)
+
+
+def _give_up(settling: Settling) -> None:
+    """Wait no longer for acknowledgements on a channel that is gone."""
+    for task in settling:
+        if task is not None:
+            task.cancel()
 
 
 async def _let_go(channel: AbstractChannel | None) -> None:

@@ -33,6 +33,7 @@ def silence() -> None:
     level = structlog.make_filtering_bound_logger(_QUIET)
     structlog.configure(wrapper_class=level, cache_logger_on_first_use=True)
     gc.freeze()
+    gc.disable()  # each history is dropped as a whole: see `run`
 
 
 def run(numbers: Iterable[int], *, stop: bool) -> None:
@@ -46,6 +47,7 @@ def run(numbers: Iterable[int], *, stop: bool) -> None:
         if done == SAID_EVERY or (broken and stop):
             say({"done": done})
             done = 0
+            gc.collect()
         if broken and stop:
             return
     say({"done": done})

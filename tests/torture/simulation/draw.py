@@ -39,6 +39,7 @@ LANES: Final = ("transactional", "bulk")
 NUMBERS: Final = tuple(f"+2609771{n:05d}" for n in range(24))
 BUSY_S: Final = 12.0
 """Within this time everything begins."""
+MESSAGES: Final = 20
 KINDS: Final = 20
 """Each kind comes once in so many scenarios."""
 _LIVES: Final = (None, None, 2.0, 6.0, 20.0, 150.0)
@@ -53,7 +54,7 @@ def draw(number: int) -> Scenario:
     """The scenario of a number."""
     seed = f"history {number}"
     rng = random.Random(seed)
-    publishes = tuple(_traffic(rng, rng.randint(20, 26)))
+    publishes = tuple(_traffic(rng, MESSAGES))
     return Scenario(
         seed=seed,
         steps=(*publishes, *_of_kind(number % KINDS, rng, publishes)),

@@ -158,7 +158,7 @@ class World:
         )
         held = (
             document["_id"]
-            for document in self.store.documents("sms.messages")
+            for document in self.store.newest("sms.messages")
             if document.get("owner") in replicas and document["state"] == "submitting"
         )
         return frozenset((*delivered, *held))

@@ -92,5 +92,5 @@ async def test_the_broker_counts_what_our_code_fails_on_and_not_what_is_handed_b
     no_link = cast("BrokerConnection", None)
     made = Consumer(no_link, Background(), "q", prefetch=1, handler=handler, grace_s=1)
     given = Given()
-    await made._handle(cast("Any", given))
+    await made._handle(set(), cast("Any", given))
     assert given.settled == [settled]

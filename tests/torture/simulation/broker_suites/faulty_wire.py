@@ -1,4 +1,4 @@
-"""A wire that loses what it is told to, with the words of `tests.integration.proxy.BrokerProxy`."""
+"""A wire that loses what it is told to, in the words of `tests.integration.broker_proxy`."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ class FaultyWire:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._cuts = asyncio.Event()
-        self.stalled = False
-        """Pass nothing on."""
+        self._swallows = False
         self.lost = 0
         """Replies that were lost on purpose."""
         self.connections = 0
@@ -34,6 +33,15 @@ class FaultyWire:
     def lose_confirms(self, count: int) -> None:
         """Let so many publishes reach the broker, but not their confirms."""
         self._confirms_to_lose = count
+
+    def swallow(self) -> None:
+        """Pass nothing on, until `heal`."""
+        self._swallows = True
+
+    def heal(self) -> None:
+        """Pass everything on again; connections that lost something are ended."""
+        self._swallows = False
+        self.cut()
 
     def cut(self) -> None:
         """End every connection."""
@@ -48,7 +56,7 @@ class FaultyWire:
         """See `Wire.call`."""
         self.connections += name == "broker.open"
         await asyncio.sleep(0)
-        if self.stalled:
+        if self._swallows:
             self.has_kept_a_publish |= name.startswith("broker.publish")
             await self._cut(within_s)
         reply = apply()
@@ -71,5 +79,5 @@ class FaultyWire:
     def push(self, name: str, deliver: Callable[[], None], lost: Callable[[], None]) -> None:
         """See `Wire.push`."""
         del name, lost
-        if not self.stalled:
+        if not self._swallows:
             asyncio.get_running_loop().call_soon(deliver)

@@ -6,7 +6,7 @@ routing key. The error carries the command id if it can be read.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -14,9 +14,6 @@ from contracts import documents, problems
 from contracts.codec import DecodeError, read_object
 from contracts.control import Command, Query
 from contracts.model import LONGEST_ID
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
 
 _COMMAND: Final[TypeAdapter[Command]] = TypeAdapter(Annotated[Command, Field(discriminator="name")])
 _QUERY: Final[TypeAdapter[Query]] = TypeAdapter(Annotated[Query, Field(discriminator="name")])
@@ -43,22 +40,17 @@ def _decode(adapter: TypeAdapter[Any], body: bytes, name: str) -> Any:
     ident = data.get("commandId", data.get("command_id"))
     known = ident if isinstance(ident, str) and 0 < len(ident) <= LONGEST_ID else None
     if data.setdefault("name", name) != name:
-        problem = f"name: expected {name!r} as in the routing key, got {data['name']!r:.60}"
+        expected = f"{problems.name(name)} as in the routing key"
+        problem = problems.problem("name", expected, problems.name(data["name"]))
         raise DecodeError("name and routing key differ", known, (problem,))
     _require_each_once(body, known)
     try:
         return adapter.validate_python(data)
     except ValidationError as error:
         errors = error.errors(include_url=False, include_context=False, include_input=False)
-        refused = problems.refusal(map(_problem, errors), known)
+        refused = problems.refusal((problems.of_model(each, "name") for each in errors), known)
         reason = f"not understood: {refused.reason}"
         raise DecodeError(reason, known, refused.problems) from None
-
-
-def _problem(detail: ErrorDetails) -> str:
-    """Describe one error by its field; the first part of its location is the command's name."""
-    where = ".".join(problems.key(str(part)) for part in detail["loc"][1:])
-    return f"{where or 'name'}: {detail['msg']}"
 
 
 def _require_each_once(body: bytes, known: str | None) -> None:

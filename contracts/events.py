@@ -24,7 +24,9 @@ from uuid import UUID
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from contracts import problems
 from contracts.codec import DecodeError, read_object
+from contracts.commands import valid_id
 from contracts.model import Amount, Count, Currency, Int64, Moment, Wire
 
 Lane = Literal["transactional", "bulk"]
@@ -188,16 +190,17 @@ def decode_event(body: bytes) -> Event:
     """Read an event, for consumers.
 
     Raises:
-        DecodeError: not an event that this version knows; it carries the message id in the body.
+        DecodeError: not an event that this version knows; of the body it carries the message id
+            alone.
     """
     data = read_object(body)
     try:
         return _ANY.validate_python(data)
     except ValidationError as error:
-        named = data.get("messageId", data.get("message_id"))
-        message_id = named if isinstance(named, str) else None
-        problems = tuple(
-            f"{'.'.join(map(str, each['loc'][1:])) or 'event'}: {each['msg']}"
-            for each in error.errors(include_url=False, include_context=False, include_input=False)
+        message_id = valid_id(data.get("messageId", data.get("message_id")))
+        errors = error.errors(include_url=False, include_context=False, include_input=False)
+        refused = problems.refusal(
+            (problems.of_model(each, "event") for each in errors), message_id
         )
-        raise DecodeError(f"not a known event: {problems[0]}", message_id, problems) from None
+        reason = f"not a known event: {refused.reason}"
+        raise DecodeError(reason, message_id, refused.problems) from None

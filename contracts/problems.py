@@ -17,14 +17,32 @@ from contracts.codec import DecodeError, type_name
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pydantic_core import ErrorDetails
+
 _MOST: Final = 20
 """Most problems listed for one message."""
 _SHOWN: Final = 20
 """Most characters shown of a value."""
 _NUMBERLIKE: Final = 7
 """A value with at least so many digits may be a phone number."""
+_CODELIKE: Final = 4
+"""A value with at least so many digits may be, or hold, a one-time code."""
 
-_DATE_FIRST: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[0-9TtZz:., +-]{0,30}", re.ASCII)
+_WORD: Final = re.compile(rf"[!-~]{{1,{_SHOWN}}}", re.ASCII)
+"""One word. A text that somebody reads has more than one, or it is a code."""
+_TIME: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"([Tt ][0-9]{2}(:?[0-9]{2}){0,2}([.,][0-9]{1,7})?)?"
+    r" ?([Zz]|[+-][0-9]{1,2}(:?[0-9]{2})?)?",
+    re.ASCII,
+)
+"""A date, perhaps with a time of day and an offset: no part of it is long enough for a number."""
+_NAME: Final = re.compile(r"[a-z][a-z.-]{0,39}", re.ASCII)
+_MESSAGES: Final = {
+    "union_tag_invalid": "expected a known name, got another one",
+    "uuid_parsing": "expected a UUID",
+}
+"""Messages by the type of the error."""
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
@@ -56,25 +74,45 @@ def integer(value: object) -> str:
     """Describe a value that came instead of an integer of 64 bits."""
     if type(value) is int:
         return "one of more than 64 bits"
-    if isinstance(value, str) and len(value) <= _SHOWN and _few_digits(value):
+    if isinstance(value, str) and _WORD.fullmatch(value) and _digits(value) < _CODELIKE:
         return json.dumps(value)
     return kind(value)
 
 
 def moment(value: object) -> str:
     """Describe a value that came instead of a time; it is shown if it looks like a time."""
-    if isinstance(value, str) and _DATE_FIRST.fullmatch(value):
-        return json.dumps(value)
-    return kind(value)
+    return json.dumps(value) if is_time(value) else kind(value)
+
+
+def is_time(value: object) -> bool:
+    """Whether a value is a date, perhaps with a time of day and an offset, and nothing more."""
+    return isinstance(value, str) and _TIME.fullmatch(value) is not None
 
 
 def key(name: str, most: int = _SHOWN) -> str:
     """Return the name of a free entry: escaped, shortened, hidden if it may be a phone number."""
-    return json.dumps(name[:most])[1:-1] if _few_digits(name) else "(many digits)"
+    return json.dumps(name[:most])[1:-1] if _digits(name) < _NUMBERLIKE else "(many digits)"
 
 
-def _few_digits(value: str) -> bool:
-    return sum(map(str.isdigit, value)) < _NUMBERLIKE
+def name(value: object) -> str:
+    """Describe a value that came instead of a name of ours; it is shown if it could be one."""
+    if isinstance(value, str) and _NAME.fullmatch(value):
+        return json.dumps(value)
+    return kind(value)
+
+
+def of_model(detail: ErrorDetails, tag: str) -> str:
+    """Describe one error of a model that is chosen by its field `tag`.
+
+    The first part of the error's location is the tag's value, which is not repeated. Some of the
+    model's own messages repeat what came; those are replaced.
+    """
+    where = ".".join(key(str(part)) for part in detail["loc"][1:])
+    return f"{where or tag}: {_MESSAGES.get(detail['type'], detail['msg'])}"
+
+
+def _digits(value: str) -> int:
+    return sum(map(str.isdigit, value))
 
 
 def _unstorable(value: str) -> str:

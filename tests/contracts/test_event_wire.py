@@ -102,6 +102,14 @@ def test_what_is_no_known_event_is_refused_with_its_message_id(
     assert caught.value.problems[0].startswith(problem)
 
 
+@pytest.mark.parametrize("name", ["+260977123456", "x" * 30_000, "sms.sent\u202e"])
+def test_an_unknown_event_is_refused_without_its_name(name: str) -> None:
+    with pytest.raises(DecodeError) as caught:
+        decode_event(json.dumps(LEAST | {"event": name, "messageId": name}).encode())
+    assert caught.value.reason == "not a known event: event: expected a known name, got another one"
+    assert caught.value.message_id in {None, name[:128]}
+
+
 @given(raw=st.binary(max_size=100))
 def test_any_bytes_are_an_event_or_a_decode_error(raw: bytes) -> None:
     for decode in (decode_event, decode_report):

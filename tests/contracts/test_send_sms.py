@@ -251,6 +251,23 @@ def test_a_wrong_field_is_named_with_what_was_expected_and_what_came(
     assert (error.problems, error.reason, error.message_id) == ((problem,), problem, "m-1")
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "got"),
+    [
+        ("branchId", "4711", "a string of 4 characters"),
+        ("branchId", "Code 47", "a string of 7 characters"),
+        ("branchId", "OTP-4711", "a string of 8 characters"),
+        ("expiresAt", "2026-03-01 0977123456", "a string of 21 characters"),
+        ("expiresAt", "2026-03-01T10:00:00Z+260977123456", "a string of 33 characters"),
+    ],
+)
+def test_what_may_be_a_text_a_code_or_a_number_is_not_repeated(
+    field: str, value: str, got: str
+) -> None:
+    error = refusal(body(**{field: value}))
+    assert error.problems[0].endswith(f"got {got}")
+
+
 def test_a_wrong_field_in_snake_case_is_named_as_on_the_wire() -> None:
     error = refusal(body(branch_id="north"))
     assert error.problems == ('branchId: expected an integer, got "north"',)

@@ -8,21 +8,19 @@ from __future__ import annotations
 import os
 import uuid
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aio_pika
 import pytest
 from pymongo import AsyncMongoClient
 
-from tests.integration.servers import apply_topology, empty, running_broker
-from tests.torture.simulation.database.client import Client as SimulatedClient
-from tests.torture.simulation.database.server import Server as SimulatedServer
-from tests.torture.simulation.wire import Direct
+from tests.integration.servers import GivenBroker, apply_topology, empty, running_broker
+from tests.support.proxy import BrokerProxy
+from worker.broker.connection import BrokerConnection
+from worker.broker.connection import connect as open_connection
 from worker.lab.local.addresses import given_broker
 from worker.lab.local.database import Database
+from worker.service import Background
 from worker.store import indexes
 from worker.store.client import Database as Opened
 
@@ -32,13 +30,6 @@ if TYPE_CHECKING:
     from aio_pika.abc import AbstractConnection
 
     from worker.lab.local.broker import Broker
-
-
-@dataclass(frozen=True)
-class GivenBroker:
-    """A broker that somebody else runs."""
-
-    urls: dict[str, str]
 
 
 @pytest.fixture(scope="session")
@@ -71,6 +62,34 @@ async def connect(
             return await opened.enter_async_context(await aio_pika.connect(amqp_url(user)))
 
         yield connect_as
+
+
+@pytest.fixture
+async def proxy(amqp_url: Callable[[str], str]) -> AsyncIterator[BrokerProxy]:
+    """Between the connections under test and the broker."""
+    async with BrokerProxy(amqp_url("worker")) as made:
+        yield made
+
+
+@pytest.fixture
+def url(proxy: BrokerProxy, amqp_url: Callable[[str], str]) -> str:
+    """The worker's address of the broker, through the proxy."""
+    login = amqp_url("worker").rpartition("@")[0]
+    return f"{login}@127.0.0.1:{proxy.port}/%2F"
+
+
+@pytest.fixture
+def opening() -> Callable[..., Awaitable[AbstractConnection]]:
+    """What opens the connections under test."""
+    return open_connection
+
+
+@pytest.fixture
+def new_link(
+    url: str, opening: Callable[..., Awaitable[AbstractConnection]]
+) -> Callable[[], BrokerConnection]:
+    """Connections of the worker, through the proxy, not started."""
+    return lambda: BrokerConnection(url, "test", Background(), opening=opening)
 
 
 @pytest.fixture
@@ -112,17 +131,48 @@ def database_name() -> str:
     return f"test_{uuid.uuid4().hex[:12]}"
 
 
-@pytest.fixture(params=["mongod", "simulated"])
-async def database_here(
-    request: pytest.FixtureRequest, mongo_url: str, database_name: str
-) -> AsyncIterator[Opened]:
-    """That database, open and with its indexes, real and simulated; dropped after the test."""
-    if request.param == "mongod":
-        opened = Opened(mongo_url, database_name, timeout_s=5)
-    else:
-        client = partial(SimulatedClient, SimulatedServer(lambda: datetime.now(UTC)), Direct())
-        opened = Opened("mongodb://simulated", database_name, timeout_s=5, client=client)
-    await indexes.create(opened)
+@pytest.fixture
+async def mongod_empty(mongo_url: str, database_name: str) -> AsyncIterator[Opened]:
+    """That database, open; dropped at the end of the test."""
+    opened = Opened(mongo_url, database_name, timeout_s=5)
     yield opened
     await opened.db.client.drop_database(database_name)
     await opened.close()
+
+
+@pytest.fixture
+async def simulated_empty(
+    simulated_database: Callable[..., Any], database_name: str
+) -> AsyncIterator[Opened]:
+    """The same, simulated."""
+    opened = Opened("mongodb://simulated", database_name, timeout_s=5, client=simulated_database)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def mongod_here(mongod_empty: Opened) -> Opened:
+    """That database with its indexes."""
+    await indexes.create(mongod_empty)
+    return mongod_empty
+
+
+@pytest.fixture
+async def simulated_here(simulated_empty: Opened) -> Opened:
+    """The same, simulated."""
+    await indexes.create(simulated_empty)
+    return simulated_empty
+
+
+@pytest.fixture(params=["mongod_empty", "simulated_empty"])
+def database_empty(request: pytest.FixtureRequest) -> Opened:
+    """A database without indexes, real and simulated."""
+    opened: Opened = request.getfixturevalue(request.param)
+    return opened
+
+
+@pytest.fixture(params=["mongod_here", "simulated_here"])
+def database_here(request: pytest.FixtureRequest) -> Opened:
+    """A database with its indexes, real and simulated."""
+    opened: Opened = request.getfixturevalue(request.param)
+    return opened

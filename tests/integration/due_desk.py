@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -153,7 +154,20 @@ async def left(desk: Desk, count: int) -> None:
 
 @pytest.fixture
 async def desk(database_here: Database) -> AsyncIterator[Desk]:
-    made = Desk(database_here)
+    async with opened(database_here) as made:
+        yield made
+
+
+@pytest.fixture
+async def desk_on_mongod(mongod_here: Database) -> AsyncIterator[Desk]:
+    """For tests of how the real database reads."""
+    async with opened(mongod_here) as made:
+        yield made
+
+
+@asynccontextmanager
+async def opened(database: Database) -> AsyncIterator[Desk]:
+    made = Desk(database)
     await made.messages.start()
     yield made
     await made.messages.stop()

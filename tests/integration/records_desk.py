@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -130,7 +131,25 @@ async def unknown(desk: Desk) -> tuple[Lease, Record]:
 
 @pytest.fixture
 async def mongo(database_here: Database) -> AsyncIterator[OnMongo]:
-    made = OnMongo(database_here)
+    async with opened(database_here) as made:
+        yield made
+
+
+@pytest.fixture
+async def on_mongod(mongod_here: Database) -> AsyncIterator[OnMongo]:
+    async with opened(mongod_here) as made:
+        yield made
+
+
+@pytest.fixture
+async def on_simulated(simulated_here: Database) -> AsyncIterator[OnMongo]:
+    async with opened(simulated_here) as made:
+        yield made
+
+
+@asynccontextmanager
+async def opened(database: Database) -> AsyncIterator[OnMongo]:
+    made = OnMongo(database)
     await made.ours.start()
     await made.theirs.start()
     yield made
@@ -138,6 +157,9 @@ async def mongo(database_here: Database) -> AsyncIterator[OnMongo]:
     await made.theirs.stop()
 
 
-@pytest.fixture(params=["memory", "mongo"])
-def desk(request: pytest.FixtureRequest, mongo: OnMongo) -> InMemory | OnMongo:
-    return mongo if request.param == "mongo" else InMemory()
+@pytest.fixture(params=["memory", "on_mongod", "on_simulated"])
+def desk(request: pytest.FixtureRequest) -> InMemory | OnMongo:
+    if request.param == "memory":
+        return InMemory()
+    made: OnMongo = request.getfixturevalue(request.param)
+    return made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import aio_pika
@@ -14,6 +15,13 @@ from worker.lab.local.broker import Broker
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+
+@dataclass(frozen=True)
+class GivenBroker:
+    """A broker that somebody else runs."""
+
+    urls: dict[str, str]
 
 
 @asynccontextmanager

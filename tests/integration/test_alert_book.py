@@ -40,18 +40,19 @@ async def server(mongo_url: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-async def store(server: Database) -> Database:
+async def mongod(server: Database) -> Database:
     """An empty one."""
     await server[alerts.COLLECTION].delete_many({})
     return server
 
 
-@pytest.fixture(params=["store", "memory"])
-def book(request: pytest.FixtureRequest, store: Database) -> Open:
+@pytest.fixture(params=["mongod", "simulated_here", "memory"])
+def book(request: pytest.FixtureRequest) -> Open:
     """The book as a replica opens it."""
-    shared = MemoryBook(CLOCK)
     if request.param == "memory":
+        shared = MemoryBook(CLOCK)
         return lambda replica: MemoryBook(CLOCK, replica, shared)
+    store: Database = request.getfixturevalue(request.param)
     return lambda replica: AlertStore(store[alerts.COLLECTION], replica)
 
 

@@ -54,7 +54,7 @@ async def lost(channel: AbstractChannel) -> AbstractIncomingMessage:
 
 async def test_the_newest_death_of_a_retried_copy_is_in_its_lane(channel: AbstractChannel) -> None:
     await (await after_a_retry(channel)).reject(requeue=False)
-    headers = (await lost(channel)).headers
+    headers: Any = (await lost(channel)).headers
     assert headers["x-first-death-queue"] == retry_queue("5s")  # says nothing of the lane
     assert [each["queue"] for each in headers["x-death"]] == [LANE, retry_queue("5s")]
     assert newest_death(headers, LANE_OF_QUEUE) == Death(LANE, "rejected")

@@ -38,8 +38,10 @@ def amqp_url(broker: Broker) -> Callable[[str], str]:
 
 
 @pytest.fixture
-async def publisher(broker: Broker) -> AsyncIterator[AmqpPublisher]:
-    link = BrokerConnection(broker.urls["worker"], "through a restart", Background())
+async def publisher(broker: Broker, opening: Any) -> AsyncIterator[AmqpPublisher]:
+    link = BrokerConnection(
+        broker.urls["worker"], "through a restart", Background(), opening=opening
+    )
     await link.start()
     made = AmqpPublisher(link)
     await made.start()

@@ -12,10 +12,7 @@ import pika
 import pytest
 
 from contracts.names import Queue
-from tests.integration.test_link import proxy, url
-from tests.support.proxy import Drop
 from tests.support.waiting import until, until_equal
-from worker.broker.connection import BrokerConnection
 from worker.broker.consumer import Consumer
 from worker.ports.broker import Incoming, Settlement
 from worker.service import Background
@@ -23,9 +20,14 @@ from worker.service import Background
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from tests.support.proxy import Proxy
+    from aio_pika.abc import AbstractConnection
 
-__all__ = ["proxy", "url"]  # fixtures
+    from tests.support.proxy import Proxy
+    from worker.broker.connection import BrokerConnection
+
+    Connect = Callable[[str], Awaitable[AbstractConnection]]
+    NewLink = Callable[[], BrokerConnection]
+
 pytestmark = pytest.mark.usefixtures("empty_queues")
 QUEUE = Queue.BULK.value
 ACK, REQUEUE = Settlement.ACK, Settlement.REQUEUE
@@ -67,8 +69,10 @@ def handler() -> Handler:
 
 
 @pytest.fixture
-async def make(url: str, handler: Handler) -> AsyncIterator[Callable[..., Awaitable[Consumer]]]:
-    link, made = BrokerConnection(url, "test", Background()), []
+async def make(
+    new_link: NewLink, handler: Handler
+) -> AsyncIterator[Callable[..., Awaitable[Consumer]]]:
+    link, made = new_link(), []
     await link.start()
 
     async def consumer(prefetch: int = 20, grace_s: float = 5.0, *, held: bool = False) -> Consumer:
@@ -89,47 +93,41 @@ async def make(url: str, handler: Handler) -> AsyncIterator[Callable[..., Awaita
 
 
 @pytest.fixture
-async def publish(amqp_url: Callable[[str], str]) -> AsyncIterator[Callable[..., Awaitable[None]]]:
-    async with await aio_pika.connect(amqp_url("upstream")) as connection:
-        channel = await connection.channel()
-        exchange = await channel.get_exchange("sms.commands", ensure=False)
+async def publish(connect: Connect) -> Callable[..., Awaitable[None]]:
+    channel = await (await connect("upstream")).channel()
+    exchange = await channel.get_exchange("sms.commands", ensure=False)
 
-        async def command(*bodies: str, **properties: Any) -> None:
-            for body in bodies:
-                message = aio_pika.Message(body.encode(), delivery_mode=2, **properties)
-                await exchange.publish(message, "send.bulk")
+    async def command(*bodies: str, **properties: Any) -> None:
+        for body in bodies:
+            message = aio_pika.Message(body.encode(), delivery_mode=2, **properties)
+            await exchange.publish(message, "send.bulk")
 
-        yield command
+    return command
 
 
 @pytest.fixture
-def left(amqp_url: Callable[[str], str]) -> Callable[[], Awaitable[int]]:
+async def left(connect: Connect) -> Callable[[], Awaitable[int]]:
     """How many messages the broker has ready."""
+    channel = await (await connect("worker")).channel()
 
     async def count() -> int:
-        async with await aio_pika.connect(amqp_url("worker")) as connection:
-            channel = await connection.channel()
-            queue = await channel.declare_queue(QUEUE, passive=True)
-            return int(queue.declaration_result.message_count or 0)
+        queue = await channel.declare_queue(QUEUE, passive=True)
+        return int(queue.declaration_result.message_count or 0)
 
     return count
 
 
 @pytest.fixture
-def unconsumed(amqp_url: Callable[[str], str]) -> Callable[..., Awaitable[None]]:
+async def unconsumed(connect: Connect) -> Callable[..., Awaitable[None]]:
     """Wait until nobody consumes the queue, and so many messages are ready in it."""
+    channel = await (await connect("worker")).channel()
+
+    async def told() -> tuple[int | None, int | None]:
+        found = (await channel.declare_queue(QUEUE, passive=True)).declaration_result
+        return found.consumer_count, found.message_count
 
     async def settled(ready: int = 0) -> None:
-        async with (
-            await aio_pika.connect(amqp_url("worker")) as connection,
-            connection.channel() as channel,
-        ):
-
-            async def told() -> tuple[int | None, int | None]:
-                found = (await channel.declare_queue(QUEUE, passive=True)).declaration_result
-                return found.consumer_count, found.message_count
-
-            await until_equal(told, (0, ready), 10)
+        await until_equal(told, (0, ready), 10)
 
     return settled
 
@@ -288,7 +286,7 @@ async def test_acknowledgements_that_a_lost_connection_never_takes_are_not_waite
         handler.gate.clear()
         await publish(*(f"{wave}-{n}" for n in range(64)))
         await until(lambda: handler.together == 64)
-        proxy.reset()
+        proxy.cut()
         handler.gate.set()
         await until(lambda: not consumer.consuming)
         await until(lambda: consumer.consuming)
@@ -340,10 +338,11 @@ async def test_a_consumer_that_cannot_be_confirmed_is_not_left_behind(
     """A `basic.cancel` nobody answers: the channel goes, and with it what it would still take."""
     monkeypatch.setattr("worker.broker.consumer.OPERATION_TIMEOUT_S", 0.3)
     consumer = await make()
-    proxy.requests.put(Drop())
+    proxy.stalled = True
     consumer.hold("store")
     await until(lambda: not consumer.consuming)  # what it asked the broker for is given up
-    proxy.heal()
+    proxy.stalled = False
+    proxy.cut()
     await publish("a")
     await unconsumed(ready=1)
     assert handler.seen == []
@@ -404,15 +403,8 @@ async def test_a_drain_waits_for_its_grace_once(make: Any, publish: Any, handler
     assert consumer.in_hand == 1  # not cancelled
 
 
-async def test_a_consumer_that_never_started_stops(url: str, handler: Handler) -> None:
-    consumer = Consumer(
-        BrokerConnection(url, "x", Background()),
-        Background(),
-        QUEUE,
-        prefetch=1,
-        handler=handler,
-        grace_s=1,
-    )
+async def test_a_consumer_that_never_started_stops(new_link: NewLink, handler: Handler) -> None:
+    consumer = Consumer(new_link(), Background(), QUEUE, prefetch=1, handler=handler, grace_s=1)
     await consumer.stop()
     await consumer.stop()
 
@@ -421,7 +413,7 @@ async def test_a_drain_while_the_broker_is_away_ends(
     make: Any, handler: Handler, proxy: Proxy
 ) -> None:
     consumer = await make()
-    proxy.requests.put(Drop())
+    proxy.stalled = True
     proxy.cut()
     await until(lambda: not consumer.consuming)
     async with asyncio.timeout(5):
@@ -463,9 +455,11 @@ def _publish_with_pika(address: str, odd: dict[str, Any]) -> None:
     connection.close()
 
 
-async def test_a_consumer_that_the_broker_cancels_consumes_anew(url: str, handler: Handler) -> None:
+async def test_a_consumer_that_the_broker_cancels_consumes_anew(
+    new_link: NewLink, handler: Handler
+) -> None:
     """A queue that is deleted, or whose leader moves, cancels its consumers."""
-    link = BrokerConnection(url, "test", Background())
+    link = new_link()
     await link.start()
     name = f"sms.test.{uuid4()}"
     channel = await link.channel()

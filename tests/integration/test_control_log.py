@@ -21,13 +21,11 @@ from worker.domain.migration.phases import DEFAULT_RULES, Phase, Role, Rules
 from worker.domain.migration.snapshot import AUTOMATIC, Lock, Proposal, Snapshot
 from worker.domain.probes.settings import ValidationTraffic
 from worker.ports.store import StoreUnavailable, WriteConflict
-from worker.store import control_log, indexes
+from worker.store import control_log
 from worker.store.client import Database
 from worker.store.control_log import ControlLogStore
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from worker.ports.steering import ControlLog
 
 FIRST = snapshot(0, Phase.NOT_STARTED)
@@ -75,18 +73,12 @@ def clock() -> HandClock:
     return HandClock()
 
 
-@pytest.fixture(params=["memory", "store"])
-async def log(
-    request: pytest.FixtureRequest, clock: HandClock, mongo_url: str, database_name: str
-) -> AsyncIterator[ControlLog]:
+@pytest.fixture(params=["memory", "mongod_here", "simulated_here"])
+def log(request: pytest.FixtureRequest, clock: HandClock) -> ControlLog:
     if request.param == "memory":
-        yield MemoryLog(clock)
-        return
-    opened = Database(mongo_url, database_name, timeout_s=5)
-    await indexes.create(opened)
-    yield ControlLogStore(opened[control_log.COLLECTION], clock)
-    await opened.db.client.drop_database(database_name)
-    await opened.close()
+        return MemoryLog(clock)
+    opened: Database = request.getfixturevalue(request.param)
+    return ControlLogStore(opened[control_log.COLLECTION], clock)
 
 
 def entry(
@@ -249,21 +241,17 @@ async def test_moves_are_what_changed_the_share_the_newest_first(
 
 
 async def test_moves_are_found_without_reading_what_is_older(
-    mongo_url: str, database_name: str, clock: HandClock
+    mongod_here: Database, clock: HandClock
 ) -> None:
-    opened = Database(mongo_url, database_name, timeout_s=5)
-    await indexes.create(opened)
-    log = ControlLogStore(opened[control_log.COLLECTION], clock)
+    log = ControlLogStore(mongod_here[control_log.COLLECTION], clock)
     await log.append(entry(1, None, version(1)))
     for number in range(2, 40):
         clock.advance(60)
         await log.append(entry(number, version(number - 1), version(number, number % 2)))
     query = {"changed": True, "at": {"$gt": clock.now() - timedelta(minutes=5)}}
     asked = {"find": control_log.COLLECTION, "filter": query, "sort": {"at": -1, "_id": -1}}
-    plan = await opened.db.command("explain", asked, verbosity="executionStats")
+    plan = await mongod_here.db.command("explain", asked, verbosity="executionStats")
     assert plan["executionStats"]["totalDocsExamined"] == 5
-    await opened.db.client.drop_database(database_name)
-    await opened.close()
 
 
 async def test_of_many_at_once_one_is_appended(log: ControlLog) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bson import Timestamp
 
-from tests.integration.due_desk import LEASE_S, MAYBE, B, Desk, T, desk, left
+from tests.integration.due_desk import LEASE_S, MAYBE, B, Desk, T, desk, desk_on_mongod, left
 from tests.support.fakes import BULK, message
 from worker.domain.messages.message import Attempt, Lease, State
 from worker.domain.messages.outcome import Blame, NotSent
@@ -20,7 +20,7 @@ from worker.store.replay import ReplayStore
 if TYPE_CHECKING:
     from worker.store.client import Database
 
-__all__ = ["desk"]  # a fixture
+__all__ = ["desk", "desk_on_mongod"]  # fixtures
 
 
 # --- leases ------------------------------------------------------------------------------------
@@ -74,7 +74,8 @@ async def test_after_an_outage_leases_are_left_alone_for_one_lease(desk: Desk) -
     assert (await desk.look()).state is State.UNKNOWN
 
 
-async def test_looking_for_dead_leases_does_not_read_what_is_settled(desk: Desk) -> None:
+async def test_looking_for_dead_leases_does_not_read_what_is_settled(desk_on_mongod: Desk) -> None:
+    desk = desk_on_mongod
     for n in range(30):
         await desk.accepted(f"m-{n}")
     await desk.claim("m-last", **BULK)
@@ -96,7 +97,10 @@ async def test_looking_for_dead_leases_does_not_read_what_is_settled(desk: Desk)
 # --- what is open ------------------------------------------------------------------------------
 
 
-async def test_open_records_are_counted_by_state_and_settled_ones_not_even_read(desk: Desk) -> None:
+async def test_open_records_are_counted_by_state_and_settled_ones_not_even_read(
+    desk_on_mongod: Desk,
+) -> None:
+    desk = desk_on_mongod
     began = desk.clock.now()
     for n in range(30):
         await desk.accepted(f"settled-{n}", pid=f"at-{n}")
@@ -241,8 +245,9 @@ async def test_a_copy_that_went_on_meanwhile_is_not_ended(desk: Desk) -> None:
 
 
 async def test_looking_for_what_waits_too_long_is_an_index_scan_of_those_alone(
-    desk: Desk,
+    desk_on_mongod: Desk,
 ) -> None:
+    desk = desk_on_mongod
     for n in range(30):
         await desk.accepted(f"m-{n}")
         await waits(desk, f"w-{n}")

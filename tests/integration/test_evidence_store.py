@@ -17,11 +17,10 @@ from worker.domain.detection.evidence import Evidence
 from worker.domain.detection.likelihood import EventCounts
 from worker.domain.detection.observing import observe
 from worker.domain.detection.tick import ProviderTick, Tick
-from worker.store.client import Database
 from worker.store.evidence import COLLECTION, EvidenceStore
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from worker.store.client import Database
 
 KNOWN = observe(
     Evidence(),
@@ -29,13 +28,6 @@ KNOWN = observe(
     Criteria(25, 0.0),
 )
 FIRST = Checkpoint(1, EPOCH, KNOWN, {"legacy 10": {"accepted": 3}}, "hold: x", HoldReason.ACCOUNT)
-
-
-@pytest.fixture
-async def database_here(mongo_url: str, database_name: str) -> AsyncIterator[Database]:
-    database = Database(mongo_url, database_name, timeout_s=5)
-    yield database
-    await database.close()
 
 
 @pytest.fixture

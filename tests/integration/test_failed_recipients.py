@@ -13,7 +13,7 @@ from tests.support.measured import measured
 from worker.domain.messages.outcome import Accepted, Unknown
 from worker.ports.store import StoreUnavailable
 from worker.service import Background
-from worker.store import cohorts, failures, indexes
+from worker.store import cohorts, failures
 from worker.store.client import Database
 from worker.store.cohorts import CohortStore
 from worker.store.failures import FailureStore
@@ -39,12 +39,8 @@ class Row:
 
 
 @pytest.fixture
-async def db(mongo_url: str, database_name: str) -> AsyncIterator[Database]:
-    db = Database(mongo_url, database_name, timeout_s=10)
-    await indexes.create(db)
-    yield db
-    await db.db.client.drop_database(database_name)
-    await db.close()
+def db(database_here: Database) -> Database:
+    return database_here
 
 
 @pytest.fixture
@@ -183,7 +179,7 @@ async def test_a_cohort_written_again_is_replaced_and_read_by_replica_within_the
     ("collection", "kept_s"), [("cohorts", 600), ("failed_recipients", 2 * 86_400)]
 )
 async def test_what_is_not_needed_any_more_is_removed_by_the_database(
-    db: Database, collection: str, kept_s: int
+    mongod_here: Database, collection: str, kept_s: int
 ) -> None:
-    found = await db[collection].index_information()
+    found = await mongod_here[collection].index_information()
     assert found["at_1"]["expireAfterSeconds"] == kept_s

@@ -11,7 +11,7 @@ from aiormq.exceptions import ProbableAuthenticationError
 from pamqp import decode
 
 from tests.support.fakes import quietly
-from tests.support.proxy import Drop, Proxy
+from tests.support.proxy import Proxy
 from tests.support.waiting import until
 from worker.broker.connection import HEARTBEAT_S, BrokerConnection, connect
 from worker.broker.wakeups import Wakeups
@@ -21,30 +21,19 @@ from worker.service import Background, ServerAwayError, StartError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-
-@pytest.fixture
-async def proxy(amqp_url: Callable[[str], str]) -> AsyncIterator[Proxy]:
-    async with Proxy(amqp_url("worker")) as made:
-        yield made
+    NewLink = Callable[[], BrokerConnection]
 
 
 @pytest.fixture
-def url(proxy: Proxy, amqp_url: Callable[[str], str]) -> str:
-    """The broker, through the proxy."""
-    login = amqp_url("worker").rpartition("@")[0]
-    return f"{login}@127.0.0.1:{proxy.port}/%2F"
-
-
-@pytest.fixture
-async def link(url: str) -> AsyncIterator[BrokerConnection]:
-    made = BrokerConnection(url, "test", Background())
+async def link(new_link: NewLink) -> AsyncIterator[BrokerConnection]:
+    made = new_link()
     await made.start()
     yield made
     await made.stop()
 
 
-async def test_a_started_link_is_up_and_a_stopped_one_is_not(url: str) -> None:
-    link = BrokerConnection(url, "test", Background())
+async def test_a_started_link_is_up_and_a_stopped_one_is_not(new_link: NewLink) -> None:
+    link = new_link()
     assert not link.is_up
     await link.start()
     assert link.is_up
@@ -54,8 +43,8 @@ async def test_a_started_link_is_up_and_a_stopped_one_is_not(url: str) -> None:
     assert not link.is_up
 
 
-async def test_a_link_that_never_started_stops(url: str) -> None:
-    await BrokerConnection(url, "test", Background()).stop()
+async def test_a_link_that_never_started_stops(new_link: NewLink) -> None:
+    await new_link().stop()
 
 
 async def test_a_login_that_is_refused_at_the_start_is_an_error(url: str) -> None:
@@ -103,7 +92,7 @@ async def test_a_lost_host_is_replaced_by_another_one(
 async def test_a_host_that_hangs_leaves_time_for_another_one(
     proxy: Proxy, url: str, amqp_url: Callable[[str], str]
 ) -> None:
-    proxy.requests.put(Drop())
+    proxy.stalled = True
     async with Proxy(amqp_url("worker")) as other:
         two = url.replace(f":{proxy.port}", f":{proxy.port},127.0.0.1:{other.port}")
         for _ in range(2):  # whichever goes first
@@ -140,7 +129,7 @@ async def test_a_lost_connection_comes_back(link: BrokerConnection, proxy: Proxy
 async def test_who_waits_for_a_channel_gets_it_when_the_broker_is_back(
     link: BrokerConnection, proxy: Proxy
 ) -> None:
-    proxy.requests.put(Drop())
+    proxy.stalled = True
     proxy.cut()
     await until(lambda: not link.is_up)
     waits = [asyncio.create_task(link.channel()) for _ in range(5)]
@@ -149,7 +138,8 @@ async def test_who_waits_for_a_channel_gets_it_when_the_broker_is_back(
     gone.cancel()
     await quietly(gone)
     assert not any(task.done() for task in waits)
-    proxy.heal()
+    proxy.stalled = False
+    proxy.cut()
     async with asyncio.timeout(30):
         channels = await asyncio.gather(*waits)
     assert not any(channel.is_closed for channel in channels)
@@ -158,7 +148,7 @@ async def test_who_waits_for_a_channel_gets_it_when_the_broker_is_back(
 async def test_a_link_to_a_broker_that_says_nothing_can_be_stopped(
     link: BrokerConnection, proxy: Proxy
 ) -> None:
-    proxy.requests.put(Drop())
+    proxy.stalled = True
     async with asyncio.timeout(15):
         await link.stop()
 

@@ -19,7 +19,8 @@ from tests.integration.records_desk import (
     desk,
     event,
     looked,
-    mongo,
+    on_mongod,
+    on_simulated,
     unknown,
     waiting,
 )
@@ -28,7 +29,7 @@ from worker.domain.messages.message import Lane, Lease, Record, Result, State
 from worker.domain.messages.writes import TerminalWrite
 from worker.domain.migration.phases import Role
 
-__all__ = ["desk", "mongo"]  # fixtures
+__all__ = ["desk", "on_mongod", "on_simulated"]  # fixtures
 
 
 # --- claim -------------------------------------------------------------------------------------

@@ -16,7 +16,6 @@ from tests.integration.records_desk import (
     T,
     attempt,
     claimed,
-    desk,
     event,
     looked,
     mongo,
@@ -27,7 +26,7 @@ from tests.support.waiting import until_equal
 from worker.domain.messages.message import Delivery, Lease, State
 from worker.domain.messages.outcome import Money
 
-__all__ = ["desk", "mongo"]  # fixtures
+__all__ = ["mongo"]  # a fixture
 
 
 async def test_marks_are_written_at_the_end_at_last(mongo: OnMongo) -> None:

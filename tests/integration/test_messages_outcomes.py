@@ -20,7 +20,8 @@ from tests.integration.records_desk import (
     desk,
     event,
     looked,
-    mongo,
+    on_mongod,
+    on_simulated,
     unknown,
     waiting,
 )
@@ -32,7 +33,7 @@ from worker.domain.messages.writes import Finished
 if TYPE_CHECKING:
     from worker.ports.messages import Messages
 
-__all__ = ["desk", "mongo"]  # fixtures
+__all__ = ["desk", "on_mongod", "on_simulated"]  # fixtures
 
 
 # --- settle and wait ---------------------------------------------------------------------------
@@ -81,7 +82,14 @@ async def test_only_the_present_epoch_settles(desk: Desk) -> None:
     assert (await looked(desk)).state is State.SUBMITTING
 
 
-@pytest.mark.parametrize("state", [State.ACCEPTED, State.FAILED, State.UNKNOWN])
+async def test_what_was_called_unknown_is_not_called_so_again(desk: Desk) -> None:
+    held, called = await unknown(desk)
+    again = await desk.ours.settle(held, State.UNKNOWN, MAYBE, (event("sms.unknown"),), lane=T)
+    assert again == called
+    assert (await looked(desk)).events == called.events
+
+
+@pytest.mark.parametrize("state", [State.ACCEPTED, State.FAILED])
 async def test_the_holder_settles_what_was_called_unknown(desk: Desk, state: State) -> None:
     held, _ = await unknown(desk)
     assert await desk.ours.settle(held, state, TAKEN, (event(),), lane=T) is None

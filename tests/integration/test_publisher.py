@@ -8,39 +8,33 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-import aio_pika
 import pytest
 from structlog.testing import capture_logs
 
 from contracts.names import Exchange, Header, Queue
-from tests.integration.test_link import proxy, url
+from tests.integration.servers import GivenBroker
 from tests.support.fakes import quietly
-from tests.support.proxy import Drop
 from tests.support.waiting import until
 from worker.broker import tolerant_decoding
-from worker.broker.connection import BrokerConnection
 from worker.broker.publisher import AmqpPublisher
-from worker.lab.local.broker import Broker
 from worker.ports.broker import Event, Incoming, Unpublishable
-from worker.service import Background
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    import aio_pika
     from aio_pika.abc import AbstractIncomingMessage, AbstractQueue
 
-    from tests.support.proxy import Proxy
+    from tests.support.proxy import BrokerProxy
+    from worker.broker.connection import BrokerConnection
 
-__all__ = ["proxy", "url"]  # fixtures
 pytestmark = pytest.mark.usefixtures("empty_queues")
-PUBLISH = b"\x00\x3c\x00\x28"
-"""Class and method of `basic.publish` (AMQP 0-9-1)."""
 BULK = Queue.BULK.value
 
 
 @pytest.fixture
-async def link(url: str) -> AsyncIterator[BrokerConnection]:
-    made = BrokerConnection(url, "test publisher", Background())
+async def link(new_link: Callable[[], BrokerConnection]) -> AsyncIterator[BrokerConnection]:
+    made = new_link()
     await made.start()
     yield made
     await made.stop()
@@ -55,10 +49,11 @@ async def publisher(link: BrokerConnection) -> AsyncIterator[AmqpPublisher]:
 
 
 @pytest.fixture
-async def direct(amqp_url: Callable[[str], str]) -> AsyncIterator[aio_pika.abc.AbstractChannel]:
+async def direct(
+    connect: Callable[[str], Awaitable[aio_pika.abc.AbstractConnection]],
+) -> aio_pika.abc.AbstractChannel:
     """A channel past the proxy."""
-    async with await aio_pika.connect(amqp_url("worker")) as connection:
-        yield await connection.channel()
+    return await (await connect("worker")).channel()
 
 
 @pytest.fixture
@@ -162,9 +157,9 @@ async def test_whatever_a_header_holds_its_copy_can_be_published(
 
 
 async def test_a_publish_whose_confirm_is_lost_is_repeated_with_the_same_id(
-    publisher: AmqpPublisher, events: AbstractQueue, proxy: Proxy
+    publisher: AmqpPublisher, events: AbstractQueue, proxy: BrokerProxy
 ) -> None:
-    proxy.lose_replies_to, proxy.losses_left = PUBLISH, 2
+    proxy.lose_confirms(2)
     await publisher.event(event())
     assert proxy.lost == 2
     got = await taken(events, 3)
@@ -172,7 +167,7 @@ async def test_a_publish_whose_confirm_is_lost_is_repeated_with_the_same_id(
 
 
 async def test_what_is_published_while_the_connection_is_cut_all_arrives(
-    publisher: AmqpPublisher, events: AbstractQueue, proxy: Proxy
+    publisher: AmqpPublisher, events: AbstractQueue, proxy: BrokerProxy
 ) -> None:
     async def cutting() -> None:
         while True:
@@ -234,15 +229,16 @@ async def test_two_publishes_of_one_id_are_never_under_way_together(
 
 
 async def test_a_publisher_that_is_cancelled_frees_its_id(
-    publisher: AmqpPublisher, proxy: Proxy
+    publisher: AmqpPublisher, proxy: BrokerProxy
 ) -> None:
-    proxy.requests.put(Drop())
+    proxy.stalled = True
     stuck = asyncio.create_task(publisher.event(event()))
-    await until(lambda: PUBLISH in proxy.requests.dropped)
+    await until(lambda: proxy.has_kept_a_publish)
     stuck.cancel()
     await quietly(stuck)
     assert stuck.cancelled()
-    proxy.heal()
+    proxy.stalled = False
+    proxy.cut()
     async with asyncio.timeout(20):
         await publisher.event(event())
 
@@ -263,9 +259,9 @@ async def test_a_metric_goes_out(
 
 
 async def test_a_metric_while_the_broker_is_away_is_dropped_and_counted(
-    publisher: AmqpPublisher, link: BrokerConnection, proxy: Proxy
+    publisher: AmqpPublisher, link: BrokerConnection, proxy: BrokerProxy
 ) -> None:
-    proxy.requests.put(Drop())
+    proxy.stalled = True
     proxy.cut()
     await until(lambda: not link.is_up)
     publisher.metric("metric.health", b"{}")
@@ -274,10 +270,10 @@ async def test_a_metric_while_the_broker_is_away_is_dropped_and_counted(
 
 
 async def test_a_drain_does_not_wait_for_a_broker_that_is_away(
-    publisher: AmqpPublisher, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+    publisher: AmqpPublisher, proxy: BrokerProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("worker.broker.publisher.CONFIRM_TIMEOUT_S", 0.3)
-    proxy.requests.put(Drop())
+    proxy.stalled = True
     publisher.metric("metric.health", b"{}")
     proxy.cut()
     async with asyncio.timeout(5):
@@ -345,7 +341,7 @@ async def alarm(
     broker: Any, link: BrokerConnection
 ) -> AsyncIterator[Callable[..., Awaitable[None]]]:
     """Sets and clears the broker's memory alarm, and waits until we are blocked by it."""
-    if not isinstance(broker, Broker):
+    if isinstance(broker, GivenBroker):
         pytest.skip("a broker of somebody else is not put in alarm")
 
     async def change(*, on: bool) -> None:

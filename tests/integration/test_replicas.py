@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,19 +14,7 @@ from worker.store import replicas
 from worker.store.client import Database
 from worker.store.replicas import ALIVE_MS, ReplicaStore
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-
 PROCESS = Process("0.1.0", "pod-7", EPOCH)
-
-
-@pytest.fixture
-async def database_here(mongo_url: str, database_name: str) -> AsyncIterator[Database]:
-    opened = Database(mongo_url, database_name, timeout_s=5)
-    yield opened
-    await opened.db.client.drop_database(database_name)
-    await opened.close()
 
 
 @pytest.fixture

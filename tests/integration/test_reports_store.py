@@ -319,6 +319,31 @@ async def test_of_two_candidates_none_is_proved(desk: Desk) -> None:
     assert {(await desk.look(ident)).state for ident in ("m-1", "m-2")} == {State.UNKNOWN}
 
 
+async def resent(desk: Desk, ident: str = "m-1") -> None:
+    """A message whose first attempt may have left, and whose resend another provider took."""
+    lease = await desk.claim(ident)
+    again = Attempt(2, "old", 1, "resend", resend=True, at=desk.clock.now())
+
+    second = await desk.messages.intend(lease, again, MAYBE, lane=T)
+    assert isinstance(second, Lease)
+    await desk.settle(second, Finished(Accepted("old-1"), 1.0), State.ACCEPTED)
+
+
+async def test_the_attempt_before_a_resend_is_found_by_its_recipient(desk: Desk) -> None:
+    await resent(desk)
+    assert await come(desk, ARRIVED, await hash_of(desk))
+    assert await delivery(desk) is Delivery.DELIVERED
+    assert desk.publisher.names == ["sms.delivered"]
+
+
+async def test_the_attempt_before_a_resend_is_a_candidate_too(desk: Desk) -> None:
+    """The report may be its own, so that it proves nothing of another message."""
+    await resent(desk)
+    await held(desk, "m-2")
+    assert not await come(desk, ARRIVED, await hash_of(desk))
+    assert (await desk.look("m-2")).state is State.UNKNOWN
+
+
 async def test_a_message_in_hand_is_a_candidate_too(desk: Desk) -> None:
     """Its response is not stored yet: the report may well be its own."""
     await held(desk)
@@ -435,7 +460,7 @@ async def test_a_store_that_is_away_says_so() -> None:
     kept = StoredReport("r", ARRIVED, HASH, desk_.clock.now())
     asked: list[Awaitable[Any]] = [
         desk_.due.by_reference("at", "at-1"),
-        desk_.due.unknown_of(HASH),
+        desk_.due.in_doubt_of(HASH),
         desk_.due.unreported(_record(desk_, attempt), ()),
         desk_.reports.keep(ARRIVED, None, desk_.clock.now()),
         desk_.reports.matched("r"),

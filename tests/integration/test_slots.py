@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -20,9 +20,6 @@ from worker.store.client import Database
 from worker.store.slot_queries import covering, within
 from worker.store.slots import SlotStore
 from worker.telemetry.metrics import AttemptMetrics
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 SLOT = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 NEXT = SLOT + timedelta(seconds=10)
@@ -47,18 +44,26 @@ class Day:
 
 
 @pytest.fixture
-async def db(mongo_url: str, database_name: str) -> AsyncIterator[Database]:
-    db = Database(mongo_url, database_name, timeout_s=10)
-    yield db
-    await db.db.client.drop_database(database_name)
-    await db.close()
+def db(database_empty: Database) -> Database:
+    return database_empty
 
 
 @pytest.fixture
 async def store(db: Database) -> SlotStore:
+    return await ready(db)
+
+
+async def ready(db: Database) -> SlotStore:
     store = SlotStore(db, "owner-1", retention_days=30)
     await store.create_indexes()
     return store
+
+
+@pytest.fixture
+async def mongod(mongod_empty: Database) -> Database:
+    """The real one alone, which says how it reads."""
+    await ready(mongod_empty)
+    return mongod_empty
 
 
 async def total(store: SlotStore, provider: str = "target") -> dict[str, int | Decimal]:
@@ -167,24 +172,24 @@ async def examined(db: Database, since: datetime, until: datetime) -> int:
     return plan["executionStats"]["totalDocsExamined"]
 
 
-@pytest.mark.usefixtures("store")
-async def test_documents_read_do_not_grow_with_the_traffic(db: Database) -> None:
+async def test_documents_read_do_not_grow_with_the_traffic(mongod: Database) -> None:
     moments = [SLOT + timedelta(minutes=n) for n in range(300)]
     period = (SLOT + timedelta(minutes=7), SLOT + timedelta(hours=4, minutes=7))
-    await history(db, moments, 1)
-    few = await examined(db, *period)
-    await db["slots"].delete_many({})
-    await history(db, moments, 50)
-    assert await examined(db, *period) == few > 0
+    await history(mongod, moments, 1)
+    few = await examined(mongod, *period)
+    await mongod["slots"].delete_many({})
+    await history(mongod, moments, 50)
+    assert await examined(mongod, *period) == few > 0
 
 
-@pytest.mark.usefixtures("store")
-async def test_documents_read_are_those_of_the_pieces_alone(db: Database) -> None:
+async def test_documents_read_are_those_of_the_pieces_alone(mongod: Database) -> None:
     moments = [SLOT + timedelta(minutes=n) for n in range(2 * 1_440)]
-    await history(db, moments, 1)
-    hours = await examined(db, SLOT, SLOT + timedelta(hours=10))
-    days = await examined(db, SLOT + timedelta(hours=12), SLOT + timedelta(hours=36))
-    ends = await examined(db, SLOT + timedelta(minutes=7), SLOT + timedelta(hours=10, minutes=13))
+    await history(mongod, moments, 1)
+    hours = await examined(mongod, SLOT, SLOT + timedelta(hours=10))
+    days = await examined(mongod, SLOT + timedelta(hours=12), SLOT + timedelta(hours=36))
+    ends = await examined(
+        mongod, SLOT + timedelta(minutes=7), SLOT + timedelta(hours=10, minutes=13)
+    )
     assert (hours, days) == (10 * 3, 1 * 3)
     assert ends == 3 + 5 * 3 + 9 * 3 + 1 * 3 + 3
 
@@ -207,13 +212,12 @@ async def test_a_chart_shows_each_slot_over_all_replicas(store: SlotStore, db: D
         assert all(sums["unknown"] == 0 for sums in found.values())
 
 
-@pytest.mark.usefixtures("store")
-async def test_a_chart_reads_its_own_slots_alone(db: Database) -> None:
-    await history(db, [SLOT + timedelta(minutes=n) for n in range(2 * 1_440)], 1)
+async def test_a_chart_reads_its_own_slots_alone(mongod: Database) -> None:
+    await history(mongod, [SLOT + timedelta(minutes=n) for n in range(2 * 1_440)], 1)
     end = SLOT + timedelta(days=2) - timedelta(seconds=1)
     shown = period(24.0, end.timestamp())
     asked = {"find": "slots", "filter": within(shown.scale.span, shown.since, shown.until)}
-    plan = await db.db.command("explain", asked, verbosity="executionStats")
+    plan = await mongod.db.command("explain", asked, verbosity="executionStats")
     assert plan["executionStats"]["totalDocsExamined"] == 3 * len(shown.starts)
 
 
@@ -230,10 +234,9 @@ async def test_counts_beyond_32_bits_add_up(store: SlotStore) -> None:
     assert await total(store) == {"duration_us": 2**31 - 1 + 2**40}
 
 
-@pytest.mark.usefixtures("store")
-async def test_sum_uses_the_index(db: Database) -> None:
+async def test_sum_uses_the_index(mongod: Database) -> None:
     since, until = SLOT - timedelta(days=2, seconds=10), SLOT + timedelta(hours=1, seconds=10)
-    plan = await db.db.command("explain", {"find": "slots", "filter": covering(since, until)})
+    plan = await mongod.db.command("explain", {"find": "slots", "filter": covering(since, until)})
     assert "IXSCAN" in str(plan["queryPlanner"]["winningPlan"])
     assert "COLLSCAN" not in str(plan["queryPlanner"]["winningPlan"])
 
@@ -269,11 +272,9 @@ async def test_changed_retention_holds_for_old_documents_and_new_ones(
 
 
 @pytest.mark.parametrize("collection", ["slots", "daily"])
-async def test_expiry_is_the_databases_work(
-    store: SlotStore, db: Database, collection: str
-) -> None:
-    await store.create_indexes()
-    indexes: dict[str, Any] = await db[collection].index_information()
+async def test_expiry_is_the_databases_work(mongod: Database, collection: str) -> None:
+    await ready(mongod)
+    indexes: dict[str, Any] = await mongod[collection].index_information()
     assert indexes["expireAt_1"]["expireAfterSeconds"] == 0
 
 

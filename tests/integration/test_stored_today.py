@@ -19,25 +19,18 @@ from bson import json_util
 
 from tests.support.stored_samples import AT
 from tests.support.stored_writers import Clock, write_all
-from worker.store.client import Database
 from worker.store.reports import ReportStore
 from worker.store.slots import SlotStore
 from worker.store.suppressions import SuppressionStore
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Iterator
+
+    from worker.store.client import Database
 
 KEPT = Path(__file__).parents[1] / "contracts" / "stored"
 OPTIONS = json_util.JSONOptions(json_mode=json_util.JSONMode.RELAXED, tz_aware=True)
 Document = dict[str, Any]
-
-
-@pytest.fixture
-async def database_here(mongo_url: str, database_name: str) -> AsyncIterator[Database]:
-    opened = Database(mongo_url, database_name, timeout_s=5)
-    yield opened
-    await opened.db.client.drop_database(database_name)
-    await opened.close()
 
 
 def load(path: Path) -> list[Document]:
@@ -63,11 +56,11 @@ def shapes(documents: list[Document]) -> set[str]:
 
 
 async def test_the_newest_kept_documents_have_every_field_that_is_written_today(
-    database_here: Database,
+    database_empty: Database,
 ) -> None:
-    await write_all(database_here)
-    for kind in sorted(await database_here.db.list_collection_names()):
-        written = [each async for each in database_here[kind].find({}).sort("_id")]
+    await write_all(database_empty)
+    for kind in sorted(await database_empty.db.list_collection_names()):
+        written = [each async for each in database_empty[kind].find({}).sort("_id")]
         files = sorted(KEPT.glob(f"*/{kind}.json"), key=lambda path: int(path.parent.name))
         missing = shapes(written) ^ shapes(load(files[-1]) if files else [])
         if missing and (version := os.environ.get("KEEP_STORED")):
@@ -83,17 +76,17 @@ def _keep(path: Path, documents: list[Document]) -> None:
 
 @pytest.mark.parametrize("version", sorted(path.name for path in KEPT.iterdir()))
 async def test_kept_sums_and_opt_outs_of_a_version_count(
-    database_here: Database, version: str
+    database_empty: Database, version: str
 ) -> None:
     for kind in ("slots", "suppressions"):
         for path in KEPT.glob(f"{version}/{kind}.json"):
-            await database_here[kind].insert_many(
+            await database_empty[kind].insert_many(
                 [{**each, "addedLater": {"deep": [1]}} for each in load(path)]
             )
-    sums = await SlotStore(database_here, "new", retention_days=30).sum(
+    sums = await SlotStore(database_empty, "new", retention_days=30).sum(
         AT, AT + timedelta(seconds=10)
     )
-    opted_out = SuppressionStore(database_here["suppressions"], lambda _: None, Clock())
+    opted_out = SuppressionStore(database_empty["suppressions"], lambda _: None, Clock())
     await opted_out.follow()
     if (KEPT / version / "slots.json").exists():
         assert sums == {"at": {"accepted": 3, "cost:ZMW": Decimal("2.40")}}
@@ -102,14 +95,14 @@ async def test_kept_sums_and_opt_outs_of_a_version_count(
 
 
 async def test_a_report_in_words_of_a_newer_version_is_left_to_that_one(
-    database_here: Database,
+    database_empty: Database,
 ) -> None:
     (stored,) = load(KEPT / "1" / "reports.json")
     newer = {**stored, "_id": "newer", "delivery": "read"}
-    await database_here["reports"].insert_many([newer, stored])
-    reports = ReportStore(database_here["reports"], Clock(), keep_s=60)
+    await database_empty["reports"].insert_many([newer, stored])
+    reports = ReportStore(database_empty["reports"], Clock(), keep_s=60)
     assert [each.id for each in await reports.waiting_for([stored["ref"]])] == [stored["_id"]]
-    await database_here["reports"].update_many({}, {"$set": {"nextAt": AT}})
+    await database_empty["reports"].update_many({}, {"$set": {"nextAt": AT}})
     assert [each.id for each in await reports.orphans()] == [stored["_id"]]
-    left = await database_here["reports"].find_one({"_id": "newer"})
+    left = await database_empty["reports"].find_one({"_id": "newer"})
     assert (left["nextAt"], left["matched"]) == (AT, False)

@@ -22,7 +22,6 @@ from worker.domain.messages.transitions import TRANSITIONS, NoSuchTransition, Wr
 from worker.domain.messages.writes import Finished, TerminalWrite
 from worker.service import Background
 from worker.store import messages
-from worker.store.client import Database
 from worker.store.due import DueStore
 from worker.store.memory import MemoryMessages, Shelf
 from worker.store.messages import MessageStore
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from worker.ports.messages import Messages
+    from worker.store.client import Database
 
 LEASE_S = 60.0
 LANE = Lane.TRANSACTIONAL
@@ -138,26 +138,42 @@ class OnMongo:
         return await self.replays.renew(record, record.expires_at, None)
 
 
+class OnSimulated(OnMongo):
+    """The same store on the simulated database."""
+
+
 @pytest.fixture
-async def mongo(mongo_url: str, database_name: str) -> AsyncIterator[OnMongo]:
-    database = Database(mongo_url, database_name, timeout_s=5)
-    made = OnMongo(database)
+async def mongo(mongod_empty: Database) -> AsyncIterator[OnMongo]:
+    made = OnMongo(mongod_empty)
     await made.messages.start()
     yield made
     await made.messages.stop()
-    await database.db.client.drop_database(database_name)
-    await database.close()
+
+
+@pytest.fixture
+async def simulated(simulated_empty: Database) -> AsyncIterator[OnSimulated]:
+    made = OnSimulated(simulated_empty)
+    await made.messages.start()
+    yield made
+    await made.messages.stop()
 
 
 @pytest.fixture
 def subject(request: pytest.FixtureRequest) -> Subject:
-    made: Subject = request.getfixturevalue("mongo") if request.param is OnMongo else InMemory()
+    if request.param is InMemory:
+        return InMemory()
+    made: Subject = request.getfixturevalue("mongo" if request.param is OnMongo else "simulated")
     return made
 
 
 def every(*writes: Write) -> pytest.MarkDecorator:
     """Each of these writes, wherever it is written."""
-    pairs = [(where, w) for where in (InMemory, OnMongo) for w in writes if w in where.writes]
+    pairs = [
+        (where, w)
+        for where in (InMemory, OnMongo, OnSimulated)
+        for w in writes
+        if w in where.writes
+    ]
     names = [f"{where.__name__}-{write}" for where, write in pairs]
     return pytest.mark.parametrize(("subject", "write"), pairs, indirect=["subject"], ids=names)
 

@@ -10,29 +10,36 @@ import pytest
 from typer.testing import CliRunner
 
 from contracts.names import Exchange
-from worker.broker.connection import BrokerConnection
 from worker.broker.unrouted import UnroutedWatch
 from worker.cli import app
 from worker.service import Background
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
+    from aio_pika.abc import AbstractConnection
     from click.testing import Result
+
+    from worker.broker.connection import BrokerConnection
+
+    Connect = Callable[[str], Awaitable[AbstractConnection]]
 
 pytestmark = pytest.mark.usefixtures("empty_queues")
 
 WITHIN_S = 10.0
 
 
-async def tell(url: str, *names: str) -> None:
+@pytest.fixture
+async def tell(connect: Connect) -> Callable[..., Awaitable[None]]:
     """Publish events that nobody takes."""
-    connection = await aio_pika.connect(url)
-    async with connection:
-        channel = await connection.channel(on_return_raises=True)
-        exchange = await channel.get_exchange(Exchange.EVENTS, ensure=False)
+    channel = await (await connect("worker")).channel(on_return_raises=True)
+    exchange = await channel.get_exchange(Exchange.EVENTS, ensure=False)
+
+    async def publish(*names: str) -> None:
         for name in names:
             await exchange.publish(aio_pika.Message(b"{}"), name, mandatory=False)
+
+    return publish
 
 
 async def shown(url: str, *arguments: str) -> Result:
@@ -41,9 +48,11 @@ async def shown(url: str, *arguments: str) -> Result:
     return await asyncio.to_thread(run, app, ["unrouted", *arguments])
 
 
-async def test_what_nobody_took_is_counted_by_name(amqp_url: Callable[[str], str]) -> None:
+async def test_what_nobody_took_is_counted_by_name(
+    amqp_url: Callable[[str], str], tell: Callable[..., Awaitable[None]]
+) -> None:
     url = amqp_url("worker")
-    await tell(url, "sms.sent", "sms.sent", "sms.failed")
+    await tell("sms.sent", "sms.sent", "sms.failed")
     for _ in range(2):  # looking takes nothing away
         told = await shown(url)
         assert told.exit_code == 0, told.output
@@ -54,10 +63,11 @@ async def test_what_nobody_took_is_counted_by_name(amqp_url: Callable[[str], str
         ]
 
 
-async def test_a_sample_says_that_it_is_one(amqp_url: Callable[[str], str]) -> None:
-    url = amqp_url("worker")
-    await tell(url, *["sms.sent"] * 3)
-    lines = (await shown(url, "--sample", "2")).stdout.splitlines()
+async def test_a_sample_says_that_it_is_one(
+    amqp_url: Callable[[str], str], tell: Callable[..., Awaitable[None]]
+) -> None:
+    await tell(*["sms.sent"] * 3)
+    lines = (await shown(amqp_url("worker"), "--sample", "2")).stdout.splitlines()
     assert lines[0].endswith(": 3")
     assert lines[1].split("  (")[1] == "of the oldest 2)"
 
@@ -75,11 +85,10 @@ async def test_a_broker_that_is_away_is_said_in_one_line() -> None:
 
 
 async def test_every_replica_counts_the_same_and_takes_nothing(
-    amqp_url: Callable[[str], str],
+    new_link: Callable[[], BrokerConnection], tell: Callable[..., Awaitable[None]]
 ) -> None:
-    url = amqp_url("worker")
-    await tell(url, "sms.sent", "sms.unknown")
-    link, background = BrokerConnection(url, "test", Background()), Background()
+    await tell("sms.sent", "sms.unknown")
+    link, background = new_link(), Background()
     counts: list[asyncio.Queue[int]] = [asyncio.Queue(), asyncio.Queue()]
     watches = [UnroutedWatch(link, background, q.put_nowait, every_s=0.05) for q in counts]
     await link.start()
@@ -95,8 +104,7 @@ async def test_every_replica_counts_the_same_and_takes_nothing(
         await link.stop()
 
 
-async def test_a_watch_that_was_never_started_stops(amqp_url: Callable[[str], str]) -> None:
-    watch = UnroutedWatch(
-        BrokerConnection(amqp_url("worker"), "test", Background()), Background(), print
-    )
-    await watch.stop()
+async def test_a_watch_that_was_never_started_stops(
+    new_link: Callable[[], BrokerConnection],
+) -> None:
+    await UnroutedWatch(new_link(), Background(), print).stop()

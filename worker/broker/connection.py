@@ -237,14 +237,17 @@ class BrokerConnection:
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def _look_whether_blocked(self) -> None:
-        """Report it if the broker blocks the present connection, and wait until that is over."""
+        """Report it if the broker blocks the present connection, and wait until that is over.
+
+        It is over, too, when another connection has taken its place.
+        """
         connection = self._connection
         if connection is None or connection.transport is None:
             return
         ready = asyncio.ensure_future(connection.transport.connection.ready())
         try:
             await asyncio.wait({ready}, timeout=LOOK_EVERY_S)
-            while not ready.done() and self._up.is_set():
+            while not ready.done() and self._connection is connection:
                 self._block(blocked=True)
                 await asyncio.wait({ready}, timeout=LOOK_EVERY_S)
         finally:
@@ -278,8 +281,11 @@ class BrokerConnection:
 
     async def _connect(self) -> None:
         connection = await self._opening(self._url, self._name, heartbeat_s=self._heartbeat_s)
-        self._closed.clear()
         connection.close_callbacks.add(lambda *_: self._lost(connection))
+        if _is_dead(connection):  # it was lost before this: nobody will say so
+            await close(connection)
+            raise ConnectionResetError("lost as soon as it was open")
+        self._closed.clear()
         self._connection = connection
         self._up.set()
 
@@ -318,6 +324,11 @@ class BrokerConnection:
                 self._not_connected(error)
             else:
                 return
+
+
+def _is_dead(connection: AbstractConnection) -> bool:
+    """Whether the peer is gone; the library's own `is_closed` says only whether we closed it."""
+    return connection.transport is None or connection.transport.connection.is_closed
 
 
 @contextmanager

@@ -100,11 +100,13 @@ class Consumer:
         return frozenset(self._held)
 
     async def start(self) -> None:
-        """Start to consume; returns at once if consuming is held back."""
+        """Start to consume; returns at once if consuming is held back.
+
+        It waits as long as the broker does not answer: the keeper tries again and again.
+        """
         self._keeper = self._background.spawn(self._keep(), f"consume {self._queue}")
         if not self._held:
-            async with asyncio.timeout(2 * OPERATION_TIMEOUT_S):
-                await self._consuming.wait()
+            await self._consuming.wait()
 
     def hold(self, who: str) -> None:
         """Take nothing new until `free(who)`."""

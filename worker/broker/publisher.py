@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 CONFIRM_TIMEOUT_S: Final = 10.0
 MAX_REASON: Final = 2000
-"""Characters of a reason in a header."""
+"""Bytes of a reason in a header, so that the header table of a dead letter can still be read."""
 _DROPPED: Final = frozenset({"CC", "BCC"})
 _log = structlog.get_logger(__name__)
 
@@ -109,8 +109,9 @@ class AmqpPublisher:
 
     async def dead(self, incoming: Incoming, reason: str, headers: Mapping[str, object]) -> None:
         """See `Publisher.dead`."""
-        about = {**headers, Header.REASON: reason[:MAX_REASON], Header.SOURCE: incoming.queue}
-        await self._copy(Exchange.DEAD, incoming.queue, incoming, about)
+        await self._copy(
+            Exchange.DEAD, incoming.queue, incoming, _of_dead(incoming, reason, headers)
+        )
         self.dead_letters[incoming.queue, cause_of(reason)] += 1
 
     async def _copy(
@@ -293,6 +294,14 @@ class AmqpPublisher:
 
 def _nobody(_message_id: str) -> None:
     """Do nothing: the default of `on_broken`."""
+
+
+def _of_dead(
+    incoming: Incoming, reason: str, headers: Mapping[str, object]
+) -> Mapping[str, object]:
+    """Return the headers of a dead letter."""
+    bounded = reason.encode(errors="replace")[:MAX_REASON].decode(errors="ignore")
+    return {**headers, Header.REASON: bounded, Header.SOURCE: incoming.queue}
 
 
 def _ours(incoming: Incoming, headers: Mapping[str, object]) -> FieldTable:

@@ -38,8 +38,9 @@ MAX_DEPTH: Final = 16
 MAX_COPIED_BYTES: Final = 8 * 1024
 """Most bytes of a publisher's headers on a copy. Together with ours and the broker's headers, the
 copy can still be read."""
-NO_TIME: Final = datetime(9999, 12, 31, tzinfo=UTC)
-"""Stands for a time that no calendar holds."""
+NO_TIME: Final = datetime(2106, 2, 7, 6, 28, 15, tzinfo=UTC)
+"""Stands for a time that no calendar holds, and for every later one: the library writes seconds and
+reads a larger number as milliseconds, so a copy would name a time in 1970 or 1978."""
 _SUBSTITUTE: Final = "\x1a"
 """Stands for a byte that is not text. It is not printable, so an id with it is not valid."""
 _MAX_KEY_BYTES: Final = 128
@@ -102,9 +103,10 @@ def _is_number(text: str) -> bool:
 
 def _timestamp(value: bytes) -> tuple[int, datetime]:
     try:
-        return _STRICT_TIMESTAMP(value)
+        size, time = _STRICT_TIMESTAMP(value)
     except (ValueError, OverflowError, OSError):
         return 8, NO_TIME
+    return size, min(time, NO_TIME)
 
 
 def _short_string(value: bytes) -> tuple[int, str]:

@@ -3,7 +3,8 @@
 Rules: a record waits for one copy, that of its round. Only a worker can publish to `sms.requeue`,
 so a round from there is trusted. `sms.lost` also gets commands whose headers a publisher chose.
 There a round counts only with a seal: a keyed hash over round, message id and body (HMAC-SHA-256,
-RFC 2104), which no publisher can make or see.
+RFC 2104), which no publisher can make or see. A command may name its id in the body alone; its
+copies bear the id as a property, so both ways name the same id.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import hmac
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from contracts.commands import own_message_id
 from contracts.names import Header
 from worker.handlers.decode import carried, first_seen, text_header
 
@@ -57,6 +59,7 @@ def is_copy_of(incoming: Incoming, record: Record) -> bool:
 
 
 def _seal(key: bytes, incoming: Incoming, round_: int) -> str:
-    ident = (incoming.message_id or "").encode(errors="replace")
+    named = incoming.message_id or own_message_id(incoming.body) or ""
+    ident = named.encode(errors="replace")
     content = _SEPARATOR.join((b"copy", str(round_).encode(), ident, incoming.body))
     return hmac.digest(key, content, "sha256").hex()

@@ -14,21 +14,30 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
 from contracts.codec import DecodeError, read_object
-from contracts.commands import own_message_id
+from contracts.commands import own_message_id, valid_id
 from contracts.names import Header, Queue
+from contracts.problems import is_time
 from worker.domain.messages.masking import mask
 from worker.handlers.deaths import newest_death
 from worker.handlers.decode import LANE_OF_QUEUE, carried, moment, text_header
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from worker.ports.broker import Incoming
 
 _NAME: Final = re.compile(r"[!-~]{1,128}", re.ASCII)
 _DIGEST: Final = 12
-_PLAIN: Final = frozenset({"messageId", "branchId", "expiresAt"})
-"""Fields of a command that neither name a person nor hold the text."""
+_NUMBERLIKE: Final = 1_000_000
+"""An integer from here on may be a phone number."""
+_PLAIN: Final[Mapping[str, Callable[[object], object]]] = {
+    "messageId": valid_id,
+    "branchId": lambda value: type(value) is int and abs(value) < _NUMBERLIKE,
+    "expiresAt": is_time,
+}
+"""Fields of a command that neither name a person nor hold the text, if they hold what they should.
+A publisher may have put anything there: that may be why it is a dead letter."""
 _SOURCES: Final = frozenset({*LANE_OF_QUEUE, Queue.REPORTS, Queue.UNROUTED_COMMANDS})
 """Queues that messages are published to. Retry tiers and `sms.lost` only pass messages on."""
 _CAUSES: Final = (
@@ -145,7 +154,7 @@ def _name(incoming: Incoming) -> str:
 def _hidden(name: str, value: object) -> object:
     if name == "to" and isinstance(value, str):
         return mask(value)
-    if name in _PLAIN and isinstance(value, str | int):
+    if name in _PLAIN and _PLAIN[name](value):
         return value
     return f"({len(value)} characters)" if isinstance(value, str) else "(hidden)"
 

@@ -2,8 +2,8 @@
 
 Rules:
 - A report is matched by our own id and epoch if the gateway returns them, else by the provider's
-  id. A report with neither, or whose provider id no record has, matches the only `unknown` message
-  of its recipient. If there are two, it matches none.
+  id. A report with neither, or whose provider id no record has, matches the only attempt to its
+  recipient at its provider that may have left. If there are two, it matches none.
 - A report counts only for an attempt at the provider that sent it, even if it names the ids of
   another provider's attempt.
 - The delivery state only moves forward. A report on an `unknown` message proves it `accepted`.
@@ -24,6 +24,7 @@ from worker.domain.messages.outcome import Accepted
 from worker.domain.messages.receipts import FINAL, moves
 from worker.domain.messages.writes import Finished
 from worker.handlers import message_events
+from worker.ports.messages import MOST_IN_DOUBT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,24 +110,27 @@ class Matcher:
             record = await self.reported.by_reference(report.provider, pid)
             if record is not None:
                 return _attempt(record, report.provider, lambda a: a.provider_message_id == pid)
-        return await self._only_unknown(stored)
+        return await self._only_in_doubt(stored)
 
-    async def _only_unknown(self, stored: StoredReport) -> tuple[Record, Attempt, str] | None:
-        """The only unknown message of that recipient; two candidates: none.
+    async def _only_in_doubt(self, stored: StoredReport) -> tuple[Record, Attempt, str] | None:
+        """The only attempt at its provider, to that recipient, that may have left; two: none.
 
-        A report is about a message sent before the report came, so later attempts do not match.
+        A report is about a message sent before the report came, so later attempts do not match. An
+        attempt that was resent is one too, whatever became of the resend.
         """
         if stored.recipient_hash is None:
             return None
-        candidates = await self.reported.unknown_of(stored.recipient_hash)
-        if len(candidates) != 1:
-            return None
-        return _attempt(
-            candidates[0],
-            stored.report.provider,
-            lambda a: a.in_doubt and _before(a, stored.received_at),
-            message_events.BY_RECIPIENT,
-        )
+
+        def may_be(attempt: Attempt) -> bool:
+            unreported = attempt.in_doubt and attempt.delivery not in FINAL
+            return unreported and _before(attempt, stored.received_at)
+
+        records = await self.reported.in_doubt_of(stored.recipient_hash)
+        provider, by_recipient = stored.report.provider, message_events.BY_RECIPIENT
+        found = (_attempt(record, provider, may_be, by_recipient) for record in records)
+        candidates = [match for match in found if match is not None]
+        certain = len(candidates) == 1 and len(records) < MOST_IN_DOUBT
+        return candidates[0] if certain else None
 
     async def _apply(
         self, stored: StoredReport, record: Record, attempt: Attempt, how: str

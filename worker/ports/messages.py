@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     )
     from worker.domain.messages.receipts import DeliveryReport, StoredReport
     from worker.domain.messages.writes import Finished, TerminalWrite
+
+
+MOST_IN_DOUBT: Final = 20
+"""Records of one recipient that a report without a known id is compared with."""
 
 
 class Messages(Protocol):
@@ -109,8 +113,11 @@ class Reported(Protocol):
         """The record with this id of ours."""
         ...
 
-    async def unknown_of(self, recipient_hash: str) -> list[Record]:
-        """At most 2 `unknown` or `submitting` records of a recipient within the report deadline."""
+    async def in_doubt_of(self, recipient_hash: str) -> list[Record]:
+        """Records of a recipient, within the report deadline, with an attempt that may have left.
+
+        Those are `unknown` or `submitting`, or were resent. At most `MOST_IN_DOUBT`.
+        """
         ...
 
     async def report(

@@ -41,9 +41,12 @@ _LONGEST_INTEGER: Final = 40
 _LONGEST_ID: Final = 200
 
 
-def _integer(digits: str) -> int | None:
-    """Read an integer of sensible size. Python itself refuses thousands of digits."""
-    return int(digits) if len(digits) <= _LONGEST_INTEGER else None
+def _integer(digits: str) -> int | str:
+    """Read an integer of sensible size; a longer one stays text, so that it does not look absent.
+
+    An absent id or cost may be a part of a proof. Python itself refuses thousands of digits.
+    """
+    return int(digits) if len(digits) <= _LONGEST_INTEGER else digits
 
 
 # Control characters in strings are invalid JSON, but gateways repeat texts of several lines so.

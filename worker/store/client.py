@@ -2,7 +2,7 @@
 
 Rules:
 - Writes are majority writes with journal. Reads are majority reads from the primary. The driver
-  repeats both once.
+  repeats both after errors of the network until their deadline, but not `update_many`.
 - There is a client-side deadline (`timeoutMS`, which also bounds the server's work) and no socket
   timeout. After a socket timeout a write could still appear after the client has read again.
 - The address cannot change these settings (`store.address`).

@@ -16,7 +16,7 @@ from bson import Timestamp
 from worker.domain.messages.message import Lane, Record, State, StoredEvent
 from worker.domain.messages.receipts import FINAL, RANK
 from worker.domain.messages.transitions import Write, require
-from worker.ports.messages import OpenRecords
+from worker.ports.messages import MOST_IN_DOUBT, OpenRecords
 from worker.store import documents
 from worker.store.errors import errors_as_unavailable
 from worker.store.states import CHANGED
@@ -68,16 +68,21 @@ class DueStore:
         """See `Reported.find`."""
         return _first(await self._read({"_id": message_id}))
 
-    async def unknown_of(self, recipient_hash: str) -> list[Record]:
-        """See `Reported.unknown_of`."""
+    async def in_doubt_of(self, recipient_hash: str) -> list[Record]:
+        """See `Reported.in_doubt_of`."""
         since = self._clock.now() - self._deadline
         query = {
             "createdAt": {"$gte": since},
             "to.hash": recipient_hash,
             # A record in `submitting` may be the right one: its response is not stored yet.
-            "$or": [{"to.hash": recipient_hash, "state": str(State.UNKNOWN)}, dict(_IN_HAND)],
+            "$or": [
+                {"to.hash": recipient_hash, "state": str(State.UNKNOWN)},
+                # Whatever became of the resend, the report may be about the attempt before it.
+                {"to.hash": recipient_hash, "resendUsed": True},
+                dict(_IN_HAND),
+            ],
         }
-        return await self._records(query, limit=2)
+        return await self._records(query, limit=MOST_IN_DOUBT)
 
     async def report(
         self,

@@ -45,6 +45,11 @@ _MESSAGES: Final = (
     _partial("expiresAt", {"state": "waiting"}),
     _partial("changedAt", {"unconfirmed.0": _EXISTS}),
     _partial("to.hash", {"state": "unknown"}),
+    IndexModel(
+        [("to.hash", ASCENDING)],
+        name="to.hash_of_resent",
+        partialFilterExpression={"resendUsed": True},
+    ),
     _partial("judgeAt", {"judgeAt": _EXISTS}),
     _partial("reportDue", {"reportDue": _EXISTS}),
     IndexModel(

@@ -172,7 +172,12 @@ def _several(elements: list[Any], name: str, depth: int) -> Reports:
 
 
 def _merged(children: Iterable[Reports]) -> Reports:
-    """Merge the fields for all reports with the several reports that one child holds."""
+    """Merge the fields for all reports with the several reports that one child holds.
+
+    Raises:
+        MalformedError: it is out of bounds, or two names that differ become one (`{"a.b": 1, "a":
+            {"b": 2}}`), so that a value would be lost.
+    """
     shared: dict[str, str] = {}
     several: Reports = []
     for child in children:
@@ -180,9 +185,17 @@ def _merged(children: Iterable[Reports]) -> Reports:
             several += child
         else:
             for layer in child[0] if child else ():
-                shared |= {name: layer[name] for name in layer.keys() - shared}
+                _agree(layer, shared)
+                shared |= layer
         _bound(several, shared)
+    for layer in {id(layer): layer for each in several for layer in each}.values():
+        _agree(layer, shared)
     return [(*each, shared) for each in several] or [(shared,)]
+
+
+def _agree(layer: dict[str, str], shared: dict[str, str]) -> None:
+    if any(layer[name] != shared[name] for name in layer.keys() & shared.keys()):
+        raise MalformedError("expected names that differ when nested ones are joined by dots")
 
 
 def _bound(reports: Sized, shared: Sized = ()) -> None:

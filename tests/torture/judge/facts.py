@@ -97,8 +97,10 @@ class Report:
     message_id: str
     delivered: bool
     at: float
+    names_ours: bool = False
+    """Whether it names our own id and attempt, rather than the provider's id."""
     genuine: bool = True
-    """Whether its provider has the message; else nothing may come of it."""
+    """Whether its provider has the message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,9 @@ class Fault:
     """What it hit: a process, a server, a provider."""
     messages: frozenset[str] | None = None
     """Ids it can have touched; None: any."""
+    doubtful: bool = True
+    """Whether it can leave it open if a provider took a message. A broker that is away cannot: it
+    has nothing to do with a call that is under way."""
 
 
 @dataclass(slots=True)

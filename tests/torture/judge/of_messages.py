@@ -11,7 +11,7 @@ from tests.torture.judge.violations import Violation
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.torture.judge.facts import Command, LastRecord
+    from tests.torture.judge.facts import Command, Event, LastRecord
     from tests.torture.judge.seen import Seen
 
 ONCE: Final = "accepted at most once by policy"
@@ -117,8 +117,14 @@ def no_false_end(seen: Seen) -> Iterator[Violation]:
             yield Violation(NO_FALSE_END, ident, f"{name}, although {sorted(taken)} took it")
         for event in events:
             provider = event.body.get("provider")
-            if event.name == "sms.sent" and provider not in taken:
+            if event.name == "sms.sent" and provider not in taken and not _says_so(seen, event):
                 yield Violation(NO_FALSE_END, ident, f"sms.sent by {provider}, which has it not")
+
+
+def _says_so(seen: Seen, event: Event) -> bool:
+    """Whether a provider reported on a message that it has not: we cannot know better."""
+    reports = seen.reports.get(event.message_id, ())
+    return any(each.provider == event.body.get("provider") for each in reports)
 
 
 def reasons(seen: Seen) -> Iterator[Violation]:
@@ -136,7 +142,7 @@ def caused(seen: Seen) -> Iterator[Violation]:
         if told is None or command is None:
             continue
         hit = any(
-            fault.at <= told.at and fault.until >= command.at
+            fault.doubtful and fault.at <= told.at and fault.until >= command.at
             and (fault.messages is None or ident in fault.messages)
             for fault in seen.facts.faults
         )  # fmt: skip

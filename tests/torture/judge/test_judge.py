@@ -61,7 +61,7 @@ def clean() -> Facts:
         commands=[command()],
         calls=[call()],
         events=[event(), event(), event("sms.delivered")],
-        records=[record()],
+        records=[record(attempts=((TARGET, "accepted"),))],
         queued={"sms.send.bulk": []},
         reports=[Report(TARGET, "r", "m", delivered=True, at=12.0)],
         steered=[Steered("ann", "c2", "step", 20.0, ("accepted", "accepted"))],
@@ -193,6 +193,13 @@ def test_a_fault_in_its_window_excuses_an_unknown_message_and_an_automatic_move(
     automatic(facts)
     facts.faults.append(Fault("provider hangs", at=11.0, until=25.0, where=TARGET))
     assert judge(facts) == []
+
+
+def test_a_broker_that_was_away_excuses_no_unknown_message() -> None:
+    facts = clean()
+    unknown(facts)
+    facts.faults.append(Fault("broker restarts", at=11.0, until=25.0, doubtful=False))
+    assert {violation.invariant for violation in judge(facts)} == {of_messages.CAUSE}
 
 
 def test_a_command_that_was_put_off_needs_no_entry() -> None:

@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from contracts.names import Header, Queue
 from tests.torture.judge.facts import DeadLetter, Entry, Facts, LastRecord
+from tests.torture.simulation.fates import Fate
+from tests.torture.simulation.scenario import Hit, Jump
+from tests.torture.simulation.settings import DEADLINE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tests.torture.simulation.broker.messages import Message
+    from tests.torture.simulation.scenario import Scenario
     from tests.torture.simulation.world import World
 
 UNSETTLED: Final = frozenset({"submitting", "waiting"})
@@ -65,7 +69,18 @@ def facts(world: World) -> Facts:
         faults=world.faults,
         broken_ends=world.broken_ends,
         ended_at=world.clock.seconds(),
+        travel_s=_travel_s(world.scenario),
     )
+
+
+def _travel_s(scenario: Scenario) -> float:
+    """How long after a look at a worker's clock a provider may get a message."""
+    late = any(
+        isinstance(step, Hit) and step.fate is Fate.LATE and step.server == "provider"
+        for step in scenario.steps
+    )
+    behind_s = max((-step.by_s for step in scenario.steps if isinstance(step, Jump)), default=0.0)
+    return 1.0 + (DEADLINE_S if late else 0.0) + max(behind_s, 0.0)
 
 
 def _id(message: Message) -> str:

@@ -1,7 +1,8 @@
 """Draws a scenario from a seed: traffic, and what befalls it.
 
 Rules: the same seed draws the same scenario. Troubles overlap, because two at once find what each
-alone does not; one scenario in twenty has none, because then nothing may be unknown.
+alone does not; one scenario in twenty has none, because then nothing may be unknown. Some are laid
+out by a plan, because chance alone seldom brings its parts together.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ LANES: Final = ("transactional", "bulk")
 NUMBERS: Final = tuple(f"+2609771{n:05d}" for n in range(24))
 BUSY_S: Final = 12.0
 """Within this time everything begins."""
+KINDS: Final = 20
+"""Each kind comes once in so many scenarios."""
 _LIVES: Final = (None, None, 2.0, 6.0, 20.0, 150.0)
 _SHARES: Final = (1, 25, 50, 50, 75, 100)
 _CALLS: Final = {"database": 160, "broker": 240, "provider": 20}
@@ -51,14 +54,23 @@ def draw(number: int) -> Scenario:
     seed = f"history {number}"
     rng = random.Random(seed)
     publishes = tuple(_traffic(rng, rng.randint(20, 26)))
-    calm = number % 20 == 0
     return Scenario(
         seed=seed,
-        steps=(*publishes, *(() if calm else _troubles(rng, publishes))),
+        steps=(*publishes, *_of_kind(number % KINDS, rng, publishes)),
         percentage=rng.choice(_SHARES),
         processes=rng.choice((1, 2, 2, 2)),
         delivery_limit=rng.choice((1000, 1000, 2)),
     )
+
+
+def _of_kind(kind: int, rng: random.Random, publishes: tuple[Publish, ...]) -> Iterator[Step]:
+    """What befalls the traffic: nothing, a plan that chance seldom makes, or chance alone."""
+    if kind == 0:
+        return
+    if kind in _PLANS:
+        yield from _PLANS[kind](rng)
+    else:
+        yield from _troubles(rng, publishes)
 
 
 def _traffic(rng: random.Random, count: int) -> Iterator[Publish]:
@@ -97,6 +109,32 @@ def _moment(rng: random.Random) -> float:
     return round(rng.uniform(0.2, BUSY_S), 3)
 
 
+def _no_way_out(rng: random.Random) -> Iterator[Step]:
+    """No provider takes anything for a while, and the copies that wait are removed."""
+    for provider in PROVIDERS:
+        yield Behave(rng.uniform(0, 2), provider, Manner.UNAVAILABLE, rng.uniform(4, 10))
+    yield Befall(rng.uniform(5, 11), Trouble.PURGED)
+    yield from _some(rng, 3, lambda: _hit(rng))
+
+
+def _worn_out(rng: random.Random) -> Iterator[Step]:
+    """Copies come back from a retry queue, are in hand for long, and lose their link each time."""
+    for provider in PROVIDERS:
+        yield Behave(0.0, provider, Manner.UNAVAILABLE, rng.uniform(3, 5))
+        yield Behave(5.0, provider, Manner.SLOW, 20.0)
+    yield Befall(rng.uniform(5, 8), Trouble.LINKS_LOST, rng.uniform(6, 9))
+    yield from _some(rng, 3, lambda: _hit(rng))
+
+
+def _clocks_apart(rng: random.Random) -> Iterator[Step]:
+    """Calls are slow, links are lost meanwhile, and the processes' clocks differ."""
+    for provider in PROVIDERS:
+        yield Behave(0.0, provider, Manner.SLOW, BUSY_S)
+    yield Jump(0.1, f"process {rng.randrange(2)}", rng.choice((-30.0, 30.0)), 60.0)
+    yield Befall(_moment(rng), Trouble.LINKS_LOST, rng.uniform(1, 6))
+    yield from _some(rng, 2, lambda: _stop(rng))
+
+
 def _hit(rng: random.Random) -> Hit:
     server = rng.choice(tuple(_CALLS))
     nth = int(rng.random() ** 1.5 * _CALLS[server])
@@ -128,4 +166,8 @@ def _steer(rng: random.Random) -> Steer:
     fields: dict[str, Any] = {} if name in {*_DOWNWARD, "resume"} else dict(_OVERRIDE)
     if name == "set-percentage":
         fields["percentage"] = rng.choice((0, 10, 50, 75))
-    return Steer(_moment(rng), rng.choice(("ann", "bob")), name, fields, copies=rng.choice((1, 2)))
+    return Steer(_moment(rng), name, fields, copies=rng.choice((1, 2)))
+
+
+_PLANS: Final = {1: _no_way_out, 2: _worn_out, 3: _clocks_apart}
+"""By kind, plans for what seldom comes together."""

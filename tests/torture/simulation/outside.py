@@ -15,20 +15,20 @@ from pamqp.commands import Basic
 
 from contracts.names import Exchange, Key
 from tests.torture.judge.facts import Command, Event, Report, Steered
+from tests.torture.simulation.broker.project import DirectClient
 from tests.torture.simulation.broker.settings import declaration
+from tests.torture.simulation.settings import LIVES_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from tests.torture.simulation.broker.channels import Channel
     from tests.torture.simulation.broker.messages import Delivery
     from tests.torture.simulation.broker.server import Server
     from tests.torture.simulation.scenario import Publish, Steer
 
-LIVES_S: Final = {"transactional": 30.0, "bulk": 60.0}
-"""Life of a message that names none, by lane; see `Settings.life_transactional_s`."""
-_EVENTS: Final = "sms.own.upstream.all"
-_REPLIES: Final = "sms.reply.ann.all"
+UPSTREAM: Final = "upstream"
+WEBHOOK: Final = "webhook"
+PERSON: Final = "administrator"
 _OWN: Final = declaration(durable=True, exclusive=False, auto_delete=False, arguments=None)
 _KEYS: Final = {"transactional": Key.SEND_TRANSACTIONAL, "bulk": Key.SEND_BULK}
 _ROOM_S: Final = 60.0
@@ -47,47 +47,24 @@ class Outside:
         self.commands: dict[str, Command] = {}
         self.events: list[Event] = []
         self.reports: list[Report] = []
-        self._broker = broker
         self._now = now
+        self._broker = broker
         self._steered: dict[str, Steered] = {}
         self._verdicts: defaultdict[str, list[str]] = defaultdict(list)
         self._put_off: set[str] = set()
-        self._channels: dict[str, Channel] = {}
-        self._hears = {_EVENTS: self._event, _REPLIES: self._reply}
-        for queue, exchange in ((_EVENTS, Exchange.EVENTS), (_REPLIES, Exchange.REPLIES)):
-            broker.declare_queue(queue, _OWN, None)
-            broker.exchanges[exchange].bind("#", queue)
-
-    def listen(self) -> None:
-        """Hear every event and every reply, until the connection is lost."""
-        channel = self._channel("upstream")
-        for queue in self._hears:
-            channel.consume(queue, queue, no_ack=True)
-
-    # --- as `Client` of the broker -----------------------------------------------------------
-
-    def delivered(self, channel: int, consumer_tag: str, delivery: Delivery) -> None:
-        """Hear something."""
-        del channel
-        self._hears[consumer_tag](delivery.entry.message.body)
-
-    def consumer_cancelled(self, channel: int, consumer_tag: str) -> None:
-        """Our own queues are never deleted."""
-        raise AssertionError(channel, consumer_tag)
-
-    def connection_lost(self) -> None:
-        """Connect anew at the next use."""
-        self._channels.clear()
-
-    # --- what they publish -------------------------------------------------------------------
+        self._users = {name: DirectClient(broker, name) for name in (UPSTREAM, WEBHOOK, PERSON)}
+        self._users[UPSTREAM].subscribe(Exchange.EVENTS, "#", self._event)
+        self._answers = f"sms.reply.{PERSON}.1"
+        broker.declare_queue(self._answers, _OWN, None)
+        broker.bind(self._answers, Exchange.REPLIES, "#", None)
 
     def publish(self, step: Publish) -> None:
         """Publish a command once; the broker confirms it."""
-        life_s = step.life_s
+        first_at = self._first_at(step)
         sms: dict[str, Any] = {"messageId": step.id, "text": f"#{step.id}"}
         sms["to"] = step.to if step.valid else "12"
-        if life_s is not None:
-            end = self._first_at(step) + life_s
+        if step.life_s is not None:
+            end = first_at + step.life_s
             sms["expiresAt"] = datetime.fromtimestamp(end, UTC).isoformat()
         properties = Basic.Properties(
             message_id=step.id, message_type="SendSms.v1", delivery_mode=2,
@@ -115,19 +92,22 @@ class Outside:
         """Publish a callback of a provider."""
         received = datetime.fromtimestamp(self._now(), UTC).isoformat()
         raw = {"provider": provider, "kind": kind, "receivedAt": received, "fields": dict(fields)}
-        self._put(Exchange.REPORTS, f"report.{provider}", raw, Basic.Properties(delivery_mode=2))
+        self._put(
+            Exchange.REPORTS, f"report.{provider}", raw, Basic.Properties(delivery_mode=2), WEBHOOK
+        )
 
     def steer(self, step: Steer, command_id: str, issued_at: float) -> None:
         """Publish a control command once."""
         issued = datetime.fromtimestamp(issued_at, UTC).isoformat()
         body = {"name": step.name, "commandId": command_id, "issuedAt": issued, **step.fields}
         body["reason"] = "a history"
-        properties = Basic.Properties(user_id=step.user, correlation_id=command_id, delivery_mode=2)
-        self._steered[command_id] = Steered(step.user, command_id, step.name, issued_at)
-        self._put(Exchange.CONTROL, f"control.command.{step.name}", body, properties, step.user)
+        properties = Basic.Properties(user_id=PERSON, correlation_id=command_id, delivery_mode=2)
+        self._steered[command_id] = Steered(PERSON, command_id, step.name, issued_at)
+        self._put(Exchange.CONTROL, f"control.command.{step.name}", body, properties, PERSON)
 
     def facts_of_steering(self) -> list[Steered]:
-        """Every command with its answers."""
+        """Every command with its answers; called once, at the end."""
+        self._read_answers()
         return [
             Steered(
                 each.user,
@@ -144,28 +124,24 @@ class Outside:
         self,
         exchange: str,
         key: str,
-        body: Any,
+        body: object,
         properties: Basic.Properties,
-        user: str = "upstream",
+        user: str = UPSTREAM,
     ) -> None:
-        self._channel(user).publish(
-            json.dumps(body).encode(), exchange, key, properties, mandatory=True
-        )
+        encoded = json.dumps(body).encode()
+        self._users[user].publish(exchange, key, encoded, properties=properties)
 
-    def _channel(self, user: str) -> Channel:
-        if user not in self._channels:
-            self._channels[user] = self._broker.open(user, self).open_channel(1)
-        return self._channels[user]
-
-    def _event(self, body: bytes) -> None:
-        read = json.loads(body)
+    def _event(self, delivery: Delivery) -> None:
+        read = json.loads(delivery.entry.message.body)
         self.events.append(
             Event(read["event"], read["messageId"], read["eventId"], self._now(), read)
         )
 
-    def _reply(self, body: bytes) -> None:
-        read = json.loads(body)
-        if read["code"] == "store unavailable":
-            self._put_off.add(read["commandId"])
-        else:
-            self._verdicts[read["commandId"]].append(read["verdict"])
+    def _read_answers(self) -> None:
+        """Note the verdict of every reply that came."""
+        for entry in self._broker.queues[self._answers].ready:
+            read = json.loads(entry.message.body)
+            if read["code"] == "store unavailable":
+                self._put_off.add(read["commandId"])
+            else:
+                self._verdicts[read["commandId"]].append(read["verdict"])

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
-from worker.app import start_and_stop
+from worker.app import services, start_and_stop
+from worker.broker import connection
 from worker.control import snapshot_follower
 from worker.handlers import sweep
 from worker.store import marks
@@ -28,14 +29,22 @@ _STRETCHED: Final[tuple[tuple[Any, str, float], ...]] = (
     (sweep, "MATCH_EVERY_S", 6.0),
     (sweep, "WAITING_LATER_S", 20.0),
     (marks, "EVERY_S", 5.0),
+    (connection, "LOOK_EVERY_S", 3.0),
 )
+_LEFT_OUT: Final[tuple[tuple[Any, str], ...]] = (
+    (start_and_stop, "_spare_the_collector"),
+    (services, "scrape_of"),
+    (services, "health_server"),
+)
+"""What costs more than a history and has no part in it."""
 
 
 @contextmanager
 def stretched() -> Iterator[None]:
-    """Stretch the periods, and leave the garbage collector as it is, within the block."""
+    """Stretch the periods within the block."""
     with ExitStack() as patches:
         for module, name, seconds in _STRETCHED:
             patches.enter_context(patch.object(module, name, seconds))
-        patches.enter_context(patch.object(start_and_stop, "_spare_the_collector", lambda: None))
+        for module, name in _LEFT_OUT:
+            patches.enter_context(patch.object(module, name, Mock()))
         yield

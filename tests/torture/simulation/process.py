@@ -72,6 +72,10 @@ class Servers(Protocol):
         """Count a call of the processes in a slot; returns what is to become of it."""
         ...
 
+    def did(self, process: SimulatedProcess, name: str) -> None:
+        """Know of a call that a server has just carried out."""
+        ...
+
     def killed(self, process: SimulatedProcess) -> None:
         """Close what the operating system closes when a process dies."""
         ...
@@ -156,6 +160,10 @@ class SimulatedProcess:
     def fate_of(self, server: str, name: str) -> Fate | None:
         """See `Caller.fate_of`."""
         return self._servers.fate_of(self.slot, server, name)
+
+    def did(self, name: str) -> None:
+        """See `Caller.did`."""
+        self._servers.did(self, name)
 
 
 def _kept(services: tuple[Service, ...]) -> tuple[Service, ...]:

@@ -35,6 +35,10 @@ class Caller(Protocol):
         """Count a call to a server; returns what is to become of it."""
         ...
 
+    def did(self, name: str) -> None:
+        """Know that a server has just done what this process asked for, or told it."""
+        ...
+
     def kill(self) -> None:
         """End it as SIGKILL does."""
         ...
@@ -82,18 +86,20 @@ class ProcessWire:
         if self._ordered:
             due = self._last_request = max(due, self._last_request + _APART_S)
         gives_up = self._loop.time() + within_s
-        self._loop.call_at(due, self._arrive, apply, fate, reply, gives_up)
+        self._loop.call_at(due, self._arrive, name, apply, fate, reply, gives_up)
         if late:
             self._loop.call_at(gives_up, _lose, reply)
         return await reply
 
     def push(self, name: str, deliver: Callable[[], None], lost: Callable[[], None]) -> None:
         """See `Wire.push`. A lost connection is told by a push of its own."""
-        del name, lost
+        del lost
+        self.process.did(name)
         self._loop.call_at(self._reply_at(), self._reach, deliver)
 
     def _arrive(
         self,
+        name: str,
         apply: Callable[[], Any],
         fate: Fate | None,
         reply: asyncio.Future[Any],
@@ -104,10 +110,11 @@ class ProcessWire:
         elif fate is Fate.RESET or not self._reachable():
             _lose(reply)
         else:
-            self._apply(apply, fate, reply, gives_up)
+            self._apply(name, apply, fate, reply, gives_up)
 
     def _apply(
         self,
+        name: str,
         apply: Callable[[], Any],
         fate: Fate | None,
         reply: asyncio.Future[Any],
@@ -120,6 +127,7 @@ class ProcessWire:
             fate = fate or Fate.LOSE_REPLY
         except Exception as raised:  # noqa: BLE001 - it is the reply
             error = raised
+        self.process.did(name)
         if fate in KILLS:
             self.process.kill()
         elif fate is Fate.RESET_AFTER:

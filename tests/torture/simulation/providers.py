@@ -7,6 +7,7 @@ id and no reference of ours; legacy gives no id and returns our id and epoch in 
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -37,6 +38,8 @@ class Manner(StrEnum):
     """It takes the SMS and answers with an error that proves nothing."""
     ERROR = "error, not taken"
     """It does not take the SMS, and its error proves nothing."""
+    SLOW = "slow"
+    """It takes the SMS and answers late, but in time."""
     BUSY = "busy"
     """It asks to slow down."""
     NO_MONEY = "no money"
@@ -55,7 +58,7 @@ class Account:
         id: of the provider.
         names_ids: whether it gives its own message id, rather than returning ours in reports.
         now: true time, seconds since 1970.
-        manner: how it answers now.
+        manners: how it answers now; the last one counts.
         refuses: recipients whom it refuses for good.
         opted_out: recipients who opted out at it.
         taken: called with each SMS that it took.
@@ -64,11 +67,16 @@ class Account:
     id: str
     names_ids: bool
     now: Callable[[], float]
-    manner: Manner = Manner.TAKES
+    manners: list[Manner] = field(default_factory=lambda: [Manner.TAKES])
     refuses: set[str] = field(default_factory=set)
     opted_out: set[str] = field(default_factory=set)
     journal: list[Call] = field(default_factory=list)
     taken: Callable[[Sms, Call], None] = lambda _sms, _call: None
+
+    @property
+    def manner(self) -> Manner:
+        """How it answers now."""
+        return self.manners[-1]
 
     def receive(self, sms: Sms) -> Outcome | None:
         """Take a request; None: no answer ever comes."""
@@ -88,7 +96,7 @@ class Account:
 
     def _answer(self, call: Call) -> Outcome | None:
         match self.manner:
-            case Manner.TAKES:
+            case Manner.TAKES | Manner.SLOW:
                 return Accepted(call.reference if self.names_ids else None)
             case Manner.UNAVAILABLE | Manner.UNREACHABLE:
                 return NotSent(Blame.PROVIDER, "503", "unavailable")
@@ -102,7 +110,10 @@ class Account:
                 return None
 
 
-_TAKING = frozenset({Manner.TAKES, Manner.ERROR_TAKEN, Manner.HANGS})
+_TAKING = frozenset({Manner.TAKES, Manner.SLOW, Manner.ERROR_TAKEN, Manner.HANGS})
+DOUBTFUL = frozenset({Manner.ERROR, Manner.ERROR_TAKEN, Manner.HANGS, Manner.DEAF})
+"""Manners that leave it open if the SMS was taken."""
+SLOW_S = 2.0
 
 
 class SimulatedProvider:
@@ -126,12 +137,16 @@ class SimulatedProvider:
         """See `Provider.send`. Without an answer the SMS may have been taken."""
         if self._account.manner is Manner.UNREACHABLE:
             return NotSent(Blame.PROVIDER, "connect", "connection refused")
+        slow = self._account.manner is Manner.SLOW
         try:
-            return await self._wire.call(
+            outcome = await self._wire.call(
                 f"provider.{self.id}.send", lambda: self._received(sms), within_s=self._deadline_s
             )
         except Lost:
             return Unknown("timeout", "no answer")
+        if slow:
+            await asyncio.sleep(SLOW_S)
+        return outcome
 
     def _received(self, sms: Sms) -> Outcome:
         outcome = self._account.receive(sms)

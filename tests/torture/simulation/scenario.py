@@ -121,7 +121,6 @@ class Steer:
     """A person publishes a control command."""
 
     at: float
-    user: str
     name: str
     fields: Mapping[str, Any] = field(default_factory=dict)
     copies: int = 1

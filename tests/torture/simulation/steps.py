@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from tests.torture.judge.facts import OptOut as OptedOut
 from tests.torture.judge.facts import Report
+from tests.torture.simulation import collected
 from tests.torture.simulation import scenario as steps
+from tests.torture.simulation.providers import DOUBTFUL
 from tests.torture.simulation.scenario import End, Trouble
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ LOSE_EVERY_S: Final = 0.8
 KNOWN_AFTER_S: Final = 60.0
 """Time after which every process has to know an opt-out that its provider reported."""
 RETRY_QUEUES: Final = ("sms.retry.5s", "sms.retry.30s", "sms.retry.2m", "sms.retry.10m")
+_OF_DATABASE: Final = frozenset({Trouble.DATABASE_AWAY, Trouble.FAIL_OVER})
 DRAINS_WITHIN_S: Final = 40.0
 
 
@@ -106,10 +109,11 @@ class Steps:
 
     @do.register
     def _behave(self, step: steps.Behave) -> None:
-        account = self._world.accounts[step.provider]
-        usual, account.manner = account.manner, step.manner
-        self._world.note(step.manner, step.provider, step.for_s)
-        self._loop.call_later(step.for_s, setattr, account, "manner", usual)
+        manners = self._world.accounts[step.provider].manners
+        manners.append(step.manner)
+        doubtful = step.manner in DOUBTFUL
+        self._world.note(step.manner, step.provider, step.for_s, doubtful=doubtful)
+        self._loop.call_later(step.for_s, manners.remove, step.manner)
 
     # --- processes ---------------------------------------------------------------------------
 
@@ -145,14 +149,16 @@ class Steps:
     @do.register
     def _jump(self, step: steps.Jump) -> None:
         self._world.set_ahead(step.machine, step.by_s)
-        self._world.note("clock jumps", step.machine, step.for_s)
+        doubtful = step.machine == "database"  # it alone judges leases
+        self._world.note("clock jumps", step.machine, step.for_s, doubtful=doubtful)
         self._loop.call_later(step.for_s, self._world.set_ahead, step.machine, 0.0)
 
     # --- servers -----------------------------------------------------------------------------
 
     @do.register
     def _befall(self, step: steps.Befall) -> None:
-        self._world.note(step.trouble, "", step.for_s)
+        doubtful = step.trouble in _OF_DATABASE
+        self._world.note(step.trouble, "", step.for_s, doubtful=doubtful)
         self._troubles[step.trouble](step)
 
     def _database_away(self, step: steps.Befall) -> None:
@@ -172,13 +178,8 @@ class Steps:
 
     def _broker_restart(self, step: steps.Befall) -> None:
         broker = self._world.broker
-        broker.is_up = False
-        broker.lose_connections()
-        self._loop.call_later(step.for_s, self._broker_back)
-
-    def _broker_back(self) -> None:
-        self._world.broker.is_up = True
-        self._world.outside.listen()
+        broker.stop()
+        self._loop.call_later(step.for_s, broker.start)
 
     def _links_lost(self, step: steps.Befall) -> None:
         for nth in range(1 + int(step.for_s / LOSE_EVERY_S)):
@@ -186,20 +187,25 @@ class Steps:
 
     def _lose_links(self) -> None:
         world = self._world
-        world.note("links lost", "", messages=world.in_hand())
+        world.note("links lost", "", messages=world.in_hand(), doubtful=False)
         if world.broker.is_up:
             world.broker.lose_connections()
-            world.outside.listen()
 
     def _blocked(self, step: steps.Befall) -> None:
-        self._world.block(blocked=True)
-        self._loop.call_later(step.for_s, partial(self._world.block, blocked=False))
+        broker = self._world.broker
+        broker.alarm(on=True)
+        self._loop.call_later(step.for_s, partial(broker.alarm, on=False))
 
     def _consumers_cancelled(self, step: steps.Befall) -> None:
         del step
         self._world.cancel_consumers()
 
     def _purged(self, step: steps.Befall) -> None:
+        """Remove the copies of messages that have a record: nobody can know of the others."""
         del step
+        known = {document["_id"] for document in collected.documents(self._world, "messages")}
         for name in RETRY_QUEUES:
-            self._world.broker.queues[name].purge()
+            queue = self._world.broker.queues[name]
+            stay = [e for e in queue.ready if e.message.properties.message_id not in known]
+            queue.ready.clear()
+            queue.ready.extend(stay)

@@ -26,6 +26,10 @@ class Lost(Exception):  # noqa: N818 - a fact of the network
     """No reply came in time, or the connection ended: whether it was applied is not known."""
 
 
+class NoAnswer(Exception):  # noqa: N818 - a fact of the server
+    """What a call applies raises this if the server did its work and never answers."""
+
+
 class Wire(Protocol):
     """Carries the calls of one process to one server."""
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from contracts.names import Queue
+from contracts import names
 from tests.torture.judge.facts import Fault, OptOut, Report
-from tests.torture.simulation.broker.connection import Connection, open_connection
+from tests.torture.simulation.broker.opening import open_connection
 from tests.torture.simulation.clocks import MachineClock
 from tests.torture.simulation.database.client import Client as DatabaseClient
 from tests.torture.simulation.draw import LEGACY, TARGET
@@ -21,19 +22,35 @@ from tests.torture.simulation.fates import KILLS, Fate
 from tests.torture.simulation.outside import Outside
 from tests.torture.simulation.process import SimulatedProcess
 from tests.torture.simulation.process_wire import ProcessWire
-from tests.torture.simulation.providers import Account, Manner
+from tests.torture.simulation.providers import Account
 from tests.torture.simulation.scenario import Hit
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.torture.judge.facts import Call
-    from tests.torture.simulation.broker.channels import Session
     from tests.torture.simulation.broker.messages import Entry, Message
+    from tests.torture.simulation.broker.queues import Queue
     from tests.torture.simulation.broker.server import Server as Broker
+    from tests.torture.simulation.broker.sessions import Session
     from tests.torture.simulation.database.server import Server as Store
     from tests.torture.simulation.scenario import Scenario
     from tests.torture.simulation.wire import Wire
     from worker.domain.messages.sms import Sms
     from worker.settings.model import Settings
+
+
+class Teller(Protocol):
+    """Writes down what happens."""
+
+    def did(self, world: World, who: str, name: str) -> None:
+        """A server has just done what a process asked for, or told it something."""
+        ...
+
+    def befell(self, world: World, what: str) -> None:
+        """A fault has just begun."""
+        ...
+
 
 BACK_AFTER_S: Final = 2.0
 """Time after which a process that died by a hit is started again."""
@@ -49,6 +66,7 @@ class World:
         store: a database with the indexes.
         store_clock: the clock of its machine.
         chance: how long things take.
+        teller: writes down what happens; None: nobody does.
     """
 
     def __init__(
@@ -58,8 +76,11 @@ class World:
         broker: Broker,
         store: Store,
         store_clock: MachineClock,
+        *,
         chance: random.Random,
+        teller: Teller | None = None,
     ) -> None:
+        self.teller = teller
         self.scenario = scenario
         self.cfg = cfg
         self.broker = broker
@@ -80,6 +101,9 @@ class World:
         self.ahead_s: dict[int, float] = {}
         self._chance = chance
         self._starts = 0
+        for lane in (names.Queue.TRANSACTIONAL, names.Queue.BULK):
+            queue = broker.queues[lane]
+            queue.settings = replace(queue.settings, delivery_limit=scenario.delivery_limit)
         self._calls: dict[tuple[int, str], int] = {}
         self._hits = {
             (step.process, step.server, step.nth): step.fate
@@ -106,29 +130,45 @@ class World:
         self._calls[slot, server] = nth + 1
         fate = self._hits.get((slot, server, nth)) if self._hits else None
         if fate is not None:
-            self.note(f"{name}: {fate}", f"process {slot}", messages=self.in_hand(slot))
+            where, in_hand = f"process {slot}", self.in_hand(slot)
+            doubtful = fate in KILLS or (server != "broker" and fate is not Fate.SLOW)
+            self.note(f"{name}: {fate}", where, messages=in_hand, doubtful=doubtful)
             if fate in KILLS:
                 self._loop.call_later(BACK_AFTER_S, self.start, slot)
         return fate
+
+    def did(self, process: SimulatedProcess, name: str) -> None:
+        """See `Servers.did`."""
+        if self.teller is not None:
+            self.teller.did(self, process.replica, name)
 
     def killed(self, process: SimulatedProcess) -> None:
         """See `Servers.killed`."""
         for session in [*self.broker.sessions]:
             if _process_of(session) is process:
-                session.end()
+                self.broker.lose_connections(session.origin, told=False)
 
     def in_hand(self, slot: int | None = None) -> frozenset[str]:
-        """Ids of the messages that a process, or any, has and has not settled."""
-        ids = set()
+        """Ids of the messages that a process, or any, has not settled, by broker or record."""
+        replicas = {each.replica for s, each in self.processes.items() if slot in {None, s}}
+        delivered = (
+            str(entry.message.properties.message_id)
+            for process, _, entry in self._unsettled()
+            if process.replica in replicas
+        )
+        held = (
+            document["_id"]
+            for document in self.store.documents("sms.messages")
+            if document.get("owner") in replicas and document["state"] == "submitting"
+        )
+        return frozenset((*delivered, *held))
+
+    def _unsettled(self) -> Iterator[tuple[SimulatedProcess, Queue, Entry]]:
         for session in self.broker.sessions:
             process = _process_of(session)
-            if process is not None and slot in {None, process.slot}:
-                ids |= {
-                    _id_of(entry)
-                    for c in session.channels.values()
-                    for _, _, entry in c.unsettled.values()
-                }
-        return frozenset(ids)
+            for channel in session.channels.values() if process is not None else ():
+                for queue, _, entry in channel.unsettled.values():
+                    yield process, queue, entry
 
     # --- what processes reach ----------------------------------------------------------------
 
@@ -180,27 +220,19 @@ class World:
         if slot in self.processes:
             self.processes[slot].clock.ahead_s = by_s
 
-    def block(self, *, blocked: bool) -> None:
-        """Let the broker take nothing that is published, or take it again."""
-        self.broker.block(blocked=blocked)
-
     def cancel_consumers(self) -> None:
         """Let the broker cancel the consumers of both lanes, as it does when a queue moves."""
-        for lane in (Queue.TRANSACTIONAL, Queue.BULK):
-            self.broker.queues[lane].cancel_consumers()
+        for lane in (names.Queue.TRANSACTIONAL, names.Queue.BULK):
+            for consumer in [*self.broker.queues[lane].consumers]:
+                channel = consumer.channel
+                channel.cancel(consumer.tag)
+                channel.session.client.consumer_cancelled(channel.number, consumer.tag)
 
     def messages_in(self, queue: str) -> list[Message]:
         """What is in a queue: ready, or in somebody's hand."""
         found = self.broker.queues[queue]
-        ready = [entry.message for entry in found.entries()]
-        in_hand = [
-            entry.message
-            for session in self.broker.sessions
-            for channel in session.channels.values()
-            for held, _, entry in channel.unsettled.values()
-            if held is found
-        ]
-        return ready + in_hand
+        in_hand = [entry.message for _, of, entry in self._unsettled() if of is found]
+        return [entry.message for entry in (*found.returned, *found.ready)] + in_hand
 
     # --- faults ------------------------------------------------------------------------------
 
@@ -210,11 +242,15 @@ class World:
         where: str,
         for_s: float | None = None,
         messages: frozenset[str] | None = None,
+        *,
+        doubtful: bool = True,
     ) -> None:
         """Note a fault: for a time, or, if it touched these messages, for ever."""
         now = self.clock.seconds()
         until = float("inf") if for_s is None else now + for_s
-        self.faults.append(Fault(kind, now, until, where, messages))
+        self.faults.append(Fault(kind, now, until, where, messages, doubtful))
+        if self.teller is not None:
+            self.teller.befell(self, f"{where or 'everybody'}: {kind}")
 
     # --- delivery reports --------------------------------------------------------------------
 
@@ -248,20 +284,13 @@ class World:
             delivered = fields["state"] == "delivered"
             at = self.clock.seconds()
             reference = str(call.reference)
+            ours = not self.accounts[call.provider].names_ids
             self.outside.reports.append(
-                Report(call.provider, reference, call.message_id, delivered, at)
+                Report(call.provider, reference, call.message_id, delivered, at, names_ours=ours)
             )
         self.outside.call_back(call.provider, "delivery", fields)
 
 
 def _process_of(session: Session) -> SimulatedProcess | None:
-    """The process at the other end of a connection; None: somebody outside."""
-    client = session.client
-    if not isinstance(client, Connection):
-        return None
-    wire = client._wire
-    return wire.process if isinstance(wire, ProcessWire) else None
-
-
-def _id_of(entry: Entry) -> str:
-    return str(entry.message.properties.message_id)
+    """The process that a connection comes from; None: somebody outside."""
+    return session.origin.process if isinstance(session.origin, ProcessWire) else None

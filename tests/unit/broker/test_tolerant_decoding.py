@@ -118,6 +118,15 @@ def test_a_time_in_a_table_may_be_any_number() -> None:
     assert read(entry(b"T" + b"\xff" * 8)) == {"a": tolerant_decoding.NO_TIME}
 
 
+@pytest.mark.parametrize("seconds", [2**32, 253_370_764_800, 2**63, 4_294_967_297_000, 2**64 - 1])
+def test_a_time_that_cannot_be_written_back_is_the_same_in_a_copy_of_a_copy(seconds: int) -> None:
+    first = read(entry(b"T" + struct.pack(">Q", seconds)))
+    copied = decode.by_type(encode.field_table(portable(first)), "table")[1]
+    again = decode.by_type(encode.field_table(portable(copied)), "table")[1]
+    assert copied == again
+    assert abs(copied["a"] - first["a"]).total_seconds() < 1
+
+
 def test_what_is_no_text_keeps_its_octets_in_a_table() -> None:
     array = b"A" + sized(b"S" + sized(b"caf\xe9"))
     assert read(entry(array)) == {"a": [bytearray(b"caf\xe9")]}

@@ -126,6 +126,21 @@ def test_nothing_of_a_body_is_shown_that_is_somebodys_business() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "shown"),
+    [
+        ("messageId", "Your code is 4711 ", "(18 characters)"),
+        ("branchId", 260977123456, "(hidden)"),
+        ("branchId", "0977123456", "(10 characters)"),
+        ("branchId", True, "(hidden)"),
+        ("expiresAt", "+260977123456", "(13 characters)"),
+        ("expiresAt", 1772359200, "(hidden)"),
+    ],
+)
+def test_what_does_not_belong_in_a_field_is_hidden(field: str, value: Any, shown: Any) -> None:
+    assert dead_letter(dead({field: value})).visible() == {field: shown}
+
+
 @pytest.mark.parametrize("body", [b"", b"[1]", b'"+260977123456"', b"\xff", b"{" * 70_000])
 def test_nothing_is_shown_of_what_is_no_object(body: bytes) -> None:
     letter = dead_letter(dead(body))

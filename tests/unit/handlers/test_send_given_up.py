@@ -141,6 +141,17 @@ async def test_a_lost_copy_ends_its_message_since_nobody_else_will(desk: Desk, w
     assert why in desk.publisher.body()["reason"]
 
 
+async def test_a_lost_copy_ends_its_message_whose_id_is_in_the_body_alone(desk: Desk) -> None:
+    desk.sick()
+    await desk.take(incoming(message_id=None))
+    parked = desk.publisher.parked[0][1]
+    died = deaths((Queue.TRANSACTIONAL.value, "delivery_limit"), ("sms.retry.5s", "expired"))
+    copy = incoming(queue="sms.lost", message_id="m-1", headers={**parked, **died})
+    await LostHandler(desk.settler)(copy)
+    assert desk.record().state is State.FAILED
+    assert desk.publisher.order[-2:] == ["sms.failed", "dead"]
+
+
 async def test_a_copy_never_called_and_lost_by_the_delivery_limit_has_failed_in_its_lane(
     desk: Desk,
 ) -> None:

@@ -66,6 +66,17 @@ def test_success_codes_are_accepted_with_id_cost_and_parts(code: int) -> None:
     )
 
 
+@pytest.mark.parametrize("field", ["messageId", "cost", "statusCode", "number"])
+def test_a_number_too_long_to_be_read_is_not_as_good_as_none(field: str) -> None:
+    refused = recipient(None, status="InvalidSenderId", number=TO) | {field: 10**45}
+    assert isinstance(outcome(201, data(refused)), Unknown)
+
+
+def test_recipients_that_are_no_list_but_a_long_number_prove_nothing() -> None:
+    body = {"SMSMessageData": {"Message": "Sent to 0/1 Total Cost: 0", "Recipients": 10**45}}
+    assert isinstance(outcome(201, body), Unknown)
+
+
 def test_parts_and_cost_may_be_missing() -> None:
     taken = recipient(101, status="Success", messageId="ATXid_1")
     assert outcome(201, data(taken)) == Accepted("ATXid_1", None, None, "101")

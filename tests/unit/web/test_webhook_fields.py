@@ -173,6 +173,24 @@ def test_nested_json_is_flattened() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"a.b": 1, "a": {"b": 2}},
+        {"a": ["x"], "a.0": "y"},
+        {"to.0.id": 1, "to": [{"id": 2}, {"id": 3}]},
+        {"d": '{"x": 1}', "d.x": 2},
+    ],
+)
+def test_no_value_is_lost_where_nested_names_become_one(document: dict[str, Any]) -> None:
+    with pytest.raises(MalformedError, match="names that differ"):
+        reports(document)
+
+
+def test_nested_names_that_become_one_may_have_the_same_value() -> None:
+    assert reports({"a.b": 1, "a": {"b": 1}}) == [{"a.b": "1"}]
+
+
 def test_the_status_of_telnyx_is_reached() -> None:
     payload = {"id": "tx-1", "to": [{"status": "delivered", "carrier": "x"}], "errors": []}
     document = {"data": {"event_type": "message.finalized", "payload": payload}, "meta": {"n": 1}}

@@ -80,7 +80,6 @@ TRANSITIONS: Final[Mapping[tuple[State | None, Write, State], str | None]] = Map
         (_S.UNKNOWN, _W.INTEND, _S.SUBMITTING): None,
         (_S.UNKNOWN, _W.SETTLE, _S.ACCEPTED): "sms.sent",
         (_S.UNKNOWN, _W.SETTLE, _S.FAILED): "sms.failed",
-        (_S.UNKNOWN, _W.SETTLE, _S.UNKNOWN): "sms.unknown",
         (_S.UNKNOWN, _W.WAIT, _S.WAITING): None,
         (_S.UNKNOWN, _W.PROVE, _S.ACCEPTED): "sms.sent",
         # A message a provider has or may have is replayed only if the operator accepts a duplicate.

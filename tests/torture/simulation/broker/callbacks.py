@@ -20,10 +20,15 @@ class Callbacks:
         self._owner = owner
         self._calls: list[Callable[..., Any]] = []
 
-    def add(self, call: Callable[..., Any], weak: bool = False) -> None:  # noqa: FBT001, FBT002 - the library's
+    def add(self, call: Callable[..., Any], *, weak: bool = False) -> None:
         """Add a call; weak ones are the library's own, which nobody listens to."""
         if not weak:
             self._calls.append(call)
+
+    def discard(self, call: Callable[..., Any]) -> None:
+        """Remove a call, if it is there."""
+        if call in self._calls:
+            self._calls.remove(call)
 
     def call_soon(self, error: BaseException | None) -> None:
         """Have all called in the next turn of the loop, as the library does."""

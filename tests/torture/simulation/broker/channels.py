@@ -1,98 +1,43 @@
-"""The broker's side of a connection and of its channels.
+"""The broker's side of a channel: publishing, consuming, settling.
 
-Rules:
-- A refusal (`ChannelRefusal`) closes the channel here before the client learns of it. What was
-  delivered on it and not settled goes back to its queue.
-- The broker speaks first only through `Client`: deliveries, and the end of something.
+Rules: a client must have the right to what it does (`rights`). What was delivered on a channel and
+not settled goes back to its queue when the channel closes: by consumer in the order of their tags,
+and what was asked for with `get` each as a consumer of its own.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
+from tests.torture.simulation.broker.consumers import Consumer
 from tests.torture.simulation.broker.messages import Confirm, Delivery, Message
-from tests.torture.simulation.broker.queues import Consumer, Queue
-from tests.torture.simulation.broker.refusals import (
-    PRECONDITION_FAILED,
-    ChannelRefusal,
-    SessionGone,
-)
+from tests.torture.simulation.broker.refusals import PRECONDITION_FAILED, ChannelRefusal
+from tests.torture.simulation.broker.rights import READ, WRITE
 
 if TYPE_CHECKING:
     from pamqp.commands import Basic
 
     from tests.torture.simulation.broker.messages import Entry
-    from tests.torture.simulation.broker.server import Server
+    from tests.torture.simulation.broker.queues import Queue
+    from tests.torture.simulation.broker.sessions import Session
 
-
-class Client(Protocol):
-    """What the broker tells a client by itself."""
-
-    def delivered(self, channel: int, consumer_tag: str, delivery: Delivery) -> None:
-        """Take a message."""
-        ...
-
-    def consumer_cancelled(self, channel: int, consumer_tag: str) -> None:
-        """Know that the queue of a consumer is gone."""
-        ...
-
-    def connection_lost(self) -> None:
-        """Know that the connection is gone."""
-        ...
-
-
-class Session:
-    """A connection as the broker sees it.
-
-    Args:
-        server: the broker.
-        user: name of the login.
-        client: the other end.
-    """
-
-    __slots__ = ("channels", "client", "is_gone", "server", "user")
-
-    def __init__(self, server: Server, user: str, client: Client) -> None:
-        self.server = server
-        self.user = user
-        self.client = client
-        self.channels: dict[int, Channel] = {}
-        self.is_gone = False
-
-    def open_channel(self, number: int) -> Channel:
-        """Open a channel."""
-        self.channels[number] = Channel(self, number)
-        return self.channels[number]
-
-    def end(self) -> None:
-        """Close every channel and delete the exclusive queues. Idempotent."""
-        if self.is_gone:
-            return
-        self.is_gone = True
-        for channel in [*self.channels.values()]:
-            channel.close()
-        self.server.forget(self)
+_COPIES: Final = ("CC", "BCC")
 
 
 class Channel:
-    """A channel as the broker sees it."""
+    """A channel as the broker sees it.
 
-    __slots__ = (
-        "consumers",
-        "is_open",
-        "number",
-        "prefetch",
-        "server",
-        "session",
-        "tag",
-        "unsettled",
-    )
+    Args:
+        session: the connection it is on.
+        number: its number there.
+    """
+
+    __slots__ = ("consumers", "number", "prefetch", "server", "session", "tag", "unsettled")
 
     def __init__(self, session: Session, number: int) -> None:
         self.session = session
         self.server = session.server
         self.number = number
-        self.is_open = True
         self.prefetch = 0
         self.tag = 0
         self.consumers: dict[str, Consumer] = {}
@@ -100,38 +45,53 @@ class Channel:
 
     def close(self) -> None:
         """Stop its consumers and give back what it holds. Idempotent."""
-        if not self.is_open:
+        if self.session.channels.pop(self.number, None) is None:
             return
-        self.is_open = False
-        del self.session.channels[self.number]
         for consumer in self.consumers.values():
             consumer.queue.remove(consumer)
-        lost: dict[Queue, list[Entry]] = {}
-        for queue, _, entry in self.unsettled.values():
-            lost.setdefault(queue, []).append(entry)
+        lost: dict[Queue, list[tuple[str, Entry]]] = {}
+        for tag, (queue, consumer, entry) in self.unsettled.items():
+            holder = str(tag) if consumer is None else consumer.tag
+            lost.setdefault(queue, []).append((holder, entry))
         self.unsettled = {}
-        for queue, entries in lost.items():
-            queue.give_back(entries, lost=True)
+        for queue, held in lost.items():
+            held.sort(key=_holder)
+            queue.give_back([entry for _, entry in held], lost=True)
 
     # --- publishing -------------------------------------------------------------------------
 
-    def publish(
+    def publish(  # noqa: PLR0917 - as `Message`
         self,
         body: bytes,
         exchange: str,
         key: str,
         properties: Basic.Properties,
-        *,
-        mandatory: bool,
+        headers: dict[str, Any],
+        mandatory: bool,  # noqa: FBT001
     ) -> Confirm:
         """Route a message, put it into its queues and confirm it."""
+        session = self.session
+        if self.server.is_alarmed:
+            session.block()
+        if (exchange, key) not in session.may_publish:
+            self._check_publish(exchange, key)
         user = properties.user_id
-        if user is not None and user != self.session.user:
-            text = f"user_id property set to '{user}' but authenticated user was "
-            raise ChannelRefusal(PRECONDITION_FAILED, f"{text}'{self.session.user}'")
-        headers = dict(properties.headers) if properties.headers else {}
+        if user is not None and user != session.user:
+            text = f"user_id property set to '{user}' but authenticated user was"
+            raise ChannelRefusal(PRECONDITION_FAILED, f"{text} '{session.user}'")
         message = Message(body, exchange, key, headers, properties.expiration, properties)
+        if headers and ("CC" in headers or "BCC" in headers):
+            message.copies_to = _copies_to(headers)
+            headers.pop("BCC", None)
         return self.server.publish(message, mandatory=mandatory)
+
+    def _check_publish(self, exchange: str, key: str) -> None:
+        user, rights = self.session.user, self.server.rights
+        rights.check(user, WRITE, "exchange", exchange)
+        if exchange:
+            self.server.exchange(exchange)
+            rights.check_topic(user, WRITE, exchange, key)
+        self.session.may_publish[exchange, key] = True
 
     # --- consuming --------------------------------------------------------------------------
 
@@ -141,31 +101,33 @@ class Channel:
 
     def consume(self, queue_name: str, tag: str, *, no_ack: bool) -> None:
         """Start to deliver."""
-        queue = self.server.queue(queue_name, self.session)
+        queue = self._readable(queue_name)
         consumer = Consumer(queue, self, tag, self.prefetch, no_ack=no_ack)
         self.consumers[tag] = consumer
         queue.add(consumer)
 
     def cancel(self, tag: str) -> None:
-        """Deliver nothing more to a consumer."""
+        """Deliver nothing more to a consumer; what it holds stays with it."""
         consumer = self.consumers.pop(tag, None)
         if consumer is not None:
             consumer.queue.remove(consumer)
 
     def deliver(self, consumer: Consumer, entry: Entry) -> None:
         """Send a message to the client."""
+        queue = consumer.queue
         self.tag += 1
         if not consumer.no_ack:
-            self.unsettled[self.tag] = (consumer.queue, consumer, entry)
+            self.unsettled[self.tag] = (queue, consumer, entry)
         headers = dict(entry.message.headers)
-        if entry.returns and consumer.queue.is_quorum:
+        if entry.returns and queue.is_quorum:
             headers["x-delivery-count"] = entry.returns
-        delivery = Delivery(entry, self.tag, headers, redelivered=entry.returns > 0)
-        self.session.client.delivered(self.number, consumer.tag, delivery)
+        self.session.client.delivered(
+            self.number, consumer.tag, Delivery(entry, queue.name, self.tag, headers)
+        )
 
     def get(self, queue_name: str, *, no_ack: bool) -> Delivery | None:
         """Take one message; None: none is ready."""
-        queue = self.server.queue(queue_name, self.session)
+        queue = self._readable(queue_name)
         entry = queue.take()
         if entry is None:
             return None
@@ -175,47 +137,49 @@ class Channel:
         headers = dict(entry.message.headers)
         if queue.is_quorum:
             headers["x-delivery-count"] = entry.returns
-        return Delivery(entry, self.tag, headers, redelivered=entry.returns > 0, left=queue.count)
+        return Delivery(entry, queue.name, self.tag, headers, queue.count)
+
+    def _readable(self, queue_name: str) -> Queue:
+        self.server.rights.check(self.session.user, READ, "queue", queue_name)
+        return self.server.queue(queue_name, self.session)
 
     # --- settling ---------------------------------------------------------------------------
 
-    def ack(self, tag: int, *, multiple: bool) -> None:
+    def ack(self, tag: int) -> None:
         """Forget what a client is done with."""
-        for queue, consumer, _ in self._settled(tag, multiple=multiple):
+        queue, consumer, _ = self._settled(tag)
+        if consumer is not None:
+            queue.settled(consumer)
+
+    def reject(self, tag: int, *, requeue: bool) -> None:
+        """Give a message back to its queue, or dead-letter it."""
+        queue, consumer, entry = self._settled(tag)
+        if requeue:
             if consumer is not None:
-                queue.settled(consumer, 1)
-
-    def reject(self, tag: int, *, multiple: bool, requeue: bool) -> None:
-        """Give messages back to their queues, or dead-letter them."""
-        for queue, consumer, entry in self._settled(tag, multiple=multiple):
-            if requeue:
-                queue.give_back([entry], lost=False)
-            else:
-                self.server.bury(queue, entry, "rejected")
+                consumer.in_hand -= 1
+            queue.give_back([entry], lost=False, by=consumer)
+        else:
+            self.server.bury(queue, entry, "rejected")
             if consumer is not None:
-                queue.settled(consumer, 1)
+                queue.settled(consumer)
 
-    def _settled(self, tag: int, *, multiple: bool) -> list[tuple[Queue, Consumer | None, Entry]]:
-        if not multiple:
-            if tag not in self.unsettled:
-                raise self._unknown(tag)
-            return [self.unsettled.pop(tag)]
-        tags = [each for each in self.unsettled if each <= tag or tag == 0]
-        if not tags and tag:
-            raise self._unknown(tag)
-        return [self.unsettled.pop(each) for each in tags]
-
-    def _unknown(self, tag: int) -> ChannelRefusal:
-        return ChannelRefusal(PRECONDITION_FAILED, f"unknown delivery tag {tag}")
+    def _settled(self, tag: int) -> tuple[Queue, Consumer | None, Entry]:
+        found = self.unsettled.pop(tag, None)
+        if found is None:
+            raise ChannelRefusal(PRECONDITION_FAILED, f"unknown delivery tag {tag}")
+        return found
 
 
-def channel_of(session: Session, number: int) -> Channel:
-    """Return an open channel.
+def _holder(held: tuple[str, Entry]) -> str:
+    return held[0]
 
-    Raises:
-        SessionGone: the broker knows it no more.
-    """
-    channel = session.channels.get(number)
-    if channel is None:
-        raise SessionGone
-    return channel
+
+def _copies_to(headers: dict[str, Any]) -> tuple[str, ...]:
+    keys: list[str] = []
+    for name in _COPIES:
+        listed = headers.get(name, [])
+        if not isinstance(listed, list):
+            text = f'invalid message: {{unacceptable_type_in_header,"{name}"}}'
+            raise ChannelRefusal(PRECONDITION_FAILED, text)
+        keys += [each for each in listed if isinstance(each, str)]
+    return tuple(keys)

@@ -6,29 +6,36 @@ Rules, as TCP and the client library keep them:
 - When the connection is lost, everything that waits for a reply gets the error at once; whether it
   was applied is not known.
 - A request that is given up may still be applied.
+- What the broker says is taken in the context of the process that opened the connection, so that
+  the tasks it starts are that process's.
+- A request that the broker does not read (see `sessions`) is answered when it reads again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import itertools
 from collections import deque
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
-from urllib.parse import unquote, urlsplit
+
+from aiormq.exceptions import AMQPConnectionError
 
 from tests.torture.simulation.broker.callbacks import Callbacks
-from tests.torture.simulation.broker.client_channel import Channel
+from tests.torture.simulation.broker.inner_channel import InnerChannel
+from tests.torture.simulation.broker.library import Channel
+from tests.torture.simulation.broker.requests import UNREAD, Request
+from tests.torture.simulation.broker.transport import Transport
 from tests.torture.simulation.wire import Lost
-from worker.broker.connection import CONNECT_TIMEOUT_S, HEARTBEAT_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.torture.simulation.broker.channels import Session
-    from tests.torture.simulation.broker.client_channel import InnerChannel
     from tests.torture.simulation.broker.messages import Delivery
     from tests.torture.simulation.broker.server import Server
+    from tests.torture.simulation.broker.sessions import Session
     from tests.torture.simulation.wire import Wire
 
 T = TypeVar("T")
@@ -36,110 +43,77 @@ _HEARTBEATS: Final = 2
 """Heartbeats that a peer may miss before it counts as dead."""
 
 
-async def open_connection(
-    server: Server,
-    wire: Wire,
-    url: str,
-    name: str = "sms-worker",
-    *,
-    timeout_s: float = CONNECT_TIMEOUT_S,
-    heartbeat_s: int = HEARTBEAT_S,
-) -> Connection:
-    """Open a connection, as `worker.broker.connection.connect` does.
-
-    Args:
-        server: the broker.
-        wire: between this process and the broker.
-        url: only its user counts.
-        name: of the connection.
-        timeout_s: for connecting, seconds.
-        heartbeat_s: a dead peer is noticed after twice that.
-    """
-    del name
-    user = unquote(urlsplit(url).username or "")
-    connection = Connection(wire, _HEARTBEATS * heartbeat_s)
-    try:
-        await wire.call("broker.open", partial(connection.attach, server, user), within_s=timeout_s)
-    except Lost as lost:
-        raise TimeoutError("the broker does not answer") from lost
-    return connection
-
-
-class Request:
-    """What a process asked the broker on one connection."""
-
-    __slots__ = ("_apply", "_connection", "_error", "_is_done", "_reply", "fault", "heard", "task")
-
-    def __init__(self, connection: Connection, apply: Callable[[], Any]) -> None:
-        self._connection = connection
-        self._apply = apply
-        self._is_done = False
-        self._reply: Any = None
-        self._error: Exception | None = None
-        self.task = asyncio.current_task()
-        self.fault: BaseException | None = None
-        """Why nobody waits for the reply any more."""
-        self.heard = 0
-        """How much the broker had said by itself before it replied."""
-
-    def reach(self) -> Any:
-        """Reach the broker, after everything that was sent before; returns or raises the reply."""
-        if not self._is_done:
-            self._connection.bring(self)
-        if self._error is not None:
-            raise self._error
-        return self._reply
-
-    def apply(self) -> None:
-        """Have the broker do it."""
-        self._is_done = True
-        try:
-            self._reply = self._apply()
-        except Exception as error:  # noqa: BLE001 - what it raises is the reply
-            self._error = error
-        self.heard = self._connection.said
-
-
 class Connection:
     """A connection to the simulated broker.
 
     Args:
+        server: the broker.
         wire: between this process and the broker.
-        patience_s: seconds without a reply after which the connection counts as lost.
+        heartbeat_s: seconds between heartbeats.
     """
 
-    def __init__(self, wire: Wire, patience_s: float) -> None:
+    def __init__(self, server: Server, wire: Wire, heartbeat_s: float) -> None:
+        self.server = server
         self.close_callbacks = Callbacks(self)
-        self.transport = Transport()
+        self.is_closed = False
+        """Whether it was closed from here; the library does not say so of a lost one."""
         self.channels: dict[int, InnerChannel] = {}
+        self.numbers = itertools.count(1)
+        """For new channels."""
+        self.fault: BaseException | None = None
+        """Why it can be used no more."""
         self.said = 0
         """How much the broker said by itself."""
-        self.session: Session | None = None
+        self._session: Session | None = None
+        self._transport = Transport()
         self._wire = wire
-        self._patience_s = patience_s
-        self._fault: BaseException | None = None
+        self._patience_s = _HEARTBEATS * heartbeat_s
         self._sent: deque[Request] = deque()
         self._waiting: dict[Request, InnerChannel | None] = {}
         self._sending: dict[asyncio.Task[None], None] = {}
         self._coming: deque[tuple[int, Callable[[], None]]] = deque()
-        self._numbers = 0
+        self._context = contextvars.copy_context()
 
-    def attach(self, server: Server, user: str) -> None:
-        """Have the broker open its side."""
-        self.session = server.open(user, self)
+    async def open(self, user: str, timeout_s: float) -> None:
+        """Log in. Raises `OSError`."""
+
+        def attach() -> None:
+            if self.fault is None:
+                self._session = self.server.open(user, self, self._wire)
+
+        try:
+            await self._wire.call("broker.open", attach, within_s=timeout_s)
+        except Lost as lost:
+            raise TimeoutError("the broker does not answer") from self.lose(str(lost))
+        except asyncio.CancelledError:
+            self.lose("given up")
+            raise
 
     @property
-    def is_closed(self) -> bool:
-        """Whether it was closed or lost."""
-        return self._fault is not None
+    def transport(self) -> Transport | None:
+        """What says whether the broker reads; None: the connection was closed from here."""
+        return None if self.is_closed else self._transport
+
+    @property
+    def session(self) -> Session:
+        """The broker's side."""
+        assert self._session is not None, "not open"
+        return self._session
 
     def channel(self, *, on_return_raises: bool = False) -> Channel:
         """Return a channel to be awaited or entered."""
+        if self.fault is not None:
+            raise RuntimeError("the connection is closed") from self.fault
         return Channel(self, on_return_raises=on_return_raises)
 
     async def close(self) -> None:
         """Close it. Idempotent."""
-        self.end(ConnectionResetError("the connection was closed"))
+        self.is_closed = True
+        if self.fault is None:
+            try:
+                await self.call("close", self.session.end)
+            finally:
+                self.end(AMQPConnectionError("closed"))
 
     async def __aenter__(self) -> Self:
         """Enter it as a context, which closes it."""
@@ -149,11 +123,6 @@ class Connection:
         """Close it."""
         await self.close()
 
-    def next_number(self) -> int:
-        """Return a number for a new channel."""
-        self._numbers += 1
-        return self._numbers
-
     # --- to the broker ----------------------------------------------------------------------
 
     async def call(
@@ -161,26 +130,27 @@ class Connection:
     ) -> T:
         """Send a request and wait for the reply.
 
-        Raises:
-            ConnectionError: the connection is lost.
-            BaseException: the channel was closed meanwhile, with this reason.
+        Args:
+            name: what is asked.
+            apply: what the broker does; what it raises is the reply.
+            channel: whose end is the end of the wait.
         """
-        if self._fault is not None:
-            raise ConnectionResetError("the connection is lost") from self._fault
+        if self.fault is not None:
+            raise self.fault
         request = Request(self, apply)
         self._sent.append(request)
         self._waiting[request] = channel
-        cancels = request.task.cancelling()
         try:
             reply = await self._wire.call(
                 f"broker.{name}", request.reach, within_s=self._patience_s
             )
-        except Lost as lost:
+            if reply is UNREAD:
+                reply = await request.read_later()
+        except Lost:
             del self._waiting[request]
-            self.end(ConnectionResetError("the broker does not answer"))
-            raise ConnectionResetError("the broker does not answer") from lost
+            raise self.lose("the broker does not answer") from None
         except asyncio.CancelledError:
-            if request.fault is not None and request.task.uncancel() <= cancels:
+            if request.was_interrupted():
                 raise request.fault from None
             raise
         finally:
@@ -200,82 +170,80 @@ class Connection:
         task.add_done_callback(self._sending.pop)
 
     def bring(self, last: Request) -> None:
-        """Have the broker read what was sent, up to a request."""
-        while self._sent:
-            request = self._sent.popleft()
-            request.apply()
+        """Have the broker read what was sent, up to a request, unless it reads nothing."""
+        while self._sent and not self.session.is_blocked:
+            request = self._sent[0]
+            if not request.apply():
+                return
+            self._sent.popleft()
             if request is last:
                 return
 
     def interrupt(self, fault: BaseException, channel: InnerChannel | None = None) -> None:
         """Give an error to all that wait for a reply, or to those of one channel."""
-        current = asyncio.current_task()
         for request, on in self._waiting.items():
-            if channel in {None, on} and request.fault is None and request.task is not current:
-                request.fault = fault
-                request.task.cancel()
+            if channel in {None, on}:
+                request.interrupt(fault)
 
     # --- from the broker --------------------------------------------------------------------
 
     def delivered(self, channel: int, consumer_tag: str, delivery: Delivery) -> None:
         """See `Client.delivered`."""
-        self._say("deliver", partial(self._deliver, channel, consumer_tag, delivery))
+        arrive = partial(self._on, channel, InnerChannel.deliver, consumer_tag, delivery)
+        self.say(f"deliver.{delivery.queue}", arrive)
 
     def consumer_cancelled(self, channel: int, consumer_tag: str) -> None:
         """See `Client.consumer_cancelled`."""
-        self._say("consumer_cancelled", partial(self._cancel, channel, consumer_tag))
+        cancel = partial(self._on, channel, InnerChannel.consumer_cancelled, consumer_tag)
+        self.say("consumer_cancelled", cancel)
+
+    def blocked(self, *, on: bool) -> None:
+        """See `Client.blocked`."""
+        self.say("blocked", partial(self._transport.block, on=on))
+        if not on:
+            for request in [each for each in self._sent if each.has_reached]:
+                self.bring(request)
+                self.say("reply", request.answer)
 
     def connection_lost(self) -> None:
         """See `Client.connection_lost`."""
-        self._say("connection_lost", self.lose)
+        self.say("connection_lost", self.lose)
 
-    def lose(self) -> None:
-        """Find that the connection is lost."""
-        self.end(ConnectionResetError("the connection is lost"))
+    def say(self, name: str, arrive: Callable[[], None]) -> None:
+        """Carry what the broker says by itself to this side."""
+        self.said += 1
+        self._coming.append((self.said, arrive))
+        self._wire.push(f"broker.{name}", partial(self._hear, self.said), self.lose)
+
+    def lose(self, why: str = "Server connection unexpectedly closed") -> AMQPConnectionError:
+        """Find that the connection is lost; returns the error that everybody gets."""
+        error = AMQPConnectionError(why)
+        self.end(error)
+        return error
 
     def end(self, fault: BaseException) -> None:
         """Close everything on this side, and tell the broker. Idempotent."""
-        if self._fault is not None:
+        if self.fault is not None:
             return
-        self._fault = fault
+        self.fault = fault
+        if self.transport is not None:
+            self.transport.is_closed = True
         self._sent.clear()
         self._coming.clear()
         self.interrupt(fault)
         for channel in [*self.channels.values()]:
             channel.end(fault)
-        if self.session is not None:
-            self._wire.push("broker.gone", self.session.end, self.session.end)
+        if self._session is not None:
+            self._wire.push("broker.gone", self._session.end, self._session.end)
         self.close_callbacks.call_soon(fault)
-
-    def _say(self, name: str, arrive: Callable[[], None]) -> None:
-        self.said += 1
-        self._coming.append((self.said, arrive))
-        self._wire.push(f"broker.{name}", partial(self._hear, self.said), self.lose)
 
     def _hear(self, number: int) -> None:
         """Take what the broker said, up to a number."""
         while self._coming and self._coming[0][0] <= number:
-            self._coming.popleft()[1]()
+            self._context.run(self._coming.popleft()[1])
 
-    def _deliver(self, channel: int, consumer_tag: str, delivery: Delivery) -> None:
-        inner = self.channels.get(channel)
+    def _on(self, number: int, act: Callable[..., None], *args: Any) -> None:
+        """Tell a channel something, if it is still open."""
+        inner = self.channels.get(number)
         if inner is not None:
-            inner.deliver(consumer_tag, delivery)
-
-    def _cancel(self, channel: int, consumer_tag: str) -> None:
-        inner = self.channels.get(channel)
-        if inner is not None:
-            inner.consumer_cancelled(consumer_tag)
-
-
-class Transport:
-    """What `BrokerConnection` asks whether the broker blocks the connection."""
-
-    def __init__(self) -> None:
-        self.connection = self
-        self._unblocked = asyncio.Event()
-        self._unblocked.set()
-
-    async def ready(self) -> None:
-        """Wait until the broker reads from the connection."""
-        await self._unblocked.wait()
+            act(inner, *args)

@@ -17,41 +17,65 @@ if TYPE_CHECKING:
     from tests.torture.simulation.broker.queues import Queue
 
 
-def letter(message: Message, queue: Queue, exchange: str, reason: str, now: float) -> Message:
+def letter(message: Message, queue: Queue, reason: str, now_ms: float) -> Message:
     """Return the message that goes to the dead-letter exchange.
 
     Args:
         message: what died.
         queue: where it died.
-        exchange: the dead-letter exchange.
         reason: rejected, expired, maxlen or delivery_limit.
-        now: seconds since the epoch.
+        now_ms: milliseconds since the epoch.
     """
+    headers = _with_death(message.headers, _death(message, queue.name, reason, now_ms))
+    key, copies_to = queue.settings.dead_letter_key, message.copies_to
+    if key is not None:
+        headers.pop("CC", None)
+        copies_to = ()
+    return Message(
+        message.body,
+        queue.settings.dead_letter_exchange or "",
+        message.key if key is None else key,
+        headers,
+        None,
+        message.properties,
+        copies_to,
+    )
+
+
+def _death(message: Message, queue: str, reason: str, now_ms: float) -> dict[str, Any]:
     death: dict[str, Any] = {
         "count": 1,
         "reason": reason,
-        "queue": queue.name,
-        "time": datetime.fromtimestamp(int(now), UTC),
+        "queue": queue,
+        "time": datetime.fromtimestamp(now_ms // 1000, UTC),
         "exchange": message.exchange,
-        "routing-keys": [message.key],
+        "routing-keys": [message.key, *message.headers.get("CC", ())],
     }
     if message.expiration is not None:
         death["original-expiration"] = message.expiration
-    headers = _with_death(message.headers, death)
-    key = queue.settings.dead_letter_key or message.key
-    return Message(message.body, exchange, key, headers, None, message.properties)
+    return death
 
 
 def _with_death(headers: dict[str, Any], death: dict[str, Any]) -> dict[str, Any]:
-    earlier = headers.get("x-death")
-    if not isinstance(earlier, list):
+    if "x-death" not in headers:
         first = {f"x-first-death-{key}": death[key] for key in ("reason", "queue", "exchange")}
         return {**headers, **first, "x-death": [death]}
-    same = [each for each in earlier if _is_same(each, death)]
-    others = [each for each in earlier if not _is_same(each, death)]
-    newest = {**same[0], "count": same[0].get("count", 0) + 1} if same else death
-    return {**headers, "x-death": [newest, *others]}
+    if not isinstance(headers["x-death"], list):
+        return {**headers, "x-death": [death]}
+    grouped = _grouped([each for each in headers["x-death"] if isinstance(each, dict)])
+    same = grouped.pop(_key(death), None)
+    newest = death if same is None else {**same, "count": same["count"] + 1}
+    return {**headers, "x-death": [newest, *grouped.values()]}
 
 
-def _is_same(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    return (one.get("queue"), one.get("reason")) == (other["queue"], other["reason"])
+def _grouped(died: list[dict[str, Any]]) -> dict[tuple[Any, Any], dict[str, Any]]:
+    """One entry for each queue and reason; a publisher may have written anything."""
+    grouped: dict[tuple[Any, Any], dict[str, Any]] = {}
+    for each in died:
+        alike = sum(_key(other) == _key(each) for other in died)
+        grouped.setdefault(_key(each), {"count": alike, **each})
+    return grouped
+
+
+def _key(death: dict[str, Any]) -> tuple[Any, Any]:
+    return death.get("queue"), death.get("reason")

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from aio_pika.exceptions import MessageProcessError
 from aiormq.exceptions import ChannelInvalidStateError
 
+from tests.torture.simulation.broker.refusals import NotSimulated
+
 if TYPE_CHECKING:
-    from tests.torture.simulation.broker.client_channel import InnerChannel
+    from tests.torture.simulation.broker.inner_channel import InnerChannel
     from tests.torture.simulation.broker.messages import Delivery
 
 
@@ -25,6 +27,7 @@ class IncomingMessage:
     __slots__ = (
         "_channel",
         "_no_ack",
+        "_queue",
         "body",
         "consumer_tag",
         "content_type",
@@ -53,6 +56,7 @@ class IncomingMessage:
         expiration = message.expiration
         self._channel = channel
         self._no_ack = no_ack
+        self._queue = delivery.queue
         self.processed = no_ack
         self.body = message.body
         self.consumer_tag = consumer_tag
@@ -74,20 +78,22 @@ class IncomingMessage:
 
     async def ack(self, *, multiple: bool = False) -> None:
         """Settle it."""
-        self._process()
-        await self._channel.settle("ack", self.delivery_tag, multiple=multiple)
+        self._process(multiple=multiple)
+        await self._channel.ack(self._queue, self.delivery_tag)
 
     async def nack(self, *, multiple: bool = False, requeue: bool = True) -> None:
         """Give it back, or have it dead-lettered."""
-        self._process()
-        await self._channel.settle("nack", self.delivery_tag, multiple=multiple, requeue=requeue)
+        self._process(multiple=multiple)
+        await self._channel.reject(self._queue, self.delivery_tag, requeue=requeue)
 
     async def reject(self, *, requeue: bool = False) -> None:
         """Give it back, or have it dead-lettered."""
-        self._process()
-        await self._channel.settle("reject", self.delivery_tag, multiple=False, requeue=requeue)
+        self._process(multiple=False)
+        await self._channel.reject(self._queue, self.delivery_tag, requeue=requeue)
 
-    def _process(self) -> None:
+    def _process(self, *, multiple: bool) -> None:
+        if multiple:
+            raise NotSimulated("multiple")
         if self._no_ack:
             raise TypeError("Can't settle a message with no_ack")
         if self.processed:

@@ -1,7 +1,7 @@
 """What lies in a queue, and what the broker says to a client.
 
 Rules: a message is never changed after it was published, because several queues hold the same one.
-What differs from queue to queue (how often it was delivered, when it expires) is in its `Entry`.
+What differs from queue to queue (how often it came back, when it expires) is in its `Entry`.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ class Message:
         headers: its headers; a delivery gets a copy.
         expiration: its own life in milliseconds, as text; None: it has none.
         properties: all other properties; their headers and expiration are not read.
+        copies_to: further routing keys (headers CC and BCC).
     """
 
-    __slots__ = ("body", "exchange", "expiration", "headers", "key", "properties")
+    __slots__ = ("body", "copies_to", "exchange", "expiration", "headers", "key", "properties")
 
     def __init__(  # noqa: PLR0917 - one is made with each publish: keywords would cost too much
         self,
@@ -35,6 +36,7 @@ class Message:
         headers: dict[str, Any],
         expiration: str | None,
         properties: Basic.Properties,
+        copies_to: tuple[str, ...] = (),
     ) -> None:
         self.body = body
         self.exchange = exchange
@@ -42,6 +44,7 @@ class Message:
         self.headers = headers
         self.expiration = expiration
         self.properties = properties
+        self.copies_to = copies_to
 
 
 class Entry:
@@ -79,19 +82,29 @@ class Delivery:
 
     Args:
         entry: the message in its queue.
+        queue: the name of the queue.
         tag: by which the client settles it, unique on its channel.
         headers: of the message, and what the queue adds.
-        redelivered: whether it may have been delivered before.
-        left: how many messages are ready behind it; only after a `get`.
+        left: how many messages are ready behind it; counted after a `get` only.
     """
 
-    __slots__ = ("entry", "headers", "left", "redelivered", "tag")
+    __slots__ = ("entry", "headers", "left", "queue", "tag")
 
     def __init__(
-        self, entry: Entry, tag: int, headers: dict[str, Any], *, redelivered: bool, left: int = 0
+        self, entry: Entry, queue: str, tag: int, headers: dict[str, Any], left: int = 0
     ) -> None:
         self.entry = entry
+        self.queue = queue
         self.tag = tag
         self.headers = headers
-        self.redelivered = redelivered
         self.left = left
+
+    @property
+    def message(self) -> Message:
+        """The message."""
+        return self.entry.message
+
+    @property
+    def redelivered(self) -> bool:
+        """Whether it may have been delivered before."""
+        return self.entry.returns > 0

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pamqp.commands import Basic
 
-from tests.torture.simulation.broker.channels import Session
+from tests.torture.simulation.broker import declaring, encoding
+from tests.torture.simulation.broker.channels import Channel
+from tests.torture.simulation.broker.rights import Rights
 from tests.torture.simulation.broker.server import Server
+from tests.torture.simulation.broker.sessions import Session
 from tests.torture.simulation.broker.settings import Policies, declaration
-from worker.broker.topology import DEFINITIONS_FILE, TOPOLOGY
+from worker.broker.topology import TOPOLOGY
+from worker.lab.local.broker import DEFINITIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,8 +37,8 @@ def server(clock: Callable[[], float]) -> Server:
 
 @cache
 def _prototype() -> Server:
-    definitions = json.loads(Path(DEFINITIONS_FILE).read_text())
-    made = Server(Policies(definitions["policies"]), lambda: 0.0)
+    definitions = json.loads(DEFINITIONS.read_text())
+    made = Server(Policies(definitions["policies"]), Rights(definitions), lambda: 0.0)
     for exchange in TOPOLOGY.exchanges:
         made.declare_exchange(exchange.value)
     for spec in TOPOLOGY.queues:
@@ -51,7 +54,7 @@ def _prototype() -> Server:
 class DirectClient:
     """Another user of the broker, without a wire: what it does happens at once.
 
-    Its connection is never lost; while the broker is down it publishes and gets nothing.
+    Its connection is never lost, and no alarm stops it; while the broker is down it cannot use it.
 
     Args:
         broker: the broker.
@@ -63,7 +66,8 @@ class DirectClient:
         self._user = user
         self._receivers: dict[str, Callable[[Delivery], None]] = {}
         self._session = Session(broker, user, self)
-        self._channel = self._session.open_channel(1)
+        self._session.heeds_alarms = False
+        self._session.open_channel(1)
 
     def publish(
         self,
@@ -77,7 +81,10 @@ class DirectClient:
         """Publish a message and return the confirm."""
         self._check()
         given = properties or Basic.Properties(delivery_mode=2)
-        return self._channel.publish(body, exchange, key, given, mandatory=mandatory)
+        headers = encoding.carried(given.headers or {})
+        return self._session.on_channel(
+            1, Channel.publish, body, exchange, key, given, headers, mandatory
+        )
 
     def subscribe(self, exchange: str, pattern: str, receive: Callable[[Delivery], None]) -> None:
         """Have each matching message delivered to a queue of our own.
@@ -89,15 +96,16 @@ class DirectClient:
         """
         name = f"sms.own.{self._user}.{len(self._receivers) + 1}"
         wanted = declaration(durable=True, exclusive=False, auto_delete=False, arguments=None)
-        self._broker.declare_queue(name, wanted, self._session)
-        self._broker.bind(name, exchange, pattern, self._session)
+        on_channel = self._session.on_channel
         self._receivers[name] = receive
-        self._channel.consume(name, name, no_ack=True)
+        on_channel(1, declaring.declare_queue, name, wanted)
+        on_channel(1, declaring.bind, name, exchange, pattern)
+        on_channel(1, Channel.consume, name, name, no_ack=True)
 
     def get(self, queue: str) -> Delivery | None:
         """Take one message off a queue."""
         self._check()
-        return self._channel.get(queue, no_ack=True)
+        return self._session.on_channel(1, Channel.get, queue, no_ack=True)
 
     def _check(self) -> None:
         if not self._broker.is_up:
@@ -110,6 +118,9 @@ class DirectClient:
 
     def consumer_cancelled(self, channel: int, consumer_tag: str) -> None:
         """See `Client.consumer_cancelled`."""
+
+    def blocked(self, *, on: bool) -> None:
+        """See `Client.blocked`."""
 
     def connection_lost(self) -> None:
         """See `Client.connection_lost`."""

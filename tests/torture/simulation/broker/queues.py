@@ -1,10 +1,10 @@
-"""One queue: what is ready, who consumes, what expires.
+"""One queue: what is ready, who consumes, what expires. Classic queues are in `classic`.
 
-Rules, as RabbitMQ 3.10 keeps them (`rabbit_fifo` for quorum queues):
+Rules, as RabbitMQ 3.10 keeps them (`rabbit_fifo`):
 - A message that expired leaves at the head only. Its time is fixed when it arrives.
-- A quorum queue delivers what was given back before everything else. Without a delivery limit it
-  puts what a client gives back by itself behind everything else. It counts each return.
-- A classic queue puts what comes back into its old place, and counts nothing.
+- What came back is delivered before everything else, in the order in which it came back. But
+  without a delivery limit, what a client gives back by itself goes behind everything.
+- It is counted how often a message comes back; more often than the limit, and it is dead.
 - Consumers take turns. One that has its prefetch in hand waits until it settles something, and then
   stands behind the others.
 """
@@ -12,52 +12,21 @@ Rules, as RabbitMQ 3.10 keeps them (`rabbit_fifo` for quorum queues):
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.torture.simulation.broker.messages import Confirm, Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
-    from tests.torture.simulation.broker.channels import Channel
+    from tests.torture.simulation.broker.consumers import Consumer
     from tests.torture.simulation.broker.messages import Message
     from tests.torture.simulation.broker.server import Server
     from tests.torture.simulation.broker.settings import Declaration, QueueSettings
 
 
-class Consumer:
-    """Takes messages of one queue for one channel.
-
-    Args:
-        queue: what it consumes.
-        channel: where it delivers to.
-        tag: its name on the channel.
-        prefetch: most unsettled messages; 0: any number.
-        no_ack: whether a message is settled by its delivery.
-    """
-
-    __slots__ = ("channel", "in_hand", "no_ack", "prefetch", "queue", "tag", "waits")
-
-    def __init__(
-        self, queue: Queue, channel: Channel, tag: str, prefetch: int, *, no_ack: bool
-    ) -> None:
-        self.queue = queue
-        self.channel = channel
-        self.tag = tag
-        self.prefetch = prefetch
-        self.no_ack = no_ack
-        self.in_hand = 0
-        self.waits = False
-        """Whether it stands in the queue's line."""
-
-    @property
-    def may_take(self) -> bool:
-        """Whether it may have one more message."""
-        return self.no_ack or not self.prefetch or self.in_hand < self.prefetch
-
-
 class Queue:
-    """A quorum or classic queue.
+    """A quorum queue.
 
     Args:
         server: the broker it is part of.
@@ -66,12 +35,13 @@ class Queue:
         settings: what holds for it.
     """
 
+    is_quorum = True
     __slots__ = (
         "alarm_ms",
         "consumers",
         "declaration",
         "expires",
-        "is_quorum",
+        "is_full",
         "line",
         "name",
         "owner",
@@ -80,7 +50,6 @@ class Queue:
         "returned",
         "server",
         "settings",
-        "was_consumed",
         "withheld",
     )
 
@@ -91,8 +60,9 @@ class Queue:
         self.name = name
         self.declaration = declaration
         self.settings = settings
-        self.is_quorum = declaration.is_quorum
-        self.owner: object = None
+        self.is_full = False
+        """Whether it refuses what is published to it, as a fault."""
+        self.owner: Any = None
         """The session that alone may use it."""
         self.ready: deque[Entry] = deque()
         self.returned: deque[Entry] = deque()
@@ -101,7 +71,6 @@ class Queue:
         self.consumers: list[Consumer] = []
         self.line: deque[Consumer] = deque()
         self.position = 0
-        self.was_consumed = False
         self.expires = False
         """Whether a message in it has ever had a time to expire."""
         self.alarm_ms: float | None = None
@@ -112,18 +81,13 @@ class Queue:
         """Messages that are ready."""
         return len(self.returned) + len(self.ready)
 
-    @property
-    def _is_full(self) -> bool:
-        most = self.settings.max_length
-        return most is not None and self.count + self.withheld >= most
-
     # --- in ---------------------------------------------------------------------------------
 
     def put(self, message: Message) -> Confirm:
         """Take a message, and deliver it if somebody waits for it."""
-        settings = self.settings
-        if settings.refuses_when_full and self._is_full:
+        if self.is_full:
             return Confirm.REFUSED
+        settings = self.settings
         self.position += 1
         expires_ms = None
         if settings.ttl_ms is not None or message.expiration is not None:
@@ -132,30 +96,34 @@ class Queue:
         self.ready.append(Entry(message, self.position, expires_ms))
         if self.line:
             self.deliver()
-        if expires_ms is not None and self.alarm_ms is None:
+        if self.expires:
             self._set_alarm()
         if settings.max_length is not None:
-            self._drop_what_is_too_much(settings.max_length)
+            self._drop_excess(settings.max_length)
         return Confirm.TAKEN
 
-    def give_back(self, entries: Iterable[Entry], *, lost: bool) -> None:
+    def give_back(
+        self, entries: Iterable[Entry], *, lost: bool, by: Consumer | None = None
+    ) -> None:
         """Take back messages that were not settled.
 
         Args:
-            entries: in the order of their delivery.
-            lost: whether the channel is gone; else a client gives them back by itself.
+            entries: in the order in which they come back.
+            lost: whether their channel is gone; else a client gives them back.
+            by: the consumer that had them.
         """
         for entry in entries:
-            if self.is_quorum:
-                self._give_back_counted(entry, lost=lost)
-            else:
-                entry.returns = 1
-                self._put_in_place(entry)
+            entry.returns += 1
+            self._put_back(entry, lost=lost)
+        if by is not None:
+            self._line_up(by)
         self.deliver()
-        self._set_alarm()
+        if self.settings.max_length is not None:
+            self._drop_excess(self.settings.max_length)
+        if self.expires:
+            self._set_alarm()
 
-    def _give_back_counted(self, entry: Entry, *, lost: bool) -> None:
-        entry.returns += 1
+    def _put_back(self, entry: Entry, *, lost: bool) -> None:
         limit = self.settings.delivery_limit
         if limit is not None and entry.returns > limit:
             self.server.bury(self, entry, "delivery_limit")
@@ -164,16 +132,12 @@ class Queue:
         else:
             self.returned.append(entry)
 
-    def _put_in_place(self, entry: Entry) -> None:
-        older: list[Entry] = []
-        while self.ready and self.ready[0].position < entry.position:
-            older.append(self.ready.popleft())
-        self.ready.appendleft(entry)
-        self.ready.extendleft(reversed(older))
-
-    def _drop_what_is_too_much(self, most: int) -> None:
-        while self.count + self.withheld > most and self.count:
-            self.server.bury(self, self._pop(), "maxlen")
+    def _drop_excess(self, most: int) -> None:
+        dropped: list[Entry] = []
+        while self.count and self.count + self.withheld > most:
+            dropped.append(self._pop())
+        for entry in reversed(dropped):  # the real one buries what it drops at once in this order
+            self.server.bury(self, entry, "maxlen")
 
     # --- out --------------------------------------------------------------------------------
 
@@ -191,12 +155,9 @@ class Queue:
 
     def take(self) -> Entry | None:
         """Take the next message off the queue; buries those that expired before it."""
-        while self.returned or self.ready:
-            head = (self.returned or self.ready)[0]
-            if head.expires_ms is None or head.expires_ms > self.server.now_ms():
-                return self._pop()
-            self.server.bury(self, self._pop(), "expired")
-        return None
+        if self.expires:
+            self._bury_expired()
+        return self._pop() if self.returned or self.ready else None
 
     def _pop(self) -> Entry:
         entry = (self.returned or self.ready).popleft()
@@ -211,64 +172,73 @@ class Queue:
         self.ready.clear()
         return count
 
-    def entries(self) -> Iterator[Entry]:
-        """What is ready, in the order of delivery."""
-        yield from self.returned
-        yield from self.ready
+    def keep_what_lasts(self) -> None:
+        """Lose what a restart loses: nothing."""
+
+    def end(self) -> int:
+        """Be deleted: cancel the consumers; returns how many messages were ready."""
+        consumers, self.consumers = self.consumers, []
+        self.line.clear()
+        for consumer in consumers:
+            consumer.is_on = False
+            channel = consumer.channel
+            del channel.consumers[consumer.tag]
+            channel.session.client.consumer_cancelled(channel.number, consumer.tag)
+        return self.purge()
 
     # --- consumers --------------------------------------------------------------------------
 
     def add(self, consumer: Consumer) -> None:
         """Let a consumer take messages from now on."""
-        self.was_consumed = True
         self.consumers.append(consumer)
-        self._stand_in_line(consumer)
+        self._line_up(consumer)
         self.deliver()
 
-    def settled(self, consumer: Consumer, count: int) -> None:
-        """Let a consumer take more after it settled so many messages."""
-        consumer.in_hand -= count
-        if not consumer.waits and consumer in self.consumers and consumer.may_take:
-            self._stand_in_line(consumer)
+    def settled(self, consumer: Consumer) -> None:
+        """Let a consumer take one more after it settled a message."""
+        consumer.in_hand -= 1
+        if not consumer.waits:
+            self._line_up(consumer)
             self.deliver()
 
     def remove(self, consumer: Consumer) -> None:
         """Deliver nothing more to a consumer; what it has in hand stays there."""
         self.consumers.remove(consumer)
+        consumer.is_on = False
         if consumer.waits:
             self.line.remove(consumer)
-            consumer.waits = False
         if self.declaration.auto_delete and not self.consumers:
             self.server.delete_queue(self)
 
-    def _stand_in_line(self, consumer: Consumer) -> None:
-        consumer.waits = True
-        self.line.append(consumer)
+    def _line_up(self, consumer: Consumer) -> None:
+        """Let a consumer wait for its turn, if it may take something."""
+        if consumer.is_on and not consumer.waits and consumer.may_take:
+            consumer.waits = True
+            self.line.append(consumer)
 
     # --- time -------------------------------------------------------------------------------
 
     def expire(self) -> None:
-        """Bury what is at the head and expired."""
+        """Bury what is at the head and expired; called at `alarm_ms`."""
         self.alarm_ms = None
-        now_ms = self.server.now_ms()
-        while self.returned or self.ready:
-            head = (self.returned or self.ready)[0]
-            if head.expires_ms is None or head.expires_ms > now_ms:
-                break
-            self.server.bury(self, self._pop(), "expired")
+        self._bury_expired()
         self._set_alarm()
 
+    def _bury_expired(self) -> None:
+        while self.returned or self.ready:
+            expires_ms = (self.returned or self.ready)[0].expires_ms
+            if expires_ms is None or expires_ms > self.server.now_ms():
+                return
+            self.server.bury(self, self._pop(), "expired")
+
     def _expires_ms(self, expiration: str | None) -> float:
-        lives = [self.settings.ttl_ms, None if expiration is None else int(expiration)]
+        lives = (self.settings.ttl_ms, None if expiration is None else int(expiration))
         return self.server.now_ms() + max(min(each for each in lives if each is not None), 1)
 
     def _set_alarm(self) -> None:
-        """Have the server call `expire` when the head expires, if it does."""
-        if not (self.returned or self.ready):
-            return
-        head = (self.returned or self.ready)[0]
-        if head.expires_ms is not None and (
-            self.alarm_ms is None or head.expires_ms < self.alarm_ms
-        ):
-            self.alarm_ms = head.expires_ms
-            self.server.remind(self, head.expires_ms)
+        """Have `expire` called when the head expires, if it does."""
+        if self.returned or self.ready:
+            at_ms = (self.returned or self.ready)[0].expires_ms
+            if at_ms is not None and (self.alarm_ms is None or at_ms < self.alarm_ms):
+                self.alarm_ms = at_ms
+                self.server.remind(at_ms, self.expire)

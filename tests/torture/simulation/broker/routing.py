@@ -8,20 +8,27 @@ the order in which they were made.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Final
+
+from tests.torture.simulation.broker.refusals import NotSimulated
+
+TOPIC: Final = "topic"
 
 
 class Exchange:
-    """A topic exchange.
+    """An exchange; one that is not of type topic routes nothing here.
 
     Args:
         name: its name.
+        kind: its type.
         alternate: name of the exchange that gets what no binding matches.
     """
 
-    __slots__ = ("alternate", "bindings", "name", "routes")
+    __slots__ = ("alternate", "bindings", "kind", "name", "routes")
 
-    def __init__(self, name: str, alternate: str | None) -> None:
+    def __init__(self, name: str, kind: str, alternate: str | None) -> None:
         self.name = name
+        self.kind = kind
         self.alternate = alternate
         self.bindings: tuple[tuple[str, str], ...] = ()
         """Pattern and queue."""
@@ -29,7 +36,7 @@ class Exchange:
 
     def copy(self) -> Exchange:
         """Return an exchange with the same bindings."""
-        made = Exchange(self.name, self.alternate)
+        made = Exchange(self.name, self.kind, self.alternate)
         made.bindings = self.bindings
         made.routes = self.routes
         return made
@@ -38,12 +45,14 @@ class Exchange:
         """Return the names of the queues that a key leads to, each once."""
         found = self.routes.get(key)
         if found is None:
+            self._must_be_simulated()
             queues = [queue for pattern, queue in self.bindings if matches(pattern, key)]
             found = self.routes[key] = tuple(dict.fromkeys(queues))
         return found
 
     def bind(self, queue: str, pattern: str) -> None:
         """Let messages with a matching key go to `queue`. Idempotent."""
+        self._must_be_simulated()
         if (pattern, queue) not in self.bindings:
             self._change((*self.bindings, (pattern, queue)))
 
@@ -56,6 +65,10 @@ class Exchange:
         )
         if kept != self.bindings:
             self._change(kept)
+
+    def _must_be_simulated(self) -> None:
+        if self.kind != TOPIC:
+            raise NotSimulated(f"exchange type {self.kind}")
 
     def _change(self, bindings: tuple[tuple[str, str], ...]) -> None:
         self.bindings = bindings

@@ -1,8 +1,7 @@
 """The simulated RabbitMQ: exchanges, queues and sessions, as one synchronous state machine.
 
 Rules:
-- Nothing here waits. Time is handed in; `due_ms` says when something happens by itself, and `tick`
-  does it.
+- Nothing here waits; see `timed`.
 - The same calls at the same times give the same state: nothing is random, and nothing goes through
   a set.
 - A server is cheap: everything is declared once, on a prototype that is copied.
@@ -12,11 +11,10 @@ Rules:
 
 from __future__ import annotations
 
-import heapq
 from typing import TYPE_CHECKING, Final
 
-from tests.torture.simulation.broker import deaths
-from tests.torture.simulation.broker.channels import Client, Session
+from tests.torture.simulation.broker.classic import ClassicQueue
+from tests.torture.simulation.broker.dead_letters import bury
 from tests.torture.simulation.broker.messages import Confirm
 from tests.torture.simulation.broker.queues import Queue
 from tests.torture.simulation.broker.refusals import (
@@ -25,86 +23,70 @@ from tests.torture.simulation.broker.refusals import (
     RESOURCE_LOCKED,
     ChannelRefusal,
 )
-from tests.torture.simulation.broker.routing import Exchange
+from tests.torture.simulation.broker.routing import TOPIC, Exchange
+from tests.torture.simulation.broker.sessions import Session
+from tests.torture.simulation.broker.timed import Timed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.torture.simulation.broker.messages import Entry, Message
+    from tests.torture.simulation.broker.rights import Rights
+    from tests.torture.simulation.broker.sessions import Client
     from tests.torture.simulation.broker.settings import Declaration, Policies
 
 DEFAULT: Final = ""
 """The exchange that leads to the queue whose name is the key."""
 
 
-class Server:
+class Server(Timed):
     """A broker with one virtual host.
 
     Args:
         policies: what holds for which queue and exchange.
+        rights: what each user may do.
         clock: seconds since the epoch.
     """
 
-    def __init__(self, policies: Policies, clock: Callable[[], float]) -> None:
-        self._policies = policies
-        self._clock = clock
+    def __init__(self, policies: Policies, rights: Rights, clock: Callable[[], float]) -> None:
+        super().__init__(clock)
+        self.rights = rights
         self.exchanges: dict[str, Exchange] = {}
         self.queues: dict[str, Queue] = {}
         self.sessions: list[Session] = []
-        self.is_up = True
-        self.on_due: Callable[[], None] = _nothing
-        """Called when `due_ms` became earlier."""
-        self._reminders: list[tuple[float, int, Queue]] = []
-        self._reminded = 0
+        self.is_alarmed = False
+        self._policies = policies
+        self._named = 0
 
     def copy(self, clock: Callable[[], float]) -> Server:
         """Return a server with the same exchanges and queues, the queues empty."""
-        made = Server(self._policies, clock)
+        made = Server(self._policies, self.rights, clock)
         made.exchanges = {name: each.copy() for name, each in self.exchanges.items()}
         made.queues = {
-            name: Queue(made, name, each.declaration, each.settings)
+            name: type(each)(made, name, each.declaration, each.settings)
             for name, each in self.queues.items()
         }
         return made
 
-    # --- time -------------------------------------------------------------------------------
-
-    def now_ms(self) -> float:
-        """The time in milliseconds since the epoch."""
-        return self._clock() * 1000
-
-    @property
-    def due_ms(self) -> float | None:
-        """When `tick` has something to do; None: nothing, as things are."""
-        return self._reminders[0][0] if self._reminders else None
-
-    def tick(self) -> None:
-        """Do everything that is due."""
-        now_ms = self.now_ms()
-        while self._reminders and self._reminders[0][0] <= now_ms:
-            _, _, queue = heapq.heappop(self._reminders)
-            if self.queues.get(queue.name) is queue:
-                queue.expire()
-
-    def remind(self, queue: Queue, at_ms: float) -> None:
-        """Call `queue.expire` at a time."""
-        self._reminded += 1
-        earlier = not self._reminders or at_ms < self._reminders[0][0]
-        heapq.heappush(self._reminders, (at_ms, self._reminded, queue))
-        if earlier:
-            self.on_due()
+    def new_id(self) -> str:
+        """Return an id that no message has; the client library gives one to each without."""
+        self._named += 1
+        return f"{self._named:032x}"
 
     # --- sessions ---------------------------------------------------------------------------
 
-    def open(self, user: str, client: Client) -> Session:
+    def open(self, user: str, client: Client, origin: object = None) -> Session:
         """Open a connection.
 
         Raises:
             ConnectionRefusedError: the broker is down.
+            PermissionError: there is no such login.
         """
         if not self.is_up:
             raise ConnectionRefusedError("nothing listens there")
-        session = Session(self, user, client)
+        if not self.rights.knows(user):
+            raise PermissionError(f"no login {user}")
+        session = Session(self, user, client, origin)
         self.sessions.append(session)
         return session
 
@@ -114,11 +96,41 @@ class Server:
         for queue in [each for each in self.queues.values() if each.owner is session]:
             self.delete_queue(queue)
 
-    def lose_connections(self) -> None:
-        """End every connection; clients learn of it."""
-        for session in [*self.sessions]:
+    def lose_connections(self, origin: object = None, *, told: bool = True) -> None:
+        """End connections: what they hold goes back to the queues.
+
+        Args:
+            origin: where they come from; None: all.
+            told: whether the clients learn of it.
+        """
+        for session in [each for each in self.sessions if origin in {None, each.origin}]:
             session.end()
-            session.client.connection_lost()
+            if told:
+                session.client.connection_lost()
+
+    # --- faults -----------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Go down; only what is durable stays."""
+        self.is_up = False
+        self.lose_connections()
+        for queue in [*self.queues.values()]:
+            if queue.declaration.durable:
+                queue.keep_what_lasts()
+            else:
+                self.delete_queue(queue)
+
+    def start(self) -> None:
+        """Come up again."""
+        self.is_up = True
+        self.on_due()
+
+    def alarm(self, *, on: bool) -> None:
+        """Be short of memory, or not any more: see `sessions`."""
+        self.is_alarmed = on
+        if not on:
+            for session in [*self.sessions]:
+                session.unblock()
 
     # --- routing ----------------------------------------------------------------------------
 
@@ -139,23 +151,25 @@ class Server:
         Raises:
             ChannelRefusal: there is no such exchange.
         """
-        if message.exchange == DEFAULT:
-            return (message.key,) if message.key in self.queues else ()
-        exchange = self.exchange(message.exchange)
-        names = exchange.route(message.key)
-        while not names and exchange.alternate is not None:
-            exchange = self.exchanges[exchange.alternate]
-            names = exchange.route(message.key)
-        return names
+        if message.copies_to:
+            keys = dict.fromkeys((message.key, *message.copies_to))
+            found = [name for key in keys for name in self._leads(message.exchange, key)]
+            names = tuple(dict.fromkeys(found))
+        else:
+            names = self._leads(message.exchange, message.key)
+        if names or message.exchange == DEFAULT:
+            return names
+        alternate = self.exchanges[message.exchange].alternate
+        return () if alternate is None else self.exchanges[alternate].route(message.key)
+
+    def _leads(self, exchange: str, key: str) -> tuple[str, ...]:
+        if exchange == DEFAULT:
+            return (key,) if key in self.queues else ()
+        return self.exchange(exchange).route(key)
 
     def bury(self, queue: Queue, entry: Entry, reason: str) -> None:
-        """Dead-letter a message, or drop it where its queue says nothing of dead letters."""
-        target = queue.settings.dead_letter_exchange
-        if target is None:
-            return
-        letter = deaths.letter(entry.message, queue, target, reason, self._clock())
-        for name in self.route(letter):
-            self.queues[name].put(letter)
+        """See `dead_letters.bury`."""
+        bury(self, queue, entry, reason)
 
     # --- what is declared -------------------------------------------------------------------
 
@@ -176,16 +190,20 @@ class Server:
             raise ChannelRefusal(RESOURCE_LOCKED, text)
         return found
 
-    def declare_exchange(self, name: str) -> None:
-        """Declare a topic exchange. Idempotent."""
-        if name not in self.exchanges:
-            self.exchanges[name] = Exchange(name, self._policies.alternate_of(name))
+    def declare_exchange(self, name: str, kind: str = TOPIC, alternate: str | None = None) -> None:
+        """Declare an exchange, or check that it was declared so. Raises `ChannelRefusal`."""
+        alternate = alternate or self._policies.alternate_of(name)
+        found = self.exchanges.setdefault(name, Exchange(name, kind, alternate))
+        if found.kind != kind:
+            text = f"inequivalent arg 'type' for exchange '{name}' in vhost '/'"
+            raise ChannelRefusal(PRECONDITION_FAILED, text)
 
     def declare_queue(self, name: str, wanted: Declaration, session: Session | None) -> Queue:
         """Declare a queue, or check that it was declared so. Raises `ChannelRefusal`."""
         if name not in self.queues:
             settings = self._policies.for_queue(name, wanted)
-            made = self.queues[name] = Queue(self, name, wanted, settings)
+            kind = Queue if wanted.is_quorum else ClassicQueue
+            made = self.queues[name] = kind(self, name, wanted, settings)
             made.owner = session if wanted.exclusive else None
             return made
         found = self.queue(name, session)
@@ -199,20 +217,9 @@ class Server:
         self.queues.pop(queue.name, None)
         for exchange in self.exchanges.values():
             exchange.unbind(queue.name)
-        for consumer in [*queue.consumers]:
-            del consumer.channel.consumers[consumer.tag]
-            consumer.channel.session.client.consumer_cancelled(
-                consumer.channel.number, consumer.tag
-            )
-        queue.consumers.clear()
-        queue.line.clear()
-        return queue.purge()
+        return queue.end()
 
     def bind(self, queue: str, exchange: str, pattern: str, session: Session | None) -> None:
         """Bind a queue. Raises `ChannelRefusal`."""
         self.queue(queue, session)
         self.exchange(exchange).bind(queue, pattern)
-
-
-def _nothing() -> None:
-    """Do nothing: the default of `on_due`."""

@@ -55,7 +55,6 @@ class QueueSettings:
     at_least_once: bool = False
     delivery_limit: int | None = None
     max_length: int | None = None
-    refuses_when_full: bool = False
 
 
 class Policies:
@@ -77,6 +76,8 @@ class Policies:
             given = [source[limit] for source in (policy, arguments) if limit in source]
             both[limit] = min(given, default=None)
         refuses = both.get("overflow") == "reject-publish"
+        if refuses and both["max-length"] is not None:
+            raise NotSimulated("max-length with reject-publish")
         strategy = both.get("dead-letter-strategy")
         return QueueSettings(
             ttl_ms=both["message-ttl"],
@@ -85,7 +86,6 @@ class Policies:
             at_least_once=declaration.is_quorum and refuses and strategy == "at-least-once",
             delivery_limit=both["delivery-limit"] if declaration.is_quorum else None,
             max_length=both["max-length"],
-            refuses_when_full=refuses,
         )
 
     def alternate_of(self, exchange: str) -> str | None:

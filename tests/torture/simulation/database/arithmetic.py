@@ -8,26 +8,30 @@ them.
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime, timedelta
+import operator
+from datetime import datetime, timedelta
 from decimal import Decimal, localcontext
+from functools import reduce
 from typing import TYPE_CHECKING, Any, Final
 
-from bson import Decimal128, Timestamp
+from bson import Decimal128, Int64, Timestamp
 from bson.decimal128 import create_decimal128_context
+from bson.tz_util import utc
 
 from tests.torture.simulation.database.errors import TYPE_MISMATCH, ServerError
-from tests.torture.simulation.database.values import MISSING, NUMBERS, whole_ms
+from tests.torture.simulation.database.values import MISSING, NUMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_BINARY: Final = frozenset({int, Int64, float})
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=utc)
 _MS: Final = timedelta(milliseconds=1)
 _DIVIDED_BY_ZERO: Final = 2
 
 
-def _absent(*values: Any) -> bool:
-    return any(value is None or value is MISSING for value in values)
+def _absent(one: Any, other: Any = 0) -> bool:
+    return one is None or other is None or one is MISSING or other is MISSING
 
 
 def _refused(name: str, *values: Any) -> ServerError:
@@ -40,62 +44,52 @@ def ms_since_epoch(moment: datetime) -> int:
     return (moment - _EPOCH) // _MS
 
 
-def later(moment: datetime, ms: float) -> datetime:
-    """A date some milliseconds later."""
-    return whole_ms(moment + timedelta(milliseconds=round(ms)))
+def _later(moment: datetime, ms: Any) -> datetime:
+    return moment + round(ms.to_decimal() if type(ms) is Decimal128 else ms) * _MS
 
 
-def _numeric(name: str, values: Iterable[Any], combine: Callable[[Any, Any], Any]) -> Any:
+def _numeric(name: str, one: Any, other: Any, combine: Callable[[Any, Any], Any]) -> Any:
     """Combine numbers; if one is a decimal, the result is one."""
-    numbers = list(values)
-    if not all(type(value) in NUMBERS for value in numbers):
-        raise _refused(name, *numbers)
-    if not any(type(value) is Decimal128 for value in numbers):
-        return _folded(numbers, combine)
+    if type(one) not in NUMBERS or type(other) not in NUMBERS:
+        raise _refused(name, one, other)
+    if type(one) is not Decimal128 and type(other) is not Decimal128:
+        return combine(one, other)
     with localcontext(create_decimal128_context()):
-        return Decimal128(_folded(map(_decimal, numbers), combine))
-
-
-def _folded(numbers: Iterable[Any], combine: Callable[[Any, Any], Any]) -> Any:
-    first, *others = numbers
-    for other in others:
-        first = combine(first, other)
-    return first
+        return Decimal128(combine(_decimal(one), _decimal(other)))
 
 
 def _decimal(value: Any) -> Decimal:
-    return value.to_decimal() if type(value) is Decimal128 else Decimal(value)
+    """A number as a decimal; a binary one has 15 digits then."""
+    if type(value) is Decimal128:
+        return value.to_decimal()
+    return Decimal(f"{value:.14e}") if type(value) is float else Decimal(value)
 
 
-def add(*values: Any) -> Any:
-    """`$add`: numbers, and at most one date."""
-    if _absent(*values):
+def add(one: Any, other: Any) -> Any:
+    """`$add`: numbers, or a number and a date."""
+    if _absent(one, other):
         return None
-    dates = [value for value in values if type(value) is datetime]
-    if not dates:
-        return _numeric("$add", values, lambda one, other: one + other)
-    if len(dates) > 1:
-        raise _refused("$add", *values)
-    numbers = [value for value in values if type(value) is not datetime]
-    return later(dates[0], _numeric("$add", (0, *numbers), lambda one, other: one + other))
+    if type(one) is datetime and type(other) in NUMBERS:
+        return _later(one, other)
+    if type(other) is datetime and type(one) in NUMBERS:
+        return _later(other, one)
+    return _numeric("$add", one, other, operator.add)
 
 
 def subtract(one: Any, other: Any) -> Any:
     """`$subtract`: numbers, a number from a date, or dates, whose difference is in ms."""
     if _absent(one, other):
         return None
-    if type(one) is not datetime:
-        return _numeric("$subtract", (one, other), lambda one, other: one - other)
-    if type(other) is datetime:
+    if type(one) is datetime and type(other) is datetime:
         return (one - other) // _MS
-    return add(one, multiply(other, -1))
+    if type(one) is datetime and type(other) in NUMBERS:
+        return _later(one, multiply(other, -1))
+    return _numeric("$subtract", one, other, operator.sub)
 
 
-def multiply(*values: Any) -> Any:
+def multiply(one: Any, other: Any) -> Any:
     """`$multiply`."""
-    if _absent(*values):
-        return None
-    return _numeric("$multiply", values, lambda one, other: one * other)
+    return None if _absent(one, other) else _numeric("$multiply", one, other, operator.mul)
 
 
 def divide(one: Any, other: Any) -> Any:
@@ -104,14 +98,14 @@ def divide(one: Any, other: Any) -> Any:
         return None
     if type(other) in NUMBERS and other == 0:
         raise ServerError(_DIVIDED_BY_ZERO, "can't $divide by zero")
-    return _numeric("$divide", (one, other), lambda one, other: one / other)
+    return _numeric("$divide", one, other, operator.truediv)
 
 
 def modulo(one: Any, other: Any) -> Any:
     """`$mod`: with the sign of the first operand."""
     if _absent(one, other):
         return None
-    return _numeric("$mod", (one, other), _remainder)
+    return _numeric("$mod", one, other, _remainder)
 
 
 def _remainder(one: Any, other: Any) -> Any:
@@ -125,7 +119,7 @@ def absolute(value: Any) -> Any:
     """`$abs`."""
     if _absent(value):
         return None
-    return _numeric("$abs", (value, 0), lambda one, _other: abs(one))
+    return _numeric("$abs", value, 0, lambda number, _: abs(number))
 
 
 def to_date(value: Any) -> Any:
@@ -134,9 +128,9 @@ def to_date(value: Any) -> Any:
         return None if _absent(value) else value
     if type(value) is Timestamp:
         return value.as_datetime()
-    if type(value) not in NUMBERS or type(value) is Decimal128:
+    if type(value) not in _BINARY:
         raise _refused("$toDate", value)
-    return later(_EPOCH, value)
+    return _later(_EPOCH, value)
 
 
 def to_long(value: Any) -> Any:
@@ -165,5 +159,5 @@ def total(values: Iterable[Any]) -> Any:
     if all(isinstance(number, int) for number in numbers):
         return sum(numbers)
     if any(type(number) is Decimal128 for number in numbers):
-        return _numeric("$sum", (0, *numbers), lambda one, other: one + other)
+        return reduce(add, numbers)
     return math.fsum(numbers)

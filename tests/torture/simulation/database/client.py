@@ -4,7 +4,7 @@
 
 Rules:
 - Names, arguments, results and errors are motor's. An argument that is not known raises.
-- Documents, filters and updates are encoded when a method is called, as the driver does.
+- `requests` is what is sent, `replies` what comes back.
 - A cursor asks once, for all documents.
 - The address does not matter: there is one server.
 """
@@ -13,29 +13,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pymongo import ReplaceOne, UpdateOne
-from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
-from pymongo.results import (
-    BulkWriteResult,
-    DeleteResult,
-    InsertManyResult,
-    InsertOneResult,
-    UpdateResult,
-)
+from pymongo.results import DeleteResult, InsertManyResult, InsertOneResult
 
+from tests.torture.simulation.database import replies, requests
 from tests.torture.simulation.database.calls import Calls
 from tests.torture.simulation.database.cursor import Cursor
-from tests.torture.simulation.database.errors import DUPLICATE_KEY
 from tests.torture.simulation.database.options import options as read_options
 from tests.torture.simulation.database.statements import (
     Aggregate,
     Delete,
     Find,
     Insert,
-    Outcome,
     Replace,
     Update,
-    Written,
 )
 from tests.torture.simulation.database.values import carried, carried_all
 
@@ -43,9 +33,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pymongo import IndexModel
+    from pymongo.results import BulkWriteResult, UpdateResult
 
     from tests.torture.simulation.database.server import Server
+    from tests.torture.simulation.database.statements import Outcome
     from tests.torture.simulation.database.values import Document
+    from tests.torture.simulation.database.writes import Statement
     from tests.torture.simulation.wire import Wire
 
 
@@ -99,14 +92,6 @@ class DatabaseOfClient:
         return await calls.ask("list", lambda: calls.server.collections(self.name))
 
 
-def _query(query: Mapping[str, Any] | None) -> Document:
-    return carried(query) if query else {}
-
-
-def _update(update: Any) -> Any:
-    return carried_all(update) if isinstance(update, list) else carried(update)
-
-
 class Collection:
     """Motor's collection."""
 
@@ -124,7 +109,7 @@ class Collection:
         projection: Mapping[str, Any] | None = None,
     ) -> Cursor:
         """Documents that match."""
-        return self._cursor("find", Find(_query(query), projection))
+        return self._cursor("find", Find(requests.query(query), projection))
 
     def aggregate(self, pipeline: Sequence[Mapping[str, Any]], *, maxTimeMS: int = 0) -> Cursor:  # noqa: N803 - motor's
         """What a pipeline makes of the documents."""
@@ -137,12 +122,12 @@ class Collection:
         projection: Mapping[str, Any] | None = None,
     ) -> Document | None:
         """The first document that matches."""
-        cursor = self._cursor("find_one", Find(_query(query), projection, limit=1))
+        cursor = self._cursor("find_one", Find(requests.query(query), projection, limit=1))
         return next(iter(await cursor.to_list(None)), None)
 
     async def count_documents(self, query: Mapping[str, Any]) -> int:
         """How many documents match."""
-        cursor = self._cursor("count_documents", Find(_query(query), {"_id": 1}))
+        cursor = self._cursor("count_documents", Find(requests.query(query), {"_id": 1}))
         return len(await cursor.to_list(None))
 
     def _cursor(self, name: str, question: Find | Aggregate) -> Cursor:
@@ -164,23 +149,22 @@ class Collection:
         await self._many("insert_many", statements, ordered=ordered)
         return InsertManyResult([each.document["_id"] for each in statements], acknowledged=True)
 
-    async def bulk_write(self, requests: Sequence[Any], *, ordered: bool = True) -> BulkWriteResult:
+    async def bulk_write(self, given: Sequence[Any], *, ordered: bool = True) -> BulkWriteResult:
         """Carry out several writes."""
-        statements = [_statement(each) for each in requests]
-        details = await self._many("bulk_write", statements, ordered=ordered)
-        return BulkWriteResult(details, acknowledged=True)
+        statements = [requests.statement(each) for each in given]
+        return await self._many("bulk_write", statements, ordered=ordered)
 
     async def update_one(
         self, query: Mapping[str, Any], update: Any, *, upsert: bool = False
     ) -> UpdateResult:
         """Change the first document that matches."""
-        statement = Update(_query(query), _update(update), upsert)
-        return _update_result(await self._one("update_one", statement))
+        statement = Update(requests.query(query), requests.update(update), upsert)
+        return replies.updated(await self._one("update_one", statement))
 
     async def update_many(self, query: Mapping[str, Any], update: Any) -> UpdateResult:
         """Change all documents that match."""
-        statement = Update(_query(query), _update(update), many=True)
-        return _update_result(await self._one("update_many", statement, retryable=False))
+        statement = Update(requests.query(query), requests.update(update), many=True)
+        return replies.updated(await self._one("update_many", statement, retryable=False))
 
     async def find_one_and_update(
         self,
@@ -190,19 +174,21 @@ class Collection:
         sort: Sequence[tuple[str, int]] = (),
     ) -> Document | None:
         """Change the first document that matches; returns it as it was before."""
-        statement = Update(_query(query), _update(update), order=sort, returned=True)
+        statement = Update(
+            requests.query(query), requests.update(update), order=sort, returned=True
+        )
         return (await self._one("find_one_and_update", statement)).before
 
     async def replace_one(
         self, query: Mapping[str, Any], document: Mapping[str, Any], *, upsert: bool = False
     ) -> UpdateResult:
         """Replace the first document that matches."""
-        statement = Replace(_query(query), carried(document), upsert)
-        return _update_result(await self._one("replace_one", statement))
+        statement = Replace(requests.query(query), carried(document), upsert)
+        return replies.updated(await self._one("replace_one", statement))
 
     async def delete_one(self, query: Mapping[str, Any]) -> DeleteResult:
         """Delete the first document that matches."""
-        outcome = await self._one("delete_one", Delete(_query(query)))
+        outcome = await self._one("delete_one", Delete(requests.query(query)))
         return DeleteResult({"n": outcome.deleted}, acknowledged=True)
 
     async def create_indexes(self, indexes: Sequence[IndexModel]) -> list[str]:
@@ -214,59 +200,16 @@ class Collection:
             lambda: [server.create_index(self._namespace, each) for each in documents],
         )
 
-    async def _one(self, name: str, statement: Any, *, retryable: bool = True) -> Outcome:
+    async def _one(self, name: str, statement: Statement, *, retryable: bool = True) -> Outcome:
         written = await self._calls.write(
             f"{self.name}.{name}", self._namespace, [statement], retryable=retryable
         )
-        if written.refusals:
-            raise _refused(written.refusals[0].details)
-        return written.outcomes[0]
+        return replies.outcome(written)
 
-    async def _many(self, name: str, statements: Sequence[Any], *, ordered: bool) -> dict[str, Any]:
+    async def _many(
+        self, name: str, statements: Sequence[Statement], *, ordered: bool
+    ) -> BulkWriteResult:
         written = await self._calls.write(
             f"{self.name}.{name}", self._namespace, statements, ordered=ordered
         )
-        details = _details(written)
-        if written.refusals:
-            raise BulkWriteError(details)
-        return details
-
-
-def _refused(details: Mapping[str, Any]) -> OperationFailure:
-    kind = DuplicateKeyError if details["code"] == DUPLICATE_KEY else OperationFailure
-    return kind(details["errmsg"], details["code"], details)
-
-
-def _statement(request: Any) -> Update | Replace:
-    """A statement of a bulk write."""
-    if request._collation or request._hint or getattr(request, "_array_filters", None):
-        raise NotImplementedError("collation, hint and array filters")
-    query, upsert = _query(request._filter), bool(request._upsert)
-    if isinstance(request, UpdateOne):
-        return Update(query, _update(request._doc), upsert)
-    if isinstance(request, ReplaceOne):
-        return Replace(query, carried(request._doc), upsert)
-    raise NotImplementedError(f"bulk writes of {type(request).__name__}")
-
-
-def _update_result(outcome: Outcome) -> UpdateResult:
-    raw: dict[str, Any] = {"n": outcome.matched, "nModified": outcome.modified}
-    if outcome.upserted is not None:
-        raw |= {"n": 1, "upserted": outcome.upserted}
-    return UpdateResult(raw, acknowledged=True)
-
-
-def _details(written: Written) -> dict[str, Any]:
-    """The details of a bulk write, as the driver gives them."""
-    done = written.outcomes
-    upserted = [each.upserted for each in done if each.upserted is not None]
-    return {
-        "writeErrors": [{"index": each.index, **each.details} for each in written.refusals],
-        "writeConcernErrors": [],
-        "nInserted": sum(each.inserted for each in done),
-        "nUpserted": len(upserted),
-        "nMatched": sum(each.matched for each in done),
-        "nModified": sum(each.modified for each in done),
-        "nRemoved": sum(each.deleted for each in done),
-        "upserted": [{"_id": each} for each in upserted],
-    }
+        return replies.bulk(written)

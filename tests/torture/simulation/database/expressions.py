@@ -9,19 +9,32 @@ Rules:
 from __future__ import annotations
 
 import operator
+from datetime import datetime
+from functools import lru_cache, partial, reduce
 from typing import TYPE_CHECKING, Any, Final
+
+import bson
 
 from tests.torture.simulation.database import arithmetic
 from tests.torture.simulation.database.paths import found, path
-from tests.torture.simulation.database.values import MISSING, order_key, truthy
+from tests.torture.simulation.database.values import CODEC, MISSING, order_key, truthy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Callable, Mapping
 
     from tests.torture.simulation.database.values import Document
 
     Expression = Callable[[Document, datetime], Any]
+
+
+def remembered(spec: Any) -> Expression:
+    """The function of an expression. The same few come again and again, so they are kept."""
+    return _compiled_of(bson.encode({"": spec}))
+
+
+@lru_cache(maxsize=1024)
+def _compiled_of(encoded: bytes) -> Expression:
+    return compiled(bson.decode(encoded, CODEC)[""])
 
 
 def compiled(spec: Any) -> Expression:
@@ -70,20 +83,16 @@ def _applied(name: str, operand: Any) -> Expression:
     if name not in _FUNCTIONS:
         raise NotImplementedError(f"the expression {name}")
     function, count = _FUNCTIONS[name]
-    operands = operand if type(operand) is list else [operand]
-    if count is not None and len(operands) != count:
+    operands = [compiled(each) for each in (operand if type(operand) is list else [operand])]
+    if count is None:
+        return lambda document, now: function(each(document, now) for each in operands)
+    if len(operands) != count:
         raise NotImplementedError(f"{name} of {len(operands)} operands")
-    return _call(function, [compiled(each) for each in operands])
-
-
-def _call(function: Callable[..., Any], operands: Sequence[Expression]) -> Expression:
-    if len(operands) == 1:
+    if count == 1:
         (only,) = operands
         return lambda document, now: function(only(document, now))
-    if len(operands) == 2:
-        one, other = operands
-        return lambda document, now: function(one(document, now), other(document, now))
-    return lambda document, now: function(*(each(document, now) for each in operands))
+    one, other = operands
+    return lambda document, now: function(one(document, now), other(document, now))
 
 
 def _or_null(value: Any) -> Any:
@@ -91,7 +100,12 @@ def _or_null(value: Any) -> Any:
 
 
 def _compared(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
-    return lambda one, other: compare(order_key(one), order_key(other))
+    def function(one: Any, other: Any) -> bool:
+        if type(one) is type(other) is datetime:  # leases, the most frequent by far
+            return compare(one, other)
+        return compare(order_key(one), order_key(other))
+
+    return function
 
 
 def _pairs(value: Any) -> Any:
@@ -103,8 +117,8 @@ def _pairs(value: Any) -> Any:
 
 _FUNCTIONS: Final[Mapping[str, tuple[Callable[..., Any], int | None]]] = {
     "$abs": (arithmetic.absolute, 1),
-    "$add": (arithmetic.add, None),
-    "$and": (lambda *values: all(map(truthy, values)), None),
+    "$add": (partial(reduce, arithmetic.add), None),
+    "$and": (lambda values: all(map(truthy, values)), None),
     "$divide": (arithmetic.divide, 2),
     "$eq": (_compared(operator.eq), 2),
     "$gt": (_compared(operator.gt), 2),
@@ -112,14 +126,14 @@ _FUNCTIONS: Final[Mapping[str, tuple[Callable[..., Any], int | None]]] = {
     "$lt": (_compared(operator.lt), 2),
     "$lte": (_compared(operator.le), 2),
     "$mod": (arithmetic.modulo, 2),
-    "$multiply": (arithmetic.multiply, None),
+    "$multiply": (partial(reduce, arithmetic.multiply), None),
     "$ne": (_compared(operator.ne), 2),
     "$not": (lambda value: not truthy(value), 1),
     "$objectToArray": (_pairs, 1),
-    "$or": (lambda *values: any(map(truthy, values)), None),
+    "$or": (lambda values: any(map(truthy, values)), None),
     "$subtract": (arithmetic.subtract, 2),
     "$toDate": (arithmetic.to_date, 1),
     "$toLong": (arithmetic.to_long, 1),
     "$tsSecond": (arithmetic.second, 1),
 }
-"""Functions by name, with their number of operands."""
+"""Functions by name, with their number of operands; None: a function of all operands at once."""

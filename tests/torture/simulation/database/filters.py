@@ -58,14 +58,19 @@ def _condition(name: str, wanted: Any, now: datetime) -> Predicate:
     if name.startswith("$"):
         return _of_whole(name, wanted, now)
     parts = path(name).parts
-    if type(wanted) is not dict or not any(key.startswith("$") for key in wanted):
+    if type(wanted) is not dict or not has_operators(wanted):
         return _on_field(parts, _equal(wanted))
     return _all([_operator(parts, key, operand) for key, operand in wanted.items()])
 
 
+def has_operators(wanted: Mapping[str, Any]) -> bool:
+    """Whether a document is not a value, but operators with their operands."""
+    return next(iter(wanted), "").startswith("$")
+
+
 def _of_whole(name: str, wanted: Any, now: datetime) -> Predicate:
     if name == "$expr":
-        value = expressions.compiled(wanted)
+        value = expressions.remembered(wanted)
         return lambda document: truthy(value(document, now))
     branches = [matching(each, now) for each in wanted]
     if name == "$and":
@@ -132,6 +137,9 @@ def _equal(operand: Any) -> Test:
 
 
 def _in(operands: list[Any]) -> Test:
+    if all(type(operand) is str for operand in operands):
+        words = frozenset(operands)
+        return lambda value: type(value) is str and value in words
     tests = [_equal(operand) for operand in operands]
     return lambda value: any(test(value) for test in tests)
 

@@ -85,41 +85,75 @@ def found(value: Any, parts: tuple[str, ...]) -> Any:
     return value
 
 
-def current(document: Document, where: Path) -> Any:
-    """What an update finds at a path."""
-    value: Any = document
-    for part in where.parts:
-        if type(value) is dict:
-            value = value.get(part, MISSING)
-        elif type(value) is list:
-            raise NotImplementedError("an update inside an array")
-        else:
-            return MISSING
-    return value
-
-
 def put(document: Document, where: Path, value: Any) -> None:
-    """Set a field. `document` itself belongs to the caller, what is in it does not."""
-    holder = _holder(document, where)
-    holder[where.leaf] = value
+    """Set a field as a pipeline does; `MISSING` removes it.
 
-
-def remove(document: Document, where: Path) -> None:
-    """Remove a field that exists."""
-    del _holder(document, where)[where.leaf]
-
-
-def _holder(document: Document, where: Path) -> Document:
-    """The dictionary that holds the field; each on the way is a copy now, or new."""
+    A value on its way is replaced by a document. `document` itself belongs to the caller, what is
+    in it does not.
+    """
     holder = document
     for part in where.parents:
-        inner = holder.get(part, MISSING)
-        if type(inner) is dict:
-            inner = dict(inner)
-        elif inner is MISSING:
-            inner = {}
+        inner = holder.get(part)
+        if type(inner) is list:
+            raise NotImplementedError("setting a field in each document of an array")
+        holder[part] = dict(inner) if type(inner) is dict else {}
+        holder = holder[part]
+    if value is MISSING:
+        holder.pop(where.leaf, None)
+    else:
+        holder[where.leaf] = value
+
+
+class Editing:
+    """Changes to one document. What they touch is copied once.
+
+    Args:
+        document: stays as it is.
+    """
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        """The document after the changes; the same object if there were none."""
+        self._owned: dict[tuple[str, ...], Document] = {}
+
+    def current(self, where: Path) -> Any:
+        """What a path finds."""
+        holder = self._owned.get(where.parents)
+        if holder is not None:
+            return holder.get(where.leaf, MISSING)
+        value: Any = self.document
+        for part in where.parts:
+            if type(value) is list:
+                raise NotImplementedError("an update inside an array")
+            value = value.get(part, MISSING) if type(value) is dict else MISSING
+        return value
+
+    def put(self, where: Path, value: Any) -> None:
+        """Set a field; `MISSING` removes it."""
+        holder = self._holder(where.parents)
+        if value is MISSING:
+            del holder[where.leaf]
         else:
-            raise ServerError(_PATH_NOT_VIABLE, f"cannot create field {where.leaf!r} in {part!r}")
-        holder[part] = inner
-        holder = inner
-    return holder
+            holder[where.leaf] = value
+
+    def _holder(self, parents: tuple[str, ...]) -> Document:
+        """The dictionary at a path, which is ours to change."""
+        holder = self._owned.get(parents)
+        if holder is None:
+            if parents:
+                holder = _own(self._holder(parents[:-1]), parents[-1])
+            else:
+                holder = self.document = dict(self.document)
+            self._owned[parents] = holder
+        return holder
+
+
+def _own(holder: Document, part: str) -> Document:
+    """What a dictionary holds in one of its fields, as a copy or new."""
+    inner = holder.get(part, MISSING)
+    if type(inner) is list:
+        raise NotImplementedError("an update inside an array")
+    if type(inner) is not dict and inner is not MISSING:
+        raise ServerError(_PATH_NOT_VIABLE, f"cannot create a field in {part!r}")
+    fresh = holder[part] = {} if inner is MISSING else dict(inner)
+    return fresh

@@ -1,8 +1,10 @@
 """A simulated MongoDB server: a replica set seen from outside, as a synchronous state machine.
 
-    written = server.write(namespace, statements, ordered=False)   # applied on the primary
-    server.acknowledge(written)                                    # a majority has it
-    server.fail_over()                                             # what no majority has is gone
+    server = Server(clock)
+    server.replication.holds_commits = True             # a majority has writes only when told
+    written = server.write(namespace, statements)       # applied on the primary
+    server.acknowledge(written)                         # a majority has it, and all before it
+    server.fail_over()                                  # what no majority has is gone
 
 Rules:
 - Each method takes effect at once and as a whole. Nothing happens between calls: documents expire
@@ -29,7 +31,7 @@ from tests.torture.simulation.database.statements import (
     Refusal,
     Written,
 )
-from tests.torture.simulation.database.values import copied, whole_ms
+from tests.torture.simulation.database.values import copied, date
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -124,16 +126,15 @@ class Server:
         if transaction is not None:
             self._sessions.begin(transaction)
         collection, moment = self._collection(namespace), _Moment(self, self._now())
-        outcomes: list[Outcome] = []
-        refusals: list[Refusal] = []
+        answers: list[Outcome | Refusal] = []
         for index, statement in enumerate(statements):
             try:
-                outcomes.append(self._carry_out(collection, statement, moment, transaction, index))
+                answers.append(self._carry_out(collection, statement, moment, transaction, index))
             except ServerError as error:
-                refusals.append(Refusal(index, error.details()))
+                answers.append(Refusal(error.details()))
                 if ordered:
                     break
-        return Written(outcomes, refusals, self.replication.term, self.replication.position)
+        return Written(answers, self.replication.term, self.replication.position)
 
     def _carry_out(
         self,
@@ -212,7 +213,7 @@ class Server:
         return collection
 
     def _now(self) -> datetime:
-        return whole_ms(self._clock())
+        return date(self._clock())
 
 
 def _found(find: Find, documents: Mapping[Any, Document], now: datetime) -> Iterable[Document]:

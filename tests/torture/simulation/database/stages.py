@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tests.torture.simulation.database import arithmetic, expressions
 from tests.torture.simulation.database.filters import matching
-from tests.torture.simulation.database.paths import found, path, put
+from tests.torture.simulation.database.paths import Path, found, path, put
 from tests.torture.simulation.database.values import MISSING, order_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
+    from tests.torture.simulation.database.expressions import Expression
     from tests.torture.simulation.database.values import Document
 
     Documents = Iterable[Document]
@@ -41,6 +42,8 @@ def replaced(document: Document, pipeline: Sequence[Document], now: datetime) ->
         ((name, operand),) = stage.items()
         if name not in {"$set", "$addFields"}:
             raise NotImplementedError(f"the stage {name} in an update")
+        if "_id" in operand:
+            raise NotImplementedError("an update of _id")
         (document,) = _add_fields(operand, [document], now)
     return document
 
@@ -51,15 +54,20 @@ def _match(operand: Any, documents: Documents, now: datetime) -> Documents:
 
 def _add_fields(operand: Any, documents: Documents, now: datetime) -> Documents:
     added = [(path(dotted), value) for dotted, value in _flat(operand)]
-    for document in documents:
-        fresh = dict(document)
-        for where, value in added:
-            computed = value(document, now)
-            if computed is not MISSING:
-                put(fresh, where, computed)
-            elif where.parents or where.leaf in fresh:
-                raise NotImplementedError("removing a field by an expression")
-        yield fresh
+    return (_with(document, document, added, now) for document in documents)
+
+
+def _with(
+    document: Document,
+    kept: Document,
+    added: Sequence[tuple[Path, Expression]],
+    now: datetime,
+) -> Document:
+    """What is kept of a document, and what is computed from the whole of it."""
+    fresh = dict(kept)
+    for where, value in added:
+        put(fresh, where, value(document, now))
+    return fresh
 
 
 def _flat(spec: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
@@ -69,7 +77,7 @@ def _flat(spec: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]
         if embedded and each:
             yield from _flat(each, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}", expressions.compiled(each)
+            yield f"{prefix}{name}", expressions.remembered(each)
 
 
 def _sort(operand: Any, documents: Documents, _now: datetime) -> Documents:
@@ -154,12 +162,18 @@ _ACCUMULATORS: Final[Mapping[str, Callable[[list[Any]], Any]]] = {
 
 
 def _project(operand: Mapping[str, Any], documents: Documents, now: datetime) -> Documents:
+    """Included fields keep the order of the document; computed ones follow."""
     if not any(map(_is_included, operand.values())):
         return (_without(document, list(operand)) for document in documents)
-    fields = [(path(name), _projected(name, each)) for name, each in operand.items()]
+    if any(not _is_included(each) for name, each in operand.items() if name != "_id"):
+        raise NotImplementedError("a projection that includes and excludes")
+    included = [name for name, each in operand.items() if each in (1, True)]
     if "_id" not in operand:
-        fields.insert(0, (path("_id"), _projected("_id", 1)))
-    return (_with(document, fields, now) for document in documents)
+        included.append("_id")
+    computed = {name: each for name, each in operand.items() if type(each) in {dict, str}}
+    added = [(path(dotted), value) for dotted, value in _flat(computed)]
+    kept = [path(name).parts for name in included]
+    return (_with(document, _only(document, kept), added, now) for document in documents)
 
 
 def projected(documents: Documents, projection: Mapping[str, Any], now: datetime) -> Documents:
@@ -171,20 +185,17 @@ def _is_included(spec: Any) -> bool:
     return spec not in (0, False)
 
 
-def _projected(name: str, spec: Any) -> Any:
-    if spec in (0, False):
-        if name != "_id":
-            raise NotImplementedError("a projection that includes and excludes")
-        return lambda _document, _now: MISSING
-    return expressions.compiled(f"${name}" if spec in (1, True) else spec)
-
-
-def _with(document: Document, fields: Sequence[tuple[Any, Any]], now: datetime) -> Document:
+def _only(document: Document, kept: Sequence[tuple[str, ...]]) -> Document:
+    """The parts of a document at some paths."""
     result: Document = {}
-    for where, value in fields:
-        computed = value(document, now)
-        if computed is not MISSING:
-            put(result, where, computed)
+    for name, value in document.items():
+        inner = [parts[1:] for parts in kept if parts[0] == name]
+        if () in inner:
+            result[name] = value
+        elif inner and type(value) is dict:
+            result[name] = _only(value, inner)
+        elif inner and type(value) is list:
+            raise NotImplementedError("a projection into an array")
     return result
 
 

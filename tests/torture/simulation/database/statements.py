@@ -6,7 +6,7 @@ Rules: documents in it are the server's (`values.carried`) and are never changed
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,8 +51,7 @@ class Delete:
     many: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What one statement did."""
 
     inserted: int = 0
@@ -64,20 +63,17 @@ class Outcome:
     before: Document | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(NamedTuple):
     """Why one statement did nothing."""
 
-    index: int
     details: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """The primary's answer to a write, before a majority has it."""
 
-    outcomes: Sequence[Outcome]
-    refusals: Sequence[Refusal]
+    answers: Sequence[Outcome | Refusal]
+    """What became of each statement, up to the first refused one if they are ordered."""
     term: int
     position: int
     """All writes up to this position of the log must be on a majority before it is acknowledged."""

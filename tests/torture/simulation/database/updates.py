@@ -10,13 +10,16 @@ Rules:
 
 from __future__ import annotations
 
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
+import bson
 from bson import Timestamp
 
 from tests.torture.simulation.database import arithmetic, stages
 from tests.torture.simulation.database.errors import BAD_VALUE, TYPE_MISMATCH, ServerError
-from tests.torture.simulation.database.paths import Path, current, path, put, remove
+from tests.torture.simulation.database.filters import has_operators
+from tests.torture.simulation.database.paths import Editing, Path, path, put
 from tests.torture.simulation.database.values import MISSING, NUMBERS, order_key, same
 
 if TYPE_CHECKING:
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from tests.torture.simulation.database.values import Document
 
     Operator = Callable[[Any, Any, "Moment"], Any]
+    Change = Callable[..., Document]
+    """Makes of a document and a moment the document afterwards: the same if nothing changes."""
 
 _CONFLICT: Final = 40
 _SERVER_TIME: Final = Timestamp(0, 0)
@@ -45,54 +50,60 @@ class Moment(Protocol):
 
 
 class _Edit(NamedTuple):
+    name: str
+    dotted: str
     path: Path
     operator: Operator
-    operand: Any
 
 
-def updated(
-    document: Document, update: Any, moment: Moment, *, inserting: bool = False
-) -> Document:
-    """The document after an update; the same object if nothing changed."""
+def change(update: Any) -> Change:
+    """The function of an update. Raises `ServerError` if no document can be given this update."""
     if type(update) is list:
-        return stages.replaced(document, update, moment.now)
-    fresh = dict(document)
-    changed = False
-    for where, operator, operand in _edits(update, inserting=inserting):
-        old = current(fresh, where)
-        new = operator(old, operand, moment)
-        if new is old:
-            continue
-        changed = True
-        if new is MISSING:
-            remove(fresh, where)
-        else:
-            put(fresh, where, new)
-    return _kept_id(document, fresh) if changed else document
+        return partial(_by_pipeline, update)
+    shape = tuple((name, *fields) for name, fields in update.items())
+    return partial(_by_operators, update, _edits(shape))
 
 
-def _kept_id(document: Document, fresh: Document) -> Document:
-    if "_id" in document and not same(document["_id"], fresh.get("_id", MISSING)):
-        raise NotImplementedError("an update of _id")
-    return fresh
+def _by_pipeline(
+    update: list[Document], document: Document, moment: Moment, *, inserting: bool = False
+) -> Document:
+    del inserting
+    fresh = stages.replaced(document, update, moment.now)
+    return document if bson.encode(fresh) == bson.encode(document) else fresh
 
 
-def _edits(update: Mapping[str, Any], *, inserting: bool) -> list[_Edit]:
-    edits = []
-    for name, fields in update.items():
-        if name not in _OPERATORS:
-            raise NotImplementedError(f"the update {name}")
+def _by_operators(
+    update: Mapping[str, Any],
+    edits: list[_Edit],
+    document: Document,
+    moment: Moment,
+    *,
+    inserting: bool = False,
+) -> Document:
+    editing = Editing(document)
+    for name, dotted, where, operator in edits:
         if name == "$setOnInsert" and not inserting:
             continue
-        operator = _OPERATORS[name]
-        edits += [_Edit(path(dotted), operator, operand) for dotted, operand in fields.items()]
-    edits.sort(key=_order)
+        old = editing.current(where)
+        new = operator(old, update[name][dotted], moment)
+        if new is not old:
+            editing.put(where, new)
+    return editing.document
+
+
+@lru_cache(maxsize=1024)
+def _edits(shape: tuple[tuple[str, ...], ...]) -> list[_Edit]:
+    """The edits of all updates with these operators and fields, whatever their values."""
+    edits = []
+    for name, *fields in shape:
+        if name not in _OPERATORS:
+            raise NotImplementedError(f"the update {name}")
+        if "_id" in fields:
+            raise NotImplementedError("an update of _id")
+        edits += [_Edit(name, dotted, path(dotted), _OPERATORS[name]) for dotted in fields]
+    edits.sort(key=lambda edit: edit.path.order)
     _check_conflicts(edits)
     return edits
-
-
-def _order(edit: _Edit) -> Any:
-    return edit.path.order
 
 
 def _check_conflicts(edits: list[_Edit]) -> None:
@@ -101,13 +112,13 @@ def _check_conflicts(edits: list[_Edit]) -> None:
     for edit in edits:
         parts = edit.path.parts
         if parts[: len(before)] == before:
-            raise ServerError(_CONFLICT, f"updating {'.'.join(parts)!r} would create a conflict")
+            raise ServerError(_CONFLICT, f"updating {edit.dotted!r} would create a conflict")
         before = parts
 
 
 def stamped(document: Document, moment: Moment) -> Document:
     """A new document, in which the server's time replaces empty timestamps."""
-    if _SERVER_TIME not in document.values():
+    if Timestamp not in map(type, document.values()):
         return document
     return {
         name: moment.timestamp() if value == _SERVER_TIME else value
@@ -152,7 +163,7 @@ def _array(name: str, old: Any) -> list[Any]:
 
 
 def _each(name: str, operand: Any) -> list[Any]:
-    if type(operand) is not dict or not any(key.startswith("$") for key in operand):
+    if type(operand) is not dict or not has_operators(operand):
         return [operand]
     if set(operand) != {"$each"}:
         raise NotImplementedError(f"{name} with {sorted(operand)}")
@@ -207,7 +218,7 @@ def begun(query: Mapping[str, Any]) -> Document:
     for name, wanted in query.items():
         if name.startswith("$"):
             raise NotImplementedError(f"an upsert by {name}")
-        if type(wanted) is not dict or not any(key.startswith("$") for key in wanted):
+        if type(wanted) is not dict or not has_operators(wanted):
             put(document, path(name), wanted)
     return document
 

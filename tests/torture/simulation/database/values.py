@@ -10,13 +10,14 @@ Rules:
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import bson
 from bson import Decimal128, Int64, ObjectId, Timestamp
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
+from bson.tz_util import utc
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -121,6 +122,9 @@ def _copied(value: Any) -> Any:
     return [_copied(each) for each in value] if type(value) is list else value
 
 
-def whole_ms(moment: datetime) -> datetime:
-    """A time as a date of BSON carries it."""
-    return moment - timedelta(microseconds=moment.microsecond % 1000)
+def date(moment: datetime) -> datetime:
+    """A time as a date of BSON carries it, with the time zone that `bson` decodes to.
+
+    Python compares times of one zone object much faster than those of two.
+    """
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000, tzinfo=utc)

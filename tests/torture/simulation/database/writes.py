@@ -12,10 +12,11 @@ from tests.torture.simulation.database import stages
 from tests.torture.simulation.database.filters import matching
 from tests.torture.simulation.database.indexes import duplicate
 from tests.torture.simulation.database.statements import Delete, Insert, Outcome, Replace, Update
-from tests.torture.simulation.database.updates import begun, checked, stamped, updated
+from tests.torture.simulation.database.updates import begun, change, checked, stamped
+from tests.torture.simulation.database.values import copied
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, ValuesView
     from datetime import datetime
 
     from tests.torture.simulation.database.replication import Collection, Replication
@@ -29,23 +30,24 @@ def matches(
     query: Mapping[str, Any], documents: Mapping[Any, Document], now: datetime
 ) -> list[Document]:
     """The documents that match a filter."""
-    candidates = _candidates(query, documents)
-    if not candidates or not query:
+    candidates, others = _candidates(query, documents)
+    if not candidates or not others:
         return list(candidates)
-    return list(filter(matching(query, now), candidates))
+    return list(filter(matching(others, now), candidates))
 
 
-def _candidates(query: Mapping[str, Any], documents: Mapping[Any, Document]) -> Iterable[Document]:
-    """Documents among which those that match are, by their ids if the filter names some."""
+def _candidates(
+    query: Mapping[str, Any], documents: Mapping[Any, Document]
+) -> tuple[list[Document] | ValuesView[Document], Mapping[str, Any]]:
+    """Documents among which those that match are, and what they have yet to match."""
     wanted = query.get("_id")
-    if type(wanted) is str:
-        document = documents.get(wanted)
-        return () if document is None else (document,)
-    if type(wanted) is dict and type(wanted.get("$in")) is list:
-        named = dict.fromkeys(each for each in wanted["$in"] if type(each) is str)
-        if len(named) == len(wanted["$in"]):
-            return [documents[each] for each in named if each in documents]
-    return documents.values()
+    idents = [wanted]
+    if type(wanted) is dict and wanted.keys() == {"$in"}:
+        idents = list(dict.fromkeys(wanted["$in"]))
+    if not all(type(each) is str for each in idents):
+        return documents.values(), query
+    others = {name: each for name, each in query.items() if name != "_id"}
+    return [documents[each] for each in idents if each in documents], others
 
 
 def carry_out(
@@ -89,27 +91,21 @@ def _change(before: Document, after: Document, collection: Collection, log: Repl
 
 
 def _update(statement: Update, collection: Collection, log: Replication, moment: Moment) -> Outcome:
+    changed = change(statement.update)
     matched = matches(statement.query, collection.newest, moment.now)
     if statement.order:
         matched = stages.ordered(matched, statement.order)
     if not statement.many:
         matched = matched[:1]
     if not matched and statement.upsert:
-        return _upserted(statement, collection, log, moment)
+        fresh = changed(begun(statement.query), moment, inserting=True)
+        _add(checked(fresh), collection, log)
+        return Outcome(upserted=fresh["_id"])
     modified = 0
     for document in matched:
-        after = updated(document, statement.update, moment)
-        modified += _change(document, after, collection, log)
-    before = matched[0] if matched and statement.returned else None
+        modified += _change(document, changed(document, moment), collection, log)
+    before = copied(matched[0]) if matched and statement.returned else None
     return Outcome(matched=len(matched), modified=modified, before=before)
-
-
-def _upserted(
-    statement: Update, collection: Collection, log: Replication, moment: Moment
-) -> Outcome:
-    document = updated(begun(statement.query), statement.update, moment, inserting=True)
-    _add(checked(document), collection, log)
-    return Outcome(upserted=document["_id"])
 
 
 def _replace(

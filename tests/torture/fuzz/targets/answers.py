@@ -26,8 +26,8 @@ from worker.providers.unpack import TooLongError, unpack
 if TYPE_CHECKING:
     import random
 
-    from worker.domain.messages.outcome import Money
     from tests.torture.fuzz.target import Mutator
+    from worker.domain.messages.outcome import Money
 
 PROOFS: Final = frozenset(
     {301, 302, 305, 307, 308, 400, 401, 403, 404, 405, 407, 410, 411, 412, 413, 414, 415, 417, 421}

@@ -386,7 +386,9 @@ async def test_a_drain_hands_back_what_was_not_begun(
     await until_equal(left, 3, 10)
 
 
-async def test_a_drain_waits_for_its_grace_once(make: Any, publish: Any, handler: Handler) -> None:
+async def test_a_drain_waits_for_its_grace_once_and_notes_what_it_leaves(
+    make: Any, publish: Any, handler: Handler
+) -> None:
     handler.gate.clear()
     consumer = await make(grace_s=0.3)
     await publish("stuck")
@@ -400,6 +402,7 @@ async def test_a_drain_waits_for_its_grace_once(make: Any, publish: Any, handler
     await consumer.stop()
     assert loop.time() - began < 0.2
     assert consumer.in_hand == 1  # not cancelled
+    assert consumer._background.left() == [f"1 deliveries of {QUEUE}"]
 
 
 async def test_a_consumer_that_never_started_stops(new_link: NewLink, handler: Handler) -> None:

@@ -18,6 +18,7 @@ from tests.support.waiting import until
 from worker.broker import tolerant_decoding
 from worker.broker.publisher import AmqpPublisher
 from worker.ports.broker import Event, Incoming, Unpublishable
+from worker.service import Background
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -42,7 +43,7 @@ async def link(new_link: Callable[[], BrokerConnection]) -> AsyncIterator[Broker
 
 @pytest.fixture
 async def publisher(link: BrokerConnection) -> AsyncIterator[AmqpPublisher]:
-    made = AmqpPublisher(link)
+    made = AmqpPublisher(link, Background())
     await made.start()
     yield made
     await made.stop()
@@ -280,8 +281,35 @@ async def test_a_drain_does_not_wait_for_a_broker_that_is_away(
     assert publisher.dropped_metrics == 1
 
 
+async def test_a_publish_without_a_confirm_is_noted_at_the_end(
+    link: BrokerConnection, proxy: BrokerProxy
+) -> None:
+    background = Background()
+    made = AmqpPublisher(link, background)
+    await made.start()
+    proxy.swallow()
+    publishing = asyncio.create_task(made.event(event("held")))
+    await until(lambda: made._in_flight)
+    proxy.cut()
+    await made.stop()
+    assert background.left() == ["1 publishes without a confirm"]
+    publishing.cancel()
+    await quietly(publishing)
+
+
+async def test_a_stop_does_not_wait_for_a_broker_that_hangs(
+    link: BrokerConnection, proxy: BrokerProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.broker.connection.CLOSE_TIMEOUT_S", 0.3)
+    made = AmqpPublisher(link, Background())
+    await made.start()
+    proxy.swallow()
+    async with asyncio.timeout(5):
+        await made.stop()
+
+
 async def test_a_stopped_publisher_may_be_stopped_again(link: BrokerConnection) -> None:
-    made = AmqpPublisher(link)
+    made = AmqpPublisher(link, Background())
     await made.stop()
     await made.start()
     await made.stop()

@@ -32,17 +32,14 @@ def suite_of(module: ModuleType, *, without: Collection[str] = ()) -> dict[str, 
 
 
 def _own(fixture: Any) -> Any:
-    """Return a fixture that does the same on the loop of its test.
+    """Return a fixture of the same code on the loop of its test.
 
-    The function is copied, because the loop is noted on it, and the original has another one.
+    Of a copy of its function: the decorator notes the loop on the function itself, and the one of
+    the real broker must keep its own.
     """
-    original = fixture._get_wrapped_function()
+    real = fixture._get_wrapped_function()
     copy = FunctionType(
-        original.__code__,
-        original.__globals__,
-        original.__name__,
-        original.__defaults__,
-        original.__closure__,
+        real.__code__, real.__globals__, real.__name__, real.__defaults__, real.__closure__
     )
-    copy.__kwdefaults__ = original.__kwdefaults__
+    copy.__kwdefaults__ = real.__kwdefaults__
     return pytest_asyncio.fixture(loop_scope="function")(copy)

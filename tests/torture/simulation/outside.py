@@ -106,8 +106,8 @@ class Outside:
         self._put(Exchange.CONTROL, f"control.command.{step.name}", body, properties, PERSON)
 
     def facts_of_steering(self) -> list[Steered]:
-        """Every command with its answers; called once, at the end."""
-        self._read_answers()
+        """Every command with its answers."""
+        self.read_answers()
         return [
             Steered(
                 each.user,
@@ -137,10 +137,11 @@ class Outside:
             Event(read["event"], read["messageId"], read["eventId"], self._now(), read)
         )
 
-    def _read_answers(self) -> None:
-        """Note the verdict of every reply that came."""
-        for entry in self._broker.queues[self._answers].ready:
-            read = json.loads(entry.message.body)
+    def read_answers(self) -> None:
+        """Take every reply that came, and note its verdict; a broker that restarts keeps none."""
+        ready = self._broker.queues[self._answers].ready
+        while ready:
+            read = json.loads(ready.popleft().message.body)
             if read["code"] == "store unavailable":
                 self._put_off.add(read["commandId"])
             else:

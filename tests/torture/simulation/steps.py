@@ -178,6 +178,7 @@ class Steps:
 
     def _broker_restart(self, step: steps.Befall) -> None:
         broker = self._world.broker
+        self._world.outside.read_answers()
         broker.stop()
         self._loop.call_later(step.for_s, broker.start)
 

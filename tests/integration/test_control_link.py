@@ -14,6 +14,7 @@ from tests.integration.test_publisher import from_queue
 from tests.support.waiting import until
 from worker.broker.control_link import ANNOUNCEMENTS, ControlLink
 from worker.broker.publisher import AmqpPublisher
+from worker.service import Background
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -58,7 +59,7 @@ async def worker(connect: Connect) -> AbstractChannel:
 async def publisher(new_link: Callable[[], BrokerConnection]) -> AsyncIterator[AmqpPublisher]:
     link = new_link()
     await link.start()
-    made = AmqpPublisher(link)
+    made = AmqpPublisher(link, Background())
     await made.start()
     yield made
     await made.stop()

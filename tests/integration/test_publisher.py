@@ -287,7 +287,7 @@ async def test_a_publish_without_a_confirm_is_noted_at_the_end(
     background = Background()
     made = AmqpPublisher(link, background)
     await made.start()
-    proxy.stalled = True
+    proxy.swallow()
     publishing = asyncio.create_task(made.event(event("held")))
     await until(lambda: made._in_flight)
     proxy.cut()
@@ -303,7 +303,7 @@ async def test_a_stop_does_not_wait_for_a_broker_that_hangs(
     monkeypatch.setattr("worker.broker.connection.CLOSE_TIMEOUT_S", 0.3)
     made = AmqpPublisher(link, Background())
     await made.start()
-    proxy.stalled = True
+    proxy.swallow()
     async with asyncio.timeout(5):
         await made.stop()
 

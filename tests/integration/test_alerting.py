@@ -12,7 +12,7 @@ import pytest
 from contracts import control
 from tests.integration.control_bench import Harness, bench
 from tests.integration.mail_server import Authority, Hook, Inbox, mail_server, web_server
-from tests.support.proxy import Drop, Proxy
+from tests.support.proxy import Proxy
 from tests.support.steering import Steering
 from tests.support.waiting import until
 from worker.alerting import notifier
@@ -196,12 +196,13 @@ async def test_a_store_that_is_away_is_told_by_each_replica_and_its_return_once(
     async with Proxy(mongo_url) as proxy:
         through = f"mongodb://127.0.0.1:{proxy.port}/?directConnection=true"
         async with open_bench(through=through) as (made, inbox, _hook):
-            proxy.requests.put(Drop())
+            proxy.stalled = True
             for replica in made.replicas:
                 replica.alerts.raise_alert(AlertCode.STORE, "the store is away")
             await inbox.taken(2)
             assert subjects(inbox) == ["[critical] store: the store is away"] * 2
-            proxy.heal()
+            proxy.stalled = False
+            proxy.cut()
             for replica in made.replicas:
                 replica.alerts.resolve("store", "the store is back")
             await until(lambda: len(inbox.mails) == 3, 20)

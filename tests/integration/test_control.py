@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from contracts import control
 from contracts.codec import encode
 from tests.integration.control_bench import Harness, bench, publish
-from tests.support.proxy import Drop, Proxy
+from tests.support.proxy import Proxy
 from tests.support.steering import Steering, command
 from tests.support.waiting import until, until_equal
 from worker.app.accounts import fingerprint
@@ -375,7 +375,7 @@ async def test_the_store_away_upwards_is_answered_and_downwards_waits_and_is_don
         async with bench(amqp_url, mongo_url, database_name, through=through) as made:
             await made.steer.to(Phase.GRADUAL_MIGRATION, 25)
             begun = len(await made.entries())
-            proxy.requests.put(Drop())
+            proxy.stalled = True
             up = command(control.Advance, override_gates="a test")
             reply = await made.steer.client.ask(up, 10)
             assert (reply.verdict, reply.code) == ("refused", "store unavailable")
@@ -386,7 +386,8 @@ async def test_the_store_away_upwards_is_answered_and_downwards_waits_and_is_don
                 await until(lambda: any("waits for the store" in each["event"] for each in lines))
             assert not down.done()
             assert len(await made.entries()) == begun
-            proxy.heal()
+            proxy.stalled = False
+            proxy.cut()
             assert (await asyncio.wait_for(down, 10)).state.phase == "Rollback"
             again = await made.steer.client.ask(up, 10)
             assert (again.verdict, again.state.phase) == ("accepted", "ParallelSetup")

@@ -21,6 +21,8 @@ from worker.service import Background, ServerAwayError, StartError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from tests.integration.broker_proxy import BrokerProxy
+
     NewLink = Callable[[], BrokerConnection]
 
 
@@ -127,9 +129,9 @@ async def test_a_lost_connection_comes_back(link: BrokerConnection, proxy: Proxy
 
 
 async def test_who_waits_for_a_channel_gets_it_when_the_broker_is_back(
-    link: BrokerConnection, proxy: Proxy
+    link: BrokerConnection, proxy: BrokerProxy
 ) -> None:
-    proxy.requests.put(Drop())
+    proxy.swallow()
     proxy.cut()
     await until(lambda: not link.is_up)
     waits = [asyncio.create_task(link.channel()) for _ in range(5)]
@@ -145,9 +147,9 @@ async def test_who_waits_for_a_channel_gets_it_when_the_broker_is_back(
 
 
 async def test_a_link_to_a_broker_that_says_nothing_can_be_stopped(
-    link: BrokerConnection, proxy: Proxy
+    link: BrokerConnection, proxy: BrokerProxy
 ) -> None:
-    proxy.requests.put(Drop())
+    proxy.swallow()
     async with asyncio.timeout(15):
         await link.stop()
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.support.proxy import Drop, Proxy
+from tests.support.proxy import Proxy
 from tests.support.waiting import until
 from worker.clock import SystemClock
 from worker.domain.messages.consent import Listed, Wish
@@ -251,13 +251,14 @@ async def test_an_opt_out_waits_for_a_store_that_is_away(
         behind = Database(url, database_name, timeout_s=0.3)
         ours = store(behind, told)
         await ours.follow()
-        proxy.requests.put(Drop())
+        proxy.stalled = True
         adding = asyncio.create_task(ours.record(ANN, wish("promo")))
         await until(lambda: told, 10)
         assert ours.stops("hash", PROMO)  # nobody here sends to it any more
         with pytest.raises(StoreUnavailable):
             await ours.follow()
-        proxy.heal()
+        proxy.stalled = False
+        proxy.cut()
         await asyncio.wait_for(adding, 20)
         await behind.close()
     fresh = store(mongod_here)

@@ -11,7 +11,7 @@ from bson.errors import BSONError
 from pymongo.errors import BulkWriteError
 
 from tests.support.fakes import HandClock, StoreTroubles, message, quietly
-from tests.support.proxy import Drop, Proxy
+from tests.support.proxy import Proxy
 from tests.support.waiting import until
 from worker.domain.messages.message import Attempt, Lane, Lease, Record, State, StoredEvent
 from worker.domain.messages.outcome import Accepted
@@ -83,7 +83,7 @@ async def through(proxy: Proxy, direct: Database, database_name: str) -> AsyncIt
     made = Store(database, direct)
     await made.store.start()
     yield made
-    proxy.heal()
+    proxy.lose_replies_to, proxy.stalled = None, False
     await made.store.stop()
     await database.close()
 
@@ -191,11 +191,12 @@ async def test_a_network_that_takes_and_says_nothing_is_waited_through(
     through: Store, proxy: Proxy
 ) -> None:
     await through.claim("m-0")
-    proxy.requests.put(Drop())
+    proxy.stalled = True
     task = asyncio.create_task(through.claim("m-1"))
     await until(lambda: through.troubles and through.troubles[-1] is not None)
     assert not task.done()
-    proxy.heal()
+    proxy.stalled = False
+    proxy.cut()
     assert isinstance(await task, Lease)
 
 
@@ -348,6 +349,6 @@ async def test_a_client_of_a_server_that_says_nothing_is_closed_all_the_same(
     url = f"mongodb://127.0.0.1:{proxy.port}/?directConnection=true"
     database = Database(url, database_name, timeout_s=0.5)
     await database.ping()
-    proxy.requests.put(Drop())
+    proxy.stalled = True
     async with asyncio.timeout(5):
         await database.close()

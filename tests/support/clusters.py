@@ -7,17 +7,25 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from pymongo import AsyncMongoClient
 
+from tests.support.given_servers import given_servers
+from tests.support.whole_system import System
+from worker.broker import topology
+from worker.broker.connection import connect
 from worker.lab.local.broker import Broker
 from worker.lab.local.database import Database
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import AsyncIterator
 
+LEAST_KIB: Final = 3 * 1024 * 1024
+"""Free memory that three nodes of each, and two workers, need."""
 _NODE: Final = (
     "cluster_partition_handling = pause_minority",
     "vm_memory_high_watermark.absolute = 2GB",
@@ -95,3 +103,39 @@ class Databases:
         async with AsyncMongoClient(self.url) as client:
             host = (await client.admin.command("hello"))["primary"]
         return next(member for member in self.members if member.host == host)
+
+
+@dataclass(frozen=True)
+class Clustered:
+    """A system on clusters; its workers know every host."""
+
+    system: System
+    brokers: Brokers
+    databases: Databases
+
+    @property
+    def logins(self) -> dict[str, str]:
+        """How the test reaches the broker: not by the node whose loss it is about."""
+        return self.brokers.nodes[1].urls
+
+
+@asynccontextmanager
+async def clustered(directory: Path) -> AsyncIterator[Clustered]:
+    """Start the clusters and a system on them; the leaders are on the first nodes."""
+    brokers, databases = Brokers.at(directory / "brokers"), Databases.at(directory / "databases")
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(brokers.stop)
+        stack.push_async_callback(databases.stop)
+        await brokers.start()
+        await databases.start()
+        async with await connect(brokers.nodes[0].urls["worker"]) as connection:
+            await topology.apply(await connection.channel())
+        stack.enter_context(given_servers(brokers.urls, databases.url))
+        running = System.running(directory / "stack", {}, logins=brokers.nodes[1].urls)
+        yield Clustered(await stack.enter_async_context(running), brokers, databases)
+
+
+def available_kib() -> int:
+    """Memory that nobody uses."""
+    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))

@@ -205,6 +205,15 @@ class Proxy:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    @property
+    def stalled(self) -> bool:
+        """Whether bytes of clients are taken and none passed on. What is taken is lost."""
+        return isinstance(self.requests.fault, Drop)
+
+    @stalled.setter
+    def stalled(self, stalled: bool) -> None:
+        self.requests.put(Drop() if stalled else Healthy())
+
     def cut(self) -> None:
         """Close every connection."""
         for each in self._open:

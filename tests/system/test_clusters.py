@@ -6,75 +6,35 @@ Three nodes of RabbitMQ, three members of MongoDB, two workers: some 1.5 GiB of 
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from contracts.names import Queue
 from tests.support import rolling
 from tests.support.account import Account
-from tests.support.clusters import Brokers, Databases
-from tests.support.given_servers import given_servers
+from tests.support.clusters import LEAST_KIB, Brokers, Clustered, available_kib, clustered
 from tests.support.waiting import until
 from tests.support.whole_system import PROVIDERS, System
-from worker.broker import topology
-from worker.broker.connection import connect
 from worker.domain.migration.phases import Phase
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-C = TypeVar("C", Brokers, Databases)
 WITHIN_S: Final = 90.0
-LEAST_KIB: Final = 3 * 1024 * 1024
-
-
-def available_kib() -> int:
-    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
-
 
 pytestmark = pytest.mark.skipif(available_kib() < LEAST_KIB, reason="under 3 GiB of free memory")
 
 
 @pytest.fixture(scope="module")
-async def brokers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Brokers]:
-    async with running(Brokers.at(tmp_path_factory.mktemp("brokers"))) as made:
+async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Clustered]:
+    """Both providers send no reports, and each has half of the messages."""
+    async with clustered(tmp_path_factory.mktemp("cluster")) as made:
+        for provider in PROVIDERS:
+            action = {"do": "answer", "reports": {"send": False}}
+            await made.system.faults(provider, {"action": action})
+        await made.system.put(Phase.GRADUAL_MIGRATION, 50)
         yield made
-
-
-@pytest.fixture(scope="module")
-async def databases(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Databases]:
-    async with running(Databases.at(tmp_path_factory.mktemp("databases"))) as made:
-        yield made
-
-
-@asynccontextmanager
-async def running(cluster: C) -> AsyncIterator[C]:
-    try:
-        await cluster.start()
-        yield cluster
-    finally:
-        await cluster.stop()
-
-
-@pytest.fixture(scope="module")
-async def clustered(
-    brokers: Brokers, databases: Databases, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[System]:
-    """Workers know every host; the leaders are on the first node, the test itself is elsewhere."""
-    async with await connect(brokers.nodes[0].urls["worker"]) as connection:
-        await topology.apply(await connection.channel())
-    with given_servers(brokers.urls, databases.url):
-        directory, logins = tmp_path_factory.mktemp("stack"), brokers.nodes[1].urls
-        async with System.running(directory, {}, logins=logins) as system:
-            for provider in PROVIDERS:
-                action = {"do": "answer", "reports": {"send": False}}
-                await system.faults(provider, {"action": action})
-            await system.put(Phase.GRADUAL_MIGRATION, 50)
-            yield system
 
 
 async def survived(system: System, flow: rolling.Traffic, prefix: str, killed_at: float) -> None:
@@ -86,17 +46,18 @@ async def survived(system: System, flow: rolling.Traffic, prefix: str, killed_at
 
 
 async def test_a_broker_cluster_that_loses_its_leader_loses_and_doubles_nothing(
-    clustered: System, brokers: Brokers
+    cluster: Clustered,
 ) -> None:
+    brokers = cluster.brokers
     leader = await brokers.leader_of(Queue.BULK)
     assert leader is brokers.nodes[0]
-    flow = rolling.Traffic(clustered, "leader")
+    flow = rolling.Traffic(cluster.system, "leader")
     async with flow.flowing():
         killed_at = asyncio.get_running_loop().time()
         await leader.kill()
         await until(lambda: elsewhere(brokers), WITHIN_S)
         await flow.more()
-    await survived(clustered, flow, "leader", killed_at)
+    await survived(cluster.system, flow, "leader", killed_at)
 
 
 async def elsewhere(brokers: Brokers) -> bool:
@@ -105,14 +66,15 @@ async def elsewhere(brokers: Brokers) -> bool:
 
 
 async def test_a_replica_set_that_loses_its_primary_loses_and_doubles_nothing(
-    clustered: System, databases: Databases
+    cluster: Clustered,
 ) -> None:
+    databases = cluster.databases
     primary = await databases.primary()
-    flow = rolling.Traffic(clustered, "primary")
+    flow = rolling.Traffic(cluster.system, "primary")
     async with flow.flowing():
         killed_at = asyncio.get_running_loop().time()
         await primary.kill()
         await flow.more()
         assert await databases.primary() is not primary
         await flow.more()
-    await survived(clustered, flow, "primary", killed_at)
+    await survived(cluster.system, flow, "primary", killed_at)

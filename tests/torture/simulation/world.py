@@ -83,6 +83,7 @@ class World:
         self.teller = teller
         self.scenario = scenario
         self.cfg = cfg
+        self.watched = scenario.watched
         self.broker = broker
         self.store = store
         self.clock = MachineClock()

@@ -252,6 +252,23 @@ async def test_a_message_of_a_lost_channel_cannot_be_settled(
     await until(lambda: server.queues[Queue.BULK].count == 1)
 
 
+async def test_an_acknowledgement_on_a_lost_connection_waits_until_it_is_given_up(
+    wire: SlowWire, connection: Connection, upstream: DirectClient
+) -> None:
+    upstream.publish(Exchange.COMMANDS, "send.bulk", b"{}")
+    queue = await (await connection.channel()).get_queue(Queue.BULK, ensure=False)
+    message = await queue.get()
+    wire.holds = True
+    ack = asyncio.create_task(message.ack())
+    await sent(wire, 1)
+    connection.lose()
+    done, _ = await asyncio.wait({ack}, timeout=1000)
+    assert done == set()
+    ack.cancel()
+    await asyncio.wait({ack})
+    assert ack.cancelled()
+
+
 # --- alarms and others -----------------------------------------------------------------------
 
 

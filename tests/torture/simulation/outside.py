@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -87,6 +88,10 @@ class Outside:
                 valid=step.valid,
             )
         return self.commands[step.id].at
+
+    def reported(self, report: Report) -> None:
+        """Note a report that a provider makes now."""
+        self.reports.append(replace(report, at=self._now()))
 
     def call_back(self, provider: str, kind: str, fields: Mapping[str, str]) -> None:
         """Publish a callback of a provider."""

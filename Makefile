@@ -36,6 +36,9 @@ test: lint ## everything but bench, torture and soak, on a real broker and datab
 torture: setup ## break every part, from where an earlier run ended: half an hour
 	$(BIN)/python -m tests.torture
 
+soak: setup ## load with faults, and nothing that grows: half an hour
+	$(PYTEST) tests/torture/network -m soak -s --timeout=7200
+
 coverage: setup ## lines and branches that no test but those of the whole system reaches
 	$(PYTEST) $(PARALLEL) tests/integration tests/unit tests/contracts --cov --cov-report=
 	$(BIN)/coverage report --include='worker/domain/*' --fail-under=100

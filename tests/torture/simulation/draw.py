@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tests.torture.simulation import watched
 from tests.torture.simulation.fates import Fate
+from tests.torture.simulation.parties import LEGACY, PROVIDERS, TARGET
 from tests.torture.simulation.providers import Manner
 from tests.torture.simulation.scenario import (
     Befall,
@@ -33,9 +34,6 @@ from tests.torture.simulation.scenario import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LEGACY: Final = "legacy"
-TARGET: Final = "africastalking"
-PROVIDERS: Final = (TARGET, LEGACY)
 LANES: Final = ("transactional", "bulk")
 NUMBERS: Final = tuple(f"+2609771{n:05d}" for n in range(24))
 BUSY_S: Final = 12.0

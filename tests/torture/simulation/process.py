@@ -25,6 +25,7 @@ from worker.broker.wakeups import Wakeups
 from worker.control.snapshot_follower import SnapshotFollower
 from worker.handlers.sweep import Sweeper
 from worker.monitoring.monitor import Monitor
+from worker.service import LeftUndoneError
 from worker.store.client import Database
 from worker.store.messages import MessageStore
 from worker.telemetry.publisher import MetricsPublisher
@@ -123,6 +124,8 @@ class SimulatedProcess:
             worker = Worker(self._servers.cfg, self.replica, self._edges())
             services = _kept(worker.services(), watched=self._servers.watched)
             await Process(services, worker.runtime.background).run(self._stop)
+        except LeftUndoneError:
+            pass  # it was told to end, and says what it left: that is an orderly end
         except Exception as error:  # noqa: BLE001 - judged by the world
             self.failure = error
 

@@ -85,6 +85,6 @@ async def _rest(world: World, last: float) -> None:
 
 
 def _is_quiet(world: World) -> bool:
-    if world.reports_due or any(process.ended for process in world.processes.values()):
+    if world.callbacks.due or any(process.ended for process in world.processes.values()):
         return False
     return not any(collected.queued(world).values()) and not collected.unsettled(world)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from tests.torture.simulation.parties import TARGET
 from tests.torture.simulation.providers import Manner
 from tests.torture.simulation.scenario import Behave, Publish, Scenario, Steer, Step
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Iterator
 
-TARGET: Final = "africastalking"
 MESSAGES: Final = 320
 LASTS_S: Final = 80.0
 _PER_S: Final = MESSAGES / LASTS_S

@@ -29,6 +29,7 @@ TRIES: Final = 4
 UNVERIFIED: Final = "(unverified)"
 """Stands in the history for a user that the broker does not vouch for; no login has this name."""
 _USER: Final = re.compile(r"[a-z0-9_-]+")
+_NAME: Final = re.compile(r"[a-z-]{1,40}")
 _WORD: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _TRAVELLED: Final = ("x-death", "x-first-death-queue", "CC", "BCC")
 _log = structlog.get_logger(__name__)
@@ -40,13 +41,17 @@ def user(incoming: Incoming) -> str:
 
 
 def name(incoming: Incoming, prefix: str) -> str:
-    """Return the name of the command or query: from the routing key, else from the body."""
+    """Return the name of the command or query: from the routing key, else from the body.
+
+    From the body only if it could be a name, because it is logged and told.
+    """
     if incoming.routing_key.startswith(prefix):
         return incoming.routing_key.removeprefix(prefix)
     try:
-        return str(read_object(incoming.body).get("name", ""))
+        named = read_object(incoming.body).get("name")
     except DecodeError:
         return ""
+    return named if isinstance(named, str) and _NAME.fullmatch(named) else ""
 
 
 def problem(incoming: Incoming, prefix: str) -> str | None:

@@ -59,3 +59,19 @@ async def test_who_is_no_word_gets_no_answer(user: str | None) -> None:
     )
     await authenticate.answer(replier, replace(incoming(), user_id=user), reply)
     assert replier.replies == []
+
+
+@pytest.mark.parametrize(
+    ("key", "body", "name"),
+    [
+        ("control.command.hold", b'{"name": "step"}', "hold"),
+        ("", b'{"name": "step"}', "step"),
+        ("", b'{"name": "+260977123456"}', ""),
+        ("", b'{"name": ["step"]}', ""),
+        ("", b'{"name": "' + b"x" * 60_000 + b'"}', ""),
+        ("", b"not JSON", ""),
+    ],
+)
+def test_a_name_in_a_body_counts_only_if_it_could_be_one(key: str, body: bytes, name: str) -> None:
+    asked = replace(incoming(), routing_key=key, body=body)
+    assert authenticate.name(asked, "control.command.") == name

@@ -8,6 +8,7 @@ hashes. While it is changed, there are others beside it: what is stored with the
 from __future__ import annotations
 
 import hmac
+import re
 from typing import TYPE_CHECKING, Final
 
 from worker.domain.messages.message import Recipient
@@ -18,14 +19,22 @@ if TYPE_CHECKING:
 _SEPARATOR: Final = "\x1f"
 _SHOWN_HEAD: Final = 4
 _SHOWN_TAIL: Final = 3
+_LONGEST: Final = 32
+"""Most characters of a mask."""
+_WRITTEN: Final = re.compile(rf"\+?[0-9][0-9 ()./-]{{0,{_LONGEST - 2}}}", re.ASCII)
+"""A number as people write it."""
 
 
-def mask(e164: str) -> str:
-    """Mask a number: `+260977123456` -> `+260******456`. A short one is hidden whole."""
-    hidden = len(e164) - _SHOWN_HEAD - _SHOWN_TAIL
-    if hidden < _SHOWN_TAIL:
-        return "*" * len(e164)
-    return f"{e164[:_SHOWN_HEAD]}{'*' * hidden}{e164[-_SHOWN_TAIL:]}"
+def mask(number: str) -> str:
+    """Mask a number: `+260977123456` -> `+260******456`.
+
+    A short one is hidden whole, and so is what is no number: a publisher may have put the text
+    there, whose last characters are those of a code.
+    """
+    hidden = len(number) - _SHOWN_HEAD - _SHOWN_TAIL
+    if hidden < _SHOWN_TAIL or _WRITTEN.fullmatch(number) is None:
+        return "*" * min(len(number), _LONGEST)
+    return f"{number[:_SHOWN_HEAD]}{'*' * hidden}{number[-_SHOWN_TAIL:]}"
 
 
 def recipient(key: bytes, e164: str, others: Iterable[bytes] = ()) -> Recipient:

@@ -100,7 +100,7 @@ def _of_form(body: bytes) -> set[str]:
     if not text.isprintable() or any(char in text for char in ";,|[].%{\ufffd"):
         return set()
     pairs = [each.partition("=") for each in text.split("&")]
-    if not all(name.isalnum() and sign for name, sign, _ in pairs):
+    if not all(name.isalnum() and len(name) <= _SHORT and sign for name, sign, _ in pairs):
         return set()
     return {value.replace("+", " ") for _, _, value in pairs}
 

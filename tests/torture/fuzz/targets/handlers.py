@@ -17,7 +17,7 @@ from bson.codec_options import CodecOptions
 from pamqp import encode as encode_table
 
 from contracts.codec import encode
-from contracts.commands import DecodeError, decode_send
+from contracts.commands import DecodeError, decode_send, own_message_id
 from contracts.events import decode_event
 from contracts.names import Exchange, Queue
 from tests.support.fakes import KEY, HandClock, deaths, incoming
@@ -184,6 +184,7 @@ def _ids(case: _Case) -> list[str]:
     """What may be shown: the ids that the publisher chose, and the free names it chose."""
     given = case.delivery
     shown = [given.message_id, given.correlation_id, given.type, given.routing_key]
+    shown.append(own_message_id(given.body))
     try:
         command = decode_send(given.body, message_id=given.message_id, type_=None)
     except DecodeError as error:

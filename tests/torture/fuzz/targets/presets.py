@@ -109,12 +109,11 @@ def _structure_of(content: bytes, headers: dict[str, str]) -> Any:
 
 def _paths(value: Any, path: str = "") -> Iterator[str]:
     """Where the values of a document stand."""
-    inner = value.items() if isinstance(value, dict) else enumerate(value)
-    for name, each in inner:
-        if isinstance(each, dict | list):
-            yield from _paths(each, f"{path}/{name}")
-        else:
-            yield f"{path}/{name}"
+    if not isinstance(value, dict | list):
+        yield path
+        return
+    for name, each in value.items() if isinstance(value, dict) else enumerate(value):
+        yield from _paths(each, f"{path}/{name}")
 
 
 # --- seeds and mutation ------------------------------------------------------------------------

@@ -23,9 +23,14 @@ DIGITS = st.text("0123456789", min_size=0, max_size=15)
         ("+12345678", "*********"),
         ("abc", "***"),
         ("", ""),
+        ("00260 977 123-456", "0026**********456"),
+        ("Your code is 4711", "*****************"),
+        ("0977\u2028123456", "***********"),
+        ("0977123456\n", "***********"),
+        ("9" * 400, "*" * 32),
     ],
 )
-def test_a_mask_shows_country_and_tail_only(number: str, shown: str) -> None:
+def test_a_mask_shows_country_and_tail_of_a_number_only(number: str, shown: str) -> None:
     assert mask(number) == shown
 
 

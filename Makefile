@@ -1,6 +1,6 @@
 # Every target says what it does; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo lint check test coverage compat bench lock dashboard screenshots image format clean
+.PHONY: help setup run demo lint check test torture soak coverage compat bench lock dashboard screenshots image format clean
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
@@ -32,6 +32,12 @@ check: lint ## the same, and unit and contract tests: under a minute
 
 test: lint ## everything but bench, torture and soak, on a real broker and database: minutes
 	$(PYTEST) -m "not bench and not torture and not soak" $(PARALLEL)
+
+torture: setup ## break every part, from where an earlier run ended: half an hour
+	$(BIN)/python -m tests.torture
+
+soak: setup ## load with faults, and nothing that grows: half an hour
+	$(PYTEST) tests/torture/network -m soak -s --timeout=7200
 
 coverage: setup ## lines and branches that no test but those of the whole system reaches
 	$(PYTEST) $(PARALLEL) tests/integration tests/unit tests/contracts --cov --cov-report=

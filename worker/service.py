@@ -7,6 +7,9 @@ them, and drain and stop in the reverse.
 
 A background task that dies stops the process (`Background.failed`). Otherwise a process could be
 half dead behind a green health check.
+
+What must not be left undone, such as deliveries in hand, is registered (`Background.owes`). The
+process names what is left in its last log line and in its exit code.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import random
 from abc import ABC, abstractmethod
+from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -114,14 +118,19 @@ async def every(
     await tick()
 
 
+class LeftUndoneError(Exception):
+    """The process ended and left something undone. The text names all of it."""
+
+
 class Background:
     """Runs long tasks. If one of them dies, the process must end.
 
     It holds strong references, because the event loop keeps only weak ones, and reports the first
-    failure.
+    failure. It also knows what the process must finish before it ends.
     """
 
     def __init__(self) -> None:
+        self._owed: list[tuple[str, Callable[[], int]]] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self._failure: asyncio.Future[BaseException] | None = None
 
@@ -150,6 +159,22 @@ class Background:
     async def failed(self) -> BaseException:
         """Wait until a task dies of an exception, and return that exception."""
         return await asyncio.shield(self._future())
+
+    def owes(self, what: str, open_now: Callable[[], int]) -> None:
+        """Register what must be done before the process ends.
+
+        Args:
+            what: its kind, in the plural: `deliveries of sms.send.bulk`.
+            open_now: how many are open; asked at the end of the process.
+        """
+        self._owed.append((what, open_now))
+
+    def left(self) -> list[str]:
+        """Return what is open now, in words: `2 deliveries of sms.send.bulk`."""
+        counts: Counter[str] = Counter()
+        for what, open_now in self._owed:
+            counts[what] += open_now()
+        return [f"{count} {what}" for what, count in counts.items() if count]
 
     async def stop(self) -> None:
         """Cancel all running tasks and wait until they end."""

@@ -14,8 +14,8 @@ import aio_pika
 import pytest
 from pymongo import AsyncMongoClient
 
+from tests.integration.broker_proxy import BrokerProxy
 from tests.integration.servers import GivenBroker, apply_topology, empty, running_broker
-from tests.support.proxy import BrokerProxy
 from worker.broker.connection import BrokerConnection
 from worker.broker.connection import connect as open_connection
 from worker.lab.local.addresses import given_broker

@@ -129,7 +129,7 @@ async def replica(cfg: Settings, number: int, target: Target, alerts: Any) -> Re
     amqp = cfg.amqp_url.get_secret_value()
     publishing = BrokerConnection(amqp, f"test publish {name}", background)
     consuming = BrokerConnection(amqp, f"test consume {name}", background)
-    publisher = AmqpPublisher(publishing)
+    publisher = AmqpPublisher(publishing, background)
     publisher.metric = lambda key, body: alerts.append((key, body))
     database = Database(cfg.mongo_url.get_secret_value(), cfg.mongo_database, timeout_s=5)
     guards = {Role.TARGET: Guard("africastalking"), Role.LEGACY: Guard("legacy")}

@@ -83,7 +83,7 @@ class Draw(Documents):
             case 0:
                 return {"$subtract": [self._date(), self._date()]}
             case 1:
-                return {"$mod": [path, 7]}
+                return {"$mod": [path, 4]}
             case 2:
                 return {"$abs": path}
             case 3:
@@ -147,10 +147,12 @@ class Draw(Documents):
 
     def _by_operators(self) -> Document:
         paths = self.random.sample(list(FIELDS), 6)
-        update: Document = {"$set": {path: self.value(path) for path in paths[:2]}}
+        attempts = ["attempts.10.ended", "attempts.x", "attempts.2.ended"]
+        changed = attempts if self.one_in(4) else paths[:2]
+        update: Document = {"$set": {path: self.value(path) for path in changed}}
         choices: list[Document] = [
             {"$unset": {paths[2]: ""}},
-            {"$inc": {self.random.choice([paths[3], "count"]): self.random.choice([0, 1, 2.5])}},
+            {"$inc": {self.random.choice([*NUMBERS, "new.count", "told"]): self._step()}},
             {self.random.choice(["$min", "$max"]): {paths[4]: self.value(paths[4])}},
             {"$setOnInsert": {paths[5]: self.value(paths[5]), "new": 1}},
             {"$push": {self._list(): {"$each": self.words()}}},
@@ -162,6 +164,9 @@ class Draw(Documents):
         for choice in self.random.sample(choices, 3):
             update |= choice
         return update
+
+    def _step(self) -> float:
+        return self.random.choice([0, 1, 2.5])
 
     def _list(self) -> str:
         return self.random.choice([*LISTS, *LISTS, "lists.new", "state"])

@@ -43,7 +43,7 @@ async def publisher(broker: Broker, opening: Any) -> AsyncIterator[AmqpPublisher
         broker.urls["worker"], "through a restart", Background(), opening=opening
     )
     await link.start()
-    made = AmqpPublisher(link)
+    made = AmqpPublisher(link, Background())
     await made.start()
     yield made
     await made.stop()

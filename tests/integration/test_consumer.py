@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from aio_pika.abc import AbstractConnection
 
-    from tests.support.proxy import Proxy
+    from tests.integration.broker_proxy import BrokerProxy
     from worker.broker.connection import BrokerConnection
 
     Connect = Callable[[str], Awaitable[AbstractConnection]]
@@ -250,7 +250,7 @@ async def test_holding_and_freeing_in_a_row_ends_consuming_once(
 
 
 async def test_a_lost_channel_cancels_no_handler_and_delivers_again(
-    make: Any, publish: Any, handler: Handler, proxy: Proxy
+    make: Any, publish: Any, handler: Handler, proxy: BrokerProxy
 ) -> None:
     handler.gate.clear()
     await make()
@@ -264,7 +264,7 @@ async def test_a_lost_channel_cancels_no_handler_and_delivers_again(
 
 
 async def test_an_acknowledgement_that_is_lost_is_repaired_by_the_redelivery(
-    make: Any, publish: Any, left: Any, handler: Handler, proxy: Proxy
+    make: Any, publish: Any, left: Any, handler: Handler, proxy: BrokerProxy
 ) -> None:
     handler.gate.clear()
     consumer = await make()
@@ -279,14 +279,14 @@ async def test_an_acknowledgement_that_is_lost_is_repaired_by_the_redelivery(
 
 
 async def test_acknowledgements_that_a_lost_connection_never_takes_are_not_waited_for(
-    make: Any, publish: Any, left: Any, handler: Handler, proxy: Proxy
+    make: Any, publish: Any, left: Any, handler: Handler, proxy: BrokerProxy
 ) -> None:
     consumer = await make(prefetch=64)
     for wave in range(3):  # how far each acknowledgement has come is up to chance
         handler.gate.clear()
         await publish(*(f"{wave}-{n}" for n in range(64)))
         await until(lambda: handler.together == 64)
-        proxy.cut()
+        proxy.reset()
         handler.gate.set()
         await until(lambda: not consumer.consuming)
         await until(lambda: consumer.consuming)
@@ -296,7 +296,7 @@ async def test_acknowledgements_that_a_lost_connection_never_takes_are_not_waite
 
 
 async def test_consuming_goes_on_through_many_losses(
-    make: Any, publish: Any, left: Any, handler: Handler, proxy: Proxy
+    make: Any, publish: Any, left: Any, handler: Handler, proxy: BrokerProxy
 ) -> None:
     consumer = await make()
     for n in range(5):
@@ -311,7 +311,7 @@ async def test_consuming_goes_on_through_many_losses(
 
 
 async def test_held_while_the_connection_is_lost_it_stays_held(
-    make: Any, publish: Any, unconsumed: Any, handler: Handler, proxy: Proxy
+    make: Any, publish: Any, unconsumed: Any, handler: Handler, proxy: BrokerProxy
 ) -> None:
     consumer = await make()
     consumer.hold("store")
@@ -332,17 +332,16 @@ async def test_a_consumer_that_cannot_be_confirmed_is_not_left_behind(
     publish: Any,
     unconsumed: Any,
     handler: Handler,
-    proxy: Proxy,
+    proxy: BrokerProxy,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A `basic.cancel` nobody answers: the channel goes, and with it what it would still take."""
     monkeypatch.setattr("worker.broker.consumer.OPERATION_TIMEOUT_S", 0.3)
     consumer = await make()
-    proxy.stalled = True
+    proxy.swallow()
     consumer.hold("store")
     await until(lambda: not consumer.consuming)  # what it asked the broker for is given up
-    proxy.stalled = False
-    proxy.cut()
+    proxy.heal()
     await publish("a")
     await unconsumed(ready=1)
     assert handler.seen == []
@@ -387,7 +386,9 @@ async def test_a_drain_hands_back_what_was_not_begun(
     await until_equal(left, 3, 10)
 
 
-async def test_a_drain_waits_for_its_grace_once(make: Any, publish: Any, handler: Handler) -> None:
+async def test_a_drain_waits_for_its_grace_once_and_notes_what_it_leaves(
+    make: Any, publish: Any, handler: Handler
+) -> None:
     handler.gate.clear()
     consumer = await make(grace_s=0.3)
     await publish("stuck")
@@ -401,6 +402,7 @@ async def test_a_drain_waits_for_its_grace_once(make: Any, publish: Any, handler
     await consumer.stop()
     assert loop.time() - began < 0.2
     assert consumer.in_hand == 1  # not cancelled
+    assert consumer._background.left() == [f"1 deliveries of {QUEUE}"]
 
 
 async def test_a_consumer_that_never_started_stops(new_link: NewLink, handler: Handler) -> None:
@@ -410,10 +412,10 @@ async def test_a_consumer_that_never_started_stops(new_link: NewLink, handler: H
 
 
 async def test_a_drain_while_the_broker_is_away_ends(
-    make: Any, handler: Handler, proxy: Proxy
+    make: Any, handler: Handler, proxy: BrokerProxy
 ) -> None:
     consumer = await make()
-    proxy.stalled = True
+    proxy.swallow()
     proxy.cut()
     await until(lambda: not consumer.consuming)
     async with asyncio.timeout(5):

@@ -431,7 +431,7 @@ async def test_a_parked_copy_bears_the_id_of_its_body(world: World) -> None:
     link = BrokerConnection(world.stack.amqp["worker"], "test", Background())
     await link.start()
     try:
-        publisher = AmqpPublisher(link)
+        publisher = AmqpPublisher(link, Background())
         body = b'{"messageId": "in-the-body"}'
         incoming = Incoming(queue=Queue.BULK, body=body, redelivered=False, headers={})
         await publisher.park(incoming, "10m", {})

@@ -11,7 +11,7 @@ from aiormq.exceptions import ProbableAuthenticationError
 from pamqp import decode
 
 from tests.support.fakes import quietly
-from tests.support.proxy import Proxy
+from tests.support.proxy import Drop, Proxy
 from tests.support.waiting import until
 from worker.broker.connection import HEARTBEAT_S, BrokerConnection, connect
 from worker.broker.wakeups import Wakeups
@@ -20,6 +20,8 @@ from worker.service import Background, ServerAwayError, StartError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+
+    from tests.integration.broker_proxy import BrokerProxy
 
     NewLink = Callable[[], BrokerConnection]
 
@@ -92,7 +94,7 @@ async def test_a_lost_host_is_replaced_by_another_one(
 async def test_a_host_that_hangs_leaves_time_for_another_one(
     proxy: Proxy, url: str, amqp_url: Callable[[str], str]
 ) -> None:
-    proxy.stalled = True
+    proxy.requests.put(Drop())
     async with Proxy(amqp_url("worker")) as other:
         two = url.replace(f":{proxy.port}", f":{proxy.port},127.0.0.1:{other.port}")
         for _ in range(2):  # whichever goes first
@@ -127,9 +129,9 @@ async def test_a_lost_connection_comes_back(link: BrokerConnection, proxy: Proxy
 
 
 async def test_who_waits_for_a_channel_gets_it_when_the_broker_is_back(
-    link: BrokerConnection, proxy: Proxy
+    link: BrokerConnection, proxy: BrokerProxy
 ) -> None:
-    proxy.stalled = True
+    proxy.swallow()
     proxy.cut()
     await until(lambda: not link.is_up)
     waits = [asyncio.create_task(link.channel()) for _ in range(5)]
@@ -138,17 +140,16 @@ async def test_who_waits_for_a_channel_gets_it_when_the_broker_is_back(
     gone.cancel()
     await quietly(gone)
     assert not any(task.done() for task in waits)
-    proxy.stalled = False
-    proxy.cut()
+    proxy.heal()
     async with asyncio.timeout(30):
         channels = await asyncio.gather(*waits)
     assert not any(channel.is_closed for channel in channels)
 
 
 async def test_a_link_to_a_broker_that_says_nothing_can_be_stopped(
-    link: BrokerConnection, proxy: Proxy
+    link: BrokerConnection, proxy: BrokerProxy
 ) -> None:
-    proxy.stalled = True
+    proxy.swallow()
     async with asyncio.timeout(15):
         await link.stop()
 

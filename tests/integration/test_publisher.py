@@ -18,6 +18,7 @@ from tests.support.waiting import until
 from worker.broker import tolerant_decoding
 from worker.broker.publisher import AmqpPublisher
 from worker.ports.broker import Event, Incoming, Unpublishable
+from worker.service import Background
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     import aio_pika
     from aio_pika.abc import AbstractIncomingMessage, AbstractQueue
 
-    from tests.support.proxy import BrokerProxy
+    from tests.integration.broker_proxy import BrokerProxy
     from worker.broker.connection import BrokerConnection
 
 pytestmark = pytest.mark.usefixtures("empty_queues")
@@ -42,7 +43,7 @@ async def link(new_link: Callable[[], BrokerConnection]) -> AsyncIterator[Broker
 
 @pytest.fixture
 async def publisher(link: BrokerConnection) -> AsyncIterator[AmqpPublisher]:
-    made = AmqpPublisher(link)
+    made = AmqpPublisher(link, Background())
     await made.start()
     yield made
     await made.stop()
@@ -231,14 +232,13 @@ async def test_two_publishes_of_one_id_are_never_under_way_together(
 async def test_a_publisher_that_is_cancelled_frees_its_id(
     publisher: AmqpPublisher, proxy: BrokerProxy
 ) -> None:
-    proxy.stalled = True
+    proxy.swallow()
     stuck = asyncio.create_task(publisher.event(event()))
     await until(lambda: proxy.has_kept_a_publish)
     stuck.cancel()
     await quietly(stuck)
     assert stuck.cancelled()
-    proxy.stalled = False
-    proxy.cut()
+    proxy.heal()
     async with asyncio.timeout(20):
         await publisher.event(event())
 
@@ -261,7 +261,7 @@ async def test_a_metric_goes_out(
 async def test_a_metric_while_the_broker_is_away_is_dropped_and_counted(
     publisher: AmqpPublisher, link: BrokerConnection, proxy: BrokerProxy
 ) -> None:
-    proxy.stalled = True
+    proxy.swallow()
     proxy.cut()
     await until(lambda: not link.is_up)
     publisher.metric("metric.health", b"{}")
@@ -273,7 +273,7 @@ async def test_a_drain_does_not_wait_for_a_broker_that_is_away(
     publisher: AmqpPublisher, proxy: BrokerProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("worker.broker.publisher.CONFIRM_TIMEOUT_S", 0.3)
-    proxy.stalled = True
+    proxy.swallow()
     publisher.metric("metric.health", b"{}")
     proxy.cut()
     async with asyncio.timeout(5):
@@ -281,8 +281,35 @@ async def test_a_drain_does_not_wait_for_a_broker_that_is_away(
     assert publisher.dropped_metrics == 1
 
 
+async def test_a_publish_without_a_confirm_is_noted_at_the_end(
+    link: BrokerConnection, proxy: BrokerProxy
+) -> None:
+    background = Background()
+    made = AmqpPublisher(link, background)
+    await made.start()
+    proxy.swallow()
+    publishing = asyncio.create_task(made.event(event("held")))
+    await until(lambda: made._in_flight)
+    proxy.cut()
+    await made.stop()
+    assert background.left() == ["1 publishes without a confirm"]
+    publishing.cancel()
+    await quietly(publishing)
+
+
+async def test_a_stop_does_not_wait_for_a_broker_that_hangs(
+    link: BrokerConnection, proxy: BrokerProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.broker.connection.CLOSE_TIMEOUT_S", 0.3)
+    made = AmqpPublisher(link, Background())
+    await made.start()
+    proxy.swallow()
+    async with asyncio.timeout(5):
+        await made.stop()
+
+
 async def test_a_stopped_publisher_may_be_stopped_again(link: BrokerConnection) -> None:
-    made = AmqpPublisher(link)
+    made = AmqpPublisher(link, Background())
     await made.stop()
     await made.start()
     await made.stop()

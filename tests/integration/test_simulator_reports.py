@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from tests.support.waiting import until
 from worker.lab.simulator import Simulator
 
 if TYPE_CHECKING:
@@ -155,6 +156,18 @@ async def test_a_report_can_come_before_the_answer(at: Simulator, customer: Cust
     customer.on_call = lambda: answered.append(sum(at.engine.requests.answers.values()))
     await reported(at, before_answer=True)
     assert answered == [0]
+
+
+async def test_a_report_before_the_answer_outlives_its_client(
+    at: Simulator, customer: Customer
+) -> None:
+    customer.statuses = [500]
+    sending = asyncio.create_task(reported(at, before_answer=True))
+    customer.on_call = sending.cancel
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    await until(lambda: at.reporter.summary()["pending"] == 0)
+    assert [fields["status"] for fields in customer.fields()] == ["Success"] * 2
 
 
 async def test_a_report_follows_although_the_connection_was_closed(

@@ -183,12 +183,16 @@ async def test_a_stop_decides_what_was_handed_over(commit: Commit) -> None:
     assert await asyncio.gather(*tasks) == [None, None, None]
 
 
-async def test_a_stop_does_not_wait_for_ever_for_a_store_that_is_away(commit: Commit) -> None:
-    made: GroupCommit[Op] = GroupCommit(commit, Background())
+async def test_a_stop_gives_up_a_store_that_is_away_and_notes_what_it_leaves(
+    commit: Commit,
+) -> None:
+    background = Background()
+    made: GroupCommit[Op] = GroupCommit(commit, background)
     await made.start()
     commit.gate.clear()
     (task,) = await handed_over(made, ("a", T))
     await asyncio.wait_for(made.stop(within_s=0.05), 5)
+    assert background.left() == ["1 writes of records"]
     assert not task.done()
     task.cancel()
     await quietly(task)

@@ -22,8 +22,6 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     import ssl
 
-PUBLISH: Final = b"\x00\x3c\x00\x28"
-"""Class and method of `basic.publish` (AMQP 0-9-1)."""
 _CHUNK: Final = 1 << 16
 _GREETING: Final = 4096
 """Bytes of a client in which it may name itself."""
@@ -291,16 +289,3 @@ class Proxy:
                 return
             await flow.carry(data)
         await flow.end()
-
-
-class BrokerProxy(Proxy):
-    """A proxy before a broker, which knows a publish when it sees one."""
-
-    def lose_confirms(self, count: int) -> None:
-        """Let so many publishes reach the broker, but not their confirms."""
-        self.lose_replies_to, self.losses_left = PUBLISH, count
-
-    @property
-    def has_kept_a_publish(self) -> bool:
-        """Whether a publish was taken and not passed on."""
-        return PUBLISH in self.requests.dropped

@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
 T = TypeVar("T")
-_STEP_S = 1e-7
+STEP_S = 1e-7
 """By which time passes at least in each turn of the loop, as it does in every real one."""
+
+NOTHING_LEFT = "everything waits for something that never comes"
 
 
 class _Jumping(selectors.SelectSelector):
@@ -24,9 +26,9 @@ class _Jumping(selectors.SelectSelector):
 
     def select(self, timeout: float | None = None) -> list[Any]:
         if timeout is None:
-            raise AssertionError("everything waits for something that never comes")
-        self.seconds += max(timeout, _STEP_S)
-        return []
+            raise AssertionError(NOTHING_LEFT)
+        self.seconds += max(timeout, STEP_S)
+        return super().select(0)
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):

@@ -15,7 +15,7 @@ from worker.app.alerting import alerting_services
 from worker.app.consumers import control_consumer
 from worker.app.monitoring import health_reports, measuring_of, monitor_of
 from worker.app.queries import query_handler
-from worker.app.start_and_stop import Resource
+from worker.app.start_and_stop import DrainTogether, Resource
 from worker.app.stores import RETENTION_DAYS
 from worker.control.commands import CommandHandler
 from worker.control.consents import Consents
@@ -96,8 +96,10 @@ def control_services(
     return (
         connection,
         Resource(close=database.close),
-        control_consumer(runtime, connection, Queue.CONTROL_QUERY, queries),
-        control_consumer(runtime, connection, Queue.CONTROL_COMMAND, commands),
+        DrainTogether(
+            control_consumer(runtime, connection, Queue.CONTROL_QUERY, queries),
+            control_consumer(runtime, connection, Queue.CONTROL_COMMAND, commands),
+        ),
         monitor,
         *alerting_services(runtime, stores.alerts, follower),
     )

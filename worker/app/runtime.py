@@ -50,7 +50,7 @@ def runtime_of(cfg: Settings, replica: str, edges: Edges) -> Runtime:
     """Build the runtime; connects to nothing."""
     background = Background()
     publishing = edges.link(f"sms-worker publish {replica}", background, HEARTBEAT_S)
-    publisher = AmqpPublisher(publishing)
+    publisher = AmqpPublisher(publishing, background)
     exporter, ratio = exporter_of(os.environ, cfg.trace_ratio)
     return Runtime(
         cfg=cfg,

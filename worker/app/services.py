@@ -26,7 +26,7 @@ from worker.app.metrics import scrape_of
 from worker.app.monitoring import account_watch, prober_of, unrouted_watch
 from worker.app.runtime import runtime_of
 from worker.app.sending import attempt_metrics, metrics_publisher, send_handler
-from worker.app.start_and_stop import DrainTogether, Process, Resource
+from worker.app.start_and_stop import CLOSING_S, DrainTogether, Process, Resource
 from worker.app.stores import set_up, stores_of
 from worker.handlers.message_events import Announcer
 from worker.handlers.round import PendingIntents
@@ -121,7 +121,7 @@ class Worker:
 def build(cfg: Settings, replica: str) -> Process:
     """Build one worker from its settings; `replica` is its id."""
     worker = Worker(cfg, replica, edges_of(cfg))
-    return Process(worker.services(), worker.runtime.background)
+    return Process(worker.services(), worker.runtime.background, cfg.drain_grace_s + CLOSING_S)
 
 
 async def run(cfg: Settings, replica: str) -> None:

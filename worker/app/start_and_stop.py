@@ -1,41 +1,57 @@
 """Starts the services of a process, waits for its end, drains and stops them.
 
 Rules: services start in the given order and drain and stop in the reverse order. The end is
-SIGTERM, SIGINT or the death of a background task.
+SIGTERM, SIGINT or the death of a background task. From then on the time of a process is bounded,
+whatever its servers do. Its last log line, `stopped`, names what is left undone.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import signal
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from worker.service import cancel_all
+from worker.service import LeftUndoneError, cancel_all
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from worker.service import Background, Service
 
 _log = structlog.get_logger(__name__)
 
 
+CLOSING_S: Final = 30.0
+"""Seconds that the end of a process may take beyond its grace."""
+
+
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A built process: its services in start order."""
+    """A built process.
+
+    Args:
+        services: in start order.
+        background: runs their tasks, and knows what they must not leave undone.
+        end_within_s: longest time for drain and stop. Then they are cut off.
+    """
 
     services: tuple[Service, ...]
     background: Background
+    end_within_s: float = CLOSING_S
 
     async def run(self, stop: asyncio.Event) -> None:
         """Start, wait for `stop` or the death of a background task, drain, stop.
 
         If anything fails, every service that began to start is still drained and stopped. The
         first failure is raised at the end.
+
+        Raises:
+            LeftUndoneError: nothing failed, but something is left undone.
         """
         failures: list[BaseException] = []
         begun: list[Service] = []
@@ -51,16 +67,18 @@ class Process:
         except Exception as error:  # noqa: BLE001 - raised below, after everything is stopped
             failures.append(error)
         _log.info("draining")
-        for verb in ("drain", "stop"):
-            for service in reversed(begun):
-                try:
-                    await getattr(service, verb)()
-                except Exception as error:  # noqa: BLE001 - as above
-                    failures.append(error)
-        await self.background.stop()
-        _log.info("stopped")
+        try:
+            async with asyncio.timeout(self.end_within_s):
+                await _put_away(begun, failures)
+                await self.background.stop()
+        except TimeoutError:
+            _log.warning("the end takes too long: cut off", after_s=self.end_within_s)
+        left = self.background.left()
+        _log.log(logging.WARNING if left else logging.INFO, "stopped", left=left)
         if failures:
             raise failures[0]
+        if left:
+            raise LeftUndoneError(", ".join(left))
 
     async def run_until_signal(self) -> None:
         """Run until SIGTERM or SIGINT; see `run`."""
@@ -97,6 +115,16 @@ class Process:
         finally:
             failed.cancel()
             stopping.cancel()
+
+
+async def _put_away(begun: Sequence[Service], failures: list[BaseException]) -> None:
+    """Drain all services, then stop all; what fails is added to `failures`."""
+    for verb in ("drain", "stop"):
+        for service in reversed(begun):
+            try:
+                await getattr(service, verb)()
+            except Exception as error:  # noqa: BLE001 - raised when everything is stopped
+                failures.append(error)
 
 
 class DrainTogether:

@@ -110,15 +110,15 @@ async def _connect_to(
     return connection
 
 
-async def close(connection: AbstractConnection) -> BaseException | None:
-    """Close a connection, dead or alive, within `CLOSE_TIMEOUT_S`; return the error, if any.
+async def close(used: AbstractConnection | AbstractChannel) -> BaseException | None:
+    """Close what was used, dead or alive, within `CLOSE_TIMEOUT_S`; return the error, if any.
 
     Raises:
         CancelledError: our own task was cancelled, not only a future of the library.
     """
     try:
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
-            await connection.close()
+            await used.close()
     except BROKEN as error:
         reraise_own_cancel()
         return error

@@ -10,12 +10,13 @@ Rules:
   RabbitMQ 4.3 and later count only rejects, and only that count ends a delivery that always fails.
 - Consuming stops while something holds it (store unavailable, breakers open) and then goes on.
 - Drain: take nothing new, hand back what is not begun, finish what is in hand, keep the channel for
-  its acknowledgements, report what is left.
+  its acknowledgements. A broker that hangs does not prolong the grace.
 """
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -83,6 +84,7 @@ class Consumer:
         self._keeper: asyncio.Task[None] | None = None
         self._consuming = asyncio.Event()
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        background.owes(f"deliveries of {queue}", lambda: len(self._in_hand))
 
     @property
     def consuming(self) -> bool:
@@ -135,13 +137,13 @@ class Consumer:
             return
         self._draining = True
         self._changed.set()
-        if self._keeper is not None:
-            await asyncio.wait({self._keeper})  # if it died, `Background` knows already
-        if self._in_hand:
-            await asyncio.wait(self._in_hand, timeout=self._grace_s)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._grace_s):
+                if self._keeper is not None:
+                    await asyncio.wait({self._keeper})  # if it died, `Background` knows already
+                if self._in_hand:
+                    await asyncio.wait(self._in_hand)
         self._drained = True
-        if self._in_hand:
-            _log.warning("drain left deliveries", queue=self._queue, left=len(self._in_hand))
 
     async def stop(self) -> None:
         """Drain if needed, and stop the timers; unsettled deliveries come again."""

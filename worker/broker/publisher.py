@@ -33,7 +33,7 @@ from pamqp.commands import Basic
 
 from contracts.commands import own_message_id
 from contracts.names import Exchange, Header, Key, retry_key
-from worker.broker.connection import BROKEN, naming_losses, reraise_own_cancel
+from worker.broker.connection import BROKEN, close, naming_losses, reraise_own_cancel
 from worker.broker.suspects import GIVEN_UP_AFTER, GivenUp, Trial, Turns
 from worker.broker.tolerant_decoding import for_copy, portable
 from worker.handlers.dead_letters import cause_of
@@ -48,8 +48,11 @@ if TYPE_CHECKING:
 
     from worker.broker.connection import BrokerConnection
     from worker.ports.broker import Event, Incoming
+    from worker.service import Background
 
 CONFIRM_TIMEOUT_S: Final = 10.0
+METRICS_WITHIN_S: Final = 3.0
+"""Longest time that the end of the process waits for metric events."""
 MAX_REASON: Final = 2000
 """Bytes of a reason in a header, so that the header table of a dead letter can still be read."""
 _DROPPED: Final = frozenset({"CC", "BCC"})
@@ -57,13 +60,19 @@ _log = structlog.get_logger(__name__)
 
 
 class AmqpPublisher:
-    """The `Publisher`, `Replier` and `Broadcast` ports on one connection."""
+    """The `Publisher`, `Replier` and `Broadcast` ports on one connection.
 
-    def __init__(self, connection: BrokerConnection) -> None:
+    Args:
+        connection: connection for publishing only.
+        background: told of what has no confirm yet.
+    """
+
+    def __init__(self, connection: BrokerConnection, background: Background) -> None:
         self._connection = connection
         self._channel: AbstractChannel | None = None
         self._opening = asyncio.Lock()
         self._in_flight: dict[str, asyncio.Event] = {}
+        background.owes("publishes without a confirm", lambda: len(self._in_flight))
         self._broadcasts: set[asyncio.Task[None]] = set()
         self._turns = Turns()
         self._given_up = GivenUp()
@@ -81,14 +90,15 @@ class AmqpPublisher:
         await self._open()
 
     async def drain(self) -> None:
-        """Wait until all metric events that were handed over are published."""
-        await asyncio.gather(*self._broadcasts, return_exceptions=True)
+        """Wait until all metric events that were handed over are published, but not for long."""
+        if self._broadcasts:
+            await asyncio.wait(self._broadcasts, timeout=METRICS_WITHIN_S)
 
     async def stop(self) -> None:
         """Close the channel. Idempotent."""
-        if self._channel is not None and not self._channel.is_closed:
-            await self._channel.close()
-        self._channel = None
+        channel, self._channel = self._channel, None
+        if channel is not None and (error := await close(channel)) is not None:
+            _log.info("channel not closed", error=type(error).__name__)
 
     async def event(self, event: Event) -> None:
         """See `Publisher.event`."""

@@ -1,13 +1,14 @@
 """`sms-worker run`, `webhook`, `console`, `check-config`: the deployed processes and their check.
 
 Rules: the whole configuration is validated before anything starts. Every problem is printed with
-the name of its variable, never with a secret's value.
+the name of its variable, never with a secret's value. Exit codes of the processes: 0 stopped, 1
+cannot start or died, 2 refused configuration, 3 stopped and left something undone.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import structlog
 import typer
@@ -16,7 +17,7 @@ from worker.app import services as worker_process
 from worker.app import webhook as webhook_process
 from worker.app.replica import replica_id
 from worker.cli import configuration
-from worker.service import StartError
+from worker.service import LeftUndoneError, StartError
 from worker.settings.addresses import shown
 from worker.settings.table import table
 from worker.settings.types import credentials
@@ -24,6 +25,9 @@ from worker.telemetry import logs
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+
+LEFT_UNDONE: Final = 3
+"""Exit code of a process that was stopped and left something undone."""
 
 
 def run() -> None:
@@ -58,6 +62,8 @@ def _run(process: Coroutine[Any, Any, None]) -> None:
     """Run a process to its end; an error that ends it is logged, not printed."""
     try:
         asyncio.run(process)
+    except LeftUndoneError:  # the last log line names it
+        raise typer.Exit(LEFT_UNDONE) from None
     except StartError as error:
         structlog.get_logger(__name__).error("cannot start", problem=str(error))
         raise typer.Exit(1) from None

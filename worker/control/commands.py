@@ -7,8 +7,9 @@ Rules:
   redelivered command gets the stored reply; the same id with other content is refused.
 - If another entry takes our number in the log, the command is decided again. If that entry changed
   the version, relative commands are refused, except downward ones.
-- While the store is unavailable, an upward command gets that reply and is not recorded; it may come
-  again with the same id. A downward command stays unacknowledged until it is applied.
+- While the store is unavailable, an upward command gets that reply. It may be recorded all the
+  same, if only the answer of the store was lost; the same id again gets what is recorded. A
+  downward command stays unacknowledged until it is applied.
 - If this worker's code cannot read the stored state, any command gets that reply: a newer replica
   may take the next try.
 """

@@ -1,8 +1,8 @@
 """Reads from which queue, and why, the broker dead-lettered a message.
 
 Rules:
-- `x-death` lists the deaths of a message, the newest first. A copy from a retry tier died there
-  first, so `x-first-death-*` is of no use.
+- `x-death` lists the deaths of a message, the newest first; RabbitMQ 3.10 may list those behind it
+  in any order. A copy from a retry tier died there first, so `x-first-death-*` is of no use.
 - The newest death in one of the queues that the caller names counts.
 - Newer brokers also name the last death in `x-last-death-*`. These headers are read only if the
   list names no such queue, because an older broker passes on whatever a publisher wrote there.

@@ -170,7 +170,7 @@ class Hybrid:
         self, state: Round, lease: Lease, attempt: Attempt, finished: Finished
     ) -> RoundEnd | Record | None:
         """Resend once through an untried provider if the policy allows it, else await a report."""
-        state.in_doubt, state.previous = attempt, finished
+        state.in_doubt, state.previous, state.announced = attempt, finished, False
         if state.message.on_unknown is OnUnknown.HOLD or lease.resend_used:
             return await self.ends.settle_unknown(state, lease, finished)
         state.resending = True

@@ -129,7 +129,7 @@ class Round:
     """The attempt that may have left."""
     resending: bool = False
     announced: bool = False
-    """`sms.unknown` is stored already."""
+    """`sms.unknown` of that attempt is stored already."""
     began: bool = False
     own_faults_only: bool = True
     """Whether every refusal so far is because of the message or the number and so would repeat."""

@@ -32,6 +32,7 @@ class Marks:
         self._pending: dict[str, dict[str, None]] = {}
         self._stopping = asyncio.Event()
         self._runner: asyncio.Task[None] | None = None
+        background.owes("messages whose events will come again", lambda: len(self._pending))
 
     async def start(self) -> None:
         """Start to write."""
@@ -59,6 +60,8 @@ class Marks:
             )
         except PyMongoError as error:  # harmless: the sweeper publishes these events again
             _log.warning("outbox marks not written", error=type(error).__name__)
+            if self._stopping.is_set():
+                self._pending = pending
 
 
 def _mark(message_id: str, event_ids: list[str]) -> UpdateOne:

@@ -96,8 +96,7 @@ class MessageStore:
 
     async def stop(self, within_s: float = STOP_WITHIN_S) -> None:
         """Finish all writes, then stop; see `GroupCommit.stop`."""
-        await self._claims.stop(within_s)
-        await self._changes.stop(within_s)
+        await asyncio.gather(self._claims.stop(within_s), self._changes.stop(within_s))
         await self._marks.stop()
 
     async def look(self, message_id: str) -> Record | None:

@@ -16,8 +16,6 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
-import structlog
-
 from worker.domain.messages.message import Lane
 
 if TYPE_CHECKING:
@@ -33,7 +31,6 @@ STOP_WITHIN_S: Final = 10.0
 """Longer than one issue may take (`timeoutMS`), so that a working store can decide all."""
 
 Document = dict[str, Any]
-_log = structlog.get_logger(__name__)
 
 
 class HasId(Protocol):
@@ -77,6 +74,8 @@ class GroupCommit(Generic[Op]):
         self._last_batch = 0
         self._runner: asyncio.Task[None] | None = None
         self._stopping = False
+        self._issued: Sequence[_Waiting[Op]] = ()
+        background.owes("writes of records", self._undecided)
 
     async def start(self) -> None:
         """Start the writer."""
@@ -85,8 +84,8 @@ class GroupCommit(Generic[Op]):
     async def stop(self, within_s: float = STOP_WITHIN_S) -> None:
         """Finish the waiting operations, then stop.
 
-        Operations that the store does not decide within `within_s` seconds are left; their leases
-        end. A store that is away must not keep the process from ending.
+        Operations that the store does not decide within `within_s` seconds are left undone; their
+        leases end. A store that is away must not keep the process from ending.
         """
         self._stopping = True
         self._arrived.set()
@@ -95,7 +94,6 @@ class GroupCommit(Generic[Op]):
             return
         _, undecided = await asyncio.wait({self._runner}, timeout=within_s)
         if undecided:
-            _log.warning("writes left undecided", waiting=self._waiting() + self._last_batch)
             self._runner.cancel()
         await asyncio.gather(self._runner, return_exceptions=True)
         self._runner = None
@@ -108,6 +106,9 @@ class GroupCommit(Generic[Op]):
         if self._waiting() >= ENOUGH:
             self._enough.set()
         return await waiting.done  # a cancelled waiter cancels only its own future, never the write
+
+    def _undecided(self) -> int:
+        return self._waiting() + sum(not each.done.done() for each in self._issued)
 
     def _waiting(self) -> int:
         return sum(len(queue) for queue in self._pending.values())
@@ -158,6 +159,7 @@ class GroupCommit(Generic[Op]):
         return list(batch.values())
 
     async def _write(self, batch: list[_Waiting[Op]]) -> None:
+        self._issued = batch
         try:
             results = await self._commit([waiting.op for waiting in batch])
         except Exception as error:  # noqa: BLE001 - every waiter gets the error

@@ -95,6 +95,7 @@ class WebServer:
         self._server: _Server | None = None
         self._task: asyncio.Task[None] | None = None
         self._port = 0
+        background.owes(f"requests to {name}", self._cut_off)
 
     @property
     def port(self) -> int:
@@ -125,6 +126,9 @@ class WebServer:
         if self._task.done():
             listener.close()
             await self._task
+
+    def _cut_off(self) -> int:
+        return self._server.cut_off if self._server is not None else 0
 
     async def drain(self) -> None:
         """Close the port and finish the requests under way."""
@@ -184,6 +188,12 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.ready = asyncio.Event()
+        self.cut_off = 0
+        """How many requests the end cut off."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        self.cut_off = len(self.server_state.tasks)  # cancelled, and not yet ended
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from tests.torture.fuzz import mutate
+from tests.torture.fuzz import corpus, mutate
 from tests.torture.fuzz.watch import Failure, watched
 
 if TYPE_CHECKING:
@@ -85,12 +85,17 @@ class Pool:
         return data
 
 
+def seeds(target: Target) -> list[bytes]:
+    """Inputs to begin with: the target's own, and those that failed once."""
+    return [*target.seeds(), *(data for _, data in corpus.cases(target.name))]
+
+
 def run(target: Target, batch: Batch) -> Result:
     """Check the inputs of a batch."""
     result = Result()
     generator = random.Random(f"{batch.seed} {batch.target} {batch.number}")
     pool = Pool(generator)
-    for data in target.seeds()[: batch.inputs]:
+    for data in seeds(target)[: batch.inputs]:
         seen = watched(target, data)
         result.add(seen)
         pool.add(data, seen)

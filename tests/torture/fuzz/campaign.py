@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
-import sys
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from itertools import zip_longest
-from time import monotonic, process_time
+from time import process_time
 from typing import TYPE_CHECKING, Final
 
-from tests.torture.fuzz import corpus, progress, shrink
+from tests.torture.fuzz import corpus, run_state, shrink
 from tests.torture.fuzz.batch import Batch, Result, run
 from tests.torture.fuzz.table import TARGETS
 from tests.torture.fuzz.watch import Failure, watched
+from tests.torture.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from tests.torture.fuzz.run_state import RunState
     from tests.torture.fuzz.target import Target
 
 BATCH: Final = 4_000
 """Inputs of a batch."""
-_TELL_EVERY_S: Final = 10.0
 
 
 def plan(inputs: int, seed: int, targets: Sequence[Target]) -> list[Batch]:
-    """All batches: each target gets its share, and all of them come on side by side."""
+    """All batches: each target gets at least its share, and all come on side by side."""
     shares = sum(target.share for target in targets)
     rows = [
-        list(_batches(target.name, seed, inputs * target.share // shares)) for target in targets
+        list(_batches(target.name, seed, math.ceil(inputs * target.share / shares)))
+        for target in targets
     ]
     return [batch for column in zip_longest(*rows) for batch in column if batch]
 
@@ -40,12 +42,6 @@ def _batches(target: str, seed: int, inputs: int) -> Iterator[Batch]:
         yield Batch(target, seed, number, min(BATCH, inputs - begins))
 
 
-def say(line: str) -> None:
-    """Write a line for people, at once."""
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
-
-
 @dataclass(slots=True)
 class Campaign:
     """One run.
@@ -53,36 +49,38 @@ class Campaign:
     Args:
         batches: all of them, those of an earlier part of this run included.
         done: what was done before.
-        file: where progress is kept.
+        file: where that is kept.
         cases: where failing inputs are kept.
         tell: takes lines for people.
     """
 
     batches: Sequence[Batch]
-    done: progress.Progress
-    file: Path = progress.FILE
+    done: RunState
+    file: Path = run_state.FILE
     cases: Path = corpus.CASES
-    tell: Callable[[str], None] = say
+    tell: Callable[[str], None] = print
     _known: set[tuple[str, str]] = field(default_factory=set)
     """Targets and rules for which there is a case."""
 
-    def run(self, jobs: int) -> progress.Progress:
+    def run(self, jobs: int) -> RunState:
         """Run what is left."""
         left = [batch for batch in self.batches if not self.done.has(batch)]
         spawn = multiprocessing.get_context("spawn")
-        began, told = monotonic(), monotonic()
+        planned = sum(batch.inputs for batch in self.batches)
+        progress = Progress("inputs", planned, planned - sum(batch.inputs for batch in left))
         with ProcessPoolExecutor(jobs, mp_context=spawn) as pool:
             futures = {pool.submit(measured, batch): batch for batch in left}
             for future in as_completed(futures):
-                self._take(futures[future], *future.result())
-                if monotonic() - told > _TELL_EVERY_S:
-                    told = monotonic()
-                    self._tell_progress(told - began)
+                batch = futures[future]
+                self._take(batch, *future.result())
+                progress.violations = self.done.total().violations
+                progress.add(batch.inputs)
+        progress.end()
         return self.done
 
     def _take(self, batch: Batch, result: Result, seconds: float) -> None:
         self.done.add(batch, result, seconds)
-        progress.save(self.done, self.file)
+        run_state.save(self.done, self.file)
         for rule, failure in result.failures.items():
             if (batch.target, rule) not in self._known:
                 self._known.add((batch.target, rule))
@@ -96,13 +94,6 @@ class Campaign:
             f"VIOLATION of {batch.target} (seed {batch.seed}, batch {batch.number})\n"
             f"  rule:   {small.rule}\n  input:  {small.data[:200]!r} ({len(small.data)} bytes)\n"
             f"  repeat: python -m tests.torture.fuzz --target {batch.target} --case {path}"
-        )
-
-    def _tell_progress(self, seconds: float) -> None:
-        whole, planned = self.done.total(), sum(batch.inputs for batch in self.batches)
-        self.tell(
-            f"{whole.inputs:,} of {planned:,} inputs, {whole.violations:,} violations, "
-            f"{seconds:.0f} s"
         )
 
 

@@ -51,6 +51,7 @@ class Target:
         mutators: of inputs in the form of this target; bytes are mutated in any case.
         words: byte strings that mean something there.
         longest: most bytes of an input.
+        patience: how much more time than usual a byte may take.
     """
 
     name: str
@@ -62,3 +63,4 @@ class Target:
     mutators: tuple[Mutator, ...] = ()
     words: tuple[bytes, ...] = ()
     longest: int = 70_000
+    patience: float = 1.0

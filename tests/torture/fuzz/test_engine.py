@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.torture.fuzz import corpus, progress
+from tests.torture.fuzz import corpus, run_state
 from tests.torture.fuzz.batch import Batch, run
 from tests.torture.fuzz.campaign import Campaign, plan, smallest
+from tests.torture.fuzz.run_state import RunState
 from tests.torture.fuzz.table import TARGETS
 from tests.torture.fuzz.target import Target, Violation, must
 from tests.torture.fuzz.watch import Failure, watched
@@ -62,7 +63,7 @@ def test_a_check_without_an_end_is_interrupted(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_quadratic_time_is_a_violation() -> None:
-    seen = watched(target(is_quadratic), bytes(20_000))
+    seen = watched(target(is_quadratic), bytes(7_000))
     assert isinstance(seen, Failure)
     assert seen.rule == "the time is linear in the length"
     assert watched(target(is_quadratic), bytes(200)) == "taken"
@@ -99,7 +100,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> Target:
 @pytest.mark.usefixtures("known")
 def test_a_failure_becomes_a_case_with_the_command_that_repeats_it(tmp_path: Path) -> None:
     said: list[str] = []
-    run_ = Campaign([], progress.Progress("r"), tmp_path / "p", tmp_path / "cases", said.append)
+    run_ = Campaign([], RunState("r"), tmp_path / "p", tmp_path / "cases", said.append)
     batch = Batch("made-up", 1, 0, 2_000)
     result = run(TARGETS["made-up"], batch)
     run_._take(batch, result, 1.0)
@@ -113,18 +114,18 @@ def test_a_failure_becomes_a_case_with_the_command_that_repeats_it(tmp_path: Pat
 def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path: Path, known: Target) -> None:
     batches = plan(10_000, 1, [known])
     file = tmp_path / "fuzz.json"
-    begun = progress.Progress("r")
+    begun = RunState("r")
     begun.add(batches[0], run(known, batches[0]), 1.0)
-    progress.save(begun, file)
-    again = progress.load("r", file)
+    run_state.save(begun, file)
+    again = run_state.load("r", file)
     assert [again.has(batch) for batch in batches] == [True, False, False]
     assert again.total().inputs == batches[0].inputs
-    assert progress.load("another", file).done == []
+    assert run_state.load("another", file).done == []
 
 
 def test_a_run_is_of_the_code_it_tests() -> None:
-    assert progress.run_of(1, 1, ["a"]) == progress.run_of(1, 1, ["a"])
-    assert progress.run_of(1, 1, ["a"]) != progress.run_of(1, 2, ["a"])
+    assert run_state.run_of(1, 1, ["a"]) == run_state.run_of(1, 1, ["a"])
+    assert run_state.run_of(1, 1, ["a"]) != run_state.run_of(1, 2, ["a"])
 
 
 def test_a_violation_tells_its_rule_first() -> None:

@@ -49,14 +49,14 @@ def watched(target: Target, data: bytes) -> str | Failure:
     """The behaviour of one input, or its failure."""
     begins = thread_time()
     seen = _checked(target, data)
-    if isinstance(seen, str) and thread_time() - begins > bound_s(data):
+    if isinstance(seen, str) and thread_time() - begins > bound_s(target, data):
         return _slow(target, data) or seen
     return seen
 
 
-def bound_s(data: bytes) -> float:
+def bound_s(target: Target, data: bytes) -> float:
     """CPU seconds that this input may take: linear in its length."""
-    return _ONE_S + _EACH_BYTE_S * len(data)
+    return target.patience * (_ONE_S + _EACH_BYTE_S * len(data))
 
 
 def _checked(target: Target, data: bytes) -> str | Failure:
@@ -75,7 +75,7 @@ def _checked(target: Target, data: bytes) -> str | Failure:
 
 def _slow(target: Target, data: bytes) -> Failure | None:
     quickest = min(_seconds(target, data) for _ in range(_TIMES))
-    if quickest <= bound_s(data):
+    if quickest <= bound_s(target, data):
         return None
     detail = f"{quickest:.2f} s of CPU for {len(data)} bytes"
     return Failure("the time is linear in the length", detail, data)

@@ -96,7 +96,7 @@ class Report:
     reference: str
     message_id: str
     delivered: bool
-    at: float
+    at: float = 0.0
     names_ours: bool = False
     """Whether it names our own id and attempt, rather than the provider's id."""
     genuine: bool = True

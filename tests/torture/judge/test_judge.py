@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support import documentation
 from tests.torture.judge import of_control, of_events, of_messages
 from tests.torture.judge.facts import (
     Call,
@@ -178,6 +179,12 @@ def test_each_fault_of_a_history_is_named(case: str) -> None:
 def test_every_invariant_has_a_history_that_breaks_it() -> None:
     broken = {invariant for invariant, _ in BROKEN.values()}
     assert broken >= set(INVARIANTS)
+
+
+def test_the_readme_lists_every_invariant() -> None:
+    shown = documentation.chapter("worker/README.md", "What we promise and how it is tested")
+    promised = {*INVARIANTS, of_messages.NOT_LOST}
+    assert {name for name in promised if f"| {name} |" not in shown} == set()
 
 
 def test_a_resend_through_another_provider_must_be_marked() -> None:

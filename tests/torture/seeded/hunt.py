@@ -12,10 +12,16 @@ from pathlib import Path
 from typing import Final
 
 from tests.torture.simulation import batch
+from tests.torture.simulation.draw import WATCHED_EVERY
 
 ROOT: Final = Path(__file__).parents[3]
 PATCHES: Final = {path.stem: path for path in sorted(Path(__file__).parent.glob("*.patch"))}
 """The seeded faults by name."""
+PLAIN: Final = (0, 600, 1)
+"""First history, how many at most, and the step between two."""
+WATCHED: Final = (WATCHED_EVERY // 2, 60, WATCHED_EVERY)
+"""The same, for a fault that only automation shows."""
+STALE: Final = "stale_evidence"
 _PATCHED: Final = ("worker", "contracts")
 _SHARED: Final = ("tests", "deploy")
 
@@ -43,10 +49,16 @@ def seed(patch: Path, folder: Path) -> None:
     subprocess.run(["git", "apply", str(patch)], cwd=folder, check=True)  # noqa: S603, S607 - ours, from PATH
 
 
-def hunt(folder: Path, first: int, most: int) -> Found:
-    """Run histories of the sources in a folder until one breaks something, `most` at most."""
+def hunt(name: str, folder: Path) -> Found:
+    """Run histories of the sources in a folder until one breaks something, or up to a bound.
+
+    Args:
+        name: of the fault that was seeded there.
+        folder: the sources.
+    """
+    words = map(str, WATCHED if name == STALE else PLAIN)
     done = subprocess.run(  # noqa: S603 - our own
-        [sys.executable, "-m", batch.__name__, str(first), str(most), "1", "stop"],
+        [sys.executable, "-m", batch.__name__, *words, "stop"],
         cwd=folder,
         env={**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": str(folder)},
         stdout=subprocess.PIPE,

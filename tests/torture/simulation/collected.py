@@ -34,8 +34,8 @@ DURABLE: Final = (
 
 
 def documents(world: World, collection: str) -> Iterable[dict[str, Any]]:
-    """The documents of a collection, as the primary has them."""
-    return world.store.documents(f"sms.{collection}")
+    """The documents of a collection, as the primary has them; to be read alone."""
+    return world.store.newest(f"sms.{collection}")
 
 
 def queued(world: World) -> dict[str, list[str]]:

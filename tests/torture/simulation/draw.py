@@ -10,7 +10,9 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any, Final
 
+from tests.torture.simulation import watched
 from tests.torture.simulation.fates import Fate
+from tests.torture.simulation.parties import LEGACY, PROVIDERS, TARGET
 from tests.torture.simulation.providers import Manner
 from tests.torture.simulation.scenario import (
     Befall,
@@ -32,15 +34,15 @@ from tests.torture.simulation.scenario import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LEGACY: Final = "legacy"
-TARGET: Final = "africastalking"
-PROVIDERS: Final = (TARGET, LEGACY)
 LANES: Final = ("transactional", "bulk")
 NUMBERS: Final = tuple(f"+2609771{n:05d}" for n in range(24))
 BUSY_S: Final = 12.0
 """Within this time everything begins."""
+MESSAGES: Final = 20
 KINDS: Final = 20
 """Each kind comes once in so many scenarios."""
+WATCHED_EVERY: Final = 200
+"""In one of so many scenarios automation watches: it takes as long as many others."""
 _LIVES: Final = (None, None, 2.0, 6.0, 20.0, 150.0)
 _SHARES: Final = (1, 25, 50, 50, 75, 100)
 _CALLS: Final = {"database": 160, "broker": 240, "provider": 20}
@@ -53,7 +55,9 @@ def draw(number: int) -> Scenario:
     """The scenario of a number."""
     seed = f"history {number}"
     rng = random.Random(seed)
-    publishes = tuple(_traffic(rng, rng.randint(20, 26)))
+    if number % WATCHED_EVERY == WATCHED_EVERY // 2:
+        return watched.draw(seed, rng)
+    publishes = tuple(_traffic(rng, MESSAGES))
     return Scenario(
         seed=seed,
         steps=(*publishes, *_of_kind(number % KINDS, rng, publishes)),

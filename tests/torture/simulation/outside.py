@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -88,6 +89,10 @@ class Outside:
             )
         return self.commands[step.id].at
 
+    def reported(self, report: Report) -> None:
+        """Note a report that a provider makes now."""
+        self.reports.append(replace(report, at=self._now()))
+
     def call_back(self, provider: str, kind: str, fields: Mapping[str, str]) -> None:
         """Publish a callback of a provider."""
         received = datetime.fromtimestamp(self._now(), UTC).isoformat()
@@ -106,8 +111,8 @@ class Outside:
         self._put(Exchange.CONTROL, f"control.command.{step.name}", body, properties, PERSON)
 
     def facts_of_steering(self) -> list[Steered]:
-        """Every command with its answers; called once, at the end."""
-        self._read_answers()
+        """Every command with its answers."""
+        self.read_answers()
         return [
             Steered(
                 each.user,
@@ -137,10 +142,11 @@ class Outside:
             Event(read["event"], read["messageId"], read["eventId"], self._now(), read)
         )
 
-    def _read_answers(self) -> None:
-        """Note the verdict of every reply that came."""
-        for entry in self._broker.queues[self._answers].ready:
-            read = json.loads(entry.message.body)
+    def read_answers(self) -> None:
+        """Take every reply that came, and note its verdict; a broker that restarts keeps none."""
+        ready = self._broker.queues[self._answers].ready
+        while ready:
+            read = json.loads(ready.popleft().message.body)
             if read["code"] == "store unavailable":
                 self._put_off.add(read["commandId"])
             else:

@@ -20,16 +20,16 @@ from worker.store import marks
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FOLLOW_S: Final = 15.0
-STALE_S: Final = 20.0
+FOLLOW_S: Final = 25.0
+STALE_S: Final = 35.0
 """Age at which a state is stale; see `Settings.snapshot_max_age_s`."""
 _STRETCHED: Final[tuple[tuple[Any, str, float], ...]] = (
     (snapshot_follower, "EVERY_S", FOLLOW_S),
-    (sweep, "EVERY_S", 12.0),
-    (sweep, "MATCH_EVERY_S", 6.0),
+    (sweep, "EVERY_S", 16.0),
+    (sweep, "MATCH_EVERY_S", 15.0),
     (sweep, "WAITING_LATER_S", 20.0),
-    (marks, "EVERY_S", 5.0),
-    (connection, "LOOK_EVERY_S", 3.0),
+    (marks, "EVERY_S", 8.0),
+    (connection, "LOOK_EVERY_S", 5.0),
 )
 _LEFT_OUT: Final[tuple[tuple[Any, str], ...]] = (
     (start_and_stop, "_spare_the_collector"),

@@ -24,8 +24,11 @@ from worker.broker.publisher import AmqpPublisher
 from worker.broker.wakeups import Wakeups
 from worker.control.snapshot_follower import SnapshotFollower
 from worker.handlers.sweep import Sweeper
+from worker.monitoring.monitor import Monitor
+from worker.service import LeftUndoneError
 from worker.store.client import Database
 from worker.store.messages import MessageStore
+from worker.telemetry.publisher import MetricsPublisher
 
 if TYPE_CHECKING:
     from tests.torture.simulation.fates import Fate
@@ -48,6 +51,8 @@ KEPT = (
     DrainTogether,
 )
 """The services that a message's, a command's or a report's life needs."""
+WATCHING = (MetricsPublisher, Monitor)
+"""Those by which automation watches the outcomes."""
 
 
 class Servers(Protocol):
@@ -55,6 +60,8 @@ class Servers(Protocol):
 
     cfg: Settings
     accounts: dict[str, Account]
+    watched: bool
+    """Whether automation watches."""
 
     def client(self, wire: Wire) -> Any:
         """Makes the driver's client of the database, as `Database` takes it."""
@@ -115,8 +122,10 @@ class SimulatedProcess:
     async def _live(self) -> None:
         try:
             worker = Worker(self._servers.cfg, self.replica, self._edges())
-            services = _kept(worker.services())
+            services = _kept(worker.services(), watched=self._servers.watched)
             await Process(services, worker.runtime.background).run(self._stop)
+        except LeftUndoneError:
+            pass  # it was told to end, and says what it left: that is an orderly end
         except Exception as error:  # noqa: BLE001 - judged by the world
             self.failure = error
 
@@ -166,7 +175,8 @@ class SimulatedProcess:
         self._servers.did(self, name)
 
 
-def _kept(services: tuple[Service, ...]) -> tuple[Service, ...]:
+def _kept(services: tuple[Service, ...], *, watched: bool) -> tuple[Service, ...]:
     """The services that are run; the first that drain together are traces and metrics."""
+    kept = (*KEPT, *WATCHING) if watched else KEPT
     metrics = next(each for each in services if isinstance(each, DrainTogether))
-    return tuple(each for each in services if isinstance(each, KEPT) and each is not metrics)
+    return tuple(each for each in services if isinstance(each, kept) and each is not metrics)

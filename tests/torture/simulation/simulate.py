@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from tests.torture.simulation.world import Teller
 
 LOOK_EVERY_S: Final = 4.0
-QUIET_LOOKS: Final = 10
+QUIET_LOOKS: Final = 11
 """Looks in a row that find nothing under way: reports that match nothing yet are tried again."""
 AT_REST_S: Final = 900.0
 """Time after the last step by which everything must have come to rest."""
@@ -85,6 +85,6 @@ async def _rest(world: World, last: float) -> None:
 
 
 def _is_quiet(world: World) -> bool:
-    if world.reports_due or any(process.ended for process in world.processes.values()):
+    if world.callbacks.due or any(process.ended for process in world.processes.values()):
         return False
     return not any(collected.queued(world).values()) and not collected.unsettled(world)

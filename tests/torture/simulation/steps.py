@@ -92,9 +92,8 @@ class Steps:
     @do.register
     def _forge(self, step: steps.Forge) -> None:
         world = self._world
-        at = world.clock.seconds()
-        report = Report(step.provider, "forged", step.message, delivered=True, at=at, genuine=False)
-        world.outside.reports.append(report)
+        report = Report(step.provider, "forged", step.message, delivered=True, genuine=False)
+        world.outside.reported(report)
         fields = {"state": "delivered", "our-id": step.message, "epoch": "1"}
         self._until_taken(partial(world.outside.call_back, step.provider, "delivery", fields))
 
@@ -178,6 +177,7 @@ class Steps:
 
     def _broker_restart(self, step: steps.Befall) -> None:
         broker = self._world.broker
+        self._world.outside.read_answers()
         broker.stop()
         self._loop.call_later(step.for_s, broker.start)
 

@@ -29,6 +29,9 @@ class Process:
         assert (server, name) == ("database", "database.messages.insert_many")
         return self.fate
 
+    def did(self, name: str) -> None:
+        assert name == "database.messages.insert_many"
+
     def kill(self) -> None:
         self.alive = False
 

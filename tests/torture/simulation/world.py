@@ -7,28 +7,28 @@ and which messages it could touch. Whatever ends is started again, as an operato
 from __future__ import annotations
 
 import asyncio
-import random
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from contracts import names
-from tests.torture.judge.facts import Fault, OptOut, Report
+from tests.torture.judge.facts import Fault, OptOut
 from tests.torture.simulation.broker.opening import open_connection
+from tests.torture.simulation.callbacks import Callbacks
 from tests.torture.simulation.clocks import MachineClock
 from tests.torture.simulation.database.client import Client as DatabaseClient
-from tests.torture.simulation.draw import LEGACY, TARGET
 from tests.torture.simulation.fates import KILLS, Fate
 from tests.torture.simulation.outside import Outside
+from tests.torture.simulation.parties import PROVIDERS, TARGET
 from tests.torture.simulation.process import SimulatedProcess
 from tests.torture.simulation.process_wire import ProcessWire
 from tests.torture.simulation.providers import Account
 from tests.torture.simulation.scenario import Hit
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Iterator
 
-    from tests.torture.judge.facts import Call
     from tests.torture.simulation.broker.messages import Entry, Message
     from tests.torture.simulation.broker.queues import Queue
     from tests.torture.simulation.broker.server import Server as Broker
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from tests.torture.simulation.database.server import Server as Store
     from tests.torture.simulation.scenario import Scenario
     from tests.torture.simulation.wire import Wire
-    from worker.domain.messages.sms import Sms
     from worker.settings.model import Settings
 
 
@@ -83,20 +82,21 @@ class World:
         self.teller = teller
         self.scenario = scenario
         self.cfg = cfg
+        self.watched = scenario.watched
         self.broker = broker
         self.store = store
         self.clock = MachineClock()
         self.store_clock = store_clock
         self.outside = Outside(broker, self.clock.seconds)
+        self.callbacks = Callbacks(scenario.seed, self.outside, lambda: broker.is_up)
         self.accounts = {
-            name: Account(name, name == TARGET, self.clock.seconds, taken=self._will_report)
-            for name in (TARGET, LEGACY)
+            name: Account(name, name == TARGET, self.clock.seconds, taken=self.callbacks.about)
+            for name in PROVIDERS
         }
         self.faults: list[Fault] = []
         self.broken_ends: list[str] = []
         self.opt_outs: list[OptOut] = []
         self.store_there = True
-        self.reports_due = 0
         self.processes: dict[int, SimulatedProcess] = {}
         self.ahead_s: dict[int, float] = {}
         self._chance = chance
@@ -158,7 +158,7 @@ class World:
         )
         held = (
             document["_id"]
-            for document in self.store.documents("sms.messages")
+            for document in self.store.newest("sms.messages")
             if document.get("owner") in replicas and document["state"] == "submitting"
         )
         return frozenset((*delivered, *held))
@@ -251,44 +251,6 @@ class World:
         self.faults.append(Fault(kind, now, until, where, messages, doubtful))
         if self.teller is not None:
             self.teller.befell(self, f"{where or 'everybody'}: {kind}")
-
-    # --- delivery reports --------------------------------------------------------------------
-
-    def _will_report(self, sms: Sms, call: Call) -> None:
-        """Have the provider call back about an SMS that it took: early, late, twice or never."""
-        rng = random.Random(f"{self.scenario.seed} report {call.reference}")
-        state = rng.choice(("delivered", "delivered", "undelivered", ""))
-        if not state:
-            return
-        fields = {"state": state, "to": call.to}
-        if self.accounts[call.provider].names_ids:
-            fields["id"] = str(call.reference)
-        else:
-            fields |= {"our-id": sms.message_id, "epoch": str(sms.epoch)}
-        first = rng.choice((0.0, 0.01, 1.0, 20.0))
-        if rng.random() < 0.3:
-            self._call_back(call, {**fields, "state": "submitted"}, rng.choice((0.0, 2.0, 25.0)))
-        for _ in range(rng.choice((1, 1, 1, 2))):
-            self._call_back(call, fields, first + rng.random())
-
-    def _call_back(self, call: Call, fields: dict[str, str], after_s: float) -> None:
-        self.reports_due += 1
-        self._loop.call_later(after_s, self._called_back, call, fields)
-
-    def _called_back(self, call: Call, fields: dict[str, str]) -> None:
-        if not self.broker.is_up:  # the webhook answers 503, and the provider calls again
-            self._loop.call_later(1.0, self._called_back, call, fields)
-            return
-        self.reports_due -= 1
-        if fields["state"] in {"delivered", "undelivered"}:
-            delivered = fields["state"] == "delivered"
-            at = self.clock.seconds()
-            reference = str(call.reference)
-            ours = not self.accounts[call.provider].names_ids
-            self.outside.reports.append(
-                Report(call.provider, reference, call.message_id, delivered, at, names_ours=ours)
-            )
-        self.outside.call_back(call.provider, "delivery", fields)
 
 
 def _process_of(session: Session) -> SimulatedProcess | None:

@@ -6,10 +6,11 @@ import asyncio
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from worker.app.health import BrokerHealth, StoreHealth
 from worker.app.start_and_stop import DrainTogether, Process
-from worker.service import Background
+from worker.service import Background, LeftUndoneError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,6 +78,40 @@ async def test_a_drain_that_fails_keeps_no_other_from_draining() -> None:
         await Process(parts, background).run(asyncio.Event())
     assert notes[-2:] == ["stop b", "stop a"]
     assert "drain a" in notes
+
+
+async def test_the_last_line_names_what_is_left_undone() -> None:
+    background = Background()
+    for what, count in (("deliveries", 2), ("writes", 1), ("writes", 3), ("reports", 0)):
+        background.owes(what, lambda count=count: count)
+    with capture_logs() as lines, pytest.raises(LeftUndoneError) as ended:
+        await Process((), background).run(stopped())
+    left = ["2 deliveries", "4 writes"]
+    assert lines[-1] == {"event": "stopped", "log_level": "warning", "left": left}
+    assert str(ended.value) == "2 deliveries, 4 writes"
+
+
+async def test_the_last_line_names_nothing_if_all_is_done() -> None:
+    background = Background()
+    background.owes("deliveries", lambda: 0)
+    with capture_logs() as lines:
+        await Process((), background).run(stopped())
+    assert lines[-1] == {"event": "stopped", "log_level": "info", "left": []}
+
+
+async def test_what_failed_is_raised_before_what_is_left() -> None:
+    background = Background()
+    background.owes("deliveries", lambda: 1)
+    with pytest.raises(KeyError):
+        await Process((Part("a", [], fails="drain"),), background).run(stopped())
+
+
+@pytest.mark.parametrize("verb", ["drain", "stop"])
+async def test_an_end_that_hangs_is_cut_off_and_what_failed_before_is_raised(verb: str) -> None:
+    parts = (Part("a", [], hangs=verb), Part("b", [], fails="drain"))
+    with capture_logs() as lines, pytest.raises(KeyError):
+        await asyncio.wait_for(Process(parts, Background(), 0.05).run(stopped()), 5)
+    assert [line["event"] for line in lines[-2:]] == ["the end takes too long: cut off", "stopped"]
 
 
 async def test_stop_interrupts_a_start_that_hangs() -> None:

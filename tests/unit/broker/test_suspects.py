@@ -16,6 +16,7 @@ from tests.support.virtual_time import run
 from worker.broker.publisher import AmqpPublisher
 from worker.broker.suspects import GIVEN_UP_AFTER, GIVEN_UP_S, Turns
 from worker.ports.broker import Event, Unpublishable
+from worker.service import Background
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -40,7 +41,7 @@ class Broker(AmqpPublisher):
     """Closes the connection, and with it all that is under way, because of `guilty`."""
 
     def __init__(self, *guilty: str) -> None:
-        super().__init__(BrokerConnection())
+        super().__init__(BrokerConnection(), Background())
         self.guilty = set(guilty)
         self.well = True
         self.taken: dict[str, Any] = {}

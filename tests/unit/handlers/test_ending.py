@@ -9,7 +9,7 @@ import pytest
 
 from contracts.names import Header, Queue
 from tests.support.fakes import NUMBER, HandClock, incoming, message, names
-from tests.unit.handlers.send_desk import ACK, Desk
+from tests.support.send_desk import ACK, Desk
 from worker.domain.messages.message import Attempt, Record, Result, State
 from worker.handlers import message_events
 from worker.handlers.ending import end_of, too_late

@@ -87,11 +87,15 @@ async def test_a_resend_goes_through_what_was_not_tried(bench: Harness) -> None:
     assert (len(bench.target.sent), len(bench.legacy.sent)) == (0, 1)
 
 
-async def test_a_resend_that_is_unknown_too_is_not_announced_twice(bench: Harness) -> None:
+async def test_a_resend_that_is_unknown_too_is_announced_as_a_possible_duplicate(
+    bench: Harness,
+) -> None:
     bench.legacy.outcomes = [MAYBE]
     record = await unknown_record(bench)
     ended = await settled(bench, bench.message(), record)
-    assert (ended.state, ended.events) == (State.UNKNOWN, ())
+    assert (ended.state, names(ended.events)) == (State.UNKNOWN, ["sms.unknown"])
+    assert '"attempt":2' in ended.events[0].body
+    assert '"possibleDuplicate":true' in ended.events[0].body
 
 
 @pytest.mark.parametrize("second", [BAD, SICK])

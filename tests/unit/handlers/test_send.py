@@ -10,7 +10,7 @@ import pytest
 
 from contracts.names import Header, Queue
 from tests.support.fakes import NUMBER, incoming, snapshot
-from tests.unit.handlers.send_desk import ACK, MAYBE, REDELIVERED, REQUEUE, SICK, Desk
+from tests.support.send_desk import ACK, MAYBE, REDELIVERED, REQUEUE, SICK, Desk
 from worker.domain.messages.message import Lane, State
 from worker.domain.messages.outcome import Accepted, Refused
 from worker.domain.migration.phases import Role

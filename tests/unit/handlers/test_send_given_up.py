@@ -11,7 +11,7 @@ import pytest
 
 from contracts.names import Header, Queue
 from tests.support.fakes import KEY, deaths, incoming
-from tests.unit.handlers.send_desk import ACK, REDELIVERED, Desk
+from tests.support.send_desk import ACK, REDELIVERED, Desk
 from worker.domain.messages.message import Attempt, Lane, State
 from worker.domain.messages.outcome import Accepted, Refused
 from worker.domain.messages.writes import Finished

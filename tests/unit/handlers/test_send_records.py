@@ -10,7 +10,7 @@ import pytest
 
 from contracts.names import Header, Queue
 from tests.support.fakes import BULK, incoming, snapshot
-from tests.unit.handlers.send_desk import ACK, MAYBE, REDELIVERED, Desk
+from tests.support.send_desk import ACK, MAYBE, REDELIVERED, Desk
 from worker.domain.messages.message import Lane, State
 from worker.domain.messages.outcome import Accepted, Refused
 from worker.domain.migration.phases import Phase
@@ -179,12 +179,17 @@ async def test_a_resend_to_somebody_who_opted_out_stays_unknown(desk: Desk) -> N
     assert (desk.publisher.names, desk.calls) == (["sms.unknown"], 0)
 
 
-async def test_a_resend_that_is_unknown_too_is_still_told(desk: Desk) -> None:
+async def test_both_attempts_are_told_if_the_resend_is_unknown_too(desk: Desk) -> None:
     await desk.leave_submitting()
     desk.clock.advance(desk.LEASE_S + 1)
     desk.legacy.outcomes = [MAYBE]
     await desk.take(REDELIVERED)
-    assert desk.publisher.names == ["sms.unknown"]
+    assert desk.publisher.names == ["sms.unknown", "sms.unknown"]
+    told = [desk.publisher.body(n) for n in (0, 1)]
+    assert [(each["attempt"], each["possibleDuplicate"]) for each in told] == [
+        (1, False),
+        (2, True),
+    ]
 
 
 # --- settled -----------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from typing import TYPE_CHECKING
 
@@ -122,6 +123,23 @@ async def test_port_is_free_again_after_stop(background: Background) -> None:
     await second.start()
     assert (await get(second, "/live")).status_code == 200
     await second.stop()
+
+
+async def test_a_request_that_the_end_cuts_off_is_noted(background: Background) -> None:
+    begun = asyncio.Event()
+
+    async def hang(_scope: object, _receive: object, _send: object) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    server = WebServer(hang, background, name="test", grace_s=0.1)
+    await server.start()
+    asking = asyncio.create_task(get(server, "/"))
+    await begun.wait()
+    await server.drain()
+    await server.stop()
+    assert background.left() == ["1 requests to test"]
+    assert (await asking).status_code == 500
 
 
 async def test_server_leaves_signals_alone(background: Background) -> None:

@@ -82,7 +82,7 @@ class ReplyCode(DocumentedWord):
     )
     STORE_UNAVAILABLE = (
         "store unavailable",
-        "the database is away; nothing was recorded",
+        "the database did not answer; it may be recorded all the same",
         "the same id again",
     )
 

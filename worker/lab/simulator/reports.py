@@ -58,15 +58,21 @@ class Reporter:
         """Send callbacks in order, each after its wait."""
         if not callbacks:
             return
+        self._spawn(callbacks, delay_s)
+
+    async def now(self, callback: Callback) -> None:
+        """Send one callback; returns when it is delivered or given up.
+
+        A caller that is cancelled, because its client went away, does not cancel the callback.
+        """
+        await asyncio.shield(self._spawn([callback], 0.0))
+
+    def _spawn(self, callbacks: Sequence[Callback], delay_s: float) -> asyncio.Task[None]:
         self.counts["scheduled"] += len(callbacks)
         task = asyncio.get_running_loop().create_task(self._later(callbacks, delay_s))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    async def now(self, callback: Callback) -> None:
-        """Send one callback; returns when it is delivered or given up."""
-        self.counts["scheduled"] += 1
-        await self._deliver(callback)
+        return task
 
     async def settled(self, within_s: float = 10.0) -> None:
         """Wait until no callback is waiting.

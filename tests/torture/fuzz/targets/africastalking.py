@@ -185,9 +185,10 @@ def seeds() -> Sequence[bytes]:
 
 _NAMES: Final = ("SMSMessageData", "Recipients", "Message", "statusCode", "status", "number",
                  "cost", "messageId", "messageParts", "UserData", "balance")  # fmt: skip
-_VALUES: Final = (*_FAILURES, *_FAILURES.values(), *_SUCCESS, "Success", "Queued", "None", "ATXid_2",
-                  "0", 0, "KES 0.8000", "0977654321", "Sent to 0/1 Total Cost: 0",
-                  hostile.NUMBER, hostile.MARK)  # fmt: skip
+_VALUES: Final = (
+    *_FAILURES, *_FAILURES.values(), *_SUCCESS, "Success", "Queued", "None", "ATXid_2", "0", 0,
+    "KES 0.8000", "0977654321", "Sent to 0/1 Total Cost: 0", hostile.NUMBER, hostile.MARK,
+)  # fmt: skip
 
 DOCUMENT: Final = mutate.json_like(_NAMES, _VALUES)
 """Mutates the body of an answer."""

@@ -96,7 +96,7 @@ def _loses_nothing(query: bytes, body: bytes, reports: Sequence[dict[str, str]])
 
 def _of_form(body: bytes) -> set[str]:
     """The values of a form without anything that has a second meaning."""
-    text = body.decode("ascii", "replace").strip()
+    text = body.strip(b" \t\r\n\0").decode("ascii", "replace")
     if not text.isprintable() or any(char in text for char in ";,|[].%{\ufffd"):
         return set()
     pairs = [each.partition("=") for each in text.split("&")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -75,3 +76,35 @@ def keys(document: Any) -> Iterator[str]:
             yield from value
         if isinstance(value, dict | list):
             left += value.values() if isinstance(value, dict) else value
+
+
+def twice(body: bytes) -> bool:
+    """Whether an object in it gives a name twice."""
+    found: list[bool] = []
+
+    def pairs(given: list[tuple[str, Any]]) -> dict[str, Any]:
+        found.append(len({name for name, _ in given}) < len(given))
+        return dict(given)
+
+    json.loads(body.decode("utf-8-sig"), object_pairs_hook=pairs)
+    return any(found)
+
+
+def is_held(document: Any) -> bool:
+    """Whether all stores and languages can hold its values."""
+    left = [document]
+    while left:
+        value = left.pop()
+        if isinstance(value, dict | list):
+            left += [*value, *value.values()] if isinstance(value, dict) else value
+        elif not _is_held(value):
+            return False
+    return True
+
+
+def _is_held(value: Any) -> bool:
+    if isinstance(value, int):
+        return -(2**63) <= value < 2**63
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return not isinstance(value, str) or not any("\ud800" <= char <= "\udfff" for char in value)

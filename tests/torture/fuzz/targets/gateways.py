@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tests.support import hostile
 from tests.torture.fuzz import mutate
@@ -135,9 +135,9 @@ _TEXTS: Final = (
 
 def kannel(answer: Answer) -> Any:
     """The outcome that the answer proves; see `_check`."""
-    if not answer.body.isascii():
+    if not answer.body.isascii() or b"\0" in answer.body:
         return Unjudged
-    text = answer.body.decode().strip("\0")
+    text = answer.body.decode()
     for status, words, kind in _SAID:
         searched = re.match if kind is Accepted else re.search
         if answer.status == status and searched(words, text):

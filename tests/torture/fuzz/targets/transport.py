@@ -127,11 +127,12 @@ def seeds() -> Sequence[bytes]:
 
 
 _WORDS: Final = (
-    b"HTTP/1.1 ", b"HTTP/1.0 201 C\r\n", b"HTTP/2 ", b"ICY 200 OK", b"HTTP/1.1 100 Continue\r\n\r\n",
-    b"HTTP/1.1 302 F\r\nLocation: http://x/\r\n\r\n", b"Transfer-Encoding: chunked\r\n", b"0\r\n\r\n",
+    b"HTTP/1.1 ", b"HTTP/1.0 201 C\r\n", b"HTTP/2 ", b"ICY 200 OK", b"\r\n\r\n", b"\n\n",
+    b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 302 F\r\nLocation: http://x/\r\n\r\n",
+    b"Transfer-Encoding: chunked\r\n", b"0\r\n\r\n", b"ffffffffffffffff\r\n",
     b"Content-Length: 0\r\n", b"Content-Length: 99999999999\r\n", b"Content-Encoding: gzip\r\n",
-    b"Connection: close\r\n", b"Keep-Alive: timeout=0\r\n", b"\r\n\r\n", b"\n\n", b"ffffffffffffffff\r\n",
-    b"Set-Cookie: a=b\r\n", b"Retry-After: 1\r\n", b" folded\r\n", *answers.WORDS,
+    b"Connection: close\r\n", b"Keep-Alive: timeout=0\r\n", b"Set-Cookie: a=b\r\n",
+    b"Retry-After: 1\r\n", b" folded\r\n", *answers.WORDS,
 )  # fmt: skip
 
 TARGET: Final = Target(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
-import json
 from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
 
-from contracts.codec import MAX_DEPTH, DecodeError, encode
-from contracts.control import COMMANDS, QUERIES
+from pydantic import ValidationError
+
+from contracts import control
+from contracts.codec import MAX_DEPTH, DecodeError, encode, read_object
 from contracts.control_decoding import decode_command, decode_query
 from contracts.events import EVENTS, decode_event
+from contracts.metrics import METRICS
 from contracts.names import MAX_BODY_BYTES
 from contracts.reports import RawReport, decode_report
 from tests.support import hostile
@@ -64,10 +66,10 @@ def _is_the_same_in_snake_case(
 
 # --- control ---------------------------------------------------------------------------------
 
-_COMMANDS: Final = {str(each.model_fields["name"].default): each for each in COMMANDS}
-_QUERIES: Final = {str(each.model_fields["name"].default): each for each in QUERIES}
-_CONTROL: Final[dict[str, type[Strict]]] = {**_COMMANDS, **_QUERIES}
-_CONTROL_NAMES: Final = documents.spellings(_CONTROL.values())
+COMMANDS: Final = {str(each.model_fields["name"].default): each for each in control.COMMANDS}
+_QUERIES: Final = {str(each.model_fields["name"].default): each for each in control.QUERIES}
+_CONTROL: Final[dict[str, type[Strict]]] = {**COMMANDS, **_QUERIES}
+CONTROL_NAMES: Final = documents.spellings(_CONTROL.values())
 
 
 def check_control(body: bytes) -> str:
@@ -76,8 +78,8 @@ def check_control(body: bytes) -> str:
     named = document.get("name") if isinstance(document, dict) else None
     known = named if isinstance(named, str) and named in _CONTROL and crc32(body) % 8 else None
     name = known or list(_CONTROL)[crc32(body) % len(_CONTROL)]
-    decode = functools.partial(decode_command if name in _COMMANDS else decode_query, name=name)
-    behaviour = _judged(decode, body, _CONTROL_NAMES)
+    decode = functools.partial(decode_command if name in COMMANDS else decode_query, name=name)
+    behaviour = _judged(decode, body, CONTROL_NAMES)
     if behaviour.startswith("read"):
         _is_strict(body, _CONTROL[name])
     return f"{behaviour} {name}"
@@ -85,21 +87,10 @@ def check_control(body: bytes) -> str:
 
 def _is_strict(body: bytes, model: type[Strict]) -> None:
     """What was read has no field twice and none that is unknown."""
-    must(not _twice(body), "a field given twice is refused")
+    must(not documents.twice(body), "a field given twice is refused")
     fields = documents.spellings([model])
     given = documents.read(body).keys()
     must(given <= {*fields, *fields.values()}, "an unknown field is refused", given)
-
-
-def _twice(body: bytes) -> bool:
-    found: list[bool] = []
-
-    def pairs(given: list[tuple[str, Any]]) -> dict[str, Any]:
-        found.append(len({name for name, _ in given}) < len(given))
-        return dict(given)
-
-    json.loads(body.decode("utf-8-sig"), object_pairs_hook=pairs)
-    return any(found)
 
 
 @functools.cache
@@ -117,8 +108,8 @@ CONTROL: Final = Target(
     check=check_control,
     seeds=control_seeds,
     share=110,
-    mutators=(mutate.json_like((*_CONTROL_NAMES, *_CONTROL_NAMES.values()), (*_CONTROL,)),),
-    words=tuple(f'"{name}":'.encode() for name in _CONTROL_NAMES),
+    mutators=(mutate.json_like((*CONTROL_NAMES, *CONTROL_NAMES.values()), (*_CONTROL,)),),
+    words=tuple(f'"{name}":'.encode() for name in CONTROL_NAMES),
 )
 
 # --- reports of the webhook -------------------------------------------------------------------
@@ -172,4 +163,41 @@ EVENT: Final = Target(
     seeds=event_seeds,
     share=60,
     mutators=(mutate.json_like(_EVENT_NAMES, _EVENTS),),
+)
+
+# --- metrics ---------------------------------------------------------------------------------
+
+_METRICS: Final = {str(each.model_fields["event"].default): each for each in METRICS}
+_METRIC_NAMES: Final = documents.spellings(METRICS)
+
+
+def _decode_metric(body: bytes) -> Wire:
+    """Read a metric event by its name, as a dashboard does."""
+    data = read_object(body)
+    model = _METRICS.get(str(data.get("event")), next(iter(_METRICS.values())))
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise DecodeError("not a metric", None, (f"{error.error_count()} errors",)) from error
+
+
+def check_metric(body: bytes) -> str:
+    """Decode a metric event."""
+    return _judged(_decode_metric, body, _METRIC_NAMES)
+
+
+@functools.cache
+def metric_seeds() -> Sequence[bytes]:
+    """Golden metrics."""
+    return corpus.golden("*Metric*.json")
+
+
+METRIC: Final = Target(
+    name="metric",
+    takes="body of a metric event",
+    holds="read, written and read again the same, in both spellings; or refused",
+    check=check_metric,
+    seeds=metric_seeds,
+    share=30,
+    mutators=(mutate.json_like(_METRIC_NAMES, (*_METRICS, "ZMW", "0.10", "closed", "open")),),
 )

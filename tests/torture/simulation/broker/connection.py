@@ -100,11 +100,11 @@ class Connection:
         assert self._session is not None, "not open"
         return self._session
 
-    def channel(self, *, on_return_raises: bool = False) -> Channel:
+    def channel(self, **options: bool) -> Channel:
         """Return a channel to be awaited or entered."""
         if self.fault is not None:
             raise RuntimeError("the connection is closed") from self.fault
-        return Channel(self, on_return_raises=on_return_raises)
+        return Channel(self, **options)
 
     async def close(self) -> None:
         """Close it. Idempotent."""

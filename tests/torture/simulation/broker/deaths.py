@@ -1,9 +1,11 @@
 """What the broker writes on a message that it takes out of a queue by itself.
 
-Rules (`rabbit_dead_letter` of 3.10): each pair of queue and reason has one entry in `x-death`, the
-newest first. A repeated death raises the entry's count and keeps everything else in it.
-`x-first-death-*` is written once; 3.10 knows no `x-last-death-*`. The message loses its own
-expiration, which the entry keeps.
+Rules (`rabbit_dead_letter` of 3.10):
+- Each pair of queue and reason has one entry in `x-death`. A repeated death raises its count and
+  keeps everything else in it.
+- The newest death comes first; with each further one, those behind it change their order.
+- `x-first-death-*` is written once; 3.10 knows no `x-last-death-*`.
+- The message loses its own expiration, which the entry keeps.
 """
 
 from __future__ import annotations
@@ -62,19 +64,21 @@ def _with_death(headers: dict[str, Any], death: dict[str, Any]) -> dict[str, Any
         return {**headers, **first, "x-death": [death]}
     if not isinstance(headers["x-death"], list):
         return {**headers, "x-death": [death]}
-    grouped = _grouped([each for each in headers["x-death"] if isinstance(each, dict)])
-    same = grouped.pop(_key(death), None)
-    newest = death if same is None else {**same, "count": same["count"] + 1}
-    return {**headers, "x-death": [newest, *grouped.values()]}
+    others = _grouped([each for each in headers["x-death"] if isinstance(each, dict)])
+    same = others.pop(_key(death), None)
+    newest = death if same is None else {**same, "count": same.get("count", 0) + 1}
+    return {**headers, "x-death": [newest, *others.values()]}
 
 
 def _grouped(died: list[dict[str, Any]]) -> dict[tuple[Any, Any], dict[str, Any]]:
     """One entry for each queue and reason; a publisher may have written anything."""
+    if len(died) == 1:
+        return {_key(died[0]): died[0]}
     grouped: dict[tuple[Any, Any], dict[str, Any]] = {}
     for each in died:
         alike = sum(_key(other) == _key(each) for other in died)
         grouped.setdefault(_key(each), {"count": alike, **each})
-    return grouped
+    return dict(reversed(grouped.items()))
 
 
 def _key(death: dict[str, Any]) -> tuple[Any, Any]:

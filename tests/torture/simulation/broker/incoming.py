@@ -72,7 +72,8 @@ class IncomingMessage:
         self.redelivered = delivery.redelivered
         self.reply_to = properties.reply_to
         self.routing_key = message.key
-        self.timestamp = properties.timestamp
+        at = properties.timestamp
+        self.timestamp = None if at is None else at.replace(microsecond=0)  # as AMQP has it
         self.type = properties.message_type
         self.user_id = properties.user_id
 

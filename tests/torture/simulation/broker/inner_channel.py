@@ -4,7 +4,8 @@ Rules, as aiormq keeps them:
 - A call (but for publishing and settling) that is given up closes the channel: its reply could be
   taken for that of the next one.
 - A refusal of the broker closes the channel, and everything that waits on it gets the error.
-- Settling a message says nothing of what the broker thinks of it.
+- Settling a message says nothing of what the broker thinks of it. If its connection is lost
+  meanwhile, it may wait for ever, for a place in a queue that nobody empties; here it does.
 - Consumers are called in tasks that are cancelled when the channel goes.
 """
 
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiormq.channel import exception_by_code
 from aiormq.exceptions import (
+    AMQPConnectionError,
     ChannelClosed,
     ChannelInvalidStateError,
     ConnectionFrameError,
@@ -165,8 +167,10 @@ class InnerChannel(Declares, Publishes):
     async def _settle(self, name: str, settle: Callable[[], None]) -> None:
         try:
             await self._call(name, settle)
-        except (ChannelInvalidStateError, ChannelClosed):
-            return  # too late, or wrong: only the channel's end says so
+        except ChannelClosed:
+            return  # it was written; that it was wrong is said by the channel's end alone
+        except AMQPConnectionError:
+            await asyncio.get_running_loop().create_future()
 
     # --- carrying ---------------------------------------------------------------------------
 

@@ -57,9 +57,9 @@ class Channel(aio_pika.Channel):
     QUEUE_CLASS = Queue
     _connection: Any
 
-    def __init__(self, connection: Connection, *, on_return_raises: bool) -> None:
+    def __init__(self, connection: Connection, **options: bool) -> None:
         owner: Any = connection
-        super().__init__(owner, on_return_raises=on_return_raises)
+        super().__init__(owner, None, **options)
         self.on_close = self.close_callbacks = Callbacks(self)
         self.on_close.add(self._closed_now)
 

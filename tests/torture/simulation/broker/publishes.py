@@ -50,7 +50,7 @@ class Publishes:
         immediate: bool = False,
         timeout: float | None = None,  # noqa: ASYNC109 - the library's
     ) -> Any:
-        """Publish and wait for the confirm."""
+        """Publish and wait for the confirm, on a channel that has confirms."""
         if immediate:
             raise NotSimulated("immediate")
         properties = properties or spec.Basic.Properties(delivery_mode=1)
@@ -60,6 +60,9 @@ class Publishes:
         if ident in self._in_flight:
             raise NotSimulated("two publishes with one message id in flight on a channel")
         publish = self._publish(body, str(exchange), str(routing_key), properties, mandatory)
+        if not self._outer.publisher_confirms:
+            self._connection.send(f"publish.{exchange}", publish)
+            return None
         self._in_flight[ident] = None
         try:
             confirming = self._call(f"publish.{exchange}", publish)

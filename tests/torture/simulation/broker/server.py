@@ -5,6 +5,8 @@ Rules:
 - The same calls at the same times give the same state: nothing is random, and nothing goes through
   a set.
 - A server is cheap: everything is declared once, on a prototype that is copied.
+- Left out: the broker's own heartbeats and timeouts (it closes a channel that settles nothing for
+  30 minutes), flow control, priorities, streams, transactions, further nodes.
 - What was confirmed survives a restart, if its queue is durable. What was not confirmed may be
   there or not: that is decided where it travels, on the wire.
 """

@@ -13,7 +13,7 @@ import aio_pika
 from aio_pika.exceptions import DeliveryError, PublishError
 
 from tests.torture.simulation.broker_differential.scripts import (
-    EXCHANGES,
+    EXPIRING,
     MAIN,
     QUEUES,
     TTL_MS,
@@ -22,10 +22,10 @@ from tests.torture.simulation.broker_differential.scripts import (
     Get,
     Publish,
     Purge,
-    QueueSpec,
     Settle,
     Share,
 )
+from tests.torture.simulation.broker_differential.stage import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -59,8 +59,10 @@ class Player:
         self, connection: Any, prefix: str, expected: Sequence[Seen] | None = None
     ) -> None:
         self._connection = connection
-        self._prefix = prefix
+        self._stage = Stage(prefix)
         self._expected = expected
+        self._wanted: Seen | None = None
+        """What the present step should show."""
         self._channel: Any = None
         self._looking: Any = None
         self._held: list[Any] = []
@@ -68,7 +70,7 @@ class Player:
     async def play(self, script: Sequence[Step]) -> list[Seen]:
         """Play a script on queues of its own, up to the first step that shows something else."""
         self._looking = await self._connection.channel()
-        await self._declare()
+        await self._stage.declare(self._looking)
         self._channel = await self._connection.channel(on_return_raises=True)
         seen: list[Seen] = []
         for n, step in enumerate(script):
@@ -76,50 +78,17 @@ class Player:
             if self._expected is not None and seen[n] != self._expected[n]:
                 break
         await self._channel.close()
-        await self._delete()
+        await self._stage.delete(self._looking)
+        await self._looking.close()
         return seen
 
-    async def _declare(self) -> None:
-        for name in EXCHANGES:
-            await self._looking.declare_exchange(
-                self._full(name), aio_pika.ExchangeType.TOPIC, durable=True
-            )
-        for spec in QUEUES:
-            queue = await self._looking.declare_queue(
-                self._full(spec.name), durable=True, arguments=self._arguments(spec)
-            )
-            for exchange, pattern in spec.bindings:
-                await queue.bind(self._full(exchange), pattern)
-
-    def _full(self, name: str) -> str:
-        return f"{self._prefix}.{name}"
-
-    def _arguments(self, spec: QueueSpec) -> dict[str, Any]:
-        arguments = dict(spec.arguments)
-        if spec.is_quorum:
-            arguments["x-queue-type"] = "quorum"
-        if spec.dead_letters is not None:
-            arguments["x-dead-letter-exchange"] = self._full(spec.dead_letters)
-        if spec.at_least_once:
-            arguments |= {
-                "x-dead-letter-strategy": "at-least-once",
-                "x-overflow": "reject-publish",
-            }
-        return arguments
-
-    async def _delete(self) -> None:
-        for spec in QUEUES:
-            await self._looking.queue_delete(self._full(spec.name))
-        for exchange in EXCHANGES:
-            await self._looking.exchange_delete(self._full(exchange))
-        await self._looking.close()
-
     async def _see(self, n: int, step: Step) -> Seen:
+        self._wanted = None if self._expected is None else self._expected[n]
         result = await self._do(step)
-        if isinstance(step, Publish) and (step.expires_ms or step.key.startswith("tier.")):
+        if isinstance(step, Publish) and (step.expires_ms or step.key in EXPIRING):
             await asyncio.sleep(TTL_MS / 1000)
         await asyncio.sleep(_PAUSE_S)
-        wanted = None if self._expected is None else self._expected[n].counts
+        wanted = None if self._wanted is None else self._wanted.counts
         return Seen(step, result, await self._counts(wanted))
 
     async def _do(self, step: Step) -> Any:
@@ -135,12 +104,12 @@ class Player:
         return await does[type(step)](step)
 
     async def _publish(self, step: Publish) -> str:
-        exchange = await self._channel.get_exchange(self._full(MAIN), ensure=False)
+        exchange = await self._channel.get_exchange(self._stage.full(MAIN), ensure=False)
         message = aio_pika.Message(
             step.body.encode(),
             message_id=step.body,
             delivery_mode=2,
-            headers=dict(step.headers),
+            headers={key: self._completed(value) for key, value in step.headers},
             expiration=None if step.expires_ms is None else step.expires_ms / 1000,
         )
         try:
@@ -149,12 +118,21 @@ class Player:
             return type(error).__name__
         return "taken"
 
+    def _completed(self, header: Any) -> Any:
+        """Return a header with the full names of queues."""
+        if not isinstance(header, list):
+            return header
+        return [
+            {**each, "queue": self._stage.full(each["queue"])} if isinstance(each, dict) else each
+            for each in header
+        ]
+
     async def _get(self, step: Get) -> Any:
-        queue = await self._channel.get_queue(self._full(step.queue), ensure=False)
-        return self._take(await queue.get(fail=False))
+        queue = await self._channel.get_queue(self._stage.full(step.queue), ensure=False)
+        return [self._take(await queue.get(fail=False)) for _ in range(step.count)]
 
     async def _purge(self, step: Purge) -> int:
-        queue = await self._looking.get_queue(self._full(step.queue), ensure=False)
+        queue = await self._looking.get_queue(self._stage.full(step.queue), ensure=False)
         return int((await queue.purge()).message_count)
 
     async def _close_channel(self, _: CloseChannel) -> None:
@@ -195,7 +173,7 @@ class Player:
             came.append(message)
 
         await self._channel.set_qos(prefetch_count=step.most)
-        queue = await self._channel.get_queue(self._full(step.queue), ensure=False)
+        queue = await self._channel.get_queue(self._stage.full(step.queue), ensure=False)
         tag = await queue.consume(receive)
         async with asyncio.timeout(_PATIENCE_S):
             while len(came) < step.most and await self._count(step.queue):
@@ -204,8 +182,10 @@ class Player:
         await asyncio.sleep(_PAUSE_S)  # what came before the end of the consumer is received
         return [self._take(message) for message in came]
 
-    async def _share(self, step: Share) -> list[tuple[int, bytes, bool]]:
+    async def _share(self, step: Share) -> tuple[list[tuple[int, bytes, bool]], list[int]]:
+        """Returns who got what, and how much had come after each stage."""
         came: list[tuple[int, bytes, bool]] = []
+        stages: list[int] = []
         channels = [await self._connection.channel() for _ in step.prefetches]
         for n, channel in enumerate(channels):
 
@@ -213,16 +193,25 @@ class Player:
                 came.append((n, message.body, message.redelivered))
 
             await channel.set_qos(prefetch_count=step.prefetches[n])
-            queue = await channel.get_queue(self._full(step.queue), ensure=False)
+            queue = await channel.get_queue(self._stage.full(step.queue), ensure=False)
             await queue.consume(receive)
-            await asyncio.sleep(_PAUSE_S)
+            await self._end_stage(came, stages)
         for m in range(step.count):
             await self._publish(Publish(f"{step.body}-{m}", step.key, mandatory=True))
-            await asyncio.sleep(_PAUSE_S)
+            await self._end_stage(came, stages)
         for channel in channels:
             await channel.close()
+            await self._end_stage(came, stages)
+        return came, stages
+
+    async def _end_stage(self, came: list[Any], stages: list[int]) -> None:
+        """Wait until as much has come as should have."""
+        wanted = self._wanted.result[1][len(stages)] if self._wanted is not None else 0
+        deadline = asyncio.get_running_loop().time() + _PATIENCE_S
+        await asyncio.sleep(_PAUSE_S)
+        while len(came) < wanted and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(_PAUSE_S)
-        return came
+        stages.append(len(came))
 
     async def _counts(self, wanted: tuple[int, ...] | None) -> tuple[int, ...]:
         deadline = asyncio.get_running_loop().time() + _PATIENCE_S
@@ -233,7 +222,7 @@ class Player:
             await asyncio.sleep(_PAUSE_S)
 
     async def _count(self, name: str) -> int:
-        declared = await self._looking.declare_queue(self._full(name), passive=True)
+        declared = await self._looking.declare_queue(self._stage.full(name), passive=True)
         return int(declared.declaration_result.message_count or 0)
 
 

@@ -15,6 +15,8 @@ BACK: Final = "back"
 DEAD: Final = "dead"
 EXCHANGES: Final = (MAIN, BACK, DEAD)
 TTL_MS: Final = 300
+_ALL: Final = 60
+"""More messages than a queue ever holds."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class QueueSpec:
 QUEUES: Final = (
     QueueSpec(
         "lane",
-        ((MAIN, "lane.#"), (BACK, "*.lane")),
+        ((MAIN, "lane.#"), (BACK, "*.lane"), (BACK, "lane.#")),
         dead_letters=DEAD,
         at_least_once=True,
         arguments={"x-delivery-limit": 2},
@@ -54,11 +56,20 @@ QUEUES: Final = (
         dead_letters=DEAD,
         arguments={"x-max-length": 3, "x-dead-letter-routing-key": "short.dead"},
     ),
-    QueueSpec("classic", ((MAIN, "classic"), (MAIN, "*.both")), is_quorum=False, dead_letters=DEAD),
-    QueueSpec("dead", ((DEAD, "#"),)),
+    QueueSpec(
+        "classic",
+        ((MAIN, "classic"), (MAIN, "*.both")),
+        is_quorum=False,
+        dead_letters=DEAD,
+        arguments={"x-dead-letter-routing-key": "lane.classic"},
+    ),
+    QueueSpec("loop", ((MAIN, "loop"),), dead_letters=MAIN, arguments={"x-message-ttl": TTL_MS}),
+    QueueSpec("dead", ((DEAD, "#"),), dead_letters=BACK),
 )
 _ONE_QUEUE: Final = ("lane.a", "lane.b.c", "plain", "short", "classic")
 """Keys that lead to one queue each: of two queues nobody knows which one buries first."""
+EXPIRING: Final = ("tier.lane", "tier.x", "loop")
+"""Keys that lead to queues in which everything expires."""
 _KEYS: Final = (*_ONE_QUEUE, "lane.a", "classic.both", "nobody")
 
 
@@ -75,9 +86,10 @@ class Publish:
 
 @dataclass(frozen=True)
 class Get:
-    """Take a message and hold it."""
+    """Take messages and hold them."""
 
     queue: str
+    count: int = 1
 
 
 @dataclass(frozen=True)
@@ -124,9 +136,10 @@ Step = Publish | Get | Settle | Consume | Share | Purge | CloseChannel
 
 
 def draw(seed: int, length: int) -> list[Step]:
-    """Return a script."""
+    """Return a script; at its end everything that is left is taken."""
     rng = random.Random(f"broker script {seed}")
-    return [_step(rng, f"{seed}-{n}") for n in range(length)]
+    steps = [_step(rng, f"{seed}-{n}") for n in range(length)]
+    return [*steps, CloseChannel(), *(Get(spec.name, _ALL) for spec in QUEUES)]
 
 
 def _step(rng: random.Random, body: str) -> Step:
@@ -141,11 +154,11 @@ def _step(rng: random.Random, body: str) -> Step:
         case "expiring":
             step = Publish(body, rng.choice(_ONE_QUEUE), mandatory=False, expires_ms=1)
         case "tier":
-            step = Publish(body, rng.choice(("tier.lane", "tier.x")), mandatory=True)
+            step = Publish(body, rng.choice(EXPIRING), mandatory=True)
         case "get":
-            step = Get(queue)
+            step = Get(queue, rng.choice((1, 1, 1, 12)))
         case "settle":
-            step = Settle(rng.random(), rng.choice(("ack", "nack", "nack", "reject", "drop")))
+            step = Settle(rng.random(), rng.choice(("ack", "nack", "reject", "drop", "drop")))
         case "consume":
             step = Consume(queue, rng.randint(1, 3))
         case "share":
@@ -161,7 +174,9 @@ def _step(rng: random.Random, body: str) -> Step:
 
 def _headers(rng: random.Random) -> tuple[tuple[str, Any], ...]:
     own: dict[str, Any] = {"n": rng.randint(0, 9), "text": "t"}
-    if rng.random() < 0.1:
+    if rng.random() < 0.2:
         own[rng.choice(("CC", "BCC"))] = rng.sample(_ONE_QUEUE, 2)
-    forged = [{"queue": "lane", "reason": "rejected", "count": 3}]
-    return tuple({**own, "x-death": forged}.items() if rng.random() < 0.1 else own.items())
+    if rng.random() < 0.2:  # as a publisher may have written it; a player completes the name
+        death = {"queue": rng.choice(("lane", "classic")), "reason": "rejected"}
+        own["x-death"] = [{**death, "count": 3}] if rng.random() < 0.5 else [death, death]
+    return tuple(own.items())

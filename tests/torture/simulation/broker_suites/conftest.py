@@ -18,6 +18,7 @@ from tests.torture.simulation.broker import project
 from tests.torture.simulation.broker.driver import Driver
 from tests.torture.simulation.broker.opening import open_connection
 from tests.torture.simulation.broker_suites.faulty_wire import FaultyWire
+from tests.torture.simulation.broker_suites.slow_wire import SlowWire
 from tests.torture.simulation.wire import Direct
 from worker.broker.connection import BrokerConnection
 from worker.lab.local.broker import USERS
@@ -110,6 +111,24 @@ def opening(server: Server, proxy: FaultyWire) -> Callable[..., Awaitable[Connec
 @pytest.fixture
 def new_link(url: str, opening: Any) -> Callable[[], BrokerConnection]:
     return lambda: BrokerConnection(url, "test", Background(), opening=opening)
+
+
+@pytest.fixture
+def wire() -> SlowWire:
+    return SlowWire()
+
+
+@pytest_asyncio.fixture(loop_scope="function")
+async def connection(server: Server, wire: SlowWire) -> AsyncIterator[Connection]:
+    made = await open_connection(server, wire, URLS["worker"])
+    yield made
+    wire.holds = False
+    await made.close()
+
+
+@pytest.fixture
+def upstream(server: Server) -> project.DirectClient:
+    return project.DirectClient(server, "upstream")
 
 
 @pytest.fixture

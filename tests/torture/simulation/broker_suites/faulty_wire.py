@@ -1,4 +1,4 @@
-"""A wire that loses what it is told to, with the words of `tests.support.proxy.BrokerProxy`."""
+"""A wire that loses what it is told to, with the words of `integration.broker_proxy`."""
 
 from __future__ import annotations
 
@@ -20,37 +20,48 @@ class FaultyWire:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._cuts = asyncio.Event()
-        self.stalled = False
-        """Pass nothing on."""
+        self._swallows = False
+        self._reset = asyncio.Event()
+        self._confirms_to_lose = 0
         self.lost = 0
         """Replies that were lost on purpose."""
         self.connections = 0
         """How often a client has connected."""
         self.has_kept_a_publish = False
         """Whether a publish was taken and not passed on."""
-        self._confirms_to_lose = 0
 
     def lose_confirms(self, count: int) -> None:
         """Let so many publishes reach the broker, but not their confirms."""
         self._confirms_to_lose = count
 
+    def swallow(self) -> None:
+        """Take what clients send and pass nothing on."""
+        self._swallows = True
+
+    def heal(self) -> None:
+        """Pass everything on again; what was swallowed never comes."""
+        self._swallows = False
+        self.cut()
+
     def cut(self) -> None:
-        """End every connection."""
-        self._cuts.set()
-        self._cuts = asyncio.Event()
+        """Close every connection."""
+        self._reset.set()
+        self._reset = asyncio.Event()
         for session in [each for each in self._server.sessions if each.origin is self]:
             session.end()
             client: Any = session.client
             asyncio.get_running_loop().call_soon(client.lose)
 
+    reset = cut
+
     async def call(self, name: str, apply: Callable[[], T], *, within_s: float = 10.0) -> T:
         """See `Wire.call`."""
         self.connections += name == "broker.open"
         await asyncio.sleep(0)
-        if self.stalled:
+        if self._swallows:
             self.has_kept_a_publish |= name.startswith("broker.publish")
-            await self._cut(within_s)
+            await self._until_reset(within_s)
+            raise Lost
         reply = apply()
         await asyncio.sleep(0)
         if self._confirms_to_lose and name.startswith("broker.publish"):
@@ -60,16 +71,15 @@ class FaultyWire:
             raise Lost
         return reply
 
-    async def _cut(self, within_s: float) -> None:
+    async def _until_reset(self, within_s: float) -> None:
         try:
             async with asyncio.timeout(within_s):
-                await self._cuts.wait()
+                await self._reset.wait()
         except TimeoutError:
             raise Lost from None
-        raise Lost
 
     def push(self, name: str, deliver: Callable[[], None], lost: Callable[[], None]) -> None:
         """See `Wire.push`."""
         del name, lost
-        if not self.stalled:
+        if not self._swallows:
             asyncio.get_running_loop().call_soon(deliver)

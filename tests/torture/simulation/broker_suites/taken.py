@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -31,5 +32,14 @@ def suite_of(module: ModuleType, *, without: Collection[str] = ()) -> dict[str, 
 
 
 def _own(fixture: Any) -> Any:
-    """Return a fixture of the same function on the loop of its test."""
-    return pytest_asyncio.fixture(loop_scope="function")(fixture._get_wrapped_function())
+    """Return a fixture of the same code on the loop of its test.
+
+    Of a copy of its function: the decorator notes the loop on the function itself, and the one of
+    the real broker must keep its own.
+    """
+    real = fixture._get_wrapped_function()
+    copy = FunctionType(
+        real.__code__, real.__globals__, real.__name__, real.__defaults__, real.__closure__
+    )
+    copy.__kwdefaults__ = real.__kwdefaults__
+    return pytest_asyncio.fixture(loop_scope="function")(copy)

@@ -202,9 +202,9 @@ class Server:
         for name in self.collections(database):
             del self._collections[f"{database}.{name}"]
 
-    def documents(self, namespace: str) -> list[Document]:
-        """Copies of the newest documents of a collection, for whoever judges."""
-        return [copied(each) for each in self._collection(namespace).newest.values()]
+    def newest(self, namespace: str) -> list[Document]:
+        """The newest documents of a collection, for whoever judges, to be read alone."""
+        return [*self._collection(namespace).newest.values()]
 
     def _collection(self, namespace: str) -> Collection:
         collection = self._collections.get(namespace)

@@ -147,7 +147,7 @@ def test_what_was_read_cannot_be_changed_by_its_reader(server: Server) -> None:
     server.write(NAME, [Insert({"_id": "a", "list": [{"deep": 1}]})])
     (read,) = server.read(NAME, Find({}), concern="local", secondary=False)
     read["list"][0]["deep"] = 2
-    (again,) = server.documents(NAME)
+    (again,) = server.newest(NAME)
     assert again["list"] == [{"deep": 1}]
 
 
@@ -157,7 +157,7 @@ COUNT = [Update({"_id": "a"}, {"$inc": {"count": 1}})]
 
 
 def count(server: Server) -> Any:
-    (found,) = server.documents(NAME)
+    (found,) = server.newest(NAME)
     return found["count"]
 
 
@@ -204,7 +204,7 @@ def test_timestamps_rise_even_if_the_clock_goes_back(server: Server, clock: Cloc
     for ident, later_s in (("a", 0), ("b", -60), ("c", 0)):
         clock.time = BEGAN + timedelta(seconds=later_s)
         server.write(NAME, [Insert({"_id": ident, "at": Timestamp(0, 0)})])
-    stamped = [each["at"] for each in server.documents(NAME)]
+    stamped = [each["at"] for each in server.newest(NAME)]
     assert stamped == sorted(stamped)
     assert [each.time for each in stamped] == [int(BEGAN.timestamp())] * 3
 
@@ -212,7 +212,7 @@ def test_timestamps_rise_even_if_the_clock_goes_back(server: Server, clock: Cloc
 def test_only_timestamps_at_the_top_of_a_document_are_filled_in(server: Server) -> None:
     empty = Timestamp(0, 0)
     server.write(NAME, [Insert({"_id": "a", "in": {"at": empty}})])
-    (stored,) = server.documents(NAME)
+    (stored,) = server.newest(NAME)
     assert stored["in"] == {"at": empty}
 
 

@@ -1,7 +1,7 @@
 """Carries out one statement on the primary.
 
-Rules: a statement that is refused has changed nothing. Documents are found by `_id` directly if the
-filter names ids, else in the order of their insertion.
+Rules: documents are found in the order of their insertion, or of their ids if the filter is about
+those. An update of many that is refused at one document has changed those before it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from tests.torture.simulation.database.filters import matching
 from tests.torture.simulation.database.indexes import duplicate
 from tests.torture.simulation.database.statements import Delete, Insert, Outcome, Replace, Update
 from tests.torture.simulation.database.updates import begun, change, checked, stamped
-from tests.torture.simulation.database.values import copied
+from tests.torture.simulation.database.values import copied, order_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, ValuesView
@@ -41,13 +41,14 @@ def _candidates(
 ) -> tuple[list[Document] | ValuesView[Document], Mapping[str, Any]]:
     """Documents among which those that match are, and what they have yet to match."""
     wanted = query.get("_id")
-    idents = [wanted]
-    if type(wanted) is dict and wanted.keys() == {"$in"}:
-        idents = list(dict.fromkeys(wanted["$in"]))
-    if not all(type(each) is str for each in idents):
+    if type(wanted) is dict:
+        idents = wanted["$in"] if wanted.keys() == {"$in"} else documents
+        present = sorted({each for each in idents if each in documents}, key=order_key)
+        return [documents[each] for each in present], query
+    if type(wanted) is not str:
         return documents.values(), query
     others = {name: each for name, each in query.items() if name != "_id"}
-    return [documents[each] for each in idents if each in documents], others
+    return [documents[wanted]] if wanted in documents else (), others
 
 
 def carry_out(

@@ -37,7 +37,7 @@ class Tally:
 
 
 @dataclass(slots=True)
-class Progress:
+class RunState:
     """What a run has done."""
 
     run: str
@@ -79,21 +79,21 @@ def run_of(inputs: int, seed: int, targets: list[str]) -> str:
     return f"{inputs} {seed} {' '.join(targets)} {digest.hexdigest()[:16]}"
 
 
-def load(run: str, file: Path) -> Progress:
+def load(run: str, file: Path) -> RunState:
     """What this run has done; nothing, if the file tells of another run."""
     try:
         kept: dict[str, Any] = json.loads(file.read_text())
     except (OSError, ValueError):
-        return Progress(run)
+        return RunState(run)
     if kept.get("run") != run:
-        return Progress(run)
+        return RunState(run)
     tallies = {name: Tally(**tally) for name, tally in kept["tallies"].items()}
-    return Progress(run, kept["done"], tallies)
+    return RunState(run, kept["done"], tallies)
 
 
-def save(progress: Progress, file: Path) -> None:
+def save(state: RunState, file: Path) -> None:
     """Write it at once or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
     whole = file.with_suffix(".new")
-    whole.write_text(json.dumps(asdict(progress)))
+    whole.write_text(json.dumps(asdict(state)))
     whole.replace(file)

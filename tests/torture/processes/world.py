@@ -1,0 +1,242 @@
+"""A world: upstream, an administrator, two providers and a webhook around worker processes.
+
+Rules:
+- It shares nothing with other worlds but the servers (`servers`), so many run at the same time.
+- The providers are simulators in the test's own process, which no fault reaches: their journals are
+  the truth. What upstream and the dead queue get is noted here too.
+- Nothing is concluded here: `collect` makes facts of it, and the judge decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import urlsplit
+
+from pymongo import AsyncMongoClient
+
+from contracts.names import RETRY_TIERS, Exchange, Queue, retry_queue
+from tests.support.inbox import Inbox
+from tests.support.steering import Steering, command
+from tests.support.waiting import until
+from tests.torture.judge.facts import Command, Steered
+from tests.torture.processes.program import FAULTS, PASSED
+from worker.broker.control_client import ControlClient
+from worker.domain.migration.phases import Phase
+from worker.lab.local.parts import Parts
+from worker.lab.local.port import HOST, Port
+from worker.lab.local.process import answers
+from worker.lab.simulator.script import ReportPlan
+from worker.lab.simulator.server import Simulator
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
+
+    from contracts.control import ControlCommand
+    from tests.torture.processes.children import Child, Nursery
+    from tests.torture.processes.servers import Servers
+
+TARGET: Final = "africastalking"
+LEGACY: Final = "legacy"
+PROFILE: Final = {
+    **{
+        f"SMS_{role}__{name}": value
+        for role in ("TARGET", "LEGACY")
+        for name, value in {
+            "DEADLINE_S": "1",
+            "CONNECT_TIMEOUT_S": "0.5",
+            "BREAKER__CONSECUTIVE_FAILURES": "1000",
+            "BREAKER__MINIMUM_CALLS": "1000",
+            "BREAKER__WINDOW": "1000",
+        }.items()
+    },
+    "SMS_LEASE_MARGIN_S": "1",
+    "SMS_DRAIN_GRACE_S": "5",
+    "SMS_STORE_TIMEOUT_S": "2",
+    "SMS_ROUNDS_TRANSACTIONAL": "2",
+    "SMS_ROUNDS_BULK": "2",
+    # One message of a lane after the other, so that the same points are passed in each run.
+    "SMS_PREFETCH_TRANSACTIONAL": "1",
+    "SMS_PREFETCH_BULK": "1",
+}
+"""Short deadlines, and breakers that stay closed: each cell is about one fault."""
+LIFE_S: Final = 300.0
+ANSWER_WITHIN_S: Final = 60.0
+START_WITHIN_S: Final = 30.0
+STOP_WITHIN_S: Final = 30.0
+_LANES: Final = (Queue.TRANSACTIONAL, Queue.BULK)
+QUEUES: Final = (*_LANES, Queue.REPORTS, *map(retry_queue, RETRY_TIERS), Queue.LOST)
+"""Where a command or a report may still be on its way."""
+
+
+@dataclass(slots=True)
+class World:
+    """One world. `workers` are started and stopped by the test."""
+
+    name: str
+    servers: Servers
+    nursery: Nursery
+    parts: Parts
+    providers: Mapping[str, Simulator]
+    events: Inbox
+    dead: Inbox
+    steer: Steering
+    store: Any
+    commands: dict[str, Command] = field(default_factory=dict)
+    """What upstream published, by id."""
+    steered: list[Steered] = field(default_factory=list)
+    """What the administrator was answered."""
+    reports: bool = False
+    """Whether the providers send delivery reports."""
+
+    @classmethod
+    @asynccontextmanager
+    async def running(
+        cls, name: str, servers: Servers, nursery: Nursery, directory: Path
+    ) -> AsyncIterator[Self]:
+        """Build a world in which nothing has happened yet."""
+        parts = Parts(directory / name, PROFILE)
+        target, legacy = _simulator(parts, TARGET), _simulator(parts, LEGACY)
+        amqp = servers.amqp
+        async with (
+            target,
+            legacy,
+            Inbox(amqp(name, "upstream"), "sms.own.upstream.test") as events,
+            Inbox(amqp(name, "worker"), str(Queue.DEAD)) as dead,
+            ControlClient(amqp(name, "administrator")) as administrator,
+            AsyncMongoClient(servers.database.url, tz_aware=True) as mongo,
+        ):
+            providers = {TARGET: target, LEGACY: legacy}
+            steer = Steering(administrator)
+            yield cls(name, servers, nursery, parts, providers, events, dead, steer, mongo[name])
+
+    async def begin(self) -> None:
+        """Steer to where half of the traffic goes to either provider first."""
+        worker = await self.worker()
+        await self.steer.automation(rolls_back=False)
+        await self.steer.to(Phase.GRADUAL_MIGRATION, 50)
+        await worker.stop(STOP_WITHIN_S)
+
+    async def begin_like(self, other: World) -> None:
+        """Begin with the control log of another world, which costs no worker."""
+        entries = await other.store["control_log"].find().to_list(None)
+        await self.store["control_log"].insert_many(entries)
+
+    def forget(self) -> None:
+        """Begin anew: what was published before is no part of the next history."""
+        self.commands, self.steered = {}, []
+
+    async def worker(self, faults: str = "", passed: Path | None = None) -> Child:
+        """Start a worker with these faults; returns it when it is ready."""
+        port = Port()
+        environment = {
+            **self.parts.worker_environment(
+                self.servers.amqp(self.name, "worker"), self.servers.database.url
+            ),
+            "SMS_MONGO_DATABASE": self.name,
+            "SMS_PRIVATE_PORT": str(port),
+            "SMS_REPLICA": self.name,
+        }
+        return await self._start("run", environment, port, faults, passed)
+
+    async def webhook(self, faults: str = "", passed: Path | None = None) -> Child:
+        """Start the webhook with these faults; returns it when it is ready."""
+        tokens = {name: self.parts.secrets[f"{name}_report_token"] for name in self.providers}
+        public, private = urlsplit(self.parts.addresses["webhook"]).port, Port()
+        environment = {
+            "AMQP_URL": self.servers.amqp(self.name, "webhook"),
+            "SMS_WEBHOOK_PORT": str(public),
+            "SMS_WEBHOOK_PRIVATE_PORT": str(private),
+            "SMS_WEBHOOK_TOKENS": json.dumps(tokens),
+        }
+        return await self._start("webhook", environment, private, faults, passed)
+
+    async def _start(
+        self,
+        program: str,
+        environment: Mapping[str, str],
+        port: Port,
+        faults: str,
+        passed: Path | None,
+    ) -> Child:
+        environment = {**environment, FAULTS: faults, **({PASSED: str(passed)} if passed else {})}
+        child = await self.nursery.start(f"{self.name}-{program}", [program], environment)
+        ready = partial(answers, f"http://{HOST}:{port}/ready")
+        await until(lambda: not child.running or ready(), START_WITHIN_S, child.log.read_text)
+        return child
+
+    async def send(self, ident: str, to: str, lane: str, text: str = "hello") -> None:
+        """Publish one command; returns when the broker has it."""
+        body = {"messageId": ident, "to": to, "text": f"{text} #{ident}"}
+        await self.events.publish(
+            Exchange.COMMANDS, f"send.{lane}", json.dumps(body).encode(), ident
+        )
+        now = time.time()
+        self.commands[ident] = Command(
+            ident, to, lane, resends=lane == "transactional", at=now, expires_at=now + LIFE_S
+        )
+
+    async def command(self, kind: type[ControlCommand], **fields: Any) -> None:
+        """A command of the administrator, repeated with its id until it is answered."""
+        told = command(kind, **fields)
+        at = time.time()
+        reply = await self.steer.client.ask(told, ANSWER_WITHIN_S)
+        verdicts = (str(reply.verdict),)
+        self.steered.append(Steered("administrator", told.command_id, told.name, at, verdicts))
+
+    async def queued(self) -> dict[str, int]:
+        """How many messages wait in each queue that is not empty; those in hand do not count."""
+        counts = await asyncio.gather(*(self.dead.ready(str(queue)) for queue in QUEUES))
+        return {str(q): count for q, count in zip(QUEUES, counts, strict=True) if count}
+
+    async def at_rest(self) -> bool:
+        """Whether nothing is under way any more, as far as it can be seen from outside."""
+        if any(each.reporter.summary()["pending"] for each in self.providers.values()):
+            return False
+        return not (await self._unfinished() or await self.queued())
+
+    async def _unfinished(self) -> bool:
+        """Whether a command has no lasting record with all events told, or a report no message."""
+        lasting = {
+            "_id": {"$in": list(self.commands)},
+            "state": {"$nin": ["submitting", "waiting"]},
+            "unconfirmed.0": {"$exists": False},
+        }
+        done = await self.store["messages"].count_documents(lasting)
+        return done < len(self.commands) or await self._reports_to_match()
+
+    async def _reports_to_match(self) -> bool:
+        """Whether a stored report can be matched and is not.
+
+        One that names an id which its provider's answer never brought us can only be the report of
+        an unknown message to the same recipient.
+        """
+        async for report in self.store["reports"].find({"matched": False}):
+            named = [{"_id": report["messageId"]}, {"to.hash": report["to"], "state": "unknown"}]
+            if "ref" in report:
+                named.append({"refs": report["ref"]})
+            if await self.store["messages"].find_one({"$or": named}):
+                return True
+        return False
+
+    async def in_hand(self) -> frozenset[str]:
+        """Ids of messages whose intent is stored and whose outcome is not."""
+        held = {"_id": {"$in": list(self.commands)}, "state": "submitting"}
+        found = self.store["messages"].find(held, {"_id": 1})
+        return frozenset([each["_id"] async for each in found])
+
+
+def _simulator(parts: Parts, provider: str) -> Simulator:
+    return Simulator(
+        provider,
+        port=urlsplit(parts.addresses[provider]).port or 0,
+        secret=parts.secrets[f"{provider}_secret"],
+        report_url=parts.callback_url("reports", provider) if provider == TARGET else None,
+        reports=ReportPlan(send=False),
+    )

@@ -242,6 +242,12 @@ SECTIONS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 "{{instance}} {{messaging_destination_name}}",
                 "s",
             ),
+            curve(
+                "Tasks",
+                "Of a worker, not ended; what only grows is a leak.",
+                "sms_tasks",
+                "{{instance}}",
+            ),
             Panel(
                 "Calls",
                 "Under way, and waiting because the limits of a provider are reached.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from itertools import product
 from typing import TYPE_CHECKING
@@ -142,9 +143,15 @@ def _of_the_replica(runtime: Runtime) -> Mapping[Instrument, Reading]:
     return {
         show.ALERTS: alerts,
         show.IN_HAND: lambda: [(runtime.lanes.in_hand, {})],
+        show.TASKS: tasks,
         show.CONSUMING: lambda: [(float(runtime.lanes.consuming), {})],
         show.DROPPED_METRICS: lambda: [(runtime.publisher.dropped_metrics, {})],
     }
+
+
+def tasks() -> list[Sample]:
+    """How many tasks of the running loop have not ended."""
+    return [(len(asyncio.all_tasks()), {})]
 
 
 def _in_force(follower: SnapshotFollower) -> Mapping[Instrument, Reading]:

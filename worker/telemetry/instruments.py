@@ -93,6 +93,11 @@ OLDEST_IN_HAND: Final = Instrument(
     "For how long the oldest delivery of a queue is in hand; 0: there is none.",
     (names.DESTINATION,),
 )  # fmt: skip
+TASKS: Final = Instrument(
+    "sms.tasks", Kind.GAUGE, "{task}",
+    "Tasks of the process that have not ended. It follows the messages in hand; what only grows is "
+    "a leak.",
+)  # fmt: skip
 CALLS: Final = Instrument(
     "sms.calls", Kind.GAUGE, "{call}", "Calls to a provider that are under way.", (PROVIDER,)
 )
@@ -189,8 +194,8 @@ UNCONFIRMED: Final = Instrument(
 
 OF_WORKER: Final = (
     ATTEMPTS, DURATION, FALLBACKS, SEGMENTS, COST, JUDGED, DEAD_LETTERS, TAKEOVERS,
-    QUEUE_WAIT, PROCESSED, IN_HAND, OLDEST_IN_HAND, CALLS, CALLS_WAITING, OPEN_RECORDS,
-    OLDEST_RECORD, CONSUMING, BREAKER, PERCENTAGE, ASSIGNED, PHASE_IN_FORCE, EVIDENCE,
+    QUEUE_WAIT, PROCESSED, IN_HAND, OLDEST_IN_HAND, TASKS, CALLS, CALLS_WAITING,
+    OPEN_RECORDS, OLDEST_RECORD, CONSUMING, BREAKER, PERCENTAGE, ASSIGNED, PHASE_IN_FORCE, EVIDENCE,
     EVIDENCE_LEVEL, VERSION, STORE_UP, BROKER_UP, ALERTS, DROPPED_METRICS,
 )  # fmt: skip
 OF_WEBHOOK: Final = (SERVED, REPORTS, CONFIRMED, UNCONFIRMED, BROKER_UP)

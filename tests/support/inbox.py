@@ -16,6 +16,8 @@ import aio_pika
 from contracts.names import Exchange, Header
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from aio_pika.abc import AbstractIncomingMessage, AbstractRobustConnection
 
 _PREFETCH = 500
@@ -131,6 +133,15 @@ class Inbox:
         channel = await self._publishing.get_underlay_channel()
         found = await channel.queue_declare(queue, passive=True)
         return found.message_count or 0
+
+    def forget(self, message_ids: Collection[str]) -> None:
+        """Drop everything about these, in runs that would else fill the memory."""
+        for ident in message_ids:
+            for noted in self._by_message.pop(ident, ()):
+                event_id = noted.get("eventId", "")
+                for kept in (self.deliveries, self.arrived, self.traces, self._first):
+                    kept.pop(event_id, None)
+        self.all = [noted for noted in self.all if noted.get("messageId") not in message_ids]
 
     def of(self, message_id: str) -> list[dict[str, Any]]:
         """What came of a message, each fact once."""

@@ -43,7 +43,8 @@ class Network:
 @asynccontextmanager
 async def behind_proxies(directory: Path, profile: Mapping[str, str]) -> AsyncIterator[Network]:
     """Start everything; stop it at the end."""
-    broker, database = Broker(directory / "broker"), Database(directory / "database")
+    broker = Broker(directory / "broker", metrics=True)
+    database = Database(directory / "database")
     async with AsyncExitStack() as stack:
         stack.push_async_callback(broker.stop)
         stack.push_async_callback(database.stop)

@@ -20,17 +20,35 @@ if TYPE_CHECKING:
 
 
 async def collect(
-    system: System, commands: Mapping[str, Command], faults: Sequence[Fault], *, reports: bool
+    system: System,
+    commands: Mapping[str, Command],
+    faults: Sequence[Fault],
+    *,
+    reports: bool = False,
 ) -> Facts:
-    """Everything known of these commands.
+    """Everything known of these commands, when the system has come to rest.
 
     Args:
-        system: that has come to rest.
+        system: that had them.
         commands: by message id.
         faults: that were inflicted meanwhile.
         reports: whether the providers reported the delivery of each SMS they took.
     """
     taken = [line for line in system.taken() if line["key"] in commands]
+    facts = await of_messages(system, commands, faults, taken, reports=reports)
+    facts.queued = {where: [str(count)] for where, count in (await system.under_way()).items()}
+    return facts
+
+
+async def of_messages(
+    system: System,
+    commands: Mapping[str, Command],
+    faults: Sequence[Fault],
+    taken: Sequence[Mapping[str, Any]],
+    *,
+    reports: bool,
+) -> Facts:
+    """The same, of a system that is at work on others; `taken`: the journals' lines of these."""
     return Facts(
         commands=list(commands.values()),
         calls=[_call(line) for line in taken],
@@ -40,7 +58,6 @@ async def collect(
         ],
         dead=[_letter(each) for ident in commands for each in system.dead.of(ident)],
         records=await _records(system, list(commands)),
-        queued={where: [str(count)] for where, count in (await system.under_way()).items()},
         reports=[_report(line) for line in taken] if reports else [],
         faults=list(faults),
         ended_at=time.time(),
@@ -91,5 +108,13 @@ def _record(document: Mapping[str, Any]) -> LastRecord:
 
 
 def _report(line: Mapping[str, Any]) -> Report:
+    """The report on an SMS: a simulator repeats it until the webhook has it."""
     at = datetime.fromisoformat(line["at"]).timestamp()
-    return Report(line["provider"], line["id"], line["key"], delivered=True, at=at)
+    return Report(
+        line["provider"],
+        line["id"],
+        line["key"],
+        delivered=True,
+        at=at,
+        names_ours=line["provider"] == "legacy",
+    )

@@ -21,7 +21,7 @@ from tests.torture.judge.facts import Fault
 from tests.torture.network import flood
 from tests.torture.network.chart import chart, table
 from tests.torture.network.journals import Journals
-from tests.torture.network.providers import USUAL
+from tests.torture.network.providers import Behaviour
 from tests.torture.network.resources import Resources
 from tests.torture.network.traffic import Traffic
 
@@ -139,7 +139,7 @@ class Overload:
         await self.system.faults(provider, _AWAY)
         await asyncio.sleep(seconds)
         burnt = await self._attempts(provider, began)
-        await self.system.faults(provider, USUAL)
+        await Behaviour().usual(self.system)
         self.faults.append(Fault("unreachable", began.timestamp(), time.time(), provider))
         return burnt
 

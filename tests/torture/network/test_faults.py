@@ -14,11 +14,12 @@ import pytest
 from tests.support.waiting import until
 from tests.torture.judge.facts import Fault
 from tests.torture.judge.judge import judge
-from tests.torture.network import links, providers, servers
+from tests.torture.network import links, servers
 from tests.torture.network.behind_proxies import behind_proxies
 from tests.torture.network.collected import collect
 from tests.torture.network.judged import assert_no_violation, at_rest
 from tests.torture.network.overload import CODE_WITHIN_S, Overload
+from tests.torture.network.providers import Behaviour
 from tests.torture.network.traffic import Traffic
 from worker.domain.migration.phases import Phase
 
@@ -34,14 +35,15 @@ BEFORE = 30
 AFTER_S = 0.5
 LIMIT = 80
 """Messages a second that legacy takes."""
-CASES = (*links.cases(), *servers.cases(), *providers.cases())
+PROVIDERS = Behaviour()
+CASES = (*links.cases(), *servers.cases(), *PROVIDERS.cases())
 
 
 @pytest.fixture(scope="module")
 async def network(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Network]:
     profile = {"SMS_LEGACY__RATE_PER_S": str(LIMIT)}
     async with behind_proxies(tmp_path_factory.mktemp("network"), profile) as made:
-        await providers.usual(made)
+        await PROVIDERS.usual(made.system)
         yield made
 
 

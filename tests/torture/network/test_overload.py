@@ -18,7 +18,7 @@ from tests.torture.judge.judge import judge
 from tests.torture.network.collected import collect
 from tests.torture.network.judged import at_rest
 from tests.torture.network.overload import CODE_WITHIN_S, RECOVERS_WITHIN_S, Overload, p99
-from tests.torture.network.providers import USUAL
+from tests.torture.network.providers import Behaviour
 from tests.torture.network.recovery import standing_still
 from tests.torture.network.resources import Resources
 from worker.broker.connection import connect
@@ -48,8 +48,7 @@ breakers. Without breakers it would be every message that waits."""
 async def test_far_more_than_a_provider_takes(tmp_path: Path) -> None:
     profile = {"SMS_LEGACY__RATE_PER_S": str(LIMIT)}
     async with System.running(tmp_path, profile) as system:
-        for provider in PROVIDERS:
-            await system.faults(provider, USUAL)
+        await Behaviour().usual(system)
         idle = max(each.resident_kib for each in resources(system))
         made = Overload(system, system.stack.amqp["upstream"])
         async with standing_still() as still, made.watched():

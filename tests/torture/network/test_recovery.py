@@ -15,9 +15,9 @@ import pytest
 from contracts.names import Queue
 from tests.support.clusters import LEAST_KIB, Clustered, available_kib, clustered
 from tests.support.waiting import until
-from tests.support.whole_system import PROVIDERS, System
+from tests.support.whole_system import System
 from tests.torture.network.judged import assert_no_violation, at_rest
-from tests.torture.network.providers import USUAL
+from tests.torture.network.providers import Behaviour
 from tests.torture.network.recovery import AFTER_S, BAR_S, BEFORE_S, Recovery, sends, standing_still
 from tests.torture.network.traffic import Traffic
 from worker.domain.migration.phases import Phase
@@ -47,8 +47,7 @@ async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Clu
 
 
 async def prepare(system: System) -> None:
-    for provider in PROVIDERS:
-        await system.faults(provider, USUAL)
+    await Behaviour().usual(system)
     await system.put(Phase.GRADUAL_MIGRATION, 50)
 
 

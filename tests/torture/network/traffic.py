@@ -1,14 +1,15 @@
 """Commands at a fixed rate on both lanes, published until the broker confirms each.
 
-Rules: the clock sets the rate, whatever becomes of earlier commands. A command whose confirmation
-was lost is published again with the same id, as an upstream service has to. So every command that
-is noted here is one that the broker confirmed when `flowing` ends.
+Rules: the clock sets the rate, whatever becomes of earlier commands, up to `most_open`. A command
+whose confirmation was lost is published again with the same id, as an upstream service has to. So
+every command that is noted here is one that the broker confirmed when `flowing` ends.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, Self
@@ -84,16 +85,26 @@ class Traffic:
         prefix: of their ids.
         rate: commands per second.
         lanes: taken in turn.
+        most_open: so many may be without an end; a slow machine then gets less traffic.
     """
 
     def __init__(
-        self, system: System, url: str, prefix: str, rate: float, lanes: Sequence[str] = LANES
+        self,
+        system: System,
+        url: str,
+        prefix: str,
+        rate: float,
+        lanes: Sequence[str] = LANES,
+        *,
+        most_open: int = sys.maxsize,
     ) -> None:
         self._system = system
         self._upstream = Upstream(url)
         self._prefix = prefix
         self._rate = rate
         self._lanes = lanes
+        self._most_open = most_open
+        self._open: list[str] = []
         self._publishes: set[asyncio.Task[None]] = set()
         self.commands: dict[str, Command] = {}
 
@@ -112,8 +123,10 @@ class Traffic:
     async def _pace(self) -> None:
         began = time.monotonic()
         while True:
-            due = int((time.monotonic() - began) * self._rate)
-            for number in range(len(self.commands), due):
+            first = len(self.commands)
+            due = int((time.monotonic() - began) * self._rate) - first
+            count = max(0, min(due, self._most_open - len(self.without_end())))
+            for number in range(first, first + count):
                 lane = self._lanes[number % len(self._lanes)]
                 command = self._command(f"{self._prefix}-{number}", lane)
                 task = asyncio.create_task(self._publish(command))
@@ -129,13 +142,15 @@ class Traffic:
         now, to = time.time(), new_number()
         command = Command(ident, to, lane, lane == "transactional", now, now + LIFE_S[lane])
         self.commands[ident] = command
+        self._open.append(ident)
         self._system.sent[ident] = Sent(ident, to, lane)
         return command
 
     def ended(self) -> int:
         """How many have an end that upstream knows, or are held as unknown."""
-        return sum(bool(self._system.events.of(ident)) for ident in self.commands)
+        return len(self.commands) - len(self.without_end())
 
     def without_end(self) -> list[str]:
         """Ids of those of which upstream knows nothing yet."""
-        return [ident for ident in self.commands if not self._system.events.of(ident)]
+        self._open = [ident for ident in self._open if not self._system.events.of(ident)]
+        return self._open

@@ -59,69 +59,82 @@ MESSAGE: Final = frozenset({Life.MESSAGE})
 COMMAND: Final = frozenset({Life.COMMAND})
 REPORT: Final = frozenset({Life.REPORT})
 RECORD: Final = MESSAGE | REPORT
-"""What records go through."""
-_DELIVERY: Final = MESSAGE | COMMAND | REPORT
-_COLLECTION: Final = "self._collection"
-_TO_LIST: Final = "cursor.to_list"
+"""What goes through the records."""
+EVERY: Final = MESSAGE | COMMAND | REPORT
 
 
-def _database(
-    collection: str, operation: str, lives: frozenset[Life], *awaited: str, call: str = ""
-) -> Operation:
-    called = call or f"{_COLLECTION}.{operation}"
-    sources = tuple(f"store/{source}.py: {called}" for source in awaited)
-    return Operation(f"database.{collection}.{operation}", lives, sources)
+def _database(name: str, lives: frozenset[Life], *sources: str, awaited: str = "") -> Operation:
+    """A call to a collection, `<collection>.<operation>`, from these stores."""
+    called = awaited or f"self._collection.{name.partition('.')[2]}"
+    return Operation(
+        f"database.{name}", lives, tuple(f"store/{each}.py: {called}" for each in sources)
+    )
+
+
+def _broker(name: str, lives: frozenset[Life], *awaited: str) -> Operation:
+    return Operation(f"broker.{name}", lives, awaited)
 
 
 def _publish(exchange: str, lives: frozenset[Life]) -> Operation:
-    awaited = "broker/publisher.py: channel.basic_publish"
-    return Operation(f"broker.publish.{exchange}", lives, (awaited,))
+    return _broker(f"publish.{exchange}", lives, "broker/publisher.py: channel.basic_publish")
 
 
-def _broker(operation: str, awaited: str, lives: frozenset[Life] = _DELIVERY) -> Operation:
-    return Operation(f"broker.{operation}", lives, (f"broker/{awaited}",))
-
-
-def _provider(name: str) -> Operation:
+def _provider(name: str, lives: frozenset[Life], *further: str) -> Operation:
     awaited = ("handler", "session.request", "response.content.readany")
     sources = tuple(f"providers/transport.py: {each}" for each in awaited)
-    return Operation(f"provider.{name}.send", MESSAGE, sources, (BEFORE, SENT, APPLIED))
+    return Operation(f"provider.{name}", lives, sources, (BEFORE, *further, APPLIED))
 
+
+_SETTLED: Final = "broker/consumer.py: settle"
+_CURSOR: Final = "cursor.to_list"
+_PIPELINE: Final = "self._collection.aggregate(pipeline).to_list"
 
 OPERATIONS: Final = (
-    _database("messages", "insert_many", MESSAGE, "committer"),
-    _database("messages", "bulk_write", MESSAGE, "committer", "marks"),
-    _database("messages", "aggregate", RECORD, "committer", "messages", "due", call=_TO_LIST),
-    _database("messages", "update_one", RECORD, "due"),
-    _database("messages", "update_many", MESSAGE, "due"),
-    _database("reports", "insert_one", REPORT, "reports"),
-    _database("reports", "find_one", REPORT, "reports"),
-    _database("reports", "update_one", REPORT, "reports"),
-    _database("reports", "bulk_write", REPORT, "reports"),
-    _database("reports", "find", REPORT, "reports", call="cursor"),
-    _database("suppressions", "update_one", _DELIVERY, "suppressions"),
+    # The record of a message.
+    _database("messages.insert_many", MESSAGE, "committer"),
+    _database("messages.bulk_write", MESSAGE, "committer", "marks"),
+    _database("messages.aggregate", RECORD, "committer", "messages", "due", awaited=_CURSOR),
+    _database("messages.update_one", RECORD, "due"),
+    _database("messages.update_many", MESSAGE, "due"),
+    # A delivery report that waits for its message.
+    _database("reports.insert_one", REPORT, "reports"),
+    _database("reports.find_one", REPORT, "reports"),
+    _database("reports.update_one", REPORT, "reports"),
+    _database("reports.bulk_write", REPORT, "reports"),
+    _database("reports.find", REPORT, "reports", awaited="cursor"),
+    # Who wants no messages.
+    _database("suppressions.update_one", EVERY, "suppressions"),
+    _database("suppressions.aggregate", EVERY, "suppressions", awaited=_PIPELINE),
+    # Steering, and the figures that its gates read.
+    _database("control_log.find", COMMAND, "control_log", awaited=_CURSOR),
+    _database("control_log.insert_one", COMMAND, "control_log"),
+    _database("alerts.update_one", COMMAND, "alerts"),
+    _database("alerts.aggregate", COMMAND, "alerts", awaited=_PIPELINE),
+    _database("evidence.aggregate", COMMAND, "evidence", awaited=_PIPELINE),
     _database(
-        "suppressions",
-        "aggregate",
-        _DELIVERY,
-        "suppressions",
-        call=f"{_COLLECTION}.aggregate(pipeline).to_list",
+        "slots.aggregate", COMMAND, "slots", awaited="self._slots.aggregate(pipeline).to_list"
     ),
-    _database("control_log", "find", COMMAND, "control_log", call=_TO_LIST),
-    _database("control_log", "insert_one", COMMAND, "control_log"),
+    # What is published, by exchange.
     _publish("events", RECORD),
     _publish("retry", RECORD),
     _publish("dead", RECORD),
     _publish("state", COMMAND),
     _publish("replies", COMMAND),
-    Operation("broker.publish.reports", REPORT, ("web/outlet.py: exchange.publish",)),
-    _broker("consume", "consumer.py: queue.consume"),
-    _broker("cancel", "consumer.py: queue.cancel"),
-    _broker("ack", "consumer.py: settle"),
-    _broker("nack", "consumer.py: settle"),
-    _broker("reject", "consumer.py: settle"),
-    _provider("africastalking"),
-    _provider("legacy"),
+    _broker("publish.reports", REPORT, "web/outlet.py: exchange.publish"),
+    # How deliveries come, and how they are settled.
+    _broker("connect", EVERY, "broker/connection.py: self._opening"),
+    _broker("channel", EVERY, "broker/connection.py: connection.channel"),
+    _broker("qos", EVERY, "broker/consumer.py: channel.set_qos"),
+    _broker("consume", EVERY, "broker/consumer.py: queue.consume"),
+    _broker("cancel", EVERY, "broker/consumer.py: queue.cancel"),
+    _broker("ack", EVERY, _SETTLED),
+    _broker("nack", EVERY, _SETTLED),
+    _broker("reject", EVERY, _SETTLED),
+    # The providers: what sends, and the look at the account that a gate may ask for.
+    _provider("africastalking.send", MESSAGE, SENT),
+    _provider("legacy.send", MESSAGE, SENT),
+    _provider("africastalking.check", COMMAND),
+    _provider("legacy.check", COMMAND),
 )
 """Every operation of these lives."""
 

@@ -1,12 +1,20 @@
 """One cell of the matrix: a story, a fault in one process, a fresh process, and the judge.
 
-Rules: the process with the fault must end by it, or the cell has shown nothing. Then a fresh one
-runs until nothing is under way, and ends cleanly. Whatever the judge finds breaks the cell.
+    taken/broker.ack.before@sms.send.bulk:3:kill      a fault at a point (`faults`)
+    crowded/after:0.35:term                           a signal from outside, so many seconds later
+
+Rules:
+- The fault must happen, or the cell has shown nothing. What is killed ends by SIGKILL. What gets
+  SIGTERM ends in time with exit code 0 and nothing in hand, or with 3 and a last line that says
+  what it left.
+- Then a fresh process runs until nothing is under way, and ends with exit code 0.
+- Whatever the judge finds breaks the cell. SIGTERM is no excuse for an unknown message.
 """
 
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
@@ -14,38 +22,52 @@ from typing import TYPE_CHECKING, Final, Self
 from tests.support.waiting import until
 from tests.torture.judge.facts import Fault
 from tests.torture.judge.judge import judge
-from tests.torture.processes import collect
+from tests.torture.processes import at_rest, collect
+from tests.torture.processes.faults import Action
 from tests.torture.processes.stories import BY_NAME, Story
 from tests.torture.processes.world import STOP_WITHIN_S
+from worker.cli.run import LEFT_UNDONE
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Iterator
     from pathlib import Path
 
     from tests.torture.processes.children import Child
     from tests.torture.processes.world import World
 
-KILLED: Final = -9
+AFTER: Final = "after"
 REST_WITHIN_S: Final = 90.0
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A story and the faults of its process, as they are written in the environment."""
+    """A story and a fault, as they are written."""
 
     story: str
-    faults: str
+    fault: str
 
     def __str__(self) -> str:
         """Its name, from which it can be read again."""
-        return f"{self.story}/{self.faults}"
+        return f"{self.story}/{self.fault}"
 
     @classmethod
     def read(cls, name: str) -> Self:
         """Read a name. Raises `ValueError`."""
-        story, _, faults = name.partition("/")
+        story, _, fault = name.partition("/")
         if story not in BY_NAME:
             raise ValueError(f"expected one of {', '.join(BY_NAME)}, got {story!r}")
-        return cls(story, faults)
+        return cls(story, fault)
+
+    @property
+    def action(self) -> Action:
+        """What the fault does."""
+        return Action(self.fault.rpartition(":")[2])
+
+    @property
+    def after_s(self) -> float | None:
+        """When the signal comes from outside; None: the process does it itself."""
+        where, when, _ = self.fault.split(":")
+        return float(when) if where == AFTER else None
 
 
 class Play:
@@ -62,20 +84,39 @@ class Play:
         self._story = story
         self._ident = ident
         self._others: list[Child] = []
+        self._started: list[Child] = []
 
-    async def killed(self, cell: Cell) -> list[str]:
-        """Play with a fault that kills; returns what is wrong."""
-        faulty = await self._begin(cell.faults)
-        began = time.time()
-        telling = asyncio.ensure_future(self._story.tell(self._world, self._ident))
-        code = await self._end_of(faulty, telling)
-        faults = [Fault("kill", began, time.time(), messages=await self._world.in_hand())]
-        fresh = await self._start()
-        problems = [] if code == KILLED else [f"the fault never happened: exit code {code}"]
-        return problems + await self._until_rest(fresh, telling, faults)
+    async def broken(self, cell: Cell) -> list[str]:
+        """Play with the fault of a cell; returns what is wrong."""
+        return await self._within_time(self._broken(cell))
 
     async def recorded(self, passed: Path) -> list[str]:
         """Play without a fault, and note which points are passed; returns what is wrong."""
+        return await self._within_time(self._recorded(passed))
+
+    async def _within_time(self, playing: Awaitable[list[str]]) -> list[str]:
+        try:
+            return await playing
+        except (AssertionError, TimeoutError) as error:
+            return [f"not in time: {error}"]
+        finally:
+            await asyncio.gather(*(child.kill() for child in self._started if child.running))
+
+    async def _broken(self, cell: Cell) -> list[str]:
+        faulty = await self._begin(cell.fault if cell.after_s is None else "")
+        began = time.time()
+        telling = asyncio.ensure_future(self._story.tell(self._world, self._ident))
+        code = await self._end_of(faulty, telling, cell)
+        held = await at_rest.in_hand(self._world)
+        if cell.action is Action.KILL:
+            wrong = [] if code == -signal.SIGKILL else [f"expected a kill, got exit code {code}"]
+            faults = [Fault("kill", began, time.time(), messages=held)]
+        else:
+            wrong = list(_ended_badly(faulty, code, held))
+            faults = [Fault("left", began, time.time(), messages=held)] if code else []
+        return wrong + await self._until_rest(await self._start(), telling, faults)
+
+    async def _recorded(self, passed: Path) -> list[str]:
         process = await self._begin("", passed)
         telling = asyncio.ensure_future(self._story.tell(self._world, self._ident))
         return await self._until_rest(process, telling, [])
@@ -91,15 +132,23 @@ class Play:
             self._others.append(await world.worker())
         elif story.reports:
             self._others.append(await world.webhook())
+        self._started += self._others
         return await self._start(faults, passed)
 
     async def _start(self, faults: str = "", passed: Path | None = None) -> Child:
-        world = self._world
-        start = world.webhook if self._story.faulty == "webhook" else world.worker
-        return await start(faults, passed)
+        if self._story.faulty == "webhook":
+            child = await self._world.webhook(faults, passed)
+        else:
+            child = await self._world.worker(faults, passed, self._story.profile)
+        self._started.append(child)
+        return child
 
-    async def _end_of(self, faulty: Child, telling: asyncio.Future[None]) -> int:
+    async def _end_of(self, faulty: Child, telling: asyncio.Future[None], cell: Cell) -> int:
         """Wait until the fault ends the process; at rest, SIGTERM brings the points of the end."""
+        if cell.after_s is not None:
+            await asyncio.sleep(cell.after_s)
+            faulty.signal(signal.SIGKILL if cell.action is Action.KILL else signal.SIGTERM)
+            return await faulty.wait(STOP_WITHIN_S)
         await until(
             lambda: not faulty.running or self._at_rest(telling),
             REST_WITHIN_S,
@@ -108,7 +157,7 @@ class Play:
         return await faulty.stop(STOP_WITHIN_S)
 
     async def _at_rest(self, telling: asyncio.Future[None]) -> bool:
-        return telling.done() and await self._world.at_rest()
+        return telling.done() and not await at_rest.under_way(self._world)
 
     async def _until_rest(
         self, process: Child, telling: asyncio.Future[None], faults: list[Fault]
@@ -119,7 +168,7 @@ class Play:
             await until(lambda: self._at_rest(telling), REST_WITHIN_S)
             await telling
         except AssertionError:
-            problems.append(f"not at rest after {REST_WITHIN_S:g} s")
+            problems.append(f"still under way: {', '.join(await at_rest.under_way(self._world))}")
             telling.cancel()
         codes = [await child.stop(STOP_WITHIN_S) for child in (process, *self._others)]
         problems += [f"exit code {code} at rest" for code in codes if code]
@@ -127,3 +176,15 @@ class Play:
             faults = [*faults, Fault("the provider closes", 0.0, time.time())]
         facts = await collect.facts(self._world, faults)
         return problems + [str(violation) for violation in judge(facts)]
+
+
+def _ended_badly(child: Child, code: int, held: frozenset[str]) -> Iterator[str]:
+    """What is wrong with the end of a process that got SIGTERM."""
+    last = child.logged()[-1]
+    left = last.get("left")
+    if last["event"] != "stopped" or code not in (0, LEFT_UNDONE):
+        yield f"exit code {code} after SIGTERM, and the last line is {last}"
+    elif (code == LEFT_UNDONE) != bool(left):
+        yield f"exit code {code}, although it left {left}"
+    elif held and not left:
+        yield f"exit code {code}, although it left {', '.join(sorted(held))} in hand"

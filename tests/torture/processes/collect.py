@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from tests.torture.judge.facts import Call, DeadLetter, Entry, Event, Facts, LastRecord, Report
+from tests.torture.processes.at_rest import queued
 from tests.torture.processes.world import LEGACY
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ async def facts(world: World, faults: Iterable[Fault]) -> Facts:
         events=list(_events(world)),
         dead=list(_dead(world)),
         records=[record async for record in _records(world)],
-        queued={queue: ["?"] * count for queue, count in (await world.queued()).items()},
+        queued={queue: ["?"] * count for queue, count in (await queued(world)).items()},
         reports=list(_reports(world)),
         steered=list(world.steered),
         entries=[entry async for entry in _entries(world)],
@@ -55,6 +56,8 @@ def _dead(world: World) -> Iterator[DeadLetter]:
             yield DeadLetter(
                 letter["messageId"], letter["source"], letter["reason"], letter["attempts"]
             )
+        if any(ident.encode() in letter["body"] for ident in world.strays):
+            yield DeadLetter(None, letter["source"], letter["reason"])
 
 
 async def _records(world: World) -> Any:

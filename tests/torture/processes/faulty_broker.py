@@ -49,17 +49,26 @@ class Opening:
 
     async def __call__(self, *args: Any, **options: Any) -> Any:
         """Open one."""
-        return _Connection(self._faults, await connection.connect(*args, **options))
+        return _Connection(
+            self._faults,
+            await self._faults.around(
+                "broker.connect", lambda: connection.connect(*args, **options), loss
+            ),
+        )
 
 
 class _Connection(Faulty):
     async def channel(self, **options: Any) -> _Channel:
-        return _Channel(self._faults, await self._real.channel(**options))
+        opened = await self._call("broker.channel", lambda: self._real.channel(**options))
+        return _Channel(self._faults, opened)
 
 
 class _Channel(Faulty):
     async def get_underlay_channel(self) -> _Inner:
         return _Inner(self._faults, await self._real.get_underlay_channel())
+
+    async def set_qos(self, **options: Any) -> None:
+        await self._call("broker.qos", lambda: self._real.set_qos(**options))
 
     async def get_queue(self, name: str, **options: Any) -> _Queue:
         return _Queue(self._faults, await self._real.get_queue(name, **options))

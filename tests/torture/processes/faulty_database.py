@@ -1,7 +1,7 @@
 """The database's driver with fault points: motor's API as far as our stores use it.
 
-Rules: only collections of the registry have points, and each of their calls must have some: a call
-that the registry does not know raises. A read has its points where it is awaited.
+Rules: the calls of the registry have points. Whatever else is done with a collection that belongs
+to lives alone raises: the registry lacks it. A read has its points where it is awaited.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.errors import AutoReconnect
 
-from tests.torture.points import OPERATIONS
+from tests.torture.points import BY_NAME
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 _READS: Final = frozenset({"aggregate", "find"})
 _PLAIN: Final = frozenset({"create_indexes", "create_index", "index_information"})
 """Calls of the start, before any life begins."""
-_COLLECTIONS: Final = frozenset(
-    operation.name.split(".")[1] for operation in OPERATIONS if operation.name[:8] == "database"
-)
+_OF_LIVES: Final = frozenset({"messages", "reports", "suppressions", "control_log"})
+"""Collections of which every call belongs to a life; the others have figures and notices too."""
 
 
 def loss() -> Exception:
@@ -51,8 +50,7 @@ class _Database:
         self._real = real
 
     def __getitem__(self, name: str) -> Any:
-        real = self._real[name]
-        return _Collection(self._faults, real) if name in _COLLECTIONS else real
+        return _Collection(self._faults, self._real[name])
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
@@ -65,9 +63,10 @@ class _Collection:
 
     def __getattr__(self, name: str) -> Any:
         real = getattr(self._real, name)
-        if name in _PLAIN:
-            return real
         operation = f"database.{self._real.name}.{name}"
+        known = operation in BY_NAME
+        if name in _PLAIN or not (known or self._real.name in _OF_LIVES):
+            return real
         if name in _READS:
             return lambda *args, **options: _Cursor(self._faults, operation, real(*args, **options))
         return self._write(operation, real)

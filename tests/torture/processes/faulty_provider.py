@@ -1,7 +1,7 @@
 """A provider's adapter with fault points, at its HTTP transport.
 
-Rules: only what sends an SMS has points, and that is a POST; a look at the account is a GET. The
-point `sent` is passed when the whole request has been handed to the kernel.
+Rules: what sends an SMS is a POST, a look at the account is a GET. The point `sent` is passed when
+the request has been handed to the kernel as a whole.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def build(faults: Faults, settings: ProviderSettings) -> Provider:
     """Build the adapter of an account, with fault points."""
     provider: Any = registry.build(settings)
     client = provider._client
-    client._wire = _Transport(faults, f"provider.{settings.id}.send", client._wire)
+    client._wire = _Transport(faults, settings.id, client._wire)
     return provider
 
 
@@ -40,15 +40,16 @@ def loss() -> Exception:
 
 
 class _Transport(httpx.AsyncBaseTransport):
-    def __init__(self, faults: Faults, operation: str, real: AiohttpTransport) -> None:
+    def __init__(self, faults: Faults, provider: str, real: AiohttpTransport) -> None:
         self._faults = faults
-        self._operation = operation
+        self._provider = provider
         self._real = real
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        if request.method != "POST":
-            return await self._real.handle_async_request(request)
-        await self._faults.at(self._operation, BEFORE, loss)
+        if request.method == "GET":
+            return await self._look(request)
+        operation = f"provider.{self._provider}.send"
+        await self._faults.at(operation, BEFORE, loss)
         written = asyncio.Event()
         _WRITTEN.set(written)
         self._watch()
@@ -56,10 +57,17 @@ class _Transport(httpx.AsyncBaseTransport):
         writing = asyncio.ensure_future(written.wait())
         await asyncio.wait({answer, writing}, return_when=asyncio.FIRST_COMPLETED)
         writing.cancel()
-        await self._faults.at(self._operation, SENT, loss)
+        await self._faults.at(operation, SENT, loss)
         response = await answer
-        await self._faults.at(self._operation, APPLIED, loss)
+        await self._faults.at(operation, APPLIED, loss)
         return response
+
+    async def _look(self, request: httpx.Request) -> httpx.Response:
+        return await self._faults.around(
+            f"provider.{self._provider}.check",
+            lambda: self._real.handle_async_request(request),
+            loss,
+        )
 
     def _watch(self) -> None:
         """Let the session say when a request is written."""

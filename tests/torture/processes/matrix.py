@@ -5,7 +5,7 @@
 
 Rules:
 - First each story is played once without a fault, and the points that it passes are noted. They are
-  its cells: each at the first and at a later pass, in each queue's hands.
+  its cells (`cells`).
 - Cells run in several worlds at the same time. A world plays one cell after the other.
 - A finished cell is written to `.local/torture/matrix.jsonl` with a hash of the sources. The next
   run of the same sources leaves out what held.
@@ -23,9 +23,9 @@ from collections import Counter, deque
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.torture.points import BY_NAME
 from tests.torture.processes import servers
 from tests.torture.processes.cell import Cell, Play
+from tests.torture.processes.cells import Passes, cells
 from tests.torture.processes.children import Nursery
 from tests.torture.processes.results import Results
 from tests.torture.processes.stories import BY_NAME as STORY
@@ -34,29 +34,11 @@ from tests.torture.processes.world import World
 from worker.lab.local.parts import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterable, Sequence
     from pathlib import Path
 
 WORLDS: Final = 10
-LATER: Final = 3
-"""The later pass at which a fault happens, where a point is passed as often."""
 FOLDER: Final = ROOT / ".local" / "torture"
-
-
-def cells_of(story: Story, passes: Mapping[str, int]) -> Iterator[Cell]:
-    """The cells of a story, given how often each of its points was passed."""
-    for point, count in sorted(passes.items()):
-        if _belongs(story, point):
-            # What no delivery passes comes by the clock: only much of it comes again for sure.
-            later = min(count, LATER) if not point.endswith("@") or count > 2 * LATER else 1
-            for nth in sorted({1, later}):
-                yield Cell(story.name, f"{point.removesuffix('@')}:{nth}:kill")
-
-
-def _belongs(story: Story, point: str) -> bool:
-    """Whether a point is of a life that the story is about."""
-    operation = BY_NAME[point.partition("@")[0].rpartition(".")[0]]
-    return bool(operation.lives & story.lives)
 
 
 class Matrix:
@@ -73,27 +55,27 @@ class Matrix:
 
     async def record(self, folder: Path) -> list[Cell]:
         """Play each story without a fault; returns all cells. The folder is for notes."""
-        found: dict[str, list[Cell]] = {}
+        passed: dict[str, Passes] = {}
 
         async def record(world: World, story: Story) -> None:
-            passed = folder / f"{story.name}.passed"
-            problems = await Play(world, story, f"plain-{story.name}").recorded(passed)
+            notes = folder / f"{story.name}.passed"
+            problems = await Play(world, story, f"plain-{story.name}").recorded(notes)
             if problems:
                 raise AssertionError(f"{story.name} without a fault: {problems}")
-            found[story.name] = list(cells_of(story, Counter(passed.read_text().split())))
+            passed[story.name] = Counter(notes.read_text().split())
 
         await self._share(deque(STORIES), record)
-        return [cell for story in STORIES for cell in found[story.name]]
+        return cells(passed)
 
-    async def run(self, cells: Iterable[Cell]) -> None:
+    async def run(self, given: Iterable[Cell]) -> None:
         """Run cells."""
-        numbered = deque(enumerate(cells))
+        numbered = deque(enumerate(given))
 
         async def run(world: World, numbered: tuple[int, Cell]) -> None:
             number, cell = numbered
             began = time.monotonic()
             play = Play(world, STORY[cell.story], f"c{number}")
-            self._results.note(cell, await play.killed(cell), time.monotonic() - began)
+            self._results.note(cell, await play.broken(cell), time.monotonic() - began)
 
         await self._share(numbered, run)
 
@@ -133,12 +115,12 @@ async def run(names: Sequence[str], count: int) -> Results:
     async with worlds(count, FOLDER / "run") as built:
         matrix = Matrix(built, results)
         if names:
-            cells = [Cell.read(name) for name in names]
+            chosen = [Cell.read(name) for name in names]
         else:
             results.read()
-            cells = await matrix.record(FOLDER / "run")
-        results.total = len(cells)
-        await matrix.run(cell for cell in cells if str(cell) not in results.held)
+            chosen = await matrix.record(FOLDER / "run")
+        results.total = len(chosen)
+        await matrix.run(cell for cell in chosen if str(cell) not in results.held)
     return results
 
 

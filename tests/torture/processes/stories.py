@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from contracts import control
@@ -26,6 +26,7 @@ Manner = Mapping[str, Any]
 EACH: Final = 2
 """Messages for each provider and lane."""
 LANES: Final = ("transactional", "bulk")
+CROWD: Final = 120
 WHY: Final = "a story cannot wait"
 
 
@@ -35,12 +36,13 @@ class Story:
 
     Args:
         name: of the story.
-        lives: whose points its cells are.
+        lives: whose points its cells are; with none, its signals come from outside.
         tell: publishes what belongs to it; the text names the cell.
         manners: how each provider treats what it gets.
         faulty: the program that has the fault: `run` or `webhook`.
         hits: whether the providers' manner alone can leave messages unknown.
         reports: whether the providers send delivery reports.
+        profile: further environment of the worker.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Story:
     faulty: str = "run"
     hits: bool = False
     reports: bool = False
+    profile: Mapping[str, str] = field(default_factory=dict)
 
 
 async def _messages(world: World, cell: str) -> None:
@@ -63,13 +66,29 @@ async def _messages(world: World, cell: str) -> None:
     )
 
 
+async def _crowd(world: World, cell: str) -> None:
+    """Many at once, so that a worker has its hands full."""
+    await asyncio.gather(
+        *(
+            world.send(f"{cell}-{n}", number_for((TARGET, LEGACY)[n % 2]), LANES[n // 2 % 2])
+            for n in range(CROWD)
+        )
+    )
+
+
+async def _stray(world: World, cell: str) -> None:
+    """Reports on what nobody sent."""
+    await world.report_stray(f"stray-{cell}")
+
+
 async def _commands(world: World, _cell: str) -> None:
-    """Down, up, on the list of opt-outs, and one that is refused."""
-    await world.command(control.Hold)
-    await world.command(control.Rollback)
-    await world.command(control.Advance, override_gates=WHY)
-    await world.command(control.SetPercentage, percentage=50, override_gates=WHY)
+    """Down to nothing and up again, an alert, the list of opt-outs, and one that is refused."""
+    await world.command(control.EmergencyRollback)
+    await world.command(control.Ack, alert="low-balance", provider=TARGET)
     await world.command(control.AddSuppression, number=number_for(TARGET))
+    for _ in range(2):
+        await world.command(control.Advance, override_gates=WHY)
+    await world.command(control.SetPercentage, percentage=50, override_gates=WHY)
     await world.command(control.SetPercentage, percentage=99, override_gates=WHY)
 
 
@@ -109,6 +128,14 @@ STORIES: Final = (
         },
         reports=True,
     ),
+    Story(
+        "crowded",
+        frozenset(),
+        _crowd,
+        _both({"latency_ms": {"median": 100, "p95": 500}}),
+        profile={"SMS_PREFETCH_TRANSACTIONAL": "40", "SMS_PREFETCH_BULK": "40"},
+    ),
+    Story("stray", REPORT, _stray, _both({}), reports=True),
     Story("steered", COMMAND, _commands, _both({})),
     Story(
         "webhook", REPORT, _messages, _both({"reports": _REPORTS}), faulty="webhook", reports=True

@@ -4,28 +4,31 @@ Rules:
 - It shares nothing with other worlds but the servers (`servers`), so many run at the same time.
 - The providers are simulators in the test's own process, which no fault reaches: their journals are
   the truth. What upstream and the dead queue get is noted here too.
-- Nothing is concluded here: `collect` makes facts of it, and the judge decides.
+- Nothing is concluded here: `at_rest` says when all is over, `collect` makes facts of it, and the
+  judge decides.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Self
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from pymongo import AsyncMongoClient
 
-from contracts.names import RETRY_TIERS, Exchange, Queue, retry_queue
+from contracts.names import Exchange, Queue
 from tests.support.inbox import Inbox
+from tests.support.recipients import new_number
 from tests.support.steering import Steering, command
 from tests.support.waiting import until
 from tests.torture.judge.facts import Command, Steered
 from tests.torture.processes.program import FAULTS, PASSED
+from worker.app.start_and_stop import CLOSING_S
 from worker.broker.control_client import ControlClient
 from worker.domain.migration.phases import Phase
 from worker.lab.local.parts import Parts
@@ -33,6 +36,7 @@ from worker.lab.local.port import HOST, Port
 from worker.lab.local.process import answers
 from worker.lab.simulator.script import ReportPlan
 from worker.lab.simulator.server import Simulator
+from worker.lab.simulator.wire import Callback
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -49,13 +53,15 @@ PROFILE: Final = {
         f"SMS_{role}__{name}": value
         for role in ("TARGET", "LEGACY")
         for name, value in {
-            "DEADLINE_S": "1",
+            "DEADLINE_S": "2.5",
             "CONNECT_TIMEOUT_S": "0.5",
             "BREAKER__CONSECUTIVE_FAILURES": "1000",
             "BREAKER__MINIMUM_CALLS": "1000",
             "BREAKER__WINDOW": "1000",
         }.items()
     },
+    "SMS_TARGET__LOW_BALANCE": "1e12",  # an alert that can be acknowledged
+    "SMS_DELIVERY_AGE_S": "1",
     "SMS_LEASE_MARGIN_S": "1",
     "SMS_DRAIN_GRACE_S": "5",
     "SMS_STORE_TIMEOUT_S": "2",
@@ -69,10 +75,8 @@ PROFILE: Final = {
 LIFE_S: Final = 300.0
 ANSWER_WITHIN_S: Final = 60.0
 START_WITHIN_S: Final = 30.0
-STOP_WITHIN_S: Final = 30.0
-_LANES: Final = (Queue.TRANSACTIONAL, Queue.BULK)
-QUEUES: Final = (*_LANES, Queue.REPORTS, *map(retry_queue, RETRY_TIERS), Queue.LOST)
-"""Where a command or a report may still be on its way."""
+STOP_WITHIN_S: Final = 5.0 + CLOSING_S + 5.0
+"""Grace, end, and what the interpreter needs."""
 
 
 @dataclass(slots=True)
@@ -92,6 +96,8 @@ class World:
     """What upstream published, by id."""
     steered: list[Steered] = field(default_factory=list)
     """What the administrator was answered."""
+    strays: list[str] = field(default_factory=list)
+    """Reports that belong to no message; of each there is one that cannot be read at all."""
     reports: bool = False
     """Whether the providers send delivery reports."""
 
@@ -119,6 +125,7 @@ class World:
     async def begin(self) -> None:
         """Steer to where half of the traffic goes to either provider first."""
         worker = await self.worker()
+        assert worker.running, worker.log.read_text()
         await self.steer.automation(rolls_back=False)
         await self.steer.to(Phase.GRADUAL_MIGRATION, 50)
         await worker.stop(STOP_WITHIN_S)
@@ -130,9 +137,14 @@ class World:
 
     def forget(self) -> None:
         """Begin anew: what was published before is no part of the next history."""
-        self.commands, self.steered = {}, []
+        self.commands, self.steered, self.strays = {}, [], []
 
-    async def worker(self, faults: str = "", passed: Path | None = None) -> Child:
+    async def worker(
+        self,
+        faults: str = "",
+        passed: Path | None = None,
+        profile: Mapping[str, str] = MappingProxyType({}),
+    ) -> Child:
         """Start a worker with these faults; returns it when it is ready."""
         port = Port()
         environment = {
@@ -142,6 +154,7 @@ class World:
             "SMS_MONGO_DATABASE": self.name,
             "SMS_PRIVATE_PORT": str(port),
             "SMS_REPLICA": self.name,
+            **profile,
         }
         return await self._start("run", environment, port, faults, passed)
 
@@ -190,46 +203,17 @@ class World:
         verdicts = (str(reply.verdict),)
         self.steered.append(Steered("administrator", told.command_id, told.name, at, verdicts))
 
-    async def queued(self) -> dict[str, int]:
-        """How many messages wait in each queue that is not empty; those in hand do not count."""
-        counts = await asyncio.gather(*(self.dead.ready(str(queue)) for queue in QUEUES))
-        return {str(q): count for q, count in zip(QUEUES, counts, strict=True) if count}
+    async def report_stray(self, ident: str) -> None:
+        """Call back about an SMS that nobody sent, and with a report that cannot be read.
 
-    async def at_rest(self) -> bool:
-        """Whether nothing is under way any more, as far as it can be seen from outside."""
-        if any(each.reporter.summary()["pending"] for each in self.providers.values()):
-            return False
-        return not (await self._unfinished() or await self.queued())
-
-    async def _unfinished(self) -> bool:
-        """Whether a command has no lasting record with all events told, or a report no message."""
-        lasting = {
-            "_id": {"$in": list(self.commands)},
-            "state": {"$nin": ["submitting", "waiting"]},
-            "unconfirmed.0": {"$exists": False},
-        }
-        done = await self.store["messages"].count_documents(lasting)
-        return done < len(self.commands) or await self._reports_to_match()
-
-    async def _reports_to_match(self) -> bool:
-        """Whether a stored report can be matched and is not.
-
-        One that names an id which its provider's answer never brought us can only be the report of
-        an unknown message to the same recipient.
+        As a provider does, until the webhook takes it.
         """
-        async for report in self.store["reports"].find({"matched": False}):
-            named = [{"_id": report["messageId"]}, {"to.hash": report["to"], "state": "unknown"}]
-            if "ref" in report:
-                named.append({"refs": report["ref"]})
-            if await self.store["messages"].find_one({"$or": named}):
-                return True
-        return False
-
-    async def in_hand(self) -> frozenset[str]:
-        """Ids of messages whose intent is stored and whose outcome is not."""
-        held = {"_id": {"$in": list(self.commands)}, "state": "submitting"}
-        found = self.store["messages"].find(held, {"_id": 1})
-        return frozenset([each["_id"] async for each in found])
+        unknown = {"id": ident, "phoneNumber": new_number(), "status": "Success"}
+        url, reporter = self.parts.callback_url("reports", TARGET), self.providers[TARGET].reporter
+        for form in (unknown, {"status": ident}):
+            kind = "application/x-www-form-urlencoded"
+            await reporter.now(Callback("POST", url, urlencode(form).encode(), kind))
+        self.strays.append(ident)
 
 
 def _simulator(parts: Parts, provider: str) -> Simulator:

@@ -35,11 +35,18 @@ def loops(data: bytes) -> str:
         data = data[:]
 
 
-def is_quadratic(data: bytes) -> str:
-    for place in range(len(data)):
-        data[place:].count(b"0")
-        sum(data[place:])
-    return "taken"
+class Work:
+    """A check whose time grows with the square of its input, on a clock of its own."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def time(self) -> float:
+        return self.seconds
+
+    def is_quadratic(self, data: bytes) -> str:
+        self.seconds += 1e-8 * len(data) ** 2
+        return "taken"
 
 
 def test_a_broken_rule_is_found_and_made_small() -> None:
@@ -62,11 +69,13 @@ def test_a_check_without_an_end_is_interrupted(monkeypatch: pytest.MonkeyPatch) 
     assert seen.rule == "a check comes to an end"
 
 
-def test_quadratic_time_is_a_violation() -> None:
-    seen = watched(target(is_quadratic), bytes(7_000))
+def test_quadratic_time_is_a_violation(monkeypatch: pytest.MonkeyPatch) -> None:
+    work = Work()
+    monkeypatch.setattr("tests.torture.fuzz.watch.thread_time", work.time)
+    seen = watched(target(work.is_quadratic), bytes(7_000))
     assert isinstance(seen, Failure)
     assert seen.rule == "the time is linear in the length"
-    assert watched(target(is_quadratic), bytes(200)) == "taken"
+    assert watched(target(work.is_quadratic), bytes(200)) == "taken"
 
 
 def test_a_batch_is_the_same_in_every_run() -> None:

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 SAID_EVERY: Final = 50
-_QUIET: Final = 50
+QUIET: Final = 50
 """Level of logs above all that a worker writes: a story is told from the servers."""
 
 
 def silence() -> None:
     """Let no simulated worker log, and leave what was imported to no collector."""
-    level = structlog.make_filtering_bound_logger(_QUIET)
+    level = structlog.make_filtering_bound_logger(QUIET)
     structlog.configure(wrapper_class=level, cache_logger_on_first_use=True)
     gc.freeze()
     gc.disable()  # each history is dropped as a whole: see `run`

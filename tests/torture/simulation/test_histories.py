@@ -6,14 +6,18 @@ import hashlib
 import os
 import subprocess
 import sys
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
+import structlog
 
 from tests.torture.simulation import batch
 from tests.torture.simulation.draw import WATCHED_EVERY, draw
 from tests.torture.simulation.scenario import Publish
 from tests.torture.simulation.verdict import violations
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HISTORIES: Final = 120
 PART: Final = 20
@@ -21,9 +25,11 @@ MOST_MESSAGES: Final = 20
 
 
 @pytest.fixture(autouse=True)
-def quiet() -> None:
-    """A simulated worker logs nothing."""
-    batch.silence()
+def quiet() -> Iterator[None]:
+    """A simulated worker logs nothing; whoever is tested next in this process logs again."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(batch.QUIET))
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.mark.parametrize("first", range(0, HISTORIES, PART))

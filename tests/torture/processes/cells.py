@@ -1,7 +1,7 @@
 """Which cells the matrix has, from the points that each story passes without a fault.
 
 Rules:
-- A point is noted with the queue whose delivery passed it: `broker.ack.before@sms.reports`.
+- A point is noted with the queue whose delivery passed it: such as broker.ack.before@sms.reports.
 - Each such point of the story's lives is a cell of that story: a kill at the first pass, and one at
   a later pass. A SIGTERM comes once at each, in the first story that passes it.
 - What no delivery passes comes by the clock. Of that, only what records are written by and swept

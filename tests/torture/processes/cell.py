@@ -6,7 +6,7 @@
 Rules:
 - The fault must happen, or the cell has shown nothing. What is killed ends by SIGKILL. What gets
   SIGTERM ends in time with exit code 0 and nothing in hand, or with 3 and a last line that says
-  what it left.
+  what it left. A call that hangs gets SIGTERM too, and cannot be finished.
 - Then a fresh process runs until nothing is under way, and ends with exit code 0.
 - Whatever the judge finds breaks the cell. SIGTERM is no excuse for an unknown message.
 """
@@ -23,9 +23,10 @@ from tests.support.waiting import until
 from tests.torture.judge.facts import Fault
 from tests.torture.judge.judge import judge
 from tests.torture.processes import at_rest, collect
-from tests.torture.processes.faults import Action
+from tests.torture.processes.faults import HANGS, Action
 from tests.torture.processes.stories import BY_NAME, Story
 from tests.torture.processes.world import STOP_WITHIN_S
+from worker.broker.control_client import NoAnswer
 from worker.cli.run import LEFT_UNDONE
 
 if TYPE_CHECKING:
@@ -97,23 +98,24 @@ class Play:
     async def _within_time(self, playing: Awaitable[list[str]]) -> list[str]:
         try:
             return await playing
-        except (AssertionError, TimeoutError) as error:
+        except (AssertionError, NoAnswer, TimeoutError) as error:
             return [f"not in time: {error}"]
         finally:
             await asyncio.gather(*(child.kill() for child in self._started if child.running))
 
     async def _broken(self, cell: Cell) -> list[str]:
-        faulty = await self._begin(cell.fault if cell.after_s is None else "")
+        faulty = await self._begin("" if cell.after_s is not None else cell.fault)
         began = time.time()
         telling = asyncio.ensure_future(self._story.tell(self._world, self._ident))
         code = await self._end_of(faulty, telling, cell)
         held = await at_rest.in_hand(self._world)
         if cell.action is Action.KILL:
             wrong = [] if code == -signal.SIGKILL else [f"expected a kill, got exit code {code}"]
-            faults = [Fault("kill", began, time.time(), messages=held)]
         else:
             wrong = list(_ended_badly(faulty, code, held))
-            faults = [Fault("left", began, time.time(), messages=held)] if code else []
+        if cell.action is Action.HANG and not code:
+            wrong.append("nothing was left, although a call hangs")
+        faults = [Fault("left", began, time.time(), messages=held)] if code else []
         return wrong + await self._until_rest(await self._start(), telling, faults)
 
     async def _recorded(self, passed: Path) -> list[str]:
@@ -150,7 +152,7 @@ class Play:
             faulty.signal(signal.SIGKILL if cell.action is Action.KILL else signal.SIGTERM)
             return await faulty.wait(STOP_WITHIN_S)
         await until(
-            lambda: not faulty.running or self._at_rest(telling),
+            lambda: not faulty.running or _hangs(faulty) or self._at_rest(telling),
             REST_WITHIN_S,
             faulty.log.read_text,
         )
@@ -176,6 +178,10 @@ class Play:
             faults = [*faults, Fault("the provider closes", 0.0, time.time())]
         facts = await collect.facts(self._world, faults)
         return problems + [str(violation) for violation in judge(facts)]
+
+
+def _hangs(child: Child) -> bool:
+    return HANGS in child.log.read_text(encoding="utf-8")
 
 
 def _ended_badly(child: Child, code: int, held: frozenset[str]) -> Iterator[str]:

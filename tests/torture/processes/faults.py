@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 T = TypeVar("T")
+HANGS: Final = "a call hangs from now on"
+"""Written to the output of the process, whose log it is."""
 QUEUE: Final[ContextVar[str]] = ContextVar("queue", default="")
 """The queue whose delivery is handled here."""
 
@@ -81,7 +83,7 @@ class Faults:
     def __init__(self, written: str = "", passed: Path | None = None) -> None:
         self._faults = [Fault.read(text) for text in written.split(",") if text]
         self._passes: Counter[Fault] = Counter()
-        self._passed = passed.open("ab", buffering=0) if passed else None
+        self._passed = passed
 
     async def around(
         self, operation: str, call: Callable[[], Awaitable[T]], loss: Callable[[], Exception]
@@ -105,7 +107,8 @@ class Faults:
             raise AssertionError(f"no fault point {operation}.{moment} in tests.torture.points")
         point, queue = f"{operation}.{moment}", QUEUE.get()
         if self._passed is not None:
-            self._passed.write(f"{point}@{queue}\n".encode())
+            with self._passed.open("a", encoding="utf-8") as notes:
+                notes.write(f"{point}@{queue}\n")
         for fault in self._faults:
             if fault.point == point and fault.queue in ("", queue):
                 self._passes[fault] += 1
@@ -122,4 +125,5 @@ async def _happens(action: Action, loss: Callable[[], Exception]) -> None:
         case Action.RAISE:
             raise loss()
         case Action.HANG:
+            print(HANGS, flush=True)
             await asyncio.Event().wait()

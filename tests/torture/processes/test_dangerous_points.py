@@ -1,4 +1,4 @@
-"""A kill at each of the dangerous points, with real processes and servers, judged afterwards.
+"""A kill or a SIGTERM at each of the dangerous points, with real processes and servers.
 
 The full matrix has every point (`matrix`). These are the windows that the design is about.
 """
@@ -39,10 +39,15 @@ DANGEROUS: Final = (
     "webhook/broker.publish.reports.applied:1:kill",
     "reported/database.reports.insert_one.applied@sms.reports:1:kill",
     "reported/broker.publish.events.before@sms.reports:1:kill",
+    # The end of a process: in the middle of a call, of a crowd, and while a call hangs.
+    "closed/provider.legacy.send.sent@sms.send.transactional:1:term",
+    "crowded/after:0.40:term",
+    "taken/provider.legacy.send.sent@sms.send.bulk:1:hang",
+    "taken/database.messages.bulk_write.before:1:hang",
 )
 
 
-async def test_a_kill_at_a_dangerous_point_breaks_no_promise(tmp_path: Path) -> None:
+async def test_no_fault_at_a_dangerous_point_breaks_a_promise(tmp_path: Path) -> None:
     results = Results(tmp_path / "results.jsonl")
     cells = [Cell.read(name) for name in DANGEROUS]
     async with worlds(WORLDS, tmp_path) as built:

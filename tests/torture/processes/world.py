@@ -72,7 +72,8 @@ PROFILE: Final = {
     "SMS_PREFETCH_BULK": "1",
 }
 """Short deadlines, and breakers that stay closed: each cell is about one fault."""
-LIFE_S: Final = 300.0
+LIFE_S: Final = {"transactional": 600.0, "bulk": 86_400.0}
+"""By lane, as settings have it by default."""
 ANSWER_WITHIN_S: Final = 60.0
 START_WITHIN_S: Final = 30.0
 STOP_WITHIN_S: Final = 5.0 + CLOSING_S + 5.0
@@ -81,7 +82,7 @@ STOP_WITHIN_S: Final = 5.0 + CLOSING_S + 5.0
 
 @dataclass(slots=True)
 class World:
-    """One world. `workers` are started and stopped by the test."""
+    """One world. Its processes are started and stopped by who plays in it."""
 
     name: str
     servers: Servers
@@ -192,7 +193,7 @@ class World:
         )
         now = time.time()
         self.commands[ident] = Command(
-            ident, to, lane, resends=lane == "transactional", at=now, expires_at=now + LIFE_S
+            ident, to, lane, resends=lane == "transactional", at=now, expires_at=now + LIFE_S[lane]
         )
 
     async def command(self, kind: type[ControlCommand], **fields: Any) -> None:
@@ -206,7 +207,7 @@ class World:
     async def report_stray(self, ident: str) -> None:
         """Call back about an SMS that nobody sent, and with a report that cannot be read.
 
-        As a provider does, until the webhook takes it.
+        Each is repeated until the webhook takes it, as by a provider.
         """
         unknown = {"id": ident, "phoneNumber": new_number(), "status": "Success"}
         url, reporter = self.parts.callback_url("reports", TARGET), self.providers[TARGET].reporter
